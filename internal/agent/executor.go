@@ -1,0 +1,234 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/failpoint"
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Why an operation's context ended, when not because the agent stops.
+var (
+	errSuperseded = errors.New("a later operation of the target took over")
+	errCancelled  = errors.New("the server withdrew the operation")
+	errTimeout    = errors.New("the operation's time is over")
+)
+
+// running is the one operation that works on a target.
+type running struct {
+	id     towpath.OperationID
+	cancel context.CancelCauseFunc
+	done   chan struct{}
+}
+
+// take accepts a claimed operation and starts it. A claim that the journal
+// refuses is logged and dropped: its lease runs out.
+func (a *Agent) take(ctx context.Context, op towpath.Operation) {
+	log := a.log.With("operation", op.ID, "verb", op.Verb, "component", op.Target.Component, "environment", op.Target.Environment, "fence", op.Fence)
+	if op.Target.Place != a.cfg.Place {
+		log.WarnContext(ctx, "operation of another place refused", "place", op.Target.Place)
+		return
+	}
+	as, fresh, err := a.journal.accept(op)
+	if err != nil {
+		log.WarnContext(ctx, "operation refused", "error", err)
+		return
+	}
+	failpoint.Hit("agent.after-accepted")
+	log.InfoContext(ctx, "operation accepted", "phase", as.Phase)
+	if as.Phase == agentrpc.JournalDone {
+		a.outbox.kick() // done before; only the server does not know
+		return
+	}
+	if !fresh && a.runs(op.ID) {
+		return // a new claim of what is running: it runs on, with the new fence
+	}
+	a.start(ctx, as, false)
+}
+
+func (a *Agent) runs(id towpath.OperationID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range a.running {
+		if r.id == id {
+			return true
+		}
+	}
+	return false
+}
+
+// start runs an open operation once whatever works on its target has stopped.
+// Withdrawn ones are only asked after, not run.
+func (a *Agent) start(ctx context.Context, as assignment, withdrawn bool) {
+	op := as.Operation
+	runCtx, cancel := context.WithCancelCause(ctx)
+	me := &running{id: op.ID, cancel: cancel, done: make(chan struct{})}
+	a.mu.Lock()
+	prev := a.running[op.Target.Key()]
+	a.running[op.Target.Key()] = me
+	a.mu.Unlock()
+	a.work.Go(func() {
+		defer cancel(nil)
+		defer close(me.done)
+		if prev != nil {
+			prev.cancel(errSuperseded)
+			<-prev.done
+		}
+		a.execute(runCtx, as, withdrawn)
+		a.mu.Lock()
+		if a.running[op.Target.Key()] == me {
+			delete(a.running, op.Target.Key())
+		}
+		a.mu.Unlock()
+		a.outbox.kick()
+		a.observeNow()
+	})
+}
+
+// cancel stops an operation if it runs.
+func (a *Agent) cancel(id towpath.OperationID, cause error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range a.running {
+		if r.id == id {
+			r.cancel(cause)
+		}
+	}
+}
+
+// execute brings an open operation to its result, from the phase it is in. When
+// the agent stops meanwhile, the journal keeps it as it is.
+func (a *Agent) execute(ctx context.Context, as assignment, withdrawn bool) {
+	op := as.Operation
+	runner, ok := a.runners[op.Spec.Kind]
+	if !ok {
+		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultFailed,
+			Message: fmt.Sprintf("the agent of %s can't run components of kind %q", a.cfg.Place, op.Spec.Kind)})
+		return
+	}
+	switch as.Phase {
+	case agentrpc.JournalAccepted:
+		if withdrawn {
+			a.close(ctx, op, "withdrawn")
+			return
+		}
+		if result, again := a.journal.result(op); again {
+			a.finish(ctx, op, result)
+			return
+		}
+		if err := a.authorise(op); err != nil {
+			a.log.ErrorContext(ctx, "operation not authorised", "operation", op.ID, "error", err)
+			m, hint := towpath.PublicMessage(err)
+			a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultFailed, Message: sentence(m, hint)})
+			return
+		}
+	case agentrpc.JournalIntent:
+		if a.recovered(ctx, runner, as, withdrawn) {
+			return
+		}
+	case agentrpc.JournalEffect:
+		a.finish(ctx, op, a.success(ctx, runner, op, nil))
+		return
+	}
+	a.perform(ctx, runner, op)
+}
+
+// perform writes the intent down, does the work and writes down what came of it.
+func (a *Agent) perform(ctx context.Context, runner kind.Runner, op towpath.Operation) {
+	if !a.persist(ctx, func() error { return a.journal.intent(op.ID) }) {
+		a.interrupted(ctx, op)
+		return
+	}
+	failpoint.Hit("agent.after-intent")
+	workCtx := ctx
+	if op.Spec.Timeout > 0 {
+		var cancel context.CancelFunc
+		workCtx, cancel = context.WithTimeoutCause(ctx, op.Spec.Timeout, errTimeout)
+		defer cancel()
+	}
+	plan, err := a.do(workCtx, runner, op)
+	switch failure := new(kind.Failure); {
+	case err == nil:
+		a.effect(ctx, runner, op, plan)
+	case ctx.Err() != nil:
+		a.interrupted(ctx, op)
+	case errors.As(err, &failure):
+		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultFailed, Message: failure.Message, Log: failure.Log})
+	case workCtx.Err() != nil:
+		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultFailed,
+			Message: fmt.Sprintf("%s did not end within %s", op.Verb, op.Spec.Timeout)})
+	default:
+		a.log.ErrorContext(ctx, "operation hit an error; it will be tried again", "operation", op.ID, "verb", op.Verb, "error", err)
+		m, hint := towpath.PublicMessage(err)
+		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultError, Message: sentence(m, hint)})
+	}
+}
+
+// effect writes down that the work is complete, and then its result, also when
+// ctx has ended meanwhile: the work has been done.
+func (a *Agent) effect(ctx context.Context, runner kind.Runner, op towpath.Operation, plan *towpath.ComponentPlan) {
+	failpoint.Hit("agent.before-effect")
+	if !a.persist(ctx, func() error { return a.journal.effect(op.ID) }) {
+		return // the next start asks for it
+	}
+	failpoint.Hit("agent.after-effect")
+	a.finish(ctx, op, a.success(ctx, runner, op, plan))
+	if op.Verb == towpath.VerbRetire || op.Verb == towpath.VerbRemove {
+		a.collectFiles()
+	}
+}
+
+// interrupted leaves the journal alone when the agent stops, and closes an
+// operation that somebody else has taken over or withdrawn.
+func (a *Agent) interrupted(ctx context.Context, op towpath.Operation) {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errSuperseded):
+		a.close(ctx, op, "superseded")
+	case errors.Is(cause, errCancelled):
+		a.close(ctx, op, "withdrawn")
+	}
+}
+
+func (a *Agent) close(ctx context.Context, op towpath.Operation, how string) {
+	a.log.InfoContext(ctx, "operation closed", "operation", op.ID, "verb", op.Verb, "how", how)
+	if err := a.journal.reported(op.ID, how); err != nil {
+		a.log.ErrorContext(ctx, "end of an operation not recorded; the next start closes it", "operation", op.ID, "error", err)
+	}
+}
+
+// finish keeps the result; the outbox tells it.
+func (a *Agent) finish(ctx context.Context, op towpath.Operation, r towpath.OperationResult) {
+	if !a.persist(ctx, func() error { return a.journal.done(op.ID, r) }) {
+		a.interrupted(ctx, op)
+		return
+	}
+	a.log.InfoContext(ctx, "operation ended", "operation", op.ID, "verb", op.Verb, "status", r.Status, "message", r.Message)
+	failpoint.Hit("agent.after-done")
+	a.outbox.kick()
+}
+
+// persist writes to the journal, trying again while the disk refuses; false
+// when ctx ended first.
+func (a *Agent) persist(ctx context.Context, write func() error) bool {
+	for b := a.newBackoff(); ; {
+		err := write()
+		if err == nil {
+			return true
+		}
+		a.log.ErrorContext(ctx, "journal not written; trying again", "error", err)
+		if b.wait(ctx) != nil {
+			return false
+		}
+	}
+}
+
+func sentence(message, hint string) string {
+	if hint == "" {
+		return message
+	}
+	return message + "; " + hint
+}

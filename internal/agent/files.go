@@ -1,0 +1,237 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/towpath/towpath/internal/failpoint"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// files holds extracted layers, each in a folder named after its digest with
+// the files under root/ and a marker. A folder is put in place whole, after
+// its bytes are on disk: what is there is complete.
+type files struct {
+	dir     string
+	client  Client
+	extract func(context.Context, io.Reader, *os.Root) error
+
+	mu    sync.Mutex
+	turns map[towpath.Digest]chan struct{} // one extraction of a layer at a time
+}
+
+// marker says what a folder holds.
+type marker struct {
+	Layer towpath.Digest `json:"layer"`
+	Size  int64          `json:"size"` // bytes of the layer
+}
+
+const markerFile = "layer.json"
+
+func openFiles(dir string, client Client, extract func(context.Context, io.Reader, *os.Root) error) (*files, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, towpath.E(towpath.KindUnavailable, "agent.files", "the folder for files can't be made").On(dir).WithCause(err)
+	}
+	f := &files{dir: dir, client: client, extract: extract, turns: map[towpath.Digest]chan struct{}{}}
+	left, err := filepath.Glob(filepath.Join(dir, ".tmp-*"))
+	for _, p := range left {
+		err = errors.Join(err, removeTree(p)) // of an extraction that a crash cut off
+	}
+	if err != nil {
+		return nil, towpath.E(towpath.KindUnavailable, "agent.files", "unfinished files can't be removed").On(dir).WithCause(err)
+	}
+	return f, nil
+}
+
+// fetch gives the folder of a layer's files, which it gets from the server when
+// it is not there.
+func (f *files) fetch(ctx context.Context, layer towpath.Digest, size int64, say func(string)) (string, error) {
+	if !layer.Valid() {
+		return "", towpath.E(towpath.KindInvalid, "agent.files", "the layer %q is not a digest", layer)
+	}
+	turn := f.turn(layer)
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+	dest := filepath.Join(f.dir, layer.Hex())
+	if f.holds(dest, layer) {
+		return filepath.Join(dest, "root"), nil
+	}
+	say("fetching the files of the revision")
+	if err := f.get(ctx, layer, size, dest); err != nil {
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		var known *towpath.Error
+		if errors.As(err, &known) {
+			return "", err
+		}
+		return "", towpath.E(towpath.KindUnavailable, "agent.files", "the files of a layer can't be put in place").On(string(layer)).WithCause(err).
+			WithHint("check the disk's free space; the agent tries again")
+	}
+	return filepath.Join(dest, "root"), nil
+}
+
+func (f *files) turn(layer towpath.Digest) chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t, ok := f.turns[layer]
+	if !ok {
+		t = make(chan struct{}, 1)
+		f.turns[layer] = t
+	}
+	return t
+}
+
+func (f *files) holds(dest string, layer towpath.Digest) bool {
+	b, err := os.ReadFile(filepath.Join(dest, markerFile))
+	var m marker
+	return err == nil && json.Unmarshal(b, &m) == nil && m.Layer == layer
+}
+
+// get extracts the layer beside its place and moves it there, once the digest
+// of all its bytes has been checked and they are on disk.
+func (f *files) get(ctx context.Context, layer towpath.Digest, size int64, dest string) (err error) {
+	tmp, err := os.MkdirTemp(f.dir, ".tmp-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, removeTree(tmp))
+		}
+	}()
+	if err := os.Mkdir(filepath.Join(tmp, "root"), 0o755); err != nil {
+		return err
+	}
+	n, err := f.unpack(ctx, layer, size, filepath.Join(tmp, "root"))
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(marker{Layer: layer, Size: n})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(tmp, markerFile), b, 0o444); err != nil {
+		return err
+	}
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return err
+	}
+	if err := seal(filepath.Join(tmp, "root")); err != nil {
+		return err
+	}
+	if err := syncAll(tmp); err != nil {
+		return err
+	}
+	failpoint.Hit("agent.before-files")
+	if err := removeTree(dest); err != nil { // without a good marker
+		return err
+	}
+	if err := os.Rename(tmp, dest); err != nil {
+		return err
+	}
+	return syncDir(f.dir)
+}
+
+func (f *files) unpack(ctx context.Context, layer towpath.Digest, size int64, dir string) (int64, error) {
+	body, err := f.client.Blob(ctx, layer)
+	if err != nil {
+		return 0, err
+	}
+	defer body.Close()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer root.Close()
+	count := &counter{r: body}
+	if size > 0 {
+		count.max = size
+	}
+	if err := f.extract(ctx, count, root); err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, count) // to the end, where the digest is checked
+	return count.n, err
+}
+
+// counter counts bytes and refuses more than were promised.
+type counter struct {
+	r      io.Reader
+	n, max int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	if c.max > 0 && c.n > c.max {
+		return 0, towpath.E(towpath.KindExhausted, "agent.files", "the layer is larger than the %d bytes that the release says", c.max)
+	}
+	return n, err
+}
+
+// seal takes away every right to write.
+func seal(dir string) error {
+	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		fi, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return os.Chmod(p, fi.Mode().Perm()&^0o222)
+	})
+}
+
+// syncAll puts everything of the file system on disk: one call instead of one
+// for each of thousands of files.
+func syncAll(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Syncfs(int(d.Fd()))
+}
+
+// removeTree removes sealed folders too.
+func removeTree(dir string) error {
+	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			return os.Chmod(p, 0o700) // before its entries are read
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
+}
+
+// collect removes the layers that nothing uses.
+func (f *files) collect(used map[towpath.Digest]bool) error {
+	entries, err := os.ReadDir(f.dir)
+	for _, e := range entries {
+		if layer := towpath.Digest("sha256:" + e.Name()); !strings.HasPrefix(e.Name(), ".tmp-") && !used[layer] {
+			err = errors.Join(err, removeTree(filepath.Join(f.dir, e.Name())))
+		}
+	}
+	return err
+}
+
+func (a *Agent) collectFiles() {
+	if err := a.files.collect(a.journal.layers()); err != nil {
+		a.log.Warn("unused files not removed", "error", err)
+	}
+}

@@ -1,0 +1,76 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// do has the runner do what the verb says.
+func (a *Agent) do(ctx context.Context, r kind.Runner, op towpath.Operation) (*towpath.ComponentPlan, error) {
+	w, err := a.workOf(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	switch op.Verb {
+	case towpath.VerbPlan:
+		plan, err := r.Plan(ctx, w)
+		return &plan, err
+	case towpath.VerbPrepare:
+		return nil, r.Prepare(ctx, w)
+	case towpath.VerbVerifyBefore:
+		return nil, r.Verify(ctx, w, kind.BeforeSwitch)
+	case towpath.VerbSwitch:
+		return nil, r.Switch(ctx, w)
+	case towpath.VerbVerifyAfter:
+		return nil, r.Verify(ctx, w, kind.AfterSwitch)
+	case towpath.VerbRetire:
+		return nil, r.Retire(ctx, w)
+	case towpath.VerbRemove:
+		return nil, r.Remove(ctx, w)
+	case towpath.VerbRestore:
+		if err := r.Prepare(ctx, w); err != nil {
+			return nil, err
+		}
+		return nil, r.Switch(ctx, w)
+	}
+	return nil, &kind.Failure{Message: "the agent does not know the verb " + string(op.Verb)}
+}
+
+// workOf puts the revision's files in place and gives the work to do on them.
+func (a *Agent) workOf(ctx context.Context, op towpath.Operation) (kind.Work, error) {
+	w := kind.Work{Operation: op, Say: a.sayer(op)}
+	if op.Spec.Layer == "" || op.Verb == towpath.VerbPlan || op.Verb == towpath.VerbRemove {
+		return w, nil
+	}
+	var err error
+	w.Files, err = a.files.fetch(ctx, op.Spec.Layer, op.Spec.Size, w.Say)
+	return w, err
+}
+
+// outputsTimeout bounds looking for the outputs of an operation.
+const outputsTimeout = 10 * time.Second
+
+// success is the result of a completed operation. Its outputs are read from the
+// world, so that they can be had after a crash too.
+func (a *Agent) success(ctx context.Context, r kind.Runner, op towpath.Operation, plan *towpath.ComponentPlan) towpath.OperationResult {
+	result := towpath.OperationResult{Status: towpath.ResultDone, Plan: plan}
+	if op.Verb == towpath.VerbPlan || op.Verb == towpath.VerbRemove {
+		return result
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outputsTimeout)
+	defer cancel()
+	seen, err := r.Observe(ctx)
+	if err != nil {
+		a.log.WarnContext(ctx, "outputs of an operation not known", "operation", op.ID, "error", err)
+		return result
+	}
+	for _, o := range seen {
+		if o.Target == op.Target && o.Address != "" {
+			result.Outputs = map[string]string{"address": o.Address}
+		}
+	}
+	return result
+}

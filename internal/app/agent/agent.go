@@ -1,0 +1,103 @@
+// Package agent wires the agent: its client of the server, the runners of the
+// kinds that it can run, and the processes that outlive it. It decides nothing.
+// Start reading at New.
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/towpath/towpath/internal/agent"
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process/run"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/router"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Config says where an agent works.
+type Config struct {
+	Data       string // folder of the journal, the files and what runs
+	Place      towpath.PlaceName
+	TrustedKey string // the server's; empty: the first one it shows
+	Log        *slog.Logger
+}
+
+// New makes an agent that talks through a client.
+func New(cfg Config, client agent.Client) (*agent.Agent, error) {
+	processes, _, err := runners(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "host"
+	}
+	return agent.New(agent.Config{
+		Dir: cfg.Data, Name: host, Place: cfg.Place, Now: time.Now, TrustedKey: cfg.TrustedKey,
+		Extract: extract, ObserveEvery: 2 * time.Second,
+	}, client, []kind.Runner{processes}, cfg.Log)
+}
+
+// runners makes the run halves that this binary has.
+func runners(cfg *Config) (*run.Runner, *router.Client, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return nil, nil, towpath.E(towpath.KindInternal, "agent.start", "the path of this program is unknown").WithCause(err)
+	}
+	if cfg.Data, err = filepath.Abs(cfg.Data); err != nil {
+		return nil, nil, towpath.E(towpath.KindInvalid, "agent.start", "the agent's folder has no absolute path").WithCause(err)
+	}
+	routes, err := router.NewClient(router.ClientConfig{
+		Dir: filepath.Join(cfg.Data, "router"), Executable: executable, Args: []string{"router"},
+	}, cfg.Log)
+	if err != nil {
+		return nil, nil, err
+	}
+	processes, err := run.New(run.Config{
+		Dir: filepath.Join(cfg.Data, "run"), Executable: executable, ShimArgs: []string{"shim"}, Getenv: os.Getenv, Now: time.Now,
+	}, routes, cfg.Log)
+	return processes, routes, err
+}
+
+// Stop ends everything that runs in an agent's folder, and its router. The
+// agent itself must not be running.
+func Stop(ctx context.Context, cfg Config) error {
+	processes, routes, err := runners(&cfg)
+	if err != nil {
+		return err
+	}
+	seen, err := processes.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range seen {
+		op := towpath.Operation{
+			ID: towpath.HashID[towpath.OperationID]("op", "stop", o.Target.Key()), Target: o.Target, Verb: towpath.VerbRemove,
+			Fence: math.MaxInt64, Spec: towpath.OperationSpec{Kind: towpath.KindProcess, Timeout: time.Minute},
+		}
+		err = errors.Join(err, processes.Remove(ctx, kind.Work{Operation: op, Say: func(string) {}}))
+	}
+	st, statusErr := routes.Status(ctx)
+	if statusErr != nil || st.PID <= 0 {
+		return err // none runs
+	}
+	p, findErr := os.FindProcess(st.PID)
+	if findErr == nil {
+		findErr = p.Signal(syscall.SIGTERM)
+	}
+	return errors.Join(err, findErr)
+}
+
+// extract unpacks a layer within the limits of a release, read-only.
+func extract(ctx context.Context, r io.Reader, dest *os.Root) error {
+	_, err := oci.Extract(ctx, r, dest, oci.ExtractOptions{Limits: oci.DefaultLimits(), ReadOnly: true, Sync: true})
+	return err
+}

@@ -1,0 +1,109 @@
+// Package app gives the command line what runs in its own process: the roles,
+// the demo, the builder. It wires and decides nothing; each role has a package
+// of its own below.
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/agentrpc"
+	agentapp "github.com/towpath/towpath/internal/app/agent"
+	"github.com/towpath/towpath/internal/app/builder"
+	"github.com/towpath/towpath/internal/app/demo"
+	"github.com/towpath/towpath/internal/app/dev"
+	"github.com/towpath/towpath/internal/app/server"
+	"github.com/towpath/towpath/internal/cli"
+	"github.com/towpath/towpath/internal/kind/process/run"
+	"github.com/towpath/towpath/internal/projectfile"
+	"github.com/towpath/towpath/internal/router"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Apps are all roles of this binary.
+func Apps(version string, now func() time.Time) cli.Apps {
+	return cli.Apps{
+		Version: version, Now: now,
+		Init:  builder.Init,
+		Build: builder.Build,
+		Dev: func(ctx context.Context, t cli.Terminal, o cli.DevOptions) error {
+			return dev.Run(ctx, t, o, version)
+		},
+		Demo: func(ctx context.Context, t cli.Terminal, o cli.DemoOptions) error {
+			return demo.Run(ctx, t, o, version)
+		},
+		Server: func(ctx context.Context, t cli.Terminal, o cli.ServerOptions) error {
+			return serve(ctx, t, o, version)
+		},
+		Agent:  work,
+		Shim:   func(_ context.Context, dir string) error { return run.ShimMain(dir) },
+		Router: router.Main,
+		Schema: func() []byte { return projectfile.Schema(builder.Kinds()) },
+	}
+}
+
+// serve is `towpath server`. The first start makes an account that may do
+// everything and prints its token, once.
+func serve(ctx context.Context, t cli.Terminal, o cli.ServerOptions, version string) error {
+	log := slog.New(slog.NewTextHandler(t.Stderr, nil))
+	s, err := server.New(ctx, server.Config{
+		Data: o.Data, Database: o.Database, Listen: o.Listen, Cert: o.TLSCert, Key: o.TLSKey, Version: version,
+		PublicMetrics: o.PublicMetrics, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	first, err := s.Empty(ctx)
+	if err == nil && first {
+		token, tokenErr := s.Account(ctx, "admin", nil, []towpath.Role{towpath.RoleAdmin, towpath.RoleViewer}, 24*time.Hour)
+		if err = tokenErr; err == nil {
+			fmt.Fprintf(t.Stdout, "The first start made the account admin. Its token, shown once and valid for a day:\n\n  %s\n\n", token.Secret)
+		}
+	}
+	if err != nil {
+		_ = s.Close()
+		return err
+	}
+	log.Info("listening", "url", s.URL(), "ledger key", s.PublicKey())
+	return s.Run(ctx)
+}
+
+// work is `towpath agent`.
+func work(ctx context.Context, t cli.Terminal, o cli.AgentOptions) error {
+	const op = "agent.start"
+	read := func(path string) (string, error) {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return "", towpath.E(towpath.KindInvalid, op, "%s can't be read", path).WithCause(err)
+		}
+		return strings.TrimSpace(string(b)), nil
+	}
+	var err error
+	if o.TokenFile != "" {
+		if o.Token, err = read(o.TokenFile); err != nil {
+			return err
+		}
+	}
+	trust := ""
+	if o.Trust != "" {
+		if trust, err = read(o.Trust); err != nil {
+			return err
+		}
+	}
+	if o.Server == "" || o.Token == "" {
+		return towpath.E(towpath.KindInvalid, op, "the agent needs its server's URL and a token").
+			WithHint("make one with `towpath account grant agent-NAME --role agent --place PLACE` and `towpath token create`")
+	}
+	log := slog.New(slog.NewTextHandler(t.Stderr, nil))
+	a, err := agentapp.New(agentapp.Config{Data: o.Data, Place: o.Place, TrustedKey: trust, Log: log},
+		agentrpc.NewClient(o.Server, o.Token, &http.Client{}))
+	if err != nil {
+		return err
+	}
+	return a.Run(ctx)
+}

@@ -1,0 +1,45 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/towpath/towpath/internal/cli"
+)
+
+// tree prints what happens as steps: a title, what came of it, and the time.
+type tree struct {
+	out    io.Writer
+	colour bool
+}
+
+func newTree(t cli.Terminal) *tree { return &tree{out: t.Stdout, colour: t.Colour} }
+
+// step runs one step and says how it went. Its detail is one line.
+func (t *tree) step(title string, f func() (detail string, err error)) error {
+	began := time.Now()
+	detail, err := f()
+	took := time.Since(began).Round(10 * time.Millisecond)
+	if err != nil {
+		fmt.Fprintf(t.out, "%s %s\n", t.paint("31", "✗"), title)
+		return err
+	}
+	fmt.Fprintf(t.out, "%s %s %s\n", t.paint("32", "✓"), title, t.paint("2", took.String()))
+	if detail != "" {
+		fmt.Fprintf(t.out, "  %s %s\n", t.paint("2", "└"), detail)
+	}
+	return nil
+}
+
+// note adds a line under the step before.
+func (t *tree) note(format string, args ...any) {
+	fmt.Fprintf(t.out, "  %s %s\n", t.paint("2", "└"), fmt.Sprintf(format, args...))
+}
+
+func (t *tree) paint(code, text string) string {
+	if !t.colour {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}

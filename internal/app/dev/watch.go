@@ -1,0 +1,104 @@
+package dev
+
+import (
+	"context"
+	"regexp"
+	"time"
+
+	"github.com/towpath/towpath/internal/app/builder"
+	"github.com/towpath/towpath/internal/cli"
+	"github.com/towpath/towpath/internal/git"
+	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/http/rest/client"
+	"github.com/towpath/towpath/internal/reconcile"
+	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+var namePattern = regexp.MustCompile(towpath.NamePattern)
+
+// watchEvery is how often the branches are looked at.
+const watchEvery = 2 * time.Second
+
+// watcher makes a release of every new commit at the tip of an environment's
+// branch, unless Towpath put it there. A commit that can't be built is logged
+// once.
+func (d *Dev) watcher() *reconcile.Loop {
+	tried := map[towpath.CommitID]bool{}
+	return reconcile.NewLoop(reconcile.LoopConfig{Interval: watchEvery, Now: time.Now, Log: d.opts.Log},
+		func(ctx context.Context, _ time.Time) (bool, error) {
+			repo, err := git.Open(ctx, d.opts.Root)
+			if err != nil {
+				return false, err
+			}
+			for _, branch := range d.branches(ctx) {
+				tip, err := repo.Tip(ctx, branch)
+				if err != nil || tip == "" || tried[tip] {
+					continue
+				}
+				known, err := d.Server.Known(ctx, d.Project, tip)
+				if err != nil {
+					return false, err
+				}
+				if !known {
+					d.build(ctx, branch, tip)
+				}
+				if ctx.Err() == nil {
+					tried[tip] = true
+				}
+			}
+			return false, nil
+		})
+}
+
+// branches are those of the environments in force, or before there are any,
+// of the project file at hand.
+func (d *Dev) branches(ctx context.Context) []string {
+	var out []string
+	st, err := d.Client.Status(ctx, d.Project, "")
+	if err == nil {
+		for _, e := range st.Environments {
+			if e.Branch != nil {
+				out = append(out, e.Branch.Name)
+			}
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	if spec, err := readSpec(d.opts.Root); err == nil && len(spec.Environments) > 0 && spec.Environments[0].Branch != "" {
+		return []string{spec.Environments[0].Branch}
+	}
+	return nil
+}
+
+func (d *Dev) build(ctx context.Context, branch string, tip towpath.CommitID) {
+	log := d.opts.Log.With("branch", branch, "commit", string(tip))
+	built, err := builder.Build(ctx, cli.BuildRequest{Dir: d.opts.Root, Ref: branch}, nil)
+	if err != nil {
+		log.Error("the commit can't be built", "error", err)
+		return
+	}
+	out, err := Publish(ctx, d.Client, built)
+	if err != nil {
+		log.Error("the release can't be published", "error", err)
+		return
+	}
+	log.Info("released", "release", string(out.Release.Digest), "version", out.Candidate.Version)
+}
+
+// Publish uploads what the server lacks of a release and publishes it.
+func Publish(ctx context.Context, c *client.Client, built cli.Built) (release.Published, error) {
+	for _, b := range built.Blobs {
+		_, err := c.HasBlob(ctx, built.Project, b.Digest)
+		if towpath.KindOf(err) == towpath.KindNotFound {
+			err = c.PutBlob(ctx, built.Project, b.Digest, b.Size, b.Open)
+		}
+		if err != nil {
+			return release.Published{}, err
+		}
+	}
+	return c.PublishRelease(ctx, built.Project, api.PublishRelease{
+		Manifest: built.Manifest, Provenance: built.Provenance, Commit: built.Commit, Ref: built.Ref, Version: built.Version,
+	})
+}

@@ -1,0 +1,133 @@
+package server
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// heartbeat is how often agents renew and observe; leases last several.
+const heartbeat = 2 * time.Second
+
+// agents speaks the agents' protocol for the use case.
+type agents struct {
+	deploys *deploy.Service
+	blobs   blob.Store
+	key     string
+	changed *broadcast
+}
+
+var _ agentrpc.Server = (*agents)(nil)
+
+// Hello begins a session.
+func (a *agents) Hello(ctx context.Context, actor towpath.Actor, req agentrpc.HelloRequest) (agentrpc.HelloResponse, error) {
+	fences := map[towpath.Target]int64{}
+	for _, f := range req.Journal.Fences {
+		fences[f.Target] = f.Fence
+	}
+	epoch, err := a.deploys.Hello(ctx, actor, req.Place, req.Agent, req.Session, fences)
+	return agentrpc.HelloResponse{Epoch: epoch, ServerKey: a.key, HeartbeatEvery: heartbeat}, err
+}
+
+// Claim waits for work and leases it.
+func (a *agents) Claim(ctx context.Context, actor towpath.Actor, req agentrpc.ClaimRequest) ([]towpath.Operation, error) {
+	wait, cancel := context.WithTimeout(ctx, min(req.Wait, agentrpc.MaxWait))
+	defer cancel()
+	poll := time.NewTicker(time.Second) // another server may have written
+	defer poll.Stop()
+	for {
+		next := a.changed.Next()
+		ops, err := a.deploys.Claim(ctx, actor, req.Session, req.Max)
+		if err != nil || len(ops) > 0 {
+			return ops, err
+		}
+		select {
+		case <-next:
+		case <-poll.C:
+		case <-wait.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Renew extends leases.
+func (a *agents) Renew(ctx context.Context, actor towpath.Actor, req agentrpc.RenewRequest) (agentrpc.RenewResponse, error) {
+	held := make([]deploy.Renewal, len(req.Operations))
+	for i, op := range req.Operations {
+		held[i] = deploy.Renewal{Operation: op.Operation, Fence: op.Fence}
+	}
+	got, err := a.deploys.Renew(ctx, actor, req.Session, held)
+	if err != nil {
+		return agentrpc.RenewResponse{}, err
+	}
+	var out agentrpc.RenewResponse
+	for _, r := range got {
+		res := agentrpc.RenewResult{Operation: r.Operation, Fence: r.Fence, Status: agentrpc.RenewCancelled}
+		if r.Go {
+			res.Status, res.LeaseUntil = agentrpc.RenewOK, r.Until
+		}
+		out.Results = append(out.Results, res)
+	}
+	return out, nil
+}
+
+// Report records progress.
+func (a *agents) Report(ctx context.Context, actor towpath.Actor, req agentrpc.ReportRequest) error {
+	return a.deploys.Report(ctx, actor, req.Operation, req.Fence, req.Seq, req.Message)
+}
+
+// Finish ends an operation.
+func (a *agents) Finish(ctx context.Context, actor towpath.Actor, req agentrpc.FinishRequest) (agentrpc.FinishResponse, error) {
+	accepted, err := a.deploys.Finish(ctx, actor, req.Operation, req.Fence, req.Seq, req.Result)
+	if err != nil {
+		return agentrpc.FinishResponse{}, err
+	}
+	if accepted {
+		return agentrpc.FinishResponse{Status: agentrpc.FinishAccepted}, nil
+	}
+	return agentrpc.FinishResponse{Status: agentrpc.FinishStale}, nil
+}
+
+// Observe takes what runs.
+func (a *agents) Observe(ctx context.Context, actor towpath.Actor, req agentrpc.ObserveRequest) error {
+	return a.deploys.Observe(ctx, actor, req.Session, req.Observations)
+}
+
+// OpenBlob opens files of a release. Blobs are named by their digests, so who
+// may work anywhere may read what they can name.
+func (a *agents) OpenBlob(ctx context.Context, actor towpath.Actor, digest towpath.Digest) (io.ReadCloser, int64, error) {
+	if !works(actor) {
+		return nil, 0, towpath.E(towpath.KindForbidden, "agent.blob", "only agents read files here")
+	}
+	return a.blobs.Open(ctx, digest)
+}
+
+// works reports whether an actor is an agent of any place.
+func works(actor towpath.Actor) bool {
+	for _, g := range actor.Grants {
+		if access.Check(actor, access.AgentWork, access.Subject{Place: g.Place}) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// signer signs authorisations with the ledger's key.
+type signer struct{ note note.Signer }
+
+// Authorise signs the record that agents check before they run anything.
+func (s signer) Authorise(a towpath.Authorisation) (string, error) {
+	return agentrpc.Authorisation{
+		Kind: a.Kind, Project: a.Project, Environment: a.Environment, Deployment: a.Deployment, Candidate: a.Candidate,
+		Release: a.Release, Previous: a.Previous, PlanHash: a.PlanHash, PolicyVersion: a.PolicyVersion,
+		Approvers: a.Approvers, At: a.At,
+	}.Sign(s.note)
+}

@@ -1,0 +1,274 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/towpath/towpath/internal/account"
+	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/audit"
+	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/git"
+	"github.com/towpath/towpath/internal/http/rest"
+	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/ledger"
+	"github.com/towpath/towpath/internal/project"
+	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/reconcile"
+	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/store"
+	"github.com/towpath/towpath/internal/store/migrations"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Config says what the server stands on.
+type Config struct {
+	Data     string // folder of keys, blobs and, by default, the database
+	Database string // URL; empty: a SQLite file in Data
+	Listen   string // address; one that others can reach needs Cert and Key
+	Cert     string // PEM files
+	Key      string
+	Version  string
+	// PublicMetrics serves /metrics without a token.
+	PublicMetrics bool
+	Log           *slog.Logger
+	Now           func() time.Time
+}
+
+// Server is the control plane.
+type Server struct {
+	cfg        Config
+	db         *sqldb.DB
+	store      *store.Store
+	ledger     *ledger.Ledger
+	accounts   *account.Service
+	projects   *project.Service
+	services   rest.Services
+	agents     *agents
+	handler    http.Handler
+	listener   net.Listener
+	supervisor *reconcile.Supervisor
+}
+
+// New opens the database, brings its schema up to date and puts the server
+// together. It starts nothing but the listener.
+func New(ctx context.Context, cfg Config) (*Server, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, towpath.E(towpath.KindUnavailable, "server.start", "the data folder can't be made").On(cfg.Data).WithCause(err)
+	}
+	listener, err := listen(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, listener: listener}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// open builds everything behind the listener.
+func (s *Server) open(ctx context.Context) error {
+	cfg := s.cfg
+	url := cfg.Database
+	if url == "" {
+		url = filepath.Join(cfg.Data, "towpath.db")
+	}
+	var err error
+	if s.db, err = sqldb.Open(ctx, url); err != nil {
+		return err
+	}
+	if err := sqldb.Migrate(ctx, s.db, migrations.FS); err != nil {
+		return err
+	}
+	blobs, err := blob.NewDisk(blob.DiskConfig{Dir: filepath.Join(cfg.Data, "blobs")})
+	if err != nil {
+		return err
+	}
+	key, err := ledger.LoadOrCreateKey(filepath.Join(cfg.Data, "ledger.key"), "towpath")
+	if err != nil {
+		return err
+	}
+	owner := string(towpath.NewID[towpath.EventID]("srv", cfg.Now()))
+	if s.ledger, err = ledger.New(ledger.Config{Key: key, Owner: owner, Now: cfg.Now}, s.db); err != nil {
+		return err
+	}
+	epoch, err := s.ledger.Epoch(ctx)
+	if err != nil {
+		return err
+	}
+	noteSigner, err := note.NewSigner(key.Secret())
+	if err != nil {
+		return towpath.E(towpath.KindInternal, "server.start", "the ledger's key can't sign").WithCause(err)
+	}
+	changed := newBroadcast()
+	wake := func(string) {}
+	nouns := store.New(s.db, s.ledger, func(kind string) { wake(kind); changed.Tell() })
+	s.store = nouns
+	repos := &repositories{store: nouns, open: map[string]*git.Repository{}}
+	claimable := func(towpath.PlaceName) { changed.Tell() }
+	sign := signer{noteSigner}
+
+	s.accounts = account.New(account.Config{Now: cfg.Now}, store.For[account.Tx](nouns))
+	s.projects = project.New(project.Config{Now: cfg.Now, CheckRepository: func(ctx context.Context, path string) error {
+		_, err := git.Open(ctx, path)
+		return err
+	}}, store.For[project.Tx](nouns))
+	releases := release.New(release.Config{Now: cfg.Now}, store.For[release.Tx](nouns), blobs, repos)
+	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next},
+		store.For[promote.Tx](nouns), releases, sign, repos)
+	deploys := deploy.New(deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable},
+		store.For[deploy.Tx](nouns), releases, sign)
+
+	runner, err := reconcile.New(reconcile.Config{Now: cfg.Now, Log: cfg.Log}, sqldb.NewQueue(s.db, owner),
+		func(w sqldb.Work) reconcile.Claim {
+			return reconcile.Claim{Kind: w.Kind, Key: w.Key, Attempts: w.Attempts}
+		},
+		deploys, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions})
+	if err != nil {
+		return err
+	}
+	wake = func(string) { runner.Wake() }
+
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.agents = &agents{deploys: deploys, blobs: blobs, key: s.ledger.PublicKey(), changed: changed}
+	protocol := agentrpc.NewHandler(s.agents,
+		func(r *http.Request) (towpath.Actor, error) { return rest.Actor(r.Context()), nil }, cfg.Log)
+	s.services = rest.Services{
+		Projects: s.projects, Releases: releases, Promotions: promotions, Deploys: deploys,
+		Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns)),
+		Accounts:  s.accounts, Audit: audit.New(s.ledger),
+	}
+	api, err := rest.New(rest.Config{Version: cfg.Version, Now: cfg.Now, Log: cfg.Log, PublicMetrics: cfg.PublicMetrics}, rest.Deps{
+		Services: rest.Services{
+			Projects: s.projects, Releases: releases, Promotions: promotions, Deploys: deploys,
+			Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns)),
+			Accounts:  s.accounts,
+			Audit:     audit.New(s.ledger),
+		},
+		Idempotency: answers{store.NewIdempotency(nouns, cfg.Now, rest.ClaimFor)}, Metrics: metrics, Changed: s.ledger.Changed,
+		Checks: []rest.Check{
+			{Name: "database", Critical: true, Run: s.db.Ping},
+			{Name: "ledger", Run: s.ledgerKeepsUp},
+		},
+		Mounts: []rest.Mount{{Pattern: "/agent/v1/", Policy: rest.Authenticated, Handler: protocol}},
+	})
+	if err != nil {
+		return err
+	}
+	s.handler = api
+	s.supervisor = reconcile.NewSupervisor(reconcile.SupervisorConfig{Log: cfg.Log},
+		reconcile.Task{Name: "sequencer", Run: s.ledger.Sequencer().Run},
+		reconcile.Task{Name: "loops", Run: runner.Run},
+		reconcile.Task{Name: "http", Run: s.serve},
+	)
+	return nil
+}
+
+// ledgerKeepsUp fails when events wait too long for their number.
+func (s *Server) ledgerKeepsUp(ctx context.Context) error {
+	w, err := s.ledger.Unsequenced(ctx, s.cfg.Now())
+	if err == nil && w.Age > time.Minute {
+		err = towpath.E(towpath.KindUnavailable, "ledger.window", "%d events have waited up to %s for their number", w.Events, w.Age.Round(time.Second)).
+			WithHint("look for errors of the sequencer in the log")
+	}
+	return err
+}
+
+// listen opens the listener. An address that others can reach needs TLS.
+func listen(cfg Config) (net.Listener, error) {
+	const op = "server.listen"
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return nil, towpath.E(towpath.KindInvalid, op, "%q is no address to listen on", cfg.Listen).
+			WithHint("host:port, for example 127.0.0.1:7420").WithCause(err)
+	}
+	ip := net.ParseIP(host)
+	if loopback := host == "localhost" || ip != nil && ip.IsLoopback(); !loopback && cfg.Cert == "" {
+		return nil, towpath.E(towpath.KindInvalid, op, "%s can be reached from outside, and there is no TLS certificate", cfg.Listen).
+			WithHint("give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that has TLS")
+	}
+	l, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, towpath.E(towpath.KindUnavailable, op, "the server can't listen on %s", cfg.Listen).
+			WithHint("is another one running? --listen takes another address").WithCause(err)
+	}
+	if cfg.Cert == "" {
+		return l, nil
+	}
+	pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
+	if err != nil {
+		return nil, errors.Join(towpath.E(towpath.KindInvalid, op, "the TLS certificate can't be used").WithCause(err), l.Close())
+	}
+	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
+}
+
+// URL is where the server answers.
+func (s *Server) URL() string {
+	scheme := "http"
+	if s.cfg.Cert != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + s.listener.Addr().String()
+}
+
+// PublicKey is the key that the ledger and authorisations are verified with.
+func (s *Server) PublicKey() string { return s.ledger.PublicKey() }
+
+// Handler is everything that the listener serves.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Run serves until ctx is done.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.Close() //nolint:errcheck // nothing is left to tell
+	return s.supervisor.Run(ctx)
+}
+
+func (s *Server) serve(ctx context.Context) error {
+	srv := &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	stop := context.AfterFunc(ctx, func() {
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if srv.Shutdown(drain) != nil {
+			_ = srv.Close()
+		}
+	})
+	defer stop()
+	if err := srv.Serve(s.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Close closes the listener and the database.
+func (s *Server) Close() error {
+	err := s.listener.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	if s.db != nil {
+		err = errors.Join(err, s.db.Close())
+	}
+	return err
+}

@@ -1,0 +1,52 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"syscall"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func notFound(op string, d towpath.Digest) *towpath.Error {
+	return towpath.E(towpath.KindNotFound, op, "there is no blob %s", d).On(string(d))
+}
+
+func tooLarge(op string, limit int64) *towpath.Error {
+	return towpath.E(towpath.KindExhausted, op, "the blob is larger than the limit of %d bytes", limit).
+		WithHint("make it smaller, or raise the limit of blobs")
+}
+
+func damaged(op string, d towpath.Digest) *towpath.Error {
+	return towpath.E(towpath.KindInternal, op, "blob %s is damaged: its content does not have its digest", d).
+		On(string(d)).WithHint("check the disk; then publish the release again, or restore the blob from a backup")
+}
+
+// readError keeps errors that say what is wrong and explains the others.
+func readError(op string, d towpath.Digest, err error) error {
+	var known *towpath.Error
+	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return damaged(op, d).WithCause(err)
+	}
+	return towpath.E(towpath.KindUnavailable, op, "blob %s can't be read", d).
+		On(string(d)).WithHint("check the disk, then try again").WithCause(err)
+}
+
+// diskError explains a failed operation on the store's directory.
+func diskError(op, what string, err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return towpath.E(towpath.KindExhausted, op, "%s: the disk of the blob store is full", what).
+			WithHint("make room on the disk, then try again; nothing was acknowledged and nothing is broken").WithCause(err)
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		return towpath.E(towpath.KindUnavailable, op, "%s: the blob store can't be written", what).
+			WithHint("let the user that runs towpath write to the store's directory").WithCause(err)
+	}
+	return towpath.E(towpath.KindUnavailable, op, "%s: the disk of the blob store does not work", what).
+		WithHint("check the disk, then try again; nothing was acknowledged and nothing is broken").WithCause(err)
+}

@@ -1,0 +1,112 @@
+package build
+
+import (
+	"encoding/json"
+	"net/url"
+
+	provenance "github.com/in-toto/attestation/go/predicates/provenance/v1"
+	intoto "github.com/in-toto/attestation/go/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// What the provenance says it is: https://slsa.dev/spec/v1.0/provenance.
+const (
+	PredicateType = "https://slsa.dev/provenance/v1"
+	BuildType     = "https://towpath.dev/build/v1"
+)
+
+// provenance is the in-toto statement of this build: what was built, from
+// what, by whom and when. Equal builds at equal times give equal bytes.
+func (r *run) provenance() ([]byte, error) {
+	const op = "build.provenance"
+	wrong := func(err error) error {
+		return towpath.E(towpath.KindInternal, op, "the provenance of the release can't be written").WithCause(err)
+	}
+	finished := r.cfg.Now()
+	params := map[string]any{
+		"ref": r.req.Ref, "commit": string(r.commit.ID), "tree": r.commit.Tree, "version": r.result.Version,
+	}
+	repository := withoutPassword(r.req.Repository)
+	if repository != "" {
+		params["repository"] = repository
+	}
+	external, err := structpb.NewStruct(params)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	invocation := towpath.HashID[string]("inv", r.cfg.BuilderID, string(r.commit.ID), string(r.result.Digest), r.result.Version,
+		r.started.UTC().Format("20060102T150405.000000000"))
+	pred := &provenance.Provenance{
+		BuildDefinition: &provenance.BuildDefinition{
+			BuildType: BuildType, ExternalParameters: external, ResolvedDependencies: r.materials(repository),
+		},
+		RunDetails: &provenance.RunDetails{
+			Builder: &provenance.Builder{Id: r.cfg.BuilderID},
+			Metadata: &provenance.BuildMetadata{
+				InvocationId: invocation, StartedOn: timestamppb.New(r.started), FinishedOn: timestamppb.New(finished),
+			},
+		},
+	}
+	if err := pred.Validate(); err != nil {
+		return nil, wrong(err)
+	}
+	predicate := &structpb.Struct{}
+	if b, err := protojson.Marshal(pred); err != nil {
+		return nil, wrong(err)
+	} else if err := protojson.Unmarshal(b, predicate); err != nil {
+		return nil, wrong(err)
+	}
+	statement := &intoto.Statement{
+		Type:          intoto.StatementTypeUri,
+		Subject:       []*intoto.ResourceDescriptor{{Name: string(r.project.Project), Digest: map[string]string{"sha256": r.result.Digest.Hex()}}},
+		PredicateType: PredicateType,
+		Predicate:     predicate,
+	}
+	if err := statement.Validate(); err != nil {
+		return nil, wrong(err)
+	}
+	b, err := protojson.Marshal(statement)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	// protojson varies its white space on purpose.
+	return oci.Canonical(json.RawMessage(b))
+}
+
+// materials are the commit, and what the lock file resolved.
+func (r *run) materials(repository string) []*intoto.ResourceDescriptor {
+	algorithm := "gitCommit"
+	if len(r.commit.ID) == 64 {
+		algorithm = "sha256" // the library wants SHA-1 under the other name
+	}
+	source := &intoto.ResourceDescriptor{Name: "source", Digest: map[string]string{algorithm: string(r.commit.ID)}}
+	if repository != "" {
+		source.Uri = "git+" + repository + "@" + r.req.Ref
+	}
+	all := []*intoto.ResourceDescriptor{source}
+	if r.lock == nil {
+		return all
+	}
+	all = append(all, &intoto.ResourceDescriptor{Name: LockFile, Digest: map[string]string{"sha256": r.lock.digest.Hex()}})
+	for _, e := range r.lock.Entries {
+		all = append(all, &intoto.ResourceDescriptor{Name: e.Name, Digest: map[string]string{"sha256": towpath.Digest(e.Digest).Hex()}})
+	}
+	return all
+}
+
+// withoutPassword drops credentials from a repository's URL.
+func withoutPassword(repository string) string {
+	u, err := url.Parse(repository)
+	if err != nil || u.Scheme == "" {
+		return repository // a path, or git@host:path, which holds no password
+	}
+	if _, has := u.User.Password(); has || u.Scheme == "https" || u.Scheme == "http" {
+		u.User = nil // also a token in the place of the user
+	}
+	return u.String()
+}

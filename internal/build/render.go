@@ -1,0 +1,100 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// render puts the release together: every component rendered for every
+// environment, the manifest over it, and the provenance beside it.
+func (r *run) render(ctx context.Context) error {
+	c, err := r.content()
+	if err != nil {
+		return err
+	}
+	enc, err := oci.Encode(c)
+	if err != nil {
+		return err
+	}
+	contentDigest, size, err := r.blobs.Put(ctx, "", bytes.NewReader(enc.Content), oci.MaxContent)
+	if err != nil {
+		return err
+	}
+	manifest, err := oci.ParseManifest(enc.Manifest)
+	if err != nil {
+		return err
+	}
+	res := &r.result
+	res.Digest, res.Manifest, res.Content = enc.Digest, enc.Manifest, c
+	res.ContentBlob = oci.Blob{Digest: contentDigest, Size: size}
+	res.Layers = manifest.Layers
+	res.Checked = r.req.Check
+	for i, l := range r.layers {
+		res.Files += l.Files
+		res.Bytes += l.Size
+		if l.cached {
+			res.CacheHits++
+		}
+		res.Components = append(res.Components, ComponentResult{
+			Name: r.units[i].name, Layer: l.Digest, Size: l.Size, Files: l.Files, Cached: l.cached, Duration: l.duration,
+		})
+	}
+	res.Provenance, err = r.provenance()
+	res.ProvenanceDigest = towpath.DigestOf(res.Provenance)
+	return err
+}
+
+func (r *run) content() (*towpath.ReleaseContent, error) {
+	c := &towpath.ReleaseContent{
+		Schema: towpath.ReleaseSchema, Project: r.project.Project, Naming: r.project.Naming,
+		Objectives: r.project.Objectives, Requires: r.project.Requires,
+	}
+	for i, u := range r.units {
+		l := r.layers[i]
+		if u.folder {
+			c.Folders = append(c.Folders, towpath.ReleaseFolder{Role: string(u.name), Layer: l.Digest, Size: l.Size})
+			continue
+		}
+		spec := r.project.Components[i]
+		c.Components = append(c.Components, towpath.ReleaseComponent{
+			Name: spec.Name, Kind: spec.Kind, DependsOn: spec.DependsOn, Rollout: spec.Rollout, Drift: spec.Drift,
+			Layer: l.Digest, Size: l.Size,
+		})
+	}
+	for _, e := range r.project.Environments {
+		env := towpath.ReleaseEnvironment{Rules: e.Rules()}
+		for i, spec := range r.project.Components {
+			rendered, err := r.renderOne(spec, e, r.layers[i].Digest)
+			if err != nil {
+				return nil, err
+			}
+			env.Components = append(env.Components, rendered)
+		}
+		c.Environments = append(c.Environments, env)
+	}
+	return c, nil
+}
+
+func (r *run) renderOne(spec towpath.ComponentSpec, e towpath.EnvironmentSpec, layer towpath.Digest) (towpath.RenderedComponent, error) {
+	const op = "build.render"
+	k, ok := r.kinds[spec.Kind]
+	if !ok {
+		return towpath.RenderedComponent{}, towpath.E(towpath.KindInvalid, op, "component %q has the kind %q, which this builder does not know", spec.Name, spec.Kind).
+			On(string(spec.Name)).WithHint("use a builder with that kind, or correct the kind")
+	}
+	raw, err := k.Render(spec, e.Name, e.Components[spec.Name])
+	if err != nil {
+		return towpath.RenderedComponent{}, err
+	}
+	// The revision is a hash of these bytes, and so must be the release's.
+	canonical, err := oci.Canonical(json.RawMessage(raw))
+	if err != nil {
+		return towpath.RenderedComponent{}, towpath.E(towpath.KindInternal, op, "component %q was rendered for %q as something that is not JSON", spec.Name, e.Name).
+			On(string(spec.Name)).WithCause(err)
+	}
+	return towpath.RenderedComponent{Name: spec.Name, Spec: canonical, Revision: towpath.RevisionOf(spec.Kind, layer, canonical)}, nil
+}

@@ -1,0 +1,38 @@
+package build
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Source is the repository that is built. Paths are slash-separated and
+// relative to its top; "." is everything.
+type Source interface {
+	// Resolve is the commit that a branch, tag or commit ID names.
+	Resolve(ctx context.Context, ref string) (towpath.CommitID, error)
+	Commit(ctx context.Context, id towpath.CommitID) (Commit, error)
+	// TreeID names the content at a path: equal IDs, equal content. A path
+	// that the commit lacks is KindNotFound.
+	TreeID(ctx context.Context, id towpath.CommitID, path string) (string, error)
+	// ReadFile reads a file of at most limit bytes; one that the commit lacks
+	// is KindNotFound.
+	ReadFile(ctx context.Context, id towpath.CommitID, path string, limit int64) ([]byte, error)
+	// Export writes the exact content at paths below root.
+	Export(ctx context.Context, id towpath.CommitID, root *os.Root, paths []string) error
+	// Describe is the nearest version tag (vX.Y.Z; empty when there is none)
+	// before a commit and how many commits lie between.
+	Describe(ctx context.Context, id towpath.CommitID) (tag string, distance int, err error)
+	// Dirty lists what the work tree has and its HEAD has not.
+	Dirty(ctx context.Context) ([]string, error)
+}
+
+// Commit is what the builder needs to know of a commit.
+type Commit struct {
+	ID      towpath.CommitID
+	Tree    string // object ID
+	Subject string
+	Time    time.Time
+}

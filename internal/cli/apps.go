@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Apps are what runs in the process of the command, wired by the caller. A
+// command whose app is nil says that this binary can't do it.
+type Apps struct {
+	Version string           // of this binary
+	Now     func() time.Time // required
+
+	Init   func(ctx context.Context, dir string, o InitOptions) (Initialised, error)
+	Dev    func(ctx context.Context, t Terminal, o DevOptions) error
+	Demo   func(ctx context.Context, t Terminal, o DemoOptions) error
+	Server func(ctx context.Context, t Terminal, o ServerOptions) error
+	Agent  func(ctx context.Context, t Terminal, o AgentOptions) error
+	Shim   func(ctx context.Context, dir string) error
+	Router func(ctx context.Context, dir string) error
+	Build  func(ctx context.Context, r BuildRequest, p Progress) (Built, error)
+	Schema func() []byte // of towpath.yaml, JSON Schema
+}
+
+// Terminal is what an app may write to. Interactive tells that Stderr is a
+// terminal; Colour that styled text is wanted.
+type Terminal struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Interactive    bool
+	Colour         bool
+}
+
+// InitOptions are those of init.
+type InitOptions struct {
+	Project towpath.ProjectName // empty: from the folder's name
+}
+
+// Initialised is what init did.
+type Initialised struct {
+	Project      towpath.ProjectName       `json:"project"`
+	File         string                    `json:"file"`    // that was written
+	Created      bool                      `json:"created"` // false: it was there already
+	Components   []towpath.ComponentName   `json:"components"`
+	Environments []towpath.EnvironmentName `json:"environments"`
+	Notes        []string                  `json:"notes,omitempty"`
+}
+
+// DevOptions are those of dev.
+type DevOptions struct {
+	Dir    string // of the project
+	Data   string // empty: .towpath in Dir
+	Listen string // loopback address
+}
+
+// DemoOptions are those of demo.
+type DemoOptions struct {
+	Dir  string // empty: a temporary folder
+	Keep bool   // leave everything running
+}
+
+// ServerOptions are those of server.
+type ServerOptions struct {
+	Data          string // folder of blobs, keys and the SQLite file
+	Database      string // postgres:// URL; empty: SQLite in Data
+	Listen        string
+	TLSCert       string // files; both or neither
+	TLSKey        string
+	PublicMetrics bool
+}
+
+// AgentOptions are those of agent.
+type AgentOptions struct {
+	Server    string // URL
+	TokenFile string // empty: the environment's TOWPATH_TOKEN, as Token
+	Token     string
+	Place     towpath.PlaceName
+	Data      string // folder of the journal and of what runs
+	Trust     string // file with the server's public key
+}
+
+// BuildRequest asks for a commit to be made into a release.
+type BuildRequest struct {
+	Dir     string // inside the repository
+	Ref     string // empty: HEAD
+	Version string // empty: the builder chooses
+	Check   bool   // build twice and compare
+}
+
+// Built is a release that has not been published.
+type Built struct {
+	Project    towpath.ProjectName
+	Manifest   []byte
+	Provenance []byte
+	Digest     towpath.Digest // of Manifest
+	Commit     towpath.CommitID
+	Ref        string
+	Version    string
+	Blobs      []Blob
+	Warnings   []string
+	// Close frees the files that Blobs open; may be nil.
+	Close func() error
+}
+
+// Blob is content to be uploaded.
+type Blob struct {
+	Digest towpath.Digest
+	Size   int64 // bytes
+	Open   func() (io.ReadCloser, error)
+}
+
+// Progress is told what an app is doing. It may be called from several
+// goroutines.
+type Progress func(Step)
+
+// Step is one step of an app's work; a step is known by its name.
+type Step struct {
+	Name   string
+	State  StepState
+	Detail string
+	Log    []string // the last lines, of a failed step
+}
+
+// StepState is where a step stands.
+type StepState string
+
+// The states of a step.
+const (
+	StepPending StepState = "pending"
+	StepRunning StepState = "running"
+	StepDone    StepState = "done"
+	StepFailed  StepState = "failed"
+	StepSkipped StepState = "skipped"
+)

@@ -1,0 +1,199 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/http/rest/client"
+	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+const (
+	maxSkew = 5 * time.Second // between this clock and the server's
+	minDisk = 1 << 30         // bytes free
+)
+
+// finding is what doctor says of one thing.
+type finding struct {
+	Check   string `json:"check"`
+	Status  string `json:"status"` // ok, warn, fail
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+func newDoctor(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Check git, project, server, token, versions, agents, clocks and disk", Args: positional(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.runDoctor(cmd.Context()) },
+	}
+}
+
+func (s *session) runDoctor(ctx context.Context) error {
+	d := &doctor{s: s}
+	d.git(ctx)
+	d.project()
+	d.disk()
+	if c, err := s.client(); err != nil {
+		d.failed("server", err)
+	} else if d.server(ctx, c) && d.token(ctx, c) {
+		d.agents(ctx, c)
+	}
+	r := result{data: struct {
+		Checks []finding `json:"checks"`
+	}{d.found}, show: func(p *page) {
+		for _, f := range d.found {
+			sign := map[string]string{"ok": p.style.good("✓"), "warn": p.style.warn("!"), "fail": p.style.bad("✗")}[f.Status]
+			p.line("%s %-8s %s", sign, f.Check, f.Message)
+			if f.Hint != "" {
+				p.line("  %-8s %s %s", "", p.style.note("hint:"), f.Hint)
+			}
+		}
+	}}
+	bad := false
+	for _, f := range d.found {
+		r.names = append(r.names, f.Check+" "+f.Status)
+		bad = bad || f.Status == "fail"
+	}
+	if err := s.print(r); err != nil {
+		return err
+	}
+	if bad {
+		return outcome(ExitError)
+	}
+	return nil
+}
+
+type doctor struct {
+	s     *session
+	found []finding
+}
+
+func (d *doctor) ok(check, format string, args ...any) {
+	d.found = append(d.found, finding{check, "ok", fmt.Sprintf(format, args...), ""})
+}
+
+func (d *doctor) warn(check, hint, format string, args ...any) {
+	d.found = append(d.found, finding{check, "warn", fmt.Sprintf(format, args...), hint})
+}
+
+func (d *doctor) failed(check string, err error) {
+	message, hint, _ := describe(err)
+	d.found = append(d.found, finding{check, "fail", message, hint})
+}
+
+func (d *doctor) git(ctx context.Context) {
+	out, err := exec.CommandContext(ctx, "git", "--version").Output()
+	if err != nil {
+		d.failed("git", towpath.E(towpath.KindUnavailable, "", "git can't be run").WithHint("install git 2.38 or later").WithCause(err))
+		return
+	}
+	d.ok("git", "%s", strings.TrimSpace(string(out)))
+}
+
+func (d *doctor) project() {
+	path := d.s.upward(projectFile)
+	switch name := d.s.projectOfFile(); {
+	case path == "":
+		d.warn("project", "run towpath init in your repository", "there is no %s here or above", projectFile)
+	case name == "":
+		d.warn("project", "its first lines read version: 1 and project: NAME", "%s names no project", path)
+	default:
+		d.ok("project", "%s (%s)", name, path)
+	}
+}
+
+func (d *doctor) disk() {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(d.s.flags.dir, &fs); err != nil {
+		d.failed("disk", towpath.E(towpath.KindInvalid, "", "the folder %s can't be examined", d.s.flags.dir).WithCause(err))
+		return
+	}
+	free := int64(fs.Bavail) * int64(fs.Bsize) //nolint:unconvert // their types differ between platforms
+	if free < minDisk {
+		d.warn("disk", "make room: builds and releases need it", "%s free", size(free))
+		return
+	}
+	d.ok("disk", "%s free", size(free))
+}
+
+func (d *doctor) server(ctx context.Context, c *client.Client) bool {
+	began := d.s.apps.Now()
+	server, err := c.Server(ctx)
+	ended := d.s.apps.Now()
+	if err != nil {
+		d.failed("server", err)
+		return false
+	}
+	d.ok("server", "%s answers in %s", c.URL(), seconds(ended.Sub(began)))
+	if server.Version == d.s.apps.Version {
+		d.ok("version", "%s on both sides", server.Version)
+	} else {
+		d.warn("version", "use the same version", "this binary is %s, the server is %s", d.s.apps.Version, server.Version)
+	}
+	// The server read its clock between the two readings of ours.
+	skew := max(began.Sub(server.Time), server.Time.Sub(ended), 0)
+	if skew > maxSkew {
+		d.warn("clock", "run NTP on both machines; windows and tokens go by the server's clock", "this clock and the server's are %s apart", seconds(skew))
+	} else {
+		d.ok("clock", "agrees with the server's")
+	}
+	d.readiness(ctx, c)
+	return true
+}
+
+func (d *doctor) readiness(ctx context.Context, c *client.Client) {
+	ready, err := c.Ready(ctx)
+	if err != nil {
+		d.failed("ready", err)
+		return
+	}
+	for _, r := range ready.Checks {
+		if !r.OK {
+			d.warn("ready", r.Hint, "%s: %s", r.Name, r.Message)
+		}
+	}
+	if ready.Status == api.Ready {
+		d.ok("ready", "the server is ready")
+	}
+}
+
+func (d *doctor) token(ctx context.Context, c *client.Client) bool {
+	me, err := c.Me(ctx)
+	if err != nil {
+		d.failed("token", err)
+		return false
+	}
+	d.ok("token", "of %s, with %s", me.Account, plural(len(me.Grants), "role", "roles"))
+	return true
+}
+
+func (d *doctor) agents(ctx context.Context, c *client.Client) {
+	_, project, err := d.s.target()
+	if err != nil {
+		return // said by project
+	}
+	status, err := c.Status(ctx, project, "")
+	if err != nil {
+		d.failed("agents", err)
+		return
+	}
+	for _, e := range status.Environments {
+		switch e.Phase {
+		case inventory.PhaseUnknown:
+			d.warn("agents", "start the agent of its place", "nothing has been heard of what runs in %s", e.Environment)
+		case inventory.PhaseFailed:
+			d.warn("agents", "look with: towpath status "+string(e.Environment), "%s needs a person", e.Environment)
+		case inventory.PhaseEmpty:
+		default:
+			d.ok("agents", "%s is seen", e.Environment)
+		}
+	}
+}

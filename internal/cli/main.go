@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Main runs one command line, without the program's name, and returns its exit
+// code. Cancel ctx to interrupt it. env reads the environment, as [os.Getenv].
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string, apps Apps) (exit int) {
+	s := newSession(stdin, stdout, stderr, env, apps)
+	root := newRoot(s)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	defer s.close()
+	if s.ctx != nil {
+		ctx = s.ctx // with the time limit that was asked for
+	}
+	code := exitCode(ctx, err)
+	s.report(code, err)
+	return code
+}
+
+// report prints an error: what, and what to do. Its cause stays where it is
+// known to be free of secrets: in the server's log.
+func (s *session) report(code int, err error) {
+	var o outcome
+	switch {
+	case err == nil || errors.As(err, &o):
+	case code == ExitTimeout:
+		s.complain("the command did not end within --timeout "+s.flags.timeout.String(), "what the server was asked to do goes on; look with: towpath status", "")
+	case code == ExitInterrupted:
+		s.complain("interrupted", "", "")
+	default:
+		message, hint, request := describe(err)
+		s.complain(message, hint, request)
+	}
+}
+
+// describe is what a user sees of an error.
+func describe(err error) (message, hint, request string) {
+	var known *towpath.Error
+	if !errors.As(err, &known) {
+		return strings.TrimSpace(err.Error()), "", ""
+	}
+	message, hint = towpath.PublicMessage(err)
+	request = known.Fields[api.FieldRequestID]
+	if request == "" && known.Cause != nil { // of this process, not of a server
+		message += ": " + known.Cause.Error()
+	}
+	return message, hint, request
+}
+
+func (s *session) complain(message, hint, request string) {
+	fmt.Fprintf(s.stderr, "%s %s\n", s.style.bad("error:"), message)
+	if hint != "" {
+		fmt.Fprintf(s.stderr, "%s %s\n", s.style.note("hint:"), hint)
+	}
+	if request != "" {
+		fmt.Fprintf(s.stderr, "%s %s\n", s.style.dim("request:"), request)
+	}
+}

@@ -1,0 +1,8 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+func newRelease(s *session) *cobra.Command {
+	return s.group("release", "Make, inspect and compare releases",
+		newReleaseBuild(s), newReleaseList(s), newReleaseShow(s), newReleaseDiff(s))
+}

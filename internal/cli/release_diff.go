@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func newReleaseDiff(s *session) *cobra.Command {
+	var env string
+	var code bool
+	cmd := &cobra.Command{
+		Use: "diff A B", Short: "Say what differs between two releases", Args: positional(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.runReleaseDiff(cmd.Context(), args[0], args[1], towpath.EnvironmentName(env), code)
+		},
+	}
+	cmd.Flags().StringVar(&env, "env", "", "in this environment only, exactly as it would be rendered")
+	cmd.Flags().BoolVar(&code, "exit-code", false, "exit 2 when they differ")
+	return cmd
+}
+
+func (s *session) runReleaseDiff(ctx context.Context, a, b string, env towpath.EnvironmentName, code bool) error {
+	c, project, err := s.target()
+	if err != nil {
+		return err
+	}
+	d, err := c.Diff(ctx, project, a, b, env)
+	if err != nil {
+		return err
+	}
+	r := result{data: d, show: func(p *page) { showDiff(p, d) }}
+	for _, x := range d.Components {
+		r.names = append(r.names, string(x.Component))
+	}
+	if err := s.print(r); err != nil {
+		return err
+	}
+	if code && !d.Identical {
+		return outcome(ExitChanges)
+	}
+	return nil
+}
+
+func showDiff(p *page, d release.Diff) {
+	p.line("%s %s %s", short(d.A), p.style.dim("to"), short(d.B))
+	if d.Identical {
+		p.line("identical")
+		return
+	}
+	// What destroys comes last, and is counted.
+	removed := 0
+	for _, last := range []bool{false, true} {
+		for _, c := range d.Components {
+			remove := c.Action == towpath.ActionRemove
+			if remove != last {
+				continue
+			}
+			if remove {
+				removed++
+			}
+			where := ""
+			if c.Environment != "" {
+				where = " in " + string(c.Environment)
+			}
+			p.line("\n%s %s%s", p.action(c.Action), p.style.bold(string(c.Component)), where)
+			p.changes(c.Changes)
+		}
+	}
+	for _, r := range d.Rules {
+		p.line("\n%s rules of %s", p.style.warn("~"), p.style.bold(string(r.Environment)))
+		p.changes(r.Changes)
+		for _, l := range r.Loosens {
+			p.line("    %s %s", p.style.warn("loosens:"), l)
+		}
+	}
+	if removed > 0 {
+		p.line("\n%s", p.style.bad(plural(removed, "component is removed", "components are removed")))
+	}
+}
+
+// action is the sign of what happens to a component.
+func (p *page) action(a towpath.ChangeAction) string {
+	switch a {
+	case towpath.ActionCreate:
+		return p.style.good("+")
+	case towpath.ActionRemove:
+		return p.style.bad("-")
+	case towpath.ActionReplace:
+		return p.style.warn("~")
+	}
+	return "="
+}
+
+func (p *page) changes(changes []towpath.Change) {
+	for _, c := range changes {
+		switch {
+		case c.Before == "" && c.After == "":
+			p.line("    %s", c.Path)
+		case c.Before == "":
+			p.line("    %s %s: %s", p.style.good("+"), c.Path, c.After)
+		case c.After == "":
+			p.line("    %s %s: %s", p.style.bad("-"), c.Path, c.Before)
+		default:
+			p.line("    %s %s: %s → %s", p.style.warn("~"), c.Path, c.Before, c.After)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/towpath/towpath/internal/didyoumean"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+const usageTemplate = `Usage:{{if .Runnable}}
+  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} COMMAND{{end}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{range $group := .Groups}}
+
+{{.Title}}{{range $cmds}}{{if (and (eq .GroupID $group.ID) .IsAvailableCommand)}}
+  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}{{if not .AllChildCommandsHaveGroup}}
+
+Commands:{{range $cmds}}{{if (and (eq .GroupID "") .IsAvailableCommand)}}
+  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Global flags:
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
+
+Exit codes:
+`
+
+// newRoot is the whole tree of commands.
+func newRoot(s *session) *cobra.Command {
+	root := s.group("towpath", "Haul infrastructure releases upstream: dev, staging, prod, gate by gate")
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetUsageTemplate(usageTemplate + exitHelp())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
+	root.PersistentPreRunE = s.begin
+	root.CompletionOptions.HiddenDefaultCmd = false
+	f := root.PersistentFlags()
+	f.StringVar(&s.flags.url, "url", "", "the server's URL (TOWPATH_URL, "+clientFile+")")
+	f.StringVar(&s.flags.token, "token", "", "bearer token; other users of the machine can see it, prefer TOWPATH_TOKEN or "+clientFile)
+	f.StringVarP(&s.flags.project, "project", "p", "", "the project (TOWPATH_PROJECT, "+projectFile+", "+clientFile+")")
+	f.VarP(&s.flags.output, "output", "o", "table, wide, json, yaml or name")
+	f.StringVarP(&s.flags.dir, "directory", "C", ".", "run as if started in this folder")
+	f.DurationVar(&s.flags.timeout, "timeout", 0, "give up after this time; what the server was asked to do goes on")
+	add := func(id, title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: id, Title: title})
+		for _, c := range commands {
+			c.GroupID = id
+			root.AddCommand(c)
+		}
+	}
+	add("start", "Start here:", newInit(s), newDev(s), newDemo(s), newDoctor(s))
+	add("release", "Releases:", newRelease(s), newQuarantine(s), newUnquarantine(s))
+	add("promote", "Promotion:", newPlan(s), newPromote(s), newPromotion(s), newApprove(s), newReject(s), newCancel(s),
+		newHold(s), newUnhold(s), newFreeze(s), newUnfreeze(s), newCheck(s))
+	add("run", "What runs:", newStatus(s), newRollback(s), newDeployment(s), newOperation(s))
+	add("admin", "Administration:", newAudit(s), newAccount(s), newToken(s), newServer(s), newAgent(s))
+	root.AddCommand(newSchema(s), newVersion(s), newShim(s), newRouter(s))
+	return root
+}
+
+// begin applies what every command shares.
+func (s *session) begin(cmd *cobra.Command, _ []string) error {
+	ctx := cmd.Context()
+	if s.flags.timeout > 0 {
+		ctx, s.cancel = context.WithTimeout(ctx, s.flags.timeout)
+		cmd.SetContext(ctx)
+	}
+	s.ctx = ctx
+	return nil
+}
+
+// group is a command that only has others below it.
+func (s *session) group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			var known []string
+			for _, c := range cmd.Commands() {
+				if !c.Hidden {
+					known = append(known, c.Name())
+				}
+			}
+			hint := didyoumean.Hint(args[0], known)
+			if hint == "" {
+				hint = "see: " + cmd.CommandPath() + " --help"
+			}
+			return towpath.E(towpath.KindInvalid, "", "%s has no command %q", cmd.CommandPath(), args[0]).WithHint("%s", hint)
+		},
+	}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+// positional takes from least to most arguments, as the command's use says.
+func positional(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && len(args) <= most {
+			return nil
+		}
+		what := "too few arguments"
+		if len(args) > most {
+			what = "too many arguments"
+		}
+		return usageError(cmd, towpath.E(towpath.KindInvalid, "", "%s", what))
+	}
+}
+
+func usageError(cmd *cobra.Command, err error) error {
+	message := err.Error()
+	return towpath.E(towpath.KindInvalid, "", "%s", strings.TrimSpace(message)).
+		WithHint("%s (towpath help %s)", cmd.UseLine(), strings.TrimPrefix(cmd.CommandPath(), "towpath "))
+}

@@ -1,0 +1,29 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+func newServer(s *session) *cobra.Command {
+	var o ServerOptions
+	cmd := &cobra.Command{
+		Use: "server", Short: "Run the control plane",
+		Long: "Runs the server. It holds no cloud credential and runs no user's code. An address other than loopback needs TLS.",
+		Args: positional(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if s.apps.Server == nil {
+				return missing("server")
+			}
+			if o.Database == "" {
+				o.Database = s.env("TOWPATH_DATABASE")
+			}
+			return s.apps.Server(cmd.Context(), s.terminal(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Data, "data", "/var/lib/towpath", "folder for blobs, keys and the SQLite file")
+	f.StringVar(&o.Database, "database", "", "postgres:// URL (TOWPATH_DATABASE); empty: SQLite in --data")
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:7171", "address")
+	f.StringVar(&o.TLSCert, "tls-cert", "", "file with the certificate")
+	f.StringVar(&o.TLSKey, "tls-key", "", "file with its key")
+	f.BoolVar(&o.PublicMetrics, "public-metrics", false, "serve /metrics without a token")
+	return cmd
+}

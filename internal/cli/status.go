@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func newStatus(s *session) *cobra.Command {
+	var code bool
+	cmd := &cobra.Command{
+		Use: "status [ENV]", Short: "Show what runs where: version, age, how far behind, health, hold, active work",
+		Args: positional(0, 1), ValidArgsFunction: s.completeEnvironments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			env := towpath.EnvironmentName("")
+			if len(args) == 1 {
+				env = towpath.EnvironmentName(args[0])
+			}
+			return s.runStatus(cmd.Context(), env, code)
+		},
+	}
+	cmd.Flags().BoolVar(&code, "exit-code", false, "exit 2 when an environment has drifted")
+	return cmd
+}
+
+func (s *session) runStatus(ctx context.Context, env towpath.EnvironmentName, code bool) error {
+	c, project, err := s.target()
+	if err != nil {
+		return err
+	}
+	status, err := c.Status(ctx, project, env)
+	if err != nil {
+		return s.suggestEnvironment(ctx, c, project, env, err)
+	}
+	r := s.statusResult(status.Environments)
+	if env != "" && len(status.Environments) == 1 {
+		r.show = func(p *page) { showStatus(p, status.Environments[0]) }
+	}
+	if err := s.print(r); err != nil {
+		return err
+	}
+	for _, e := range status.Environments {
+		if code && e.Drift != inventory.DriftUnknown && e.Drift != "none" && e.Drift != "" {
+			return outcome(ExitChanges)
+		}
+	}
+	return nil
+}
+
+func (s *session) statusResult(environments []inventory.Status) result {
+	r := result{data: api.Status{Environments: environments}, none: "the project has no environment yet; publish a release first"}
+	r.table.columns = []string{"ENVIRONMENT", "VERSION", "PHASE", "HEALTH", "AGE", "BEHIND", "HOLD", "ACTIVE", "QUEUE", "+DRIFT", "+DIGEST", "+COMMIT", "+NEWEST"}
+	p := page{now: s.apps.Now(), style: style{s.colour(s.stdout)}}
+	for _, e := range environments {
+		hold, active := dash, dash
+		if e.Hold != nil {
+			hold = p.style.warn(e.Hold.Reason)
+		}
+		if d := e.Deployment; d != nil {
+			active = fmt.Sprintf("%s of %s", d.Kind, orDash(d.Version))
+		}
+		r.names = append(r.names, string(e.Environment))
+		r.table.add(string(e.Environment), version(e), p.style.word(string(e.Phase)), p.style.word(string(e.Health)), p.age(e.Since),
+			fmt.Sprint(e.Behind), hold, active, fmt.Sprint(len(e.Queue)), string(e.Drift), short(e.Release), short(e.Commit), orDash(e.Newest))
+	}
+	return r
+}
+
+func version(e inventory.Status) string {
+	v := orDash(e.Version)
+	if e.Quarantined {
+		v += " (quarantined)"
+	}
+	return v
+}
+
+func showStatus(p *page, e inventory.Status) {
+	p.field("environment", p.style.bold(string(e.Environment)))
+	p.field("version", version(e))
+	p.field("release", string(e.Release))
+	p.field("commit", string(e.Commit))
+	p.field("phase", p.style.word(string(e.Phase)))
+	p.field("health", p.style.word(string(e.Health)))
+	p.field("drift", string(e.Drift))
+	if !e.Since.IsZero() {
+		p.field("since", at(e.Since)+" ("+p.age(e.Since)+")")
+	}
+	if e.Behind > 0 {
+		p.field("behind", plural(e.Behind, "candidate", "candidates")+"; newest is "+orDash(e.Newest))
+	}
+	if h := e.Hold; h != nil {
+		p.field("hold", p.style.warn(h.Reason)+" (by "+h.By+", "+p.age(h.At)+" ago)")
+	}
+	if b := e.Branch; b != nil {
+		pending := ""
+		if b.Pending != "" {
+			pending = " " + p.style.warn("("+b.Pending+")")
+		}
+		p.field("branch", b.Name+pending)
+	}
+	if len(e.Components) > 0 {
+		p.heading("Components")
+		t := table{columns: []string{"COMPONENT", "HEALTH", "ADDRESS", "INSTANCES", "SEEN", "DETAIL", "+REVISION", "+RUNNING"}}
+		for _, c := range e.Components {
+			t.add(string(c.Component), p.style.word(string(c.Health)), orDash(c.Address), fmt.Sprint(c.Instances), p.age(c.Observed),
+				c.Detail, string(c.Revision), orDash(c.Running))
+		}
+		p.table(t)
+	}
+	if d := e.Deployment; d != nil {
+		p.heading("Active deployment")
+		p.tree(*d)
+	}
+	if len(e.Freezes) > 0 {
+		p.heading("Frozen")
+		p.table(freezeTable(p, e.Freezes))
+	}
+	if len(e.Queue) > 0 {
+		p.heading("Queue")
+		t := table{columns: []string{"PROMOTION", "VERSION", "PHASE", "BY", "AGE", "REASON"}}
+		for _, x := range e.Queue {
+			t.add(string(x.ID), orDash(x.Version), p.style.word(string(x.Phase)), string(x.RequestedBy), p.age(x.RequestedAt), x.Reason)
+		}
+		p.table(t)
+	}
+}
+
+// completeEnvironments completes an argument with the project's environments.
+func (s *session) completeEnvironments(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	c, project, err := s.target()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	status, err := c.Status(cmd.Context(), project, "")
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, e := range status.Environments {
+		names = append(names, string(e.Environment))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// lastLines is how much of a failed step's log is shown.
+const lastLines = 20
+
+// branch is one line of a step tree. Those of depth 1 belong to the last one
+// of depth 0 before them.
+type branch struct {
+	depth        int
+	name         string
+	state        StepState
+	detail       string
+	began, ended time.Time
+	log          []string
+}
+
+// deploymentTree is the components of a deployment and their steps.
+func deploymentTree(d towpath.Deployment) []branch {
+	var out []branch
+	over := towpath.DeploymentTransitions().Terminal(d.Phase)
+	for _, r := range d.Components {
+		steps := componentSteps(r, over || d.Phase == towpath.DeploymentReverting)
+		head := branch{name: string(r.Component), state: StepPending}
+		switch {
+		case r.Action == towpath.ActionNone:
+			head.state, head.detail = StepSkipped, "unchanged"
+		case len(steps) > 0:
+			head.state, head.began, head.ended = summary(steps)
+		}
+		out = append(append(out, head), steps...)
+	}
+	return out
+}
+
+// componentSteps is the steps that were issued and, unless the way is over,
+// those that are to come.
+func componentSteps(r towpath.Rollout, over bool) []branch {
+	var out []branch
+	done := -1 // of the plan below, the last step that was issued
+	order := map[towpath.Verb]int{}
+	plan := []towpath.Verb{towpath.VerbPrepare, towpath.VerbVerifyBefore, towpath.VerbSwitch, towpath.VerbVerifyAfter, towpath.VerbRetire}
+	if r.Action == towpath.ActionRemove {
+		plan = []towpath.Verb{towpath.VerbRemove}
+	}
+	for i, v := range plan {
+		order[v] = i
+	}
+	for _, s := range r.Steps {
+		out = append(out, branch{
+			depth: 1, name: stepName(s.Verb), state: stepState(s.Phase), detail: stepDetail(s), began: s.Began, ended: s.Ended, log: s.Log,
+		})
+		if i, ok := order[s.Verb]; ok {
+			done = max(done, i)
+		}
+	}
+	if over || r.Action == towpath.ActionNone {
+		return out
+	}
+	for _, v := range plan[done+1:] {
+		out = append(out, branch{depth: 1, name: stepName(v), state: StepPending})
+	}
+	return out
+}
+
+func stepName(v towpath.Verb) string {
+	switch v {
+	case towpath.VerbVerifyBefore, towpath.VerbVerifyAfter:
+		return "verify"
+	}
+	return string(v)
+}
+
+func stepState(p towpath.OperationPhase) StepState {
+	switch p {
+	case towpath.OperationPending:
+		return StepPending
+	case towpath.OperationRunning:
+		return StepRunning
+	case towpath.OperationSucceeded:
+		return StepDone
+	case towpath.OperationCancelled:
+		return StepSkipped
+	}
+	return StepFailed
+}
+
+func stepDetail(s towpath.Step) string {
+	var parts []string
+	if s.Attempt > 1 {
+		parts = append(parts, fmt.Sprintf("attempt %d", s.Attempt))
+	}
+	if s.Message != "" && s.Phase != towpath.OperationSucceeded {
+		parts = append(parts, s.Message)
+	}
+	if s.Phase == towpath.OperationUnknown {
+		parts = append(parts, "nobody can tell whether it took effect; look, then run: towpath operation resolve "+string(s.Operation))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// summary is the state of what has steps.
+func summary(steps []branch) (state StepState, began, ended time.Time) {
+	state = StepDone
+	for _, s := range steps {
+		if began.IsZero() || (!s.began.IsZero() && s.began.Before(began)) {
+			began = s.began
+		}
+		if s.ended.After(ended) {
+			ended = s.ended
+		}
+		switch {
+		case s.state == StepFailed:
+			state = StepFailed
+		case state == StepFailed:
+		case s.state == StepRunning || s.state == StepPending && !began.IsZero():
+			state = StepRunning
+		case s.state == StepPending:
+			state = StepPending
+		}
+	}
+	if state == StepRunning || state == StepPending {
+		ended = time.Time{}
+	}
+	return state, began, ended
+}
+
+// took is how long a branch has taken, empty before it began.
+func (b branch) took(now time.Time) string {
+	switch {
+	case b.began.IsZero() || b.state == StepPending:
+		return ""
+	case !b.ended.IsZero():
+		return seconds(b.ended.Sub(b.began))
+	}
+	return seconds(now.Sub(b.began))
+}
+
+// drawTree is the lines of a tree. What is done collapses into one line, what
+// failed shows the end of its log.
+func drawTree(tree []branch, now time.Time, st style) []string {
+	signs := map[StepState]string{
+		StepPending: st.dim("·"), StepRunning: st.note("▸"), StepDone: st.good("✓"), StepFailed: st.bad("✗"), StepSkipped: st.dim("-"),
+	}
+	var out []string
+	open := true
+	for _, b := range tree {
+		if b.depth == 0 {
+			open = b.state == StepRunning || b.state == StepFailed
+		} else if !open {
+			continue
+		}
+		indent := strings.Repeat("  ", b.depth+1)
+		line := fmt.Sprintf("%s%s %-*s", indent, signs[b.state], 18-2*b.depth, b.name)
+		if took := b.took(now); took != "" {
+			line += " " + st.dim(fmt.Sprintf("%7s", took))
+		}
+		if b.detail != "" {
+			line += "  " + b.detail
+		}
+		out = append(out, strings.TrimRight(line, " "))
+		if b.state == StepFailed {
+			for _, l := range b.log[max(0, len(b.log)-lastLines):] {
+				out = append(out, indent+"  "+st.dim("│ "+l))
+			}
+		}
+	}
+	return out
+}
+
+// bar is how much of a tree is done.
+func bar(tree []branch, st style) string {
+	const width = 20
+	done, all := 0, 0
+	for i, b := range tree {
+		leaf := b.depth > 0 || i+1 == len(tree) || tree[i+1].depth == 0
+		if !leaf {
+			continue
+		}
+		all++
+		if b.state == StepDone || b.state == StepSkipped {
+			done++
+		}
+	}
+	if all == 0 {
+		return ""
+	}
+	full := width * done / all
+	return st.good(strings.Repeat("━", full)) + st.dim(strings.Repeat("━", width-full)) + fmt.Sprintf(" %d/%d", done, all)
+}
+
+// tree is a deployment as text.
+func (p *page) tree(d towpath.Deployment) {
+	phase := p.style.word(string(d.Phase))
+	if d.Reason != "" {
+		phase += ": " + d.Reason
+	}
+	p.line("%s of %s into %s: %s", d.Kind, orDash(d.Version), d.Environment, phase)
+	for _, l := range drawTree(deploymentTree(d), p.now, p.style) {
+		p.line("%s", l)
+	}
+}

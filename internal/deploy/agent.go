@@ -1,0 +1,269 @@
+package deploy
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Hello opens a session of an agent in a place. It ends the session of before:
+// what that one was working on may be claimed at once.
+// Fences higher than the server's own, which a restored database has lost,
+// raise them.
+func (s *Service) Hello(ctx context.Context, actor towpath.Actor, place towpath.PlaceName, agent, session string, fences map[towpath.Target]int64) (epoch int64, err error) {
+	if err := access.Check(actor, access.AgentWork, access.Subject{Place: place}); err != nil {
+		return 0, err
+	}
+	now := s.cfg.Now()
+	ev := towpath.NewEvent(now, string(actor.Account), "agent.connected")
+	ev.Subject, ev.RequestID = string(place)+"/"+agent, actor.RequestID
+	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		have, ok, err := tx.Session(ctx, place)
+		if err != nil {
+			return err
+		}
+		if ok && have.Agent != agent && now.Sub(have.Seen) < 2*s.cfg.Lease {
+			return towpath.E(towpath.KindLocked, "agent.hello", "agent %s runs things in place %s already", have.Agent, place).
+				WithHint("one agent serves a place; stop the other one, or wait %s after its last sign of life", 2*s.cfg.Lease)
+		}
+		for target, fence := range fences {
+			if target.Place != place {
+				continue
+			}
+			if _, err := tx.NextFence(ctx, target, fence); err != nil {
+				return err
+			}
+		}
+		if err := tx.SaveSession(ctx, Session{Place: place, Agent: agent, ID: session, Seen: now}); err != nil {
+			return err
+		}
+		return tx.Record(ctx, ev)
+	})
+	return s.cfg.Epoch, err
+}
+
+// alive finds the place of a session, which must be its current one, checks
+// that the actor may work there and records a sign of life.
+func (s *Service) alive(ctx context.Context, tx Tx, actor towpath.Actor, session string, now time.Time) (towpath.PlaceName, error) {
+	place, ok, err := tx.TouchSession(ctx, session, now)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", towpath.E(towpath.KindLocked, "agent.session", "this session of the agent has been replaced").
+			WithHint("say hello again")
+	}
+	return place, access.Check(actor, access.AgentWork, access.Subject{Place: place})
+}
+
+// Claim gives a session what it may work on now, oldest first, each under a
+// fence higher than any before it on that target.
+func (s *Service) Claim(ctx context.Context, actor towpath.Actor, session string, limit int) (out []towpath.Operation, err error) {
+	now := s.cfg.Now()
+	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		out = nil
+		place, err := s.alive(ctx, tx, actor, session, now)
+		if err != nil {
+			return err
+		}
+		ops, err := tx.Claimable(ctx, place, session, now, limit)
+		if err != nil {
+			return err
+		}
+		taken := map[string]bool{}
+		for _, op := range ops {
+			if taken[op.Target.Key()] {
+				continue
+			}
+			taken[op.Target.Key()] = true
+			if op.Phase, err = towpath.OperationTransitions().Next("operation", op.Phase, towpath.TriggerClaim); err != nil {
+				return err
+			}
+			if op.Fence, err = tx.NextFence(ctx, op.Target, s.cfg.Epoch<<40+1); err != nil {
+				return err
+			}
+			op.Lease, op.LeaseUntil = session, now.Add(s.cfg.Lease)
+			if op.BeganAt.IsZero() {
+				op.BeganAt = now
+			}
+			if err := tx.SaveOperation(ctx, op); err != nil {
+				return err
+			}
+			out = append(out, op)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Renewal is what an agent asks and hears about one operation it works on.
+type Renewal struct {
+	Operation towpath.OperationID
+	Fence     int64
+	Go        bool // false: stop, it was withdrawn or somebody else has it
+	Until     time.Time
+}
+
+// Renew keeps the leases of operations; one that is not to be worked on any
+// more comes back with Go false.
+func (s *Service) Renew(ctx context.Context, actor towpath.Actor, session string, held []Renewal) ([]Renewal, error) {
+	now := s.cfg.Now()
+	out := make([]Renewal, len(held))
+	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		place, err := s.alive(ctx, tx, actor, session, now)
+		if err != nil {
+			return err
+		}
+		for i, h := range held {
+			op, err := tx.LockOperation(ctx, h.Operation)
+			if err != nil && towpath.KindOf(err) != towpath.KindNotFound {
+				return err
+			}
+			out[i] = Renewal{Operation: h.Operation, Fence: h.Fence}
+			if err != nil || op.Phase != towpath.OperationRunning || op.Fence != h.Fence || op.Target.Place != place {
+				continue
+			}
+			op.Lease, op.LeaseUntil = session, now.Add(s.cfg.Lease)
+			out[i].Go, out[i].Until = true, op.LeaseUntil
+			if err := tx.SaveOperation(ctx, op); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Report keeps what an agent says about an operation under way. A report under
+// an old fence is kept and changes nothing.
+func (s *Service) Report(ctx context.Context, actor towpath.Actor, id towpath.OperationID, fence, seq int64, message string) error {
+	now := s.cfg.Now()
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		op, err := tx.LockOperation(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := access.Check(actor, access.AgentWork, access.Subject{Place: op.Target.Place}); err != nil {
+			return err
+		}
+		stale := op.Fence != fence || op.Phase != towpath.OperationRunning
+		_, err = tx.InsertReport(ctx, id, fence, seq, stale, now, message)
+		return err
+	})
+}
+
+// Finish takes the end of an operation. One under an old fence is kept and
+// changes nothing, and is not accepted; an accepted one may be repeated.
+func (s *Service) Finish(ctx context.Context, actor towpath.Actor, id towpath.OperationID, fence, seq int64, result towpath.OperationResult) (accepted bool, err error) {
+	now := s.cfg.Now()
+	ev := towpath.NewEvent(now, string(actor.Account), "operation.finished")
+	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		accepted = false
+		op, err := tx.LockOperation(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := access.Check(actor, access.AgentWork, access.Subject{Place: op.Target.Place}); err != nil {
+			return err
+		}
+		stale := op.Fence != fence || op.Phase != towpath.OperationRunning
+		if _, err := tx.InsertReport(ctx, id, fence, seq, stale, now, string(result.Status)+": "+result.Message); err != nil {
+			return err
+		}
+		if stale { // the same end again, whose answer was lost, was accepted
+			accepted = op.Fence == fence && op.Result != nil && op.Result.Status == result.Status
+			return nil
+		}
+		accepted = true
+		ev := ev
+		ev.Project, ev.Environment, ev.Subject = op.Target.Project, op.Target.Environment, string(id)
+		ev.Release, ev.Reason = op.Spec.Release, string(op.Verb)+" of "+string(op.Target.Component)+": "+string(result.Status)
+		return s.finish(ctx, tx, op, result, ev, now)
+	})
+	return accepted, err
+}
+
+func (s *Service) finish(ctx context.Context, tx Tx, op towpath.Operation, result towpath.OperationResult, ev towpath.Event, now time.Time) error {
+	trigger, known := map[towpath.ResultStatus]towpath.OperationTrigger{
+		towpath.ResultDone: towpath.TriggerDone, towpath.ResultFailed: towpath.TriggerBad,
+		towpath.ResultError: towpath.TriggerRetry, towpath.ResultStale: towpath.TriggerStale,
+		towpath.ResultUnknown: towpath.TriggerUnknown,
+	}[result.Status]
+	if !known {
+		return towpath.E(towpath.KindInvalid, "agent.finish", "%q is no way for an operation to end", result.Status)
+	}
+	phase, err := towpath.OperationTransitions().Next("operation", op.Phase, trigger)
+	if err != nil {
+		return err
+	}
+	op.Phase, op.Result, op.Lease, op.LeaseUntil = phase, &result, "", time.Time{}
+	if trigger == towpath.TriggerRetry {
+		op.Attempt++
+		op.RunAfter = now.Add(backoff(op.Attempt))
+		s.wake(ctx, tx, op.Target.Place)
+	} else {
+		op.EndedAt = now
+	}
+	if err := tx.SaveOperation(ctx, op); err != nil {
+		return err
+	}
+	if op.Deployment == "" { // a plan: no effect to record
+		return tx.Enqueue(ctx, WorkPromotion, string(op.Promotion), now)
+	}
+	if phase == towpath.OperationSucceeded {
+		if err := s.tookEffect(ctx, tx, op); err != nil {
+			return err
+		}
+	}
+	if err := tx.Record(ctx, ev); err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, WorkDeployment, string(op.Deployment), now)
+}
+
+// tookEffect notes what a target was switched to.
+func (s *Service) tookEffect(ctx context.Context, tx Tx, op towpath.Operation) error {
+	r := rollout.Running{
+		Component: op.Target.Component, Kind: op.Spec.Kind, Place: op.Target.Place, Release: op.Spec.Release,
+		Revision: op.Spec.Revision, Layer: op.Spec.Layer, Size: op.Spec.Size, Rendered: op.Spec.Rendered,
+		Timeout: op.Spec.Timeout, Unsure: true,
+	}
+	switch op.Verb {
+	case towpath.VerbSwitch, towpath.VerbRestore:
+	case towpath.VerbRemove:
+		r = rollout.Running{Component: r.Component, Kind: r.Kind, Place: r.Place, Timeout: r.Timeout, Unsure: true}
+	default:
+		return nil
+	}
+	return tx.SaveRunning(ctx, op.Target, r)
+}
+
+// Observe keeps what an agent saw.
+func (s *Service) Observe(ctx context.Context, actor towpath.Actor, session string, seen []towpath.Observation) error {
+	now := s.cfg.Now()
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		place, err := s.alive(ctx, tx, actor, session, now)
+		if err != nil {
+			return err
+		}
+		for _, o := range seen {
+			if o.Target.Place != place {
+				continue
+			}
+			o.At = now
+			if err := tx.SaveObservation(ctx, o); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// wake tells waiting agents, once the transaction has committed, that there
+// is something to do in their place.
+func (s *Service) wake(_ context.Context, tx Tx, place towpath.PlaceName) {
+	tx.AfterCommit(func() { s.cfg.Claimable(place) })
+}

@@ -1,0 +1,193 @@
+package deploy
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/gate"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// apply moves a deployment by a trigger and does what comes with its new
+// phase, all in the caller's transaction, which holds the environment's lock.
+func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d *towpath.Deployment, trigger towpath.DeploymentTrigger, reason string, now time.Time) error {
+	from := d.Phase
+	to, err := towpath.DeploymentTransitions().Next("deployment", from, trigger)
+	if err != nil {
+		return err
+	}
+	d.Phase, d.Reason, d.UpdatedAt = to, reason, now
+	switch to {
+	case towpath.DeploymentSwitching:
+	case towpath.DeploymentRetiring:
+		err = s.switched(ctx, tx, env, d, now)
+	case towpath.DeploymentSucceeded:
+		err = s.end(ctx, tx, env, d, now)
+	case towpath.DeploymentReverting:
+		d.Cause = reason
+		err = s.withdraw(ctx, tx, d, now)
+	case towpath.DeploymentRolledBack, towpath.DeploymentFailed:
+		if err = s.doubt(ctx, tx, env, d, reason, now); err == nil {
+			err = s.end(ctx, tx, env, d, now)
+		}
+	case towpath.DeploymentPreempted:
+		if err = s.withdraw(ctx, tx, d, now); err != nil {
+			return err
+		}
+		if d.Kind == towpath.DeploymentPromotion && env.Deployment != d.ID {
+			if err = s.doubtRun(ctx, tx, d, reason, now); err != nil {
+				return err
+			}
+		}
+		err = s.end(ctx, tx, env, d, now)
+	}
+	if err != nil {
+		return err
+	}
+	if err := tx.SaveDeployment(ctx, *d); err != nil {
+		return err
+	}
+	ev := s.event(d, "deployment."+string(to), now)
+	ev.Reason = reason
+	if err := tx.Record(ctx, ev); err != nil {
+		return err
+	}
+	if !towpath.DeploymentTransitions().Terminal(to) {
+		return tx.Enqueue(ctx, WorkDeployment, string(d.ID), now)
+	}
+	return nil
+}
+
+// switched makes the release what the environment runs: all of its traffic is
+// on it and verified. Rules in force become those that the candidate brings,
+// unless it is a rollback, which never loosens anything.
+func (s *Service) switched(ctx context.Context, tx Tx, env *towpath.Environment, d *towpath.Deployment, now time.Time) error {
+	if err := s.endRun(ctx, tx, env, d, now); err != nil {
+		return err
+	}
+	env.Candidate, env.Release, env.Version, env.Commit = d.Candidate, d.Release, d.Version, d.Commit
+	env.Since, env.Deployment = now, d.ID
+	move := towpath.RefMove{
+		Deployment: d.ID, Project: d.Project, Environment: d.Environment, Commit: d.Commit,
+		State: towpath.RefPending, At: now,
+	}
+	if d.Kind == towpath.DeploymentPromotion {
+		if d.Rules != nil {
+			env.Rules, env.PolicyVersion = *d.Rules, gate.PolicyVersion(*d.Rules)
+		}
+		move.Branch = env.Rules.Branch
+	}
+	run := towpath.Run{
+		Project: d.Project, Environment: d.Environment, Candidate: d.Candidate, Release: d.Release,
+		Version: d.Version, Commit: d.Commit, Deployment: d.ID, Began: now, Verified: true,
+	}
+	if err := tx.SaveRun(ctx, run); err != nil {
+		return err
+	}
+	if err := tx.SaveEnvironment(ctx, *env); err != nil {
+		return err
+	}
+	env.Rev++
+	if err := tx.InsertRefMove(ctx, move); err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, WorkRef, environmentKey(d.Project, d.Environment), now)
+}
+
+// endRun closes the stay of what ran before. Going back from a release is
+// what takes its verification back.
+func (s *Service) endRun(ctx context.Context, tx Tx, env *towpath.Environment, d *towpath.Deployment, now time.Time) error {
+	runs, err := tx.Runs(ctx, d.Project, d.Environment, 1)
+	if err != nil || len(runs) == 0 || !runs[0].Ended.IsZero() {
+		return err
+	}
+	runs[0].Ended = now
+	if d.Kind == towpath.DeploymentRollback && runs[0].Release != d.Release {
+		runs[0].Verified, runs[0].Doubt = false, "rolled back from: "+d.Cause
+	}
+	return tx.SaveRun(ctx, runs[0])
+}
+
+// doubt records that a candidate failed in an environment and holds it.
+func (s *Service) doubt(ctx context.Context, tx Tx, env *towpath.Environment, d *towpath.Deployment, reason string, now time.Time) error {
+	if err := s.doubtRun(ctx, tx, d, d.Cause, now); err != nil {
+		return err
+	}
+	why := "rolled back from " + d.Version + ": " + d.Cause
+	if d.Phase == towpath.DeploymentFailed {
+		why = "a deployment of " + d.Version + " failed and could not be undone: " + reason
+	}
+	env.Hold = &towpath.Hold{Reason: why, By: string(towpath.System().Account), At: now}
+	ev := s.event(d, "environment.held", now)
+	ev.Subject, ev.Reason = string(d.Environment), why
+	return tx.Record(ctx, ev)
+}
+
+// doubtRun keeps the stay of a candidate that never got through as one that
+// speaks against it.
+func (s *Service) doubtRun(ctx context.Context, tx Tx, d *towpath.Deployment, doubt string, now time.Time) error {
+	return tx.SaveRun(ctx, towpath.Run{
+		Project: d.Project, Environment: d.Environment, Candidate: d.Candidate, Release: d.Release,
+		Version: d.Version, Commit: d.Commit, Deployment: d.ID, Began: d.CreatedAt, Ended: now, Doubt: doubt,
+	})
+}
+
+// end takes the deployment off the environment and wakes who waits for that.
+func (s *Service) end(ctx context.Context, tx Tx, env *towpath.Environment, d *towpath.Deployment, now time.Time) error {
+	d.FinishedAt = now
+	if env.Active == d.ID {
+		env.Active = ""
+	}
+	if err := tx.SaveEnvironment(ctx, *env); err != nil {
+		return err
+	}
+	env.Rev++
+	if d.Phase == towpath.DeploymentSucceeded || d.Phase == towpath.DeploymentRolledBack {
+		if err := s.settle(ctx, tx, d); err != nil {
+			return err
+		}
+	}
+	if d.Promotion != "" {
+		if err := tx.Enqueue(ctx, WorkPromotion, string(d.Promotion), now); err != nil {
+			return err
+		}
+	}
+	all, err := tx.Environments(ctx, d.Project)
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		if e.Name != d.Environment && e.Rules.From != d.Environment {
+			continue
+		}
+		if err := tx.Enqueue(ctx, WorkEnvironment, environmentKey(e.Project, e.Name), now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle says of each target that a deployment touched that it is known again
+// what runs there.
+func (s *Service) settle(ctx context.Context, tx Tx, d *towpath.Deployment) error {
+	running, err := tx.Running(ctx, d.Project, d.Environment)
+	if err != nil {
+		return err
+	}
+	for _, r := range running {
+		if !r.Unsure {
+			continue
+		}
+		r.Unsure = false
+		if err := tx.SaveRunning(ctx, s.target(d, r), r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) event(d *towpath.Deployment, action string, now time.Time) towpath.Event {
+	ev := towpath.NewEvent(now, string(d.By), action)
+	ev.Project, ev.Environment, ev.Subject, ev.Release = d.Project, d.Environment, string(d.ID), d.Release
+	return ev
+}

@@ -1,0 +1,146 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// issue writes the operations that were decided on. Their IDs are hashes of
+// what they are, so that deciding twice issues once.
+func (s *Service) issue(ctx context.Context, tx Tx, d *towpath.Deployment, env towpath.Environment, issues []rollout.Issue, now time.Time) error {
+	if len(issues) == 0 {
+		return nil
+	}
+	running, err := tx.Running(ctx, d.Project, d.Environment)
+	if err != nil {
+		return err
+	}
+	content, err := s.contents.Content(ctx, d.Project, d.Release)
+	if err != nil {
+		return err
+	}
+	for _, is := range issues {
+		i := slices.IndexFunc(d.Components, func(r towpath.Rollout) bool { return r.Component == is.Component })
+		r := &d.Components[i]
+		now0, known := find(running, is.Component)
+		if !known {
+			now0 = rollout.Running{Component: r.Component, Kind: r.Kind, Place: env.Rules.Place, Timeout: r.Timeout}
+		}
+		if !now0.Unsure {
+			now0.Unsure = true
+			if err := tx.SaveRunning(ctx, s.target(d, now0), now0); err != nil {
+				return err
+			}
+		}
+		op, err := s.operation(d, r, is, now0, content, now)
+		if err != nil {
+			return err
+		}
+		created, err := tx.InsertOperation(ctx, op)
+		if err != nil {
+			return err
+		}
+		if created {
+			s.wake(ctx, tx, op.Target.Place)
+		}
+	}
+	return nil
+}
+
+// operation puts one operation together. A verb that is issued again, after
+// it was withdrawn or failed, is another attempt with another ID.
+func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollout.Issue, running rollout.Running, content *towpath.ReleaseContent, now time.Time) (towpath.Operation, error) {
+	attempt := 0
+	for _, step := range r.Steps {
+		if step.Verb == is.Verb {
+			attempt++
+		}
+	}
+	target := s.target(d, running)
+	spec := towpath.OperationSpec{
+		Kind: r.Kind, Release: d.Release, Revision: is.Revision, Timeout: r.Timeout,
+		Previous: running.Revision, PreviousLayer: running.Layer, PreviousRendered: running.Rendered,
+		Authorisation: d.Authorisation,
+	}
+	switch {
+	case is.Revision != "" && is.Revision == r.To:
+		if c, ok := content.Component(r.Component); ok {
+			spec.Layer, spec.Size = c.Layer, c.Size
+		}
+		if env, ok := content.Environment(d.Environment); ok {
+			if c, ok := env.Component(r.Component); ok {
+				spec.Rendered = c.Spec
+			}
+		}
+	case is.Revision != "":
+		back := r.Before
+		spec.Release, spec.Layer, spec.Size, spec.Rendered = back.Release, back.Layer, back.Size, back.Rendered
+	}
+	body, err := json.Marshal(spec)
+	if err != nil {
+		return towpath.Operation{}, towpath.E(towpath.KindInternal, "deploy.issue", "an operation can't be encoded").WithCause(err)
+	}
+	return towpath.Operation{
+		ID: towpath.HashID[towpath.OperationID]("op",
+			string(d.ID), target.Key(), string(is.Verb), strconv.Itoa(attempt), string(r.PlanHash)),
+		Deployment: d.ID, Target: target, Verb: is.Verb, Spec: spec, SpecDigest: towpath.DigestOf(body),
+		Phase: towpath.OperationPending, RunAfter: now.Add(backoff(attempt)), CreatedAt: now,
+	}, nil
+}
+
+// target is where the revision of a deployment's component runs.
+func (s *Service) target(d *towpath.Deployment, r rollout.Running) towpath.Target {
+	return towpath.Target{
+		Project: d.Project, Environment: d.Environment, Component: r.Component,
+		Place: r.Place, Slot: towpath.SlotMain,
+	}
+}
+
+// withdraw cancels every operation of a deployment that has not ended: agents
+// learn it when they renew, or from the higher fence of what follows.
+func (s *Service) withdraw(ctx context.Context, tx Tx, d *towpath.Deployment, now time.Time) error {
+	ops, err := tx.OperationsOf(ctx, d.ID)
+	if err != nil {
+		return err
+	}
+	for _, op := range ops {
+		if towpath.OperationTransitions().Terminal(op.Phase) {
+			continue
+		}
+		if op, err = tx.LockOperation(ctx, op.ID); err != nil {
+			return err
+		}
+		phase, err := towpath.OperationTransitions().Next("operation", op.Phase, towpath.TriggerWithdraw)
+		if err != nil {
+			continue // it has just ended
+		}
+		op.Phase, op.EndedAt = phase, now
+		if err := tx.SaveOperation(ctx, op); err != nil {
+			return err
+		}
+		s.wake(ctx, tx, op.Target.Place)
+	}
+	return nil
+}
+
+// backoff is how long an operation waits before an attempt.
+func backoff(attempt int) time.Duration {
+	if attempt == 0 {
+		return 0
+	}
+	return min(time.Second<<min(attempt-1, 6), time.Minute)
+}
+
+func find(running []rollout.Running, c towpath.ComponentName) (rollout.Running, bool) {
+	i := slices.IndexFunc(running, func(r rollout.Running) bool { return r.Component == c })
+	if i < 0 {
+		return rollout.Running{}, false
+	}
+	return running[i], true
+}

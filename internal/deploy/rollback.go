@@ -1,0 +1,228 @@
+package deploy
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// keepRuns is how many stays in an environment a rollback looks back over.
+const keepRuns = 200
+
+// Rollback takes an environment back to the last good release, or to a named
+// one that was verified there: a deployment through the same code path, code
+// and settings together. It pre-empts what is active; windows, freezes and
+// holds do not block it; it needs neither git nor the network nor approval. It
+// sets a hold.
+func (s *Service) Rollback(ctx context.Context, actor towpath.Actor, r RollbackRequest) (RollbackResult, error) {
+	if err := access.Check(actor, access.Rollback, access.Subject{Project: r.Project, Environment: r.Environment}); err != nil {
+		return RollbackResult{}, err
+	}
+	now := s.cfg.Now()
+	id := towpath.NewID[towpath.DeploymentID]("dep", now)
+	run := s.store.Update
+	if r.DryRun {
+		run = s.store.View
+	}
+	var out RollbackResult
+	err := run(ctx, func(ctx context.Context, tx Tx) error {
+		var err error
+		out, err = s.rollback(ctx, tx, actor, r, id, now)
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) rollback(ctx context.Context, tx Tx, actor towpath.Actor, r RollbackRequest, id towpath.DeploymentID, now time.Time) (RollbackResult, error) {
+	lock := tx.LockEnvironment
+	if r.DryRun {
+		lock = tx.Environment
+	}
+	env, err := lock(ctx, r.Project, r.Environment)
+	if err != nil {
+		return RollbackResult{}, err
+	}
+	active, err := s.active(ctx, tx, env)
+	if err != nil {
+		return RollbackResult{}, err
+	}
+	target, err := s.backTo(ctx, tx, env, active, r.To)
+	if err != nil {
+		return RollbackResult{}, err
+	}
+	content, err := s.contents.Content(ctx, r.Project, target.Release)
+	if err != nil {
+		return RollbackResult{}, err
+	}
+	rendered, ok := content.Environment(r.Environment)
+	if !ok {
+		return RollbackResult{}, towpath.E(towpath.KindInvalid, "deploy.rollback", "release %s has no environment %s", target.Version, r.Environment)
+	}
+	running, err := tx.Running(ctx, r.Project, r.Environment)
+	if err != nil {
+		return RollbackResult{}, err
+	}
+	d := towpath.Deployment{
+		ID: id, Project: r.Project, Environment: r.Environment, Kind: towpath.DeploymentRollback,
+		Candidate: target.Candidate, Release: target.Release, Version: target.Version, Commit: target.Commit,
+		Previous: env.Release, PreviousVersion: env.Version, Phase: towpath.DeploymentPreparing, Cause: r.Reason,
+		Components: rollout.New(content, rendered, running, nil), By: actor.Account, CreatedAt: now, UpdatedAt: now,
+	}
+	out := RollbackResult{
+		Environment: env.Name, From: env.Release, FromVersion: env.Version, To: target.Release, ToVersion: target.Version,
+		DryRun: r.DryRun, Components: changes(d, rendered, running),
+	}
+	if active != nil {
+		out.From, out.FromVersion = active.Release, active.Version
+	}
+	if r.DryRun {
+		return out, nil
+	}
+	out.Deployment = &d
+	return out, s.begin(ctx, tx, actor, &env, active, &d, now)
+}
+
+// begin writes the rollback down: what it pre-empts, the hold and the
+// deployment itself.
+func (s *Service) begin(ctx context.Context, tx Tx, actor towpath.Actor, env *towpath.Environment, active, d *towpath.Deployment, now time.Time) error {
+	if active != nil {
+		if err := s.apply(ctx, tx, env, active, towpath.TriggerPreempt, "a rollback by "+string(actor.Account)+" took over", now); err != nil {
+			return err
+		}
+	}
+	var err error
+	d.Authorisation, err = s.signer.Authorise(towpath.Authorisation{
+		Deployment: d.ID, Kind: d.Kind, Project: d.Project, Environment: d.Environment,
+		Candidate: d.Candidate, Release: d.Release, Previous: d.Previous, PolicyVersion: env.PolicyVersion, At: now,
+	})
+	if err != nil {
+		return err
+	}
+	from := env.Version
+	if active != nil {
+		from = active.Version
+	}
+	reason := "rolled back from " + from + " to " + d.Version
+	if d.Cause != "" {
+		reason += ": " + d.Cause
+	}
+	env.Active = d.ID
+	env.Hold = &towpath.Hold{Reason: reason, By: string(actor.Account), At: now}
+	if err := tx.SaveEnvironment(ctx, *env); err != nil {
+		return err
+	}
+	if err := tx.InsertDeployment(ctx, *d); err != nil {
+		return err
+	}
+	ev := s.event(d, "rollback.requested", now)
+	ev.Reason, ev.RequestID = reason, actor.RequestID
+	if err := tx.Record(ctx, ev); err != nil {
+		return err
+	}
+	held := s.event(d, "environment.held", now)
+	held.Subject, held.Reason = string(env.Name), reason
+	if err := tx.Record(ctx, held); err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, WorkDeployment, string(d.ID), now)
+}
+
+// active is the deployment under way; nil when there is none.
+func (s *Service) active(ctx context.Context, tx Tx, env towpath.Environment) (*towpath.Deployment, error) {
+	if env.Active == "" {
+		return nil, nil
+	}
+	d, err := tx.Deployment(ctx, env.Active)
+	return &d, err
+}
+
+// backTo chooses the release to go back to. While a promotion is under way and
+// has not been switched to, what the environment runs is the last good one.
+func (s *Service) backTo(ctx context.Context, tx Tx, env towpath.Environment, active *towpath.Deployment, name string) (towpath.Run, error) {
+	const op = "deploy.rollback"
+	runs, err := tx.Runs(ctx, env.Project, env.Name, keepRuns)
+	if err != nil {
+		return towpath.Run{}, err
+	}
+	var wanted map[towpath.Digest]bool
+	if name != "" {
+		if wanted, err = s.releasesNamed(ctx, tx, env.Project, name); err != nil {
+			return towpath.Run{}, err
+		}
+	}
+	going := env.Release
+	if active != nil {
+		going = active.Release
+	}
+	seen, same := false, false
+	for _, r := range runs {
+		switch {
+		case wanted != nil && !wanted[r.Release]:
+			continue
+		case r.Release == going:
+			same = true
+			continue
+		case !r.Verified:
+			seen = true
+			continue
+		}
+		q, err := tx.Quarantine(ctx, env.Project, r.Release)
+		if err != nil {
+			return r, err
+		}
+		if q != nil {
+			seen = true
+			continue
+		}
+		return r, nil
+	}
+	switch {
+	case same && wanted != nil:
+		return towpath.Run{}, towpath.E(towpath.KindConflict, op, "%s runs %s already: there is nothing to roll back", env.Name, name)
+	case seen && wanted != nil:
+		return towpath.Run{}, towpath.E(towpath.KindConflict, op, "%s is not good in %s any more: it was rolled back from, failed or is quarantined", name, env.Name).
+			WithHint("`towpath release list` shows what else ran there; a fix is a new release")
+	case wanted != nil:
+		return towpath.Run{}, towpath.E(towpath.KindConflict, op, "%s never ran verified in %s", name, env.Name).
+			WithHint("a rollback goes to what ran there before; promote it instead")
+	}
+	return towpath.Run{}, towpath.E(towpath.KindConflict, op, "%s has no earlier good release to go back to", env.Name).
+		WithHint("promote a release that is good")
+}
+
+func (s *Service) releasesNamed(ctx context.Context, tx Tx, p towpath.ProjectName, name string) (map[towpath.Digest]bool, error) {
+	found, err := tx.FindCandidates(ctx, p, name, 50)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, towpath.E(towpath.KindNotFound, "deploy.rollback", "there is no release %q", name).
+			WithHint("`towpath release list` shows them")
+	}
+	out := map[towpath.Digest]bool{}
+	for _, c := range found {
+		out[c.Release] = true
+	}
+	if len(out) > 1 {
+		return nil, towpath.E(towpath.KindInvalid, "deploy.rollback", "%q may mean %d releases", name, len(out)).
+			WithHint("give more characters of the digest")
+	}
+	return out, nil
+}
+
+// changes says what a deployment does to each component.
+func changes(d towpath.Deployment, env towpath.ReleaseEnvironment, running []rollout.Running) []towpath.ComponentPlan {
+	out := []towpath.ComponentPlan{}
+	for _, r := range d.Components {
+		now, _ := find(running, r.Component)
+		to, _ := env.Component(r.Component)
+		out = append(out, towpath.ComponentPlan{
+			Component: r.Component, Kind: r.Kind, Action: r.Action, From: r.From, To: r.To,
+			Changes: rollout.Changes(now.Rendered, to.Spec),
+		})
+	}
+	return out
+}

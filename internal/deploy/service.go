@@ -1,0 +1,117 @@
+package deploy
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Work kinds of the loops that deploy wakes or is woken by.
+const (
+	WorkDeployment  = "deployment"  // key: a deployment's ID; this package's loop
+	WorkPromotion   = "promotion"   // key: a promotion's ID
+	WorkEnvironment = "environment" // key: project/environment: look for something to promote
+	WorkRef         = "ref"         // key: project/environment: project it into git
+)
+
+// Session is one run of an agent in a place.
+type Session struct {
+	Place towpath.PlaceName
+	Agent string
+	ID    string
+	Seen  time.Time
+}
+
+// Store opens transactions.
+type Store interface {
+	Update(ctx context.Context, f func(context.Context, Tx) error) error
+	View(ctx context.Context, f func(context.Context, Tx) error) error
+}
+
+// Tx is what deploy reads and writes in one transaction.
+type Tx interface {
+	Record(ctx context.Context, ev towpath.Event) error
+	Enqueue(ctx context.Context, kind, key string, due time.Time) error
+	AfterCommit(f func())
+
+	Environment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.Environment, error)
+	LockEnvironment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.Environment, error)
+	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
+	SaveEnvironment(ctx context.Context, e towpath.Environment) error
+	SaveRun(ctx context.Context, r towpath.Run) error
+	Runs(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.Run, error)
+
+	FindCandidates(ctx context.Context, p towpath.ProjectName, name string, limit int) ([]towpath.Candidate, error)
+	Candidate(ctx context.Context, id towpath.CandidateID) (towpath.Candidate, error)
+	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
+
+	InsertDeployment(ctx context.Context, d towpath.Deployment) error
+	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
+	LockDeployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
+	SaveDeployment(ctx context.Context, d towpath.Deployment) error
+	Deployments(ctx context.Context, f Filter, limit int) ([]towpath.Deployment, error)
+
+	InsertOperation(ctx context.Context, op towpath.Operation) (bool, error)
+	LockOperation(ctx context.Context, id towpath.OperationID) (towpath.Operation, error)
+	SaveOperation(ctx context.Context, op towpath.Operation) error
+	OperationsOf(ctx context.Context, id towpath.DeploymentID) ([]towpath.Operation, error)
+	Claimable(ctx context.Context, place towpath.PlaceName, session string, now time.Time, limit int) ([]towpath.Operation, error)
+	InsertReport(ctx context.Context, op towpath.OperationID, fence, seq int64, stale bool, at time.Time, message string) (bool, error)
+
+	NextFence(ctx context.Context, t towpath.Target, floor int64) (int64, error)
+	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
+	SaveRunning(ctx context.Context, t towpath.Target, r rollout.Running) error
+	SaveObservation(ctx context.Context, o towpath.Observation) error
+	Session(ctx context.Context, place towpath.PlaceName) (Session, bool, error)
+	SaveSession(ctx context.Context, s Session) error
+	TouchSession(ctx context.Context, session string, at time.Time) (towpath.PlaceName, bool, error)
+
+	InsertRefMove(ctx context.Context, m towpath.RefMove) error
+}
+
+// Contents reads what a release holds.
+type Contents interface {
+	Content(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.ReleaseContent, error)
+}
+
+// Signer signs authorisations with the ledger's key.
+type Signer interface {
+	Authorise(a towpath.Authorisation) (string, error)
+}
+
+// Config says how the service works.
+type Config struct {
+	Now   func() time.Time
+	Lease time.Duration // of an operation; default 15 s
+	Epoch int64         // of the database; grows with every restore
+	Log   *slog.Logger
+	// Claimable is called after a commit that made operations of a place
+	// claimable, so that waiting agents look at once; it must not block.
+	Claimable func(towpath.PlaceName)
+}
+
+// Service is the use case.
+type Service struct {
+	cfg      Config
+	store    Store
+	contents Contents
+	signer   Signer
+}
+
+// New makes the service.
+func New(cfg Config, store Store, contents Contents, signer Signer) *Service {
+	if cfg.Lease <= 0 {
+		cfg.Lease = 15 * time.Second
+	}
+	if cfg.Claimable == nil {
+		cfg.Claimable = func(towpath.PlaceName) {}
+	}
+	return &Service{cfg: cfg, store: store, contents: contents, signer: signer}
+}
+
+func environmentKey(p towpath.ProjectName, e towpath.EnvironmentName) string {
+	return string(p) + "/" + string(e)
+}

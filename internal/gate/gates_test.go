@@ -1,0 +1,192 @@
+package gate
+
+import (
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func TestUpstream(t *testing.T) {
+	run(t, towpath.GateUpstream, []test{
+		{name: "allows what is verified in from", outcome: towpath.Allow, says: "1.4.0 is verified in staging."},
+		{name: "allows anything where there is no from", outcome: towpath.Allow, says: "from no other environment",
+			change: func(in *Input) { in.Environment.Rules.From, in.Upstream = "", nil }},
+		{name: "waits for the first stay", outcome: towpath.Wait, says: "has not been verified in staging yet", hints: "towpath promote 1.4.0 --to staging",
+			change: func(in *Input) { in.Upstream = nil }},
+		{name: "does not count another candidate of the same release", outcome: towpath.Wait, says: "not been verified",
+			change: func(in *Input) { in.Upstream[0].Candidate = "cnd_2" }},
+		{name: "does not count a stay elsewhere", outcome: towpath.Wait, says: "not been verified",
+			change: func(in *Input) { in.Upstream[0].Environment = "dev" }},
+		{name: "does not count another project's stay", outcome: towpath.Wait, says: "not been verified",
+			change: func(in *Input) { in.Upstream[0].Project = "billing" }},
+		{name: "waits while the verification runs", outcome: towpath.Wait, says: "has not finished",
+			change: func(in *Input) { in.Upstream[0].Verified = false }},
+		{name: "denies what a later verification took back", outcome: towpath.Deny, says: "no longer verified in staging: smoke test failed.", hints: "promote a repaired release",
+			change: func(in *Input) { in.Upstream[0].Verified, in.Upstream[0].Doubt = false, "smoke test failed" }},
+		{name: "lets a doubt weigh more than the mark of verification", outcome: towpath.Deny, says: "it leaks",
+			change: func(in *Input) { in.Upstream[0].Doubt = "it leaks" }},
+		{name: "denies when the latest of several stays is in doubt", outcome: towpath.Deny, says: "rolled back",
+			change: func(in *Input) {
+				in.Upstream = []towpath.Run{stay(noon.Add(-time.Minute), noon, "rolled back"), stay(noon.Add(-time.Hour), noon.Add(-time.Minute), "")}
+			}},
+		{name: "allows when a later stay proved it anew", outcome: towpath.Allow,
+			change: func(in *Input) {
+				in.Upstream = []towpath.Run{stay(noon.Add(-time.Minute), time.Time{}, ""), stay(noon.Add(-time.Hour), noon.Add(-time.Minute), "rolled back")}
+			}},
+	})
+}
+
+func TestSoak(t *testing.T) {
+	run(t, towpath.GateSoak, []test{
+		{name: "allows what ran long enough", outcome: towpath.Allow, says: "ran in staging for 1h; 10m are asked for"},
+		{name: "allows at the very moment", outcome: towpath.Allow,
+			change: func(in *Input) { in.Upstream[0].Began = noon.Add(-10 * time.Minute) }},
+		{name: "allows where none is asked for", outcome: towpath.Allow, says: "no soak time",
+			change: func(in *Input) { in.Environment.Rules.Gates.Soak, in.Upstream = 0, nil }},
+		{name: "waits until the time is over", outcome: towpath.Wait, says: "has run in staging for 4m of the 10m", until: noon.Add(6 * time.Minute),
+			change: func(in *Input) { in.Upstream[0].Began = noon.Add(-4 * time.Minute) }},
+		{name: "waits for the first stay", outcome: towpath.Wait, says: "has not begun to soak",
+			change: func(in *Input) { in.Upstream = nil }},
+		{name: "does not count a stay in doubt", outcome: towpath.Wait, says: "has not begun to soak",
+			change: func(in *Input) { in.Upstream[0].Doubt = "it leaks" }},
+		{name: "counts a stay that ended", outcome: towpath.Allow, says: "for 11m",
+			change: func(in *Input) { in.Upstream[0].Ended = in.Upstream[0].Began.Add(11 * time.Minute) }},
+		{name: "denies what ended too soon", outcome: towpath.Deny, says: "for 9m of the 10m that are asked for, and no longer runs there", hints: "soak again",
+			change: func(in *Input) { in.Upstream[0].Ended = in.Upstream[0].Began.Add(9 * time.Minute) }},
+		{name: "does not add stays up", outcome: towpath.Deny, says: "for 9m",
+			change: func(in *Input) {
+				for i := range 3 {
+					began := noon.Add(-time.Duration(i+1) * time.Hour)
+					in.Upstream = append(in.Upstream[:i], stay(began, began.Add(9*time.Minute), ""))
+				}
+			}},
+		{name: "does not count time before it began", outcome: towpath.Wait, says: "for 0s of the 10m", until: noon.Add(11 * time.Minute),
+			change: func(in *Input) { in.Upstream[0].Began = noon.Add(time.Minute) }},
+		{name: "denies a rule without a from", outcome: towpath.Deny, says: "names no environment to soak in",
+			change: func(in *Input) { in.Environment.Rules.From = "" }},
+	})
+}
+
+func TestHold(t *testing.T) {
+	held := func(mode towpath.PromotionMode) func(*Input) {
+		return func(in *Input) {
+			in.Promotion.Mode = mode
+			in.Environment.Hold = &towpath.Hold{Reason: "checkout is slow", By: "olga", At: noon}
+		}
+	}
+	run(t, towpath.GateHold, []test{
+		{name: "allows without a hold", outcome: towpath.Allow, says: "no hold on prod"},
+		{name: "makes an automatic promotion wait", outcome: towpath.Wait, says: "set by olga: “checkout is slow”", hints: "towpath unhold prod", change: held(towpath.PromotionAutomatic)},
+		{name: "makes a promotion of an unknown mode wait", outcome: towpath.Wait, says: "on hold", change: held("")},
+		{name: "allows a person's promotion and names the hold", outcome: towpath.Allow, says: "prod is on hold, set by olga", change: held(towpath.PromotionManual)},
+	})
+}
+
+func TestQuarantine(t *testing.T) {
+	run(t, towpath.GateQuarantine, []test{
+		{name: "allows what is not revoked", outcome: towpath.Allow},
+		{name: "denies what is", outcome: towpath.Deny, says: "quarantined by olga: “CVE-2026-1”", hints: "another release",
+			change: func(in *Input) { in.Quarantine = &towpath.Quarantine{Reason: "CVE-2026-1", By: "olga"} }},
+	})
+}
+
+func TestChecks(t *testing.T) {
+	set := func(state towpath.CheckState) func(*Input) {
+		return func(in *Input) { in.Checks[0].State, in.Checks[0].Description = state, "p95 is 900 ms" }
+	}
+	later := func(state towpath.CheckState, env towpath.EnvironmentName) func(*Input) {
+		return func(in *Input) {
+			c := in.Checks[0]
+			c.State, c.Environment, c.At = state, env, c.At.Add(time.Second)
+			in.Checks = append([]towpath.Check{c}, in.Checks...)
+		}
+	}
+	run(t, towpath.GateChecks, []test{
+		{name: "allows what succeeded", outcome: towpath.Allow, says: "The check ci/load-test succeeded."},
+		{name: "allows where none is asked for", outcome: towpath.Allow, change: func(in *Input) { in.Environment.Rules.Gates.Checks = nil }},
+		{name: "waits for what was not posted", outcome: towpath.Wait, says: "has not been posted for 1.4.0", change: func(in *Input) { in.Checks = nil }},
+		{name: "waits for what is running", outcome: towpath.Wait, says: "is still running", change: set(towpath.CheckPending)},
+		{name: "waits for a failed one to be posted again", outcome: towpath.Wait, says: "failed: “p95 is 900 ms”", change: set(towpath.CheckFailure)},
+		{name: "waits on an error", outcome: towpath.Wait, says: "could not be carried out", change: set(towpath.CheckError)},
+		{name: "waits on a state that it does not know", outcome: towpath.Wait, says: "unknown state", change: set("splendid")},
+		{name: "takes the latest status", outcome: towpath.Wait, says: "failed", change: later(towpath.CheckFailure, "")},
+		{name: "takes a later status for this environment", outcome: towpath.Wait, says: "failed", change: later(towpath.CheckFailure, "prod")},
+		{name: "ignores a status for another environment", outcome: towpath.Allow, change: later(towpath.CheckFailure, "staging")},
+		{name: "ignores a status of another candidate", outcome: towpath.Wait, says: "has not been posted", change: func(in *Input) { in.Checks[0].Candidate = "cnd_2" }},
+		{name: "ignores a status of another project", outcome: towpath.Wait, says: "has not been posted", change: func(in *Input) { in.Checks[0].Project = "billing" }},
+		{name: "takes the worse of two at once", outcome: towpath.Wait, says: "failed", change: func(in *Input) {
+			c := in.Checks[0]
+			c.State = towpath.CheckFailure
+			in.Checks = append([]towpath.Check{c}, in.Checks...)
+		}},
+		{name: "wants every key", outcome: towpath.Wait, says: "ci/soak has not been posted", change: func(in *Input) {
+			in.Environment.Rules.Gates.Checks = append(in.Environment.Rules.Gates.Checks, "ci/soak")
+		}},
+	})
+}
+
+func TestCompatibility(t *testing.T) {
+	version := func(v string) func(*Input) { return func(in *Input) { in.Running[0].Version = v } }
+	run(t, towpath.GateCompatibility, []test{
+		{name: "allows a version in the range", outcome: towpath.Allow, says: "billing/api >=1.2 <2, and 1.3.0 runs"},
+		{name: "allows a release that needs nothing", outcome: towpath.Allow, says: "needs no other project", change: func(in *Input) { in.Requires, in.Running = nil, nil }},
+		{name: "waits for what does not run", outcome: towpath.Wait, says: "none runs in prod", hints: "first", change: func(in *Input) { in.Running = nil }},
+		{name: "waits for another version", outcome: towpath.Wait, says: "and 1.1.9 runs in prod", change: version("1.1.9")},
+		{name: "waits on a version that can't be read", outcome: towpath.Wait, says: "no semantic version", change: version("newest")},
+		{name: "waits on a range that can't be read", outcome: towpath.Wait, says: "no range of versions", change: func(in *Input) { in.Requires[0].Versions = "two" }},
+		{name: "wants every instance of what it needs", outcome: towpath.Wait, says: "and 0.9.0 runs", change: func(in *Input) {
+			in.Running = append(in.Running, Running{Project: "billing", Component: "api", Version: "0.9.0"})
+		}},
+		{name: "takes any component when none is named", outcome: towpath.Allow, change: func(in *Input) { in.Requires[0].Component = "" }},
+	})
+}
+
+func TestSatisfies(t *testing.T) {
+	for _, tt := range []struct {
+		version, versions string
+		want              bool
+	}{
+		{"1.2.0", ">=1.2 <2", true}, {"1.99.1", ">=1.2 <2", true}, {"2.0.0", ">=1.2 <2", false}, {"1.1.9", ">=1.2 <2", false},
+		{"1.2.0+g1", ">=1.2 <2", true}, {"v1.2.0", ">=1.2 <2", true},
+		{"1.3.0-dev.4+gabc", ">=1.2 <2", true}, {"1.2.0-rc.1", ">=1.2 <2", false}, {"2.0.0-rc.1", ">=1.2 <2", false},
+		{"2.0.0-rc.1", ">=1.2 <2.0.0-0", false}, {"2.0.0-rc.1", ">=2.0.0-0", true}, {"1.2.0-rc.1", "1.2.0-rc.1", true},
+		{"0.0.0-dev.12+g1", ">=0.0.0-0", true}, {"0.0.0-dev.12+g1", ">=1.2", false}, {"0.0.0-dev.12+g1", "*", true},
+		{"1.5.0-dev.1", "^1.2", true}, {"1.5.0-dev.1", "~1.4", false}, {"3.0.0", "^1 || ^3", true},
+	} {
+		t.Run(tt.version+" in "+tt.versions, func(t *testing.T) {
+			got, err := Satisfies(tt.version, tt.versions)
+			if err != nil || got != tt.want {
+				t.Errorf("got %t, %v; want %t", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestBranch(t *testing.T) {
+	foreign := func(n int) func(*Input) {
+		return func(in *Input) {
+			for i := range n {
+				in.Foreign = append(in.Foreign, towpath.CommitAuthor{Commit: towpath.CommitID(rune('a'+i)) + "000", Email: "dora@example.com", Subject: "hotfix"})
+			}
+		}
+	}
+	run(t, towpath.GateBranch, []test{
+		{name: "allows a branch that can advance", outcome: towpath.Allow, says: "The branch main can advance to 1.4.0."},
+		{name: "allows an environment without a branch", outcome: towpath.Allow, says: "prod has no branch", change: func(in *Input) { foreign(1)(in); in.Environment.Rules.Branch = "" }},
+		{name: "denies and lists a foreign commit", outcome: towpath.Deny, says: "has 1 commit that 1.4.0 lacks. a000 by dora@example.com: “hotfix”.", hints: "merge them back upstream first", change: foreign(1)},
+		{name: "lists ten of many", outcome: towpath.Deny, says: "j000 by dora@example.com: “hotfix”. And 2 more.", change: foreign(12)},
+	})
+}
+
+func TestPlan(t *testing.T) {
+	run(t, towpath.GatePlan, []test{
+		{name: "allows a plan on what runs", outcome: towpath.Allow, says: "0 to create, 1 to replace, 0 to remove, 1 unchanged"},
+		{name: "waits for a plan", outcome: towpath.Wait, says: "not been computed yet", change: func(in *Input) { in.Plan = nil }},
+		{name: "takes a plan without a hash for none", outcome: towpath.Wait, says: "not been computed yet", change: func(in *Input) { in.Plan.Hash = "" }},
+		{name: "waits when the base has moved", outcome: towpath.Wait, says: "another release than the one that prod runs now", change: func(in *Input) { in.Environment.Release = "sha256:other" }},
+		{name: "waits when the plan can't be computed", outcome: towpath.Wait, says: "could not be found out: the agent does not answer.", change: func(in *Input) {
+			in.Errors = map[towpath.GateName]string{towpath.GatePlan: "the agent does not answer"}
+		}},
+	})
+}

@@ -1,0 +1,103 @@
+package gate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Loosens lists, as sentences, what proposed rules loosen against those in
+// force. It is for display in plans: the proposal takes effect after it was
+// promoted under the rules in force. What can't be compared (a window that
+// changed) counts as loosened.
+func Loosens(inForce, proposed towpath.EnvironmentSpec) []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if inForce.From != "" && proposed.From != inForce.From {
+		if proposed.From == "" {
+			say("Candidates need not come from %s any more.", inForce.From)
+		} else {
+			say("Candidates come from %s instead of %s.", proposed.From, inForce.From)
+		}
+	}
+	if inForce.Promotion != towpath.PromotionAutomatic && proposed.Promotion == towpath.PromotionAutomatic {
+		say("Promotions become automatic.")
+	}
+	if inForce.Branch != "" && proposed.Branch != inForce.Branch {
+		say("The branch %s is not watched for foreign commits any more.", inForce.Branch)
+	}
+	if proposed.Gates.Soak < inForce.Gates.Soak {
+		say("The soak time falls from %s to %s.", span(inForce.Gates.Soak), span(proposed.Gates.Soak))
+	}
+	out = append(out, loosenedApprovals(inForce.Gates.Approvals, proposed.Gates.Approvals)...)
+	for _, key := range inForce.Gates.Checks {
+		if !slices.Contains(proposed.Gates.Checks, key) {
+			say("The check %s is not asked for any more.", key)
+		}
+	}
+	return append(out, loosenedWindows(inForce.Gates.Windows, proposed.Gates.Windows)...)
+}
+
+func loosenedApprovals(old, next *towpath.ApprovalRule) []string {
+	if old == nil {
+		return nil
+	}
+	if next == nil {
+		return []string{"Approvals are not asked for any more."}
+	}
+	var out []string
+	if max(1, next.Count) < max(1, old.Count) {
+		out = append(out, fmt.Sprintf("The number of approvals falls from %d to %d.", max(1, old.Count), max(1, next.Count)))
+	}
+	if next.Solo && !old.Solo {
+		out = append(out, "Authors and promoters may approve (solo).")
+	}
+	for _, r := range roles(*next) {
+		if !slices.Contains(roles(*old), r) {
+			out = append(out, fmt.Sprintf("Approvals by the role %s count too.", r))
+		}
+	}
+	return out
+}
+
+func loosenedWindows(old, next []towpath.Window) []string {
+	var out []string
+	has := func(all []towpath.Window, w towpath.Window) bool {
+		return slices.ContainsFunc(all, func(x towpath.Window) bool { return sameWindow(x, w) })
+	}
+	ofKind := func(all []towpath.Window, k towpath.WindowKind) bool {
+		return slices.ContainsFunc(all, func(x towpath.Window) bool { return x.Kind == k })
+	}
+	for _, w := range old {
+		if w.Kind == towpath.WindowDeny && !has(next, w) {
+			out = append(out, fmt.Sprintf("The deny window %s is gone or changed.", describeWindow(w)))
+		}
+	}
+	if !ofKind(old, towpath.WindowAllow) {
+		return out
+	}
+	if !ofKind(next, towpath.WindowAllow) {
+		return append(out, "Promotions are allowed at all times instead of in windows.")
+	}
+	for _, w := range next {
+		if w.Kind == towpath.WindowAllow && !has(old, w) {
+			out = append(out, fmt.Sprintf("Promotions are allowed %s too.", describeWindow(w)))
+		}
+	}
+	return out
+}
+
+// sameWindow compares what windows do; a reason may be reworded.
+func sameWindow(a, b towpath.Window) bool {
+	return a.Kind == b.Kind && a.Start == b.Start && a.End == b.End && a.From == b.From && a.To == b.To &&
+		a.Timezone == b.Timezone && slices.Equal(slices.Sorted(slices.Values(a.Days)), slices.Sorted(slices.Values(b.Days)))
+}
+
+func describeWindow(r towpath.Window) string {
+	w, err := parseWindow(r)
+	if err != nil {
+		return "(" + err.Error() + ")"
+	}
+	return w.describe()
+}

@@ -1,0 +1,62 @@
+package gate
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func TestLoosens(t *testing.T) {
+	office := passing().Environment.Rules.Gates.Windows[0]
+	deny := towpath.Window{Kind: towpath.WindowDeny, Days: []string{"fri"}, Reason: "weekend is near"}
+	for _, tt := range []struct {
+		name       string
+		old        func(*towpath.EnvironmentSpec)
+		change     func(*towpath.EnvironmentSpec)
+		want, back []string // loosened by the change, and by taking it back
+	}{
+		{"nothing is loosened by equal rules", nil, func(*towpath.EnvironmentSpec) {}, nil, nil},
+		{"another from", nil, func(e *towpath.EnvironmentSpec) { e.From = "dev" },
+			[]string{"Candidates come from dev instead of staging."}, []string{"Candidates come from staging instead of dev."}},
+		{"no from", nil, func(e *towpath.EnvironmentSpec) { e.From = "" }, []string{"Candidates need not come from staging any more."}, nil},
+		{"automatic promotions", nil, func(e *towpath.EnvironmentSpec) { e.Promotion = "automatic" }, []string{"Promotions become automatic."}, nil},
+		{"no branch", nil, func(e *towpath.EnvironmentSpec) { e.Branch = "" }, []string{"The branch main is not watched for foreign commits any more."}, nil},
+		{"less soak", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Soak = time.Minute }, []string{"The soak time falls from 10m to 1m."}, nil},
+		{"no approvals", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Approvals = nil }, []string{"Approvals are not asked for any more."}, nil},
+		{"fewer approvals", func(e *towpath.EnvironmentSpec) { e.Gates.Approvals = &towpath.ApprovalRule{Count: 3} },
+			func(e *towpath.EnvironmentSpec) { e.Gates.Approvals = &towpath.ApprovalRule{Count: 2} }, []string{"The number of approvals falls from 3 to 2."}, nil},
+		{"solo", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Approvals = &towpath.ApprovalRule{Count: 1, Solo: true} }, []string{"Authors and promoters may approve (solo)."}, nil},
+		{"another role", nil, func(e *towpath.EnvironmentSpec) {
+			e.Gates.Approvals = &towpath.ApprovalRule{Count: 1, Roles: []towpath.Role{"approver", "admin"}}
+		}, []string{"Approvals by the role admin count too."}, nil},
+		{"a check less", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Checks = nil }, []string{"The check ci/load-test is not asked for any more."}, nil},
+		{"no allow windows", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Windows = nil }, []string{"Promotions are allowed at all times instead of in windows."}, nil},
+		{"an allow window more", nil, func(e *towpath.EnvironmentSpec) {
+			e.Gates.Windows = []towpath.Window{office, {Kind: towpath.WindowAllow, Days: []string{"sat"}}}
+		}, []string{"Promotions are allowed on sat (UTC) too."}, nil},
+		{"a deny window less", func(e *towpath.EnvironmentSpec) { e.Gates.Windows = []towpath.Window{deny} },
+			func(e *towpath.EnvironmentSpec) { e.Gates.Windows = nil }, []string{"The deny window on fri (UTC) is gone or changed."}, nil},
+		{"another reason is nothing", func(e *towpath.EnvironmentSpec) { e.Gates.Windows = []towpath.Window{deny} },
+			func(e *towpath.EnvironmentSpec) {
+				e.Gates.Windows = []towpath.Window{{Kind: towpath.WindowDeny, Days: []string{"fri"}, Reason: "rest"}}
+			}, nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			old := passing().Environment.Rules
+			if tt.old != nil {
+				tt.old(&old)
+			}
+			proposed := old
+			tt.change(&proposed)
+			if diff := cmp.Diff(tt.want, Loosens(old, proposed)); diff != "" {
+				t.Errorf("loosened (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.back, Loosens(proposed, old)); diff != "" {
+				t.Errorf("loosened by taking it back (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

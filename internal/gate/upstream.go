@@ -1,0 +1,57 @@
+package gate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// upstream wants the candidate verified in the environment that the rules name
+// as `from`. The latest stay there decides: a later verification that failed,
+// or a rollback, takes back what an earlier stay proved, and a later good stay
+// proves it anew.
+func upstream(in Input) finding {
+	from := in.Environment.Rules.From
+	runs := upstreamRuns(in)
+	inputs := map[string]any{"from": from, "candidate": in.Candidate.ID, "runs": runs}
+	if from == "" {
+		return allow(inputs, fmt.Sprintf("%s takes candidates from no other environment.", in.Environment.Name))
+	}
+	if len(runs) == 0 {
+		return wait(inputs, fmt.Sprintf("towpath promote %s --to %s", label(in), from),
+			fmt.Sprintf("%s has not been verified in %s yet.", label(in), from))
+	}
+	last := runs[len(runs)-1]
+	switch {
+	case last.Doubt != "":
+		return deny(inputs, fmt.Sprintf("promote a repaired release to %s, or this one again", from),
+			fmt.Sprintf("%s is no longer verified in %s: %s.", label(in), from, last.Doubt))
+	case !last.Verified:
+		return wait(inputs, fmt.Sprintf("see towpath status %s", from),
+			fmt.Sprintf("%s runs in %s and its verification has not finished.", label(in), from))
+	}
+	return allow(inputs, fmt.Sprintf("%s is verified in %s.", label(in), from))
+}
+
+// upstreamRuns are the candidate's own stays in `from`, oldest first; of two
+// that began together the doubted one is last, so that it decides.
+func upstreamRuns(in Input) []towpath.Run {
+	runs := slices.DeleteFunc(slices.Clone(in.Upstream), func(r towpath.Run) bool {
+		return r.Candidate != in.Candidate.ID || r.Environment != in.Environment.Rules.From ||
+			r.Project != in.Promotion.Project
+	})
+	slices.SortFunc(runs, func(a, b towpath.Run) int {
+		return cmp.Or(a.Began.Compare(b.Began), rank(b.Verified)-rank(a.Verified),
+			cmp.Compare(a.Doubt, b.Doubt), a.Ended.Compare(b.Ended), cmp.Compare(a.Deployment, b.Deployment))
+	})
+	return runs
+}
+
+func rank(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

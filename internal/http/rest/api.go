@@ -1,0 +1,99 @@
+package rest
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/towpath/towpath/internal/http/rest/api"
+)
+
+// API serves the public API. It is an [http.Handler]; the listener, its TLS
+// and its shutdown belong to whoever serves it. Watches end when the base
+// context of the server does.
+type API struct {
+	cfg     Config
+	deps    Deps
+	router  *router
+	huma    huma.API
+	watches chan struct{} // one place a watch
+}
+
+// New builds the API. It fails when a route has no policy.
+func New(cfg Config, deps Deps) (*API, error) {
+	if err := validate(cfg, deps); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	a := &API{cfg: cfg, deps: deps, watches: make(chan struct{}, cfg.MaxWatches)}
+	r, err := newRouter(cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	a.router = r
+	a.huma = humago.New(r, humaConfig(cfg.Version))
+	for _, routes := range []func(){
+		a.projectRoutes, a.releaseRoutes, a.blobRoutes, a.promotionRoutes, a.deploymentRoutes, a.environmentRoutes,
+		a.accountRoutes, a.auditRoutes, a.eventRoutes, a.serverRoutes, a.healthRoutes,
+	} {
+		routes()
+	}
+	if err := a.openAPIRoutes(); err != nil {
+		return nil, err
+	}
+	for _, m := range deps.Mounts {
+		r.handle(route{pattern: m.Pattern, policy: m.Policy, exempt: true, unbounded: true}, m.Handler.ServeHTTP)
+	}
+	return a, r.err()
+}
+
+// ServeHTTP implements [http.Handler].
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.router.ServeHTTP(w, r) }
+
+// OpenAPI is the description of the API, OpenAPI 3.1 as indented JSON.
+func (a *API) OpenAPI() ([]byte, error) { return json.MarshalIndent(a.huma.OpenAPI(), "", "  ") }
+
+func humaConfig(version string) huma.Config {
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "Towpath", Version: version,
+				Description: "Infrastructure releases, hauled upstream. Every change needs an Idempotency-Key; every error is a Problem.",
+			},
+			Components: &huma.Components{
+				Schemas:         newSchemas(),
+				SecuritySchemes: map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}},
+			},
+		},
+		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+		Transformers:                 []huma.Transformer{problemTransformer},
+	}
+}
+
+func (a *API) openAPIRoutes() error {
+	// They were registered for huma's own errors, which never leave.
+	delete(a.huma.OpenAPI().Components.Schemas.Map(), "HumaErrorModel")
+	delete(a.huma.OpenAPI().Components.Schemas.Map(), "HumaErrorDetail")
+	asJSON, err := a.OpenAPI()
+	if err != nil {
+		return err
+	}
+	asYAML, err := a.huma.OpenAPI().YAML()
+	if err != nil {
+		return err
+	}
+	serve := func(name, contentType string, body []byte) {
+		a.router.handle(route{pattern: "GET " + api.Base + name, policy: Public}, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			_, _ = w.Write(body)
+		})
+	}
+	serve("/openapi.json", "application/openapi+json", asJSON)
+	serve("/openapi.yaml", "application/openapi+yaml", asYAML)
+	return nil
+}

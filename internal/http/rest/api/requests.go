@@ -1,0 +1,89 @@
+package api
+
+import (
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// RegisterProject registers a project.
+type RegisterProject struct {
+	Name       towpath.ProjectName `json:"name" minLength:"1" maxLength:"63" doc:"lower-case DNS label"`
+	Repository string              `json:"repository,omitempty" doc:"a path that the server can read; empty: no branches, no authors"`
+}
+
+// PublishRelease publishes what a builder made. Blobs are uploaded before.
+type PublishRelease struct {
+	Manifest   []byte           `json:"manifest" doc:"canonical bytes of the OCI manifest; the release's digest is theirs"`
+	Provenance []byte           `json:"provenance" doc:"in-toto statement"`
+	Commit     towpath.CommitID `json:"commit" doc:"full git object name"`
+	Ref        string           `json:"ref,omitempty" doc:"the branch or tag that was built"`
+	Version    string           `json:"version" doc:"semver label; once published it never moves"`
+}
+
+// Reason says why.
+type Reason struct {
+	Reason string `json:"reason,omitempty" maxLength:"2000" doc:"kept in the ledger"`
+}
+
+// Promote asks for a release to be moved into an environment.
+type Promote struct {
+	Release     string                  `json:"release" minLength:"1" doc:"digest, version, candidate, commit, or an unambiguous prefix of one"`
+	Environment towpath.EnvironmentName `json:"environment" minLength:"1"`
+}
+
+// Rollback asks an environment to go back.
+type Rollback struct {
+	To     string `json:"to,omitempty" doc:"a release; empty: the last good one before what runs"`
+	Reason string `json:"reason,omitempty" maxLength:"2000"`
+	DryRun bool   `json:"dryRun,omitempty" doc:"say what would be done, do nothing"`
+}
+
+// PostFreeze stops promotions.
+type PostFreeze struct {
+	Project     towpath.ProjectName     `json:"project,omitempty" doc:"empty with emergency: all projects"`
+	Environment towpath.EnvironmentName `json:"environment,omitempty" doc:"empty: all environments"`
+	Reason      string                  `json:"reason" minLength:"1" maxLength:"2000"`
+	From        time.Time               `json:"from,omitzero" doc:"absent: now"`
+	Until       time.Time               `json:"until,omitzero" doc:"absent: until lifted"`
+	Emergency   bool                    `json:"emergency,omitempty"`
+}
+
+// PostCheck posts the status of an external check.
+type PostCheck struct {
+	Release     string                  `json:"release" minLength:"1" doc:"as in Promote"`
+	Environment towpath.EnvironmentName `json:"environment,omitempty"`
+	Key         string                  `json:"key" minLength:"1" maxLength:"100"`
+	State       towpath.CheckState      `json:"state" enum:"pending,success,failure,error"`
+	URL         string                  `json:"url,omitempty" maxLength:"2000"`
+	Description string                  `json:"description,omitempty" maxLength:"2000"`
+}
+
+// Resolve decides an operation whose outcome nobody could tell.
+type Resolve struct {
+	Again  bool   `json:"again" doc:"true: run it again; false: withdraw it"`
+	Reason string `json:"reason,omitempty" maxLength:"2000"`
+}
+
+// CreateAccount makes an account.
+type CreateAccount struct {
+	Name   towpath.AccountName `json:"name" minLength:"1" maxLength:"63"`
+	Emails []string            `json:"emails,omitempty" doc:"verified commit identities"`
+}
+
+// AddIdentity maps a commit identity to an account.
+type AddIdentity struct {
+	Email string `json:"email" minLength:"3" maxLength:"320"`
+}
+
+// CreateToken asks for a token.
+type CreateToken struct {
+	Account    towpath.AccountName `json:"account,omitempty" doc:"empty: your own"`
+	Name       string              `json:"name" minLength:"1" maxLength:"100"`
+	TTLSeconds int64               `json:"ttlSeconds,omitempty" minimum:"0" doc:"0: 90 days"`
+}
+
+// VerifyLedger asks for the ledger to be verified.
+type VerifyLedger struct {
+	Trusted string `json:"trusted,omitempty" maxLength:"10000" doc:"a signed checkpoint that the client kept"`
+}

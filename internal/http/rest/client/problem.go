@@ -1,0 +1,85 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+
+	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// maxProblem bounds what is read of a problem, in bytes.
+const maxProblem = 256 << 10
+
+// problemOf turns an answer that is no success into an error.
+func problemOf(r *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem)) // what could not be read leaves no problem to decode
+	contentType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	var p api.Problem
+	if contentType != api.ProblemType || json.Unmarshal(body, &p) != nil || p.Kind == "" {
+		return foreign(r)
+	}
+	e := towpath.E(p.Kind, "", "%s", p.Detail)
+	e.Hint = p.Hint
+	e.Fields = maps.Clone(p.Fields)
+	return withRequest(e, p.RequestID)
+}
+
+// foreign is an answer that is not of a Towpath server, or has no body.
+func foreign(r *http.Response) error {
+	kind := towpath.KindInternal
+	switch s := r.StatusCode; {
+	case s == http.StatusUnauthorized:
+		kind = towpath.KindUnauthenticated
+	case s == http.StatusForbidden:
+		kind = towpath.KindForbidden
+	case s == http.StatusNotFound:
+		kind = towpath.KindNotFound
+	case s == http.StatusUnprocessableEntity || s == http.StatusBadRequest:
+		kind = towpath.KindInvalid
+	case s == http.StatusBadGateway || s == http.StatusServiceUnavailable || s == http.StatusGatewayTimeout:
+		kind = towpath.KindUnavailable
+	}
+	e := towpath.E(kind, "", "the server answered %s", r.Status)
+	if r.Header.Get(api.HeaderRequestID) == "" {
+		e = e.WithHint("check that the URL is that of a towpath server")
+	}
+	return withRequest(e, r.Header.Get(api.HeaderRequestID))
+}
+
+func withRequest(e *towpath.Error, id string) *towpath.Error {
+	if id == "" {
+		return e
+	}
+	if e.Fields == nil {
+		e.Fields = map[string]string{}
+	}
+	e.Fields[api.FieldRequestID] = id
+	return e
+}
+
+// unreachable is the error of a request that got no answer. What net/http says
+// names the URL, which has no secret in it, but may have names in its query:
+// only its cause is kept.
+func (c *Client) unreachable(err error) error {
+	var known *towpath.Error
+	if errors.As(err, &known) { // of opening or reading what is sent
+		return known
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return towpath.E(towpath.KindUnavailable, "", "the server does not answer").On(c.base).
+		WithHint("check that it runs (towpath dev, towpath server) and that the URL is right").WithCause(err)
+}
+
+func unreadable(r *http.Response, err error) error {
+	e := towpath.E(towpath.KindUnavailable, "", "the server's answer ended early or is not JSON").WithCause(err)
+	return withRequest(e, r.Header.Get(api.HeaderRequestID))
+}

@@ -1,0 +1,56 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func (a *API) deploymentRoutes() {
+	svc := a.deps.Services.Deploys
+	type rollback struct {
+		InEnvironment
+		Body api.Rollback
+	}
+	register(a, route{
+		id: "rollback", method: http.MethodPost, path: "/projects/{project}/environments/{environment}/rollback", tag: "deployments",
+		policy: Authenticated, summary: "Take an environment back to an earlier release",
+	}, func(ctx context.Context, actor towpath.Actor, in *rollback) (deploy.RollbackResult, error) {
+		return svc.Rollback(ctx, actor, deploy.RollbackRequest{
+			Project: in.Project, Environment: in.Environment, To: in.Body.To, Reason: in.Body.Reason, DryRun: in.Body.DryRun,
+		})
+	})
+	type list struct {
+		InProject
+		Paging
+		Environment towpath.EnvironmentName `query:"environment" doc:"empty: all"`
+	}
+	register(a, route{
+		id: "list-deployments", method: http.MethodGet, path: "/projects/{project}/deployments", tag: "deployments", policy: Authenticated,
+		summary: "List deployments, newest first",
+	}, func(ctx context.Context, actor towpath.Actor, in *list) (deploy.List, error) {
+		return svc.List(ctx, actor, deploy.Filter{Project: in.Project, Environment: in.Environment, Limit: in.Limit, Cursor: in.Cursor})
+	})
+	type one struct {
+		ID towpath.DeploymentID `path:"deployment"`
+	}
+	register(a, route{
+		id: "get-deployment", method: http.MethodGet, path: "/deployments/{deployment}", tag: "deployments", policy: Authenticated,
+		summary: "Show a deployment and its steps",
+	}, func(ctx context.Context, actor towpath.Actor, in *one) (towpath.Deployment, error) {
+		return svc.Get(ctx, actor, in.ID)
+	})
+	type resolve struct {
+		ID   towpath.OperationID `path:"operation"`
+		Body api.Resolve
+	}
+	registerDone(a, route{
+		id: "resolve-operation", method: http.MethodPost, path: "/operations/{operation}/resolve", tag: "deployments", policy: Authenticated,
+		summary: "Decide an operation whose outcome nobody could tell",
+	}, func(ctx context.Context, actor towpath.Actor, in *resolve) error {
+		return svc.Resolve(ctx, actor, in.ID, in.Body.Again, in.Body.Reason)
+	})
+}

@@ -1,0 +1,75 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func (a *API) releaseRoutes() {
+	svc := a.deps.Services.Releases
+	type publish struct {
+		InProject
+		Body api.PublishRelease
+	}
+	register(a, route{
+		id: "publish-release", method: http.MethodPost, path: "/projects/{project}/releases", tag: "releases", policy: Authenticated,
+		summary: "Publish a release whose blobs were uploaded", maxBody: a.cfg.MaxPublish, timeout: longestChange,
+	}, func(ctx context.Context, actor towpath.Actor, in *publish) (release.Published, error) {
+		return svc.Publish(ctx, actor, release.PublishRequest{
+			Project: in.Project, Manifest: in.Body.Manifest, Provenance: in.Body.Provenance,
+			Commit: in.Body.Commit, Ref: in.Body.Ref, Version: in.Body.Version,
+		})
+	})
+	type list struct {
+		InProject
+		Paging
+	}
+	register(a, route{
+		id: "list-releases", method: http.MethodGet, path: "/projects/{project}/releases", tag: "releases", policy: Authenticated,
+		summary: "List releases, newest first",
+	}, func(ctx context.Context, actor towpath.Actor, in *list) (release.List, error) {
+		return svc.List(ctx, actor, in.Project, release.Page{Limit: in.Limit, Cursor: in.Cursor})
+	})
+	type One struct {
+		InProject
+		Release string `path:"release" doc:"digest, version, candidate, commit, or an unambiguous prefix of one"`
+	}
+	register(a, route{
+		id: "get-release", method: http.MethodGet, path: "/projects/{project}/releases/{release}", tag: "releases", policy: Authenticated,
+		summary: "Show a release",
+	}, func(ctx context.Context, actor towpath.Actor, in *One) (towpath.Release, error) {
+		return svc.Get(ctx, actor, in.Project, in.Release)
+	})
+	type diff struct {
+		InProject
+		A           string                  `query:"a" required:"true" doc:"a release"`
+		B           string                  `query:"b" required:"true" doc:"a release"`
+		Environment towpath.EnvironmentName `query:"environment" doc:"empty: all"`
+	}
+	register(a, route{
+		id: "diff-releases", method: http.MethodGet, path: "/projects/{project}/diff", tag: "releases", policy: Authenticated,
+		summary: "Say what differs between two releases",
+	}, func(ctx context.Context, actor towpath.Actor, in *diff) (release.Diff, error) {
+		return svc.Diff(ctx, actor, in.Project, in.A, in.B, in.Environment)
+	})
+	type because struct {
+		One
+		Body api.Reason
+	}
+	register(a, route{
+		id: "quarantine-release", method: http.MethodPost, path: "/projects/{project}/releases/{release}/quarantine", tag: "releases",
+		policy: Authenticated, summary: "Revoke a release everywhere",
+	}, func(ctx context.Context, actor towpath.Actor, in *because) (towpath.Release, error) {
+		return svc.Quarantine(ctx, actor, in.Project, in.Release, in.Body.Reason)
+	})
+	register(a, route{
+		id: "unquarantine-release", method: http.MethodPost, path: "/projects/{project}/releases/{release}/unquarantine", tag: "releases",
+		policy: Authenticated, summary: "Lift a release's quarantine",
+	}, func(ctx context.Context, actor towpath.Actor, in *because) (towpath.Release, error) {
+		return svc.Unquarantine(ctx, actor, in.Project, in.Release, in.Body.Reason)
+	})
+}

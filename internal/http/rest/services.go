@@ -1,0 +1,97 @@
+package rest
+
+import (
+	"context"
+	"io"
+
+	"github.com/towpath/towpath/internal/account"
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/ledger"
+	"github.com/towpath/towpath/internal/project"
+	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Services are the use cases behind the API. They authorise; the handlers do
+// not.
+type Services struct {
+	Projects   Projects
+	Releases   Releases
+	Promotions Promotions
+	Deploys    Deploys
+	Inventory  Inventory
+	Accounts   Accounts
+	Audit      Audit
+}
+
+// Projects registers projects.
+type Projects interface {
+	Register(ctx context.Context, actor towpath.Actor, name towpath.ProjectName, repository string) (project.Project, error)
+	List(ctx context.Context, actor towpath.Actor) ([]project.Project, error)
+}
+
+// Releases publishes and reads releases.
+type Releases interface {
+	HasBlob(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, d towpath.Digest) (int64, error) // size in bytes; not-found
+	PutBlob(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, d towpath.Digest, body io.Reader) error
+	Publish(ctx context.Context, actor towpath.Actor, r release.PublishRequest) (release.Published, error)
+	List(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, page release.Page) (release.List, error)
+	Get(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name string) (towpath.Release, error)
+	Diff(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, a, b string, env towpath.EnvironmentName) (release.Diff, error)
+	Quarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error)
+	Unquarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error)
+}
+
+// Promotions moves releases upstream.
+type Promotions interface {
+	Preview(ctx context.Context, actor towpath.Actor, r promote.Request) (promote.Preview, error)
+	Request(ctx context.Context, actor towpath.Actor, r promote.Request) (towpath.Promotion, error)
+	Get(ctx context.Context, actor towpath.Actor, id towpath.PromotionID) (towpath.Promotion, error)
+	List(ctx context.Context, actor towpath.Actor, f promote.Filter) (promote.List, error)
+	Approve(ctx context.Context, actor towpath.Actor, id towpath.PromotionID, approve bool, reason string) (towpath.Promotion, error)
+	Cancel(ctx context.Context, actor towpath.Actor, id towpath.PromotionID, reason string) (towpath.Promotion, error)
+	Hold(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) error
+	Unhold(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) error
+	Freeze(ctx context.Context, actor towpath.Actor, r promote.FreezeRequest) (towpath.Freeze, error)
+	Unfreeze(ctx context.Context, actor towpath.Actor, id towpath.FreezeID, reason string) error
+	Freezes(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) ([]towpath.Freeze, error)
+	PostCheck(ctx context.Context, actor towpath.Actor, r promote.CheckRequest) (towpath.Check, error)
+}
+
+// Deploys rolls back and reads deployments.
+type Deploys interface {
+	Rollback(ctx context.Context, actor towpath.Actor, r deploy.RollbackRequest) (deploy.RollbackResult, error)
+	Get(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID) (towpath.Deployment, error)
+	List(ctx context.Context, actor towpath.Actor, f deploy.Filter) (deploy.List, error)
+	// Resolve decides an operation whose outcome nobody could tell: run it
+	// again, or withdraw it.
+	Resolve(ctx context.Context, actor towpath.Actor, id towpath.OperationID, again bool, reason string) error
+}
+
+// Inventory says what runs where.
+type Inventory interface {
+	Status(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) ([]inventory.Status, error) // e empty: all, upstream order
+}
+
+// Accounts manages accounts and tokens and authenticates requests.
+type Accounts interface {
+	Authenticate(ctx context.Context, secret string) (towpath.Actor, error)
+	Create(ctx context.Context, actor towpath.Actor, name towpath.AccountName, emails []string) (towpath.Account, error)
+	List(ctx context.Context, actor towpath.Actor) ([]towpath.Account, error)
+	AddIdentity(ctx context.Context, actor towpath.Actor, name towpath.AccountName, email string) (towpath.Account, error)
+	Grant(ctx context.Context, actor towpath.Actor, name towpath.AccountName, g towpath.Grant) (towpath.Account, error)
+	Revoke(ctx context.Context, actor towpath.Actor, name towpath.AccountName, g towpath.Grant) (towpath.Account, error)
+	CreateToken(ctx context.Context, actor towpath.Actor, r account.TokenRequest) (account.NewToken, error)
+	Tokens(ctx context.Context, actor towpath.Actor, name towpath.AccountName) ([]towpath.Token, error)
+	RevokeToken(ctx context.Context, actor towpath.Actor, id towpath.TokenID) error
+}
+
+// Audit reads and verifies the ledger. Its types are the ledger's.
+type Audit interface {
+	Events(ctx context.Context, actor towpath.Actor, f ledger.Filter) ([]ledger.Entry, error)
+	Verify(ctx context.Context, actor towpath.Actor, trusted string) (ledger.Report, error) // trusted: a checkpoint that the client kept; may be empty
+	Checkpoint(ctx context.Context, actor towpath.Actor) (checkpoint, publicKey string, err error)
+	Export(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, w io.Writer) error
+}

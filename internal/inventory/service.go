@@ -1,0 +1,232 @@
+// Package inventory says what runs where: desired state beside what was last
+// seen, how far behind an environment is and what is on its way into it. It
+// only reads. Start reading at Service.Status.
+package inventory
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Store opens transactions.
+type Store interface {
+	View(ctx context.Context, f func(context.Context, Tx) error) error
+}
+
+// Tx is what inventory reads in one transaction.
+type Tx interface {
+	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
+	Observations(ctx context.Context, p towpath.ProjectName) ([]towpath.Observation, error)
+	Candidate(ctx context.Context, id towpath.CandidateID) (towpath.Candidate, error)
+	Candidates(ctx context.Context, p towpath.ProjectName, before time.Time, id towpath.CandidateID, limit int) ([]towpath.Candidate, error)
+	CandidatesSince(ctx context.Context, p towpath.ProjectName, after time.Time) (int, error)
+	Freezes(ctx context.Context, p towpath.ProjectName) ([]towpath.Freeze, error)
+	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
+	OpenPromotions(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.Promotion, error)
+	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
+	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
+	RefMove(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.RefMove, bool, error)
+}
+
+// Config says how the service works.
+type Config struct {
+	Now func() time.Time
+	// Stale is how old an observation may be before it says nothing any more;
+	// default 30 s.
+	Stale time.Duration
+}
+
+// Service is the use case.
+type Service struct {
+	cfg   Config
+	store Store
+}
+
+// New makes the service.
+func New(cfg Config, store Store) *Service {
+	if cfg.Stale <= 0 {
+		cfg.Stale = 30 * time.Second
+	}
+	return &Service{cfg, store}
+}
+
+// Status says what one environment runs, or with an empty name all of them in
+// upstream order.
+func (s *Service) Status(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) ([]Status, error) {
+	if err := access.Check(actor, access.EnvironmentRead, access.Subject{Project: p, Environment: e}); err != nil {
+		return nil, err
+	}
+	now := s.cfg.Now()
+	var out []Status
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		out = []Status{}
+		envs, err := tx.Environments(ctx, p)
+		if err != nil {
+			return err
+		}
+		newest, err := tx.Candidates(ctx, p, time.Time{}, "", 1)
+		if err != nil {
+			return err
+		}
+		observed, err := observations(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		freezes, err := tx.Freezes(ctx, p)
+		if err != nil {
+			return err
+		}
+		for _, env := range envs {
+			if e != "" && env.Name != e {
+				continue
+			}
+			st, err := s.status(ctx, tx, env, newest, observed, now)
+			if err != nil {
+				return err
+			}
+			st.Freezes = active(freezes, env, now)
+			out = append(out, st)
+		}
+		if e != "" && len(out) == 0 {
+			return towpath.E(towpath.KindNotFound, "status", "project %s has no environment %q", p, e).
+				WithHint("`towpath status` lists all of them")
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, newest []towpath.Candidate, observed map[string]towpath.Observation, now time.Time) (Status, error) {
+	st := Status{
+		Project: env.Project, Environment: env.Name, Release: env.Release, Version: env.Version, Commit: env.Commit,
+		Drift: DriftUnknown, Since: env.Since, Hold: env.Hold, Components: []ComponentStatus{},
+	}
+	if len(newest) > 0 {
+		st.Newest = newest[0].Version
+	}
+	since := time.Time{}
+	if env.Candidate != "" {
+		c, err := tx.Candidate(ctx, env.Candidate)
+		if err != nil {
+			return st, err
+		}
+		since = c.Published
+		q, err := tx.Quarantine(ctx, env.Project, env.Release)
+		if err != nil {
+			return st, err
+		}
+		st.Quarantined = q != nil
+	}
+	var err error
+	if st.Behind, err = tx.CandidatesSince(ctx, env.Project, since); err != nil {
+		return st, err
+	}
+	if st.Queue, err = tx.OpenPromotions(ctx, env.Project, env.Name); err != nil {
+		return st, err
+	}
+	if env.Active != "" {
+		d, err := tx.Deployment(ctx, env.Active)
+		if err != nil {
+			return st, err
+		}
+		st.Deployment = &d
+	}
+	running, err := tx.Running(ctx, env.Project, env.Name)
+	if err != nil {
+		return st, err
+	}
+	for _, r := range running {
+		if r.Revision != "" {
+			st.Components = append(st.Components, s.component(env, r, observed, now))
+		}
+	}
+	if env.Rules.Branch != "" {
+		st.Branch = &BranchStatus{Name: env.Rules.Branch}
+		move, ok, err := tx.RefMove(ctx, env.Project, env.Name)
+		if err != nil {
+			return st, err
+		}
+		if ok && move.State == towpath.RefPending {
+			st.Branch.Pending = move.Pending
+			if st.Branch.Pending == "" {
+				st.Branch.Pending = "about to move"
+			}
+		}
+	}
+	st.Health = worst(st.Components)
+	st.Phase = phase(env, st)
+	return st, nil
+}
+
+func (s *Service) component(env towpath.Environment, r rollout.Running, observed map[string]towpath.Observation, now time.Time) ComponentStatus {
+	target := towpath.Target{Project: env.Project, Environment: env.Name, Component: r.Component, Place: r.Place, Slot: towpath.SlotMain}
+	c := ComponentStatus{Component: r.Component, Revision: r.Revision, Health: towpath.HealthUnknown}
+	o, ok := observed[target.Key()]
+	if !ok {
+		c.Detail = "nobody has seen it run"
+		return c
+	}
+	c.Running, c.Address, c.Instances, c.Detail, c.Observed = o.Revision, o.Address, o.Instances, o.Detail, o.At
+	if now.Sub(o.At) > s.cfg.Stale {
+		c.Detail = "last seen " + o.At.Format(time.RFC3339)
+		return c
+	}
+	c.Health = o.Health
+	return c
+}
+
+func observations(ctx context.Context, tx Tx, p towpath.ProjectName) (map[string]towpath.Observation, error) {
+	all, err := tx.Observations(ctx, p)
+	out := make(map[string]towpath.Observation, len(all))
+	for _, o := range all {
+		out[o.Target.Key()] = o
+	}
+	return out, err
+}
+
+func active(freezes []towpath.Freeze, env towpath.Environment, now time.Time) []towpath.Freeze {
+	var out []towpath.Freeze
+	for _, f := range freezes {
+		if (f.Environment == "" || f.Environment == env.Name) && !now.Before(f.From) && (f.Until.IsZero() || now.Before(f.Until)) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// worst is the health of the whole: unhealthy before unknown before healthy.
+func worst(components []ComponentStatus) towpath.Health {
+	if len(components) == 0 {
+		return towpath.HealthUnknown
+	}
+	out := towpath.HealthHealthy
+	for _, c := range components {
+		switch {
+		case c.Health == towpath.HealthUnhealthy:
+			return c.Health
+		case c.Health != towpath.HealthHealthy:
+			out = towpath.HealthUnknown
+		}
+	}
+	return out
+}
+
+func phase(env towpath.Environment, st Status) Phase {
+	switch {
+	case st.Deployment != nil && (st.Deployment.Kind == towpath.DeploymentRollback || st.Deployment.Phase == towpath.DeploymentReverting):
+		return PhaseRolling
+	case st.Deployment != nil:
+		return PhaseDeploying
+	case env.Release == "":
+		return PhaseEmpty
+	case st.Health == towpath.HealthHealthy:
+		return PhaseHealthy
+	case st.Health == towpath.HealthUnhealthy:
+		return PhaseUnhealthy
+	}
+	return PhaseUnknown
+}

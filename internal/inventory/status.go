@@ -1,0 +1,67 @@
+package inventory
+
+import (
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Status is what one environment runs, for people and scripts.
+type Status struct {
+	Project     towpath.ProjectName     `json:"project"`
+	Environment towpath.EnvironmentName `json:"environment"`
+	Release     towpath.Digest          `json:"release"` // "" before the first deployment
+	Version     string                  `json:"version"`
+	Commit      towpath.CommitID        `json:"commit,omitempty"`
+	Phase       Phase                   `json:"phase"`
+	Drift       Drift                   `json:"drift"`
+	Since       time.Time               `json:"since,omitzero"`
+	Behind      int                     `json:"behind"` // candidates published after the one that runs
+	Newest      string                  `json:"newest,omitempty"`
+	Health      towpath.Health          `json:"health"`
+	Hold        *towpath.Hold           `json:"hold"`
+	Freezes     []towpath.Freeze        `json:"freezes,omitempty"`
+	Quarantined bool                    `json:"quarantined"`
+	Deployment  *towpath.Deployment     `json:"deployment,omitempty"` // the active one
+	Queue       []towpath.Promotion     `json:"queue,omitempty"`      // open promotions, oldest first
+	Components  []ComponentStatus       `json:"components"`
+	Branch      *BranchStatus           `json:"branch,omitempty"`
+}
+
+// Phase sums an environment up in one word.
+type Phase string
+
+// The phases of an environment.
+const (
+	PhaseEmpty     Phase = "empty"     // nothing was ever deployed
+	PhaseDeploying Phase = "deploying" // a promotion's deployment is active
+	PhaseRolling   Phase = "rolling-back"
+	PhaseHealthy   Phase = "healthy"
+	PhaseUnhealthy Phase = "unhealthy"
+	PhaseUnknown   Phase = "unknown" // its agent has not been heard of
+	PhaseFailed    Phase = "failed"  // the last deployment needs a person
+)
+
+// Drift is whether what runs is what is desired.
+type Drift string
+
+// DriftUnknown is all that is known until drift detection lands: nobody looked.
+const DriftUnknown Drift = "unknown"
+
+// ComponentStatus is one component of an environment.
+type ComponentStatus struct {
+	Component towpath.ComponentName `json:"component"`
+	Revision  towpath.RevisionID    `json:"revision"` // desired
+	Running   towpath.RevisionID    `json:"running,omitempty"`
+	Health    towpath.Health        `json:"health"`
+	Address   string                `json:"address,omitempty"`
+	Instances int                   `json:"instances"`
+	Detail    string                `json:"detail,omitempty"`
+	Observed  time.Time             `json:"observed,omitzero"`
+}
+
+// BranchStatus is where an environment's branch stands.
+type BranchStatus struct {
+	Name    string `json:"name"`
+	Pending string `json:"pending,omitempty"` // why it has not been moved yet
+}

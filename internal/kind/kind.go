@@ -1,0 +1,100 @@
+// Package kind holds the contracts that every kind of component fulfils: a
+// build half, which runs in the builder and needs no credential, and a run
+// half, which runs in an agent. Neither half knows the other, nor the server;
+// each has a conformance suite in towpathtest.
+package kind
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Problem is one thing wrong with a component's section or its settings.
+type Problem struct {
+	Path    string // inside the section: "health.path"
+	Message string
+	Hint    string
+}
+
+// Builder resolves and renders components of one kind.
+type Builder interface {
+	Kind() towpath.ComponentKind
+	// Schema is the JSON Schema of the kind's section of a component.
+	Schema() json.RawMessage
+	// SettingsSchema is the JSON Schema of an environment's settings for it.
+	SettingsSchema() json.RawMessage
+	// Check reports everything that is wrong with a section and settings; both
+	// may be empty.
+	Check(section, settings json.RawMessage) []Problem
+	// Render merges settings into the section and returns canonical JSON: equal
+	// input gives equal bytes on any machine. What is only known later stays a
+	// typed placeholder.
+	Render(component towpath.ComponentSpec, environment towpath.EnvironmentName, settings json.RawMessage) (json.RawMessage, error)
+}
+
+// Work is an operation in the hands of a runner.
+type Work struct {
+	Operation towpath.Operation
+	// Files is the folder that holds the revision's files, extracted, verified
+	// and read-only. It is empty for plans and for verbs without a revision.
+	Files string
+	// Say reports progress to people: one short sentence.
+	Say func(message string)
+}
+
+// Stage is when verification jobs run.
+type Stage string
+
+// The stages of verification.
+const (
+	BeforeSwitch Stage = "before"
+	AfterSwitch  Stage = "after"
+)
+
+// Runner runs components of one kind in a place. Every method but Plan and
+// Observe brings the target towards a state and may be called again at any
+// moment: what is done already is not done twice. A method returns a
+// [*Failure] when the release is bad; any other error is the place's fault and
+// is tried again. A cancelled context is neither.
+type Runner interface {
+	Kind() towpath.ComponentKind
+	// Plan says what would change and changes nothing.
+	Plan(ctx context.Context, w Work) (towpath.ComponentPlan, error)
+	// Prepare runs the revision beside what runs, until it is healthy.
+	Prepare(ctx context.Context, w Work) error
+	// Verify runs the revision's verification jobs of a stage.
+	Verify(ctx context.Context, w Work, stage Stage) error
+	// Switch sends all traffic to the revision, which must be prepared.
+	Switch(ctx context.Context, w Work) error
+	// Retire drains and stops every revision but this one.
+	Retire(ctx context.Context, w Work) error
+	// Remove drains and stops every revision and takes the address down.
+	Remove(ctx context.Context, w Work) error
+	// Recover asks the world what became of an operation whose intent was
+	// written down but not its end.
+	Recover(ctx context.Context, w Work) (Recovery, error)
+	// Observe says what really runs, for every target that the runner knows.
+	Observe(ctx context.Context) ([]towpath.Observation, error)
+}
+
+// Recovery is what became of an operation after a crash.
+type Recovery string
+
+// The outcomes of [Runner.Recover].
+const (
+	RecoveredDone       Recovery = "done"
+	RecoveredNotStarted Recovery = "not-started" // or safe to run again
+	RecoveredUnknown    Recovery = "unknown"     // waits for a person
+)
+
+// Failure says that the release is bad: what failed and the last lines of its
+// log, redacted.
+type Failure struct {
+	Message string
+	Log     []string
+}
+
+// Error is the message.
+func (f *Failure) Error() string { return f.Message }

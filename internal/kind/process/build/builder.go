@@ -1,0 +1,119 @@
+// Package build is the build half of the process kind: it checks a component's
+// `process:` section and an environment's settings for it, merges the two and
+// renders them to the canonical JSON of a [process.Spec]. It needs no
+// credential, does no I/O and does not know what runs the spec.
+//
+// Settings win over the section: objects merge by key, lists are replaced, and
+// null takes a key away. The command and the folder it runs in are the
+// release's and no environment changes them.
+//
+// Start reading at builder.go, then spec.go (the fields and their defaults).
+package build
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Builder is the build half of the process kind. It holds nothing.
+type Builder struct{}
+
+var _ kind.Builder = (*Builder)(nil)
+
+// New makes a builder.
+func New() *Builder { return &Builder{} }
+
+// Kind is the process kind.
+func (*Builder) Kind() towpath.ComponentKind { return towpath.KindProcess }
+
+// Schema is the JSON Schema of a `process:` section.
+func (*Builder) Schema() json.RawMessage { return slices.Clone(sectionSchema) }
+
+// SettingsSchema is the JSON Schema of an environment's settings: the section
+// without what belongs to the release, every key of it optional and nullable.
+func (*Builder) SettingsSchema() json.RawMessage { return settingsSchema() }
+
+// Check reports everything that is wrong with a section and the settings that
+// are merged into it; either may be empty.
+func (*Builder) Check(section, settings json.RawMessage) []kind.Problem {
+	_, problems := resolve(section, settings)
+	return problems
+}
+
+// Render merges settings into the component's section and returns the
+// canonical JSON of the [process.Spec]. Any problem that [Builder.Check] would
+// report is a KindInvalid error.
+func (*Builder) Render(c towpath.ComponentSpec, environment towpath.EnvironmentName, settings json.RawMessage) (json.RawMessage, error) {
+	spec, problems := resolve(c.Spec, settings)
+	if len(problems) > 0 {
+		p := problems[0]
+		return nil, towpath.E(towpath.KindInvalid, "process.render", "%s: %s", p.Path, p.Message).
+			On(string(c.Name)+" in "+string(environment)).WithHint("%s", cmp.Or(p.Hint, "correct towpath.yaml"))
+	}
+	return canonical(spec), nil
+}
+
+// Addresses are the host:port pairs that the component takes in its place, so
+// that two components which want the same one are found before they meet. A
+// port that is chosen later, and a section with problems, take none.
+func (*Builder) Addresses(section, settings json.RawMessage) []string {
+	spec, problems := resolve(section, settings)
+	if len(problems) > 0 || portOf(spec.Listen) == 0 {
+		return nil
+	}
+	return []string{spec.Listen}
+}
+
+// References are the outputs of other components that the component takes: the
+// path of the placeholder, and the name of the component.
+func (*Builder) References(section, settings json.RawMessage) map[string]towpath.ComponentName {
+	spec, _ := resolve(section, settings)
+	out := map[string]towpath.ComponentName{}
+	for name, v := range spec.Env {
+		if v.Component != "" {
+			out["env."+name] = towpath.ComponentName(v.Component)
+		}
+	}
+	return out
+}
+
+// resolve merges and reads a component. Every problem is reported once; those
+// of the section come first. What was read in spite of problems is returned.
+func resolve(section, settings json.RawMessage) (process.Spec, []kind.Problem) {
+	r := &reader{}
+	base := r.parse(section, "the process section")
+	over := r.parse(settings, "the settings")
+	spec := readSpec(r, base)
+	if len(over) > 0 {
+		r.object("", over).only(settingsKeys())
+		spec = readSpec(r, merge(base, over))
+	}
+	return spec, r.distinct()
+}
+
+// merge is JSON Merge Patch (RFC 7396): objects merge by key, null deletes,
+// everything else is replaced.
+func merge(base, over map[string]any) map[string]any {
+	out := maps.Clone(base)
+	if out == nil {
+		out = map[string]any{}
+	}
+	for k, v := range over {
+		switch v := v.(type) {
+		case nil:
+			delete(out, k)
+		case map[string]any:
+			below, _ := out[k].(map[string]any)
+			out[k] = merge(below, v)
+		default:
+			out[k] = v
+		}
+	}
+	return out
+}

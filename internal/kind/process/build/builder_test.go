@@ -1,0 +1,275 @@
+package build_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"pgregory.net/rapid"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/kind/process/build"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func component(section string) towpath.ComponentSpec {
+	return towpath.ComponentSpec{Name: "api", Kind: towpath.KindProcess, Spec: json.RawMessage(section)}
+}
+
+func render(t testing.TB, section, settings string) process.Spec {
+	t.Helper()
+	raw, err := build.New().Render(component(section), "dev", json.RawMessage(settings))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s process.Spec
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestBuilder_RenderFillsInDefaults(t *testing.T) {
+	want := process.Spec{
+		Command: []string{"bin/api"}, Listen: "127.0.0.1:0", Instances: 1,
+		Health:    process.Health{Path: "/healthz", Interval: 500 * time.Millisecond, Timeout: time.Second, Deadline: 30 * time.Second},
+		StopGrace: 10 * time.Second,
+		Logs:      process.Logs{MaxBytes: 10 << 20, Keep: 3},
+	}
+	if diff := cmp.Diff(want, render(t, `{"command":["bin/api"]}`, "")); diff != "" {
+		t.Errorf("the spec differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestBuilder_RenderMergesSettings(t *testing.T) {
+	const section = `{"command":["bin/api","-v"],"workDir":"./app/","env":{"A":"1","B":"2","C":"3"},
+		"health":{"path":"/up","interval":"1s"},"instances":3,"stopGrace":"1s",
+		"verify":{"before":[{"name":"one","command":["bin/one"]}],"after":[{"name":"two","http":{"path":"/"}}]}}`
+	const settings = `{"env":{"B":"two","C":null,"D":"${components.db.address}"},"listen":"0.0.0.0:8081",
+		"health":{"interval":null,"deadline":"1m"},"instances":null,"logs":{"maxBytes":"1MiB","keep":0},
+		"verify":{"after":[{"name":"three","http":{"path":"/x","method":"POST","status":204,"contains":"ok"},"timeout":"5s"}]}}`
+	want := process.Spec{
+		Command: []string{"bin/api", "-v"}, WorkDir: "app", Listen: "0.0.0.0:8081", Instances: 1,
+		Env: map[string]process.Value{
+			"A": {Literal: "1"}, "B": {Literal: "two"}, "D": {Component: "db", Output: "address"},
+		},
+		Health:    process.Health{Path: "/up", Interval: 500 * time.Millisecond, Timeout: time.Second, Deadline: time.Minute},
+		StopGrace: time.Second,
+		Verify: process.Verify{
+			Before: []process.Job{{Name: "one", Command: []string{"bin/one"}, Timeout: 30 * time.Second}},
+			After: []process.Job{{Name: "three", Timeout: 5 * time.Second,
+				HTTP: &process.HTTPCheck{Method: "POST", Path: "/x", Status: 204, Contains: "ok"}}},
+		},
+		Logs: process.Logs{MaxBytes: 1 << 20, Keep: 0},
+	}
+	if diff := cmp.Diff(want, render(t, section, settings)); diff != "" {
+		t.Errorf("the spec differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestBuilder_RenderIsCanonical(t *testing.T) {
+	b := build.New()
+	got, err := b.Render(component(`{"env":{"Z":"<&>","A":""},"command":["a"]}`), "dev", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"command":["a"],"env":{"A":{},"Z":{"literal":"<&>"}},"health":{"deadline":30000000000,"interval":500000000,"path":"/healthz","timeout":1000000000},"instances":1,"listen":"127.0.0.1:0","logs":{"keep":3,"maxBytes":10485760},"stopGrace":10000000000}`
+	if string(got) != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestBuilder_RenderDoesNotDependOnTheOrderOfKeys(t *testing.T) {
+	names := rapid.StringMatching(`[A-Z]{1,6}`).Filter(func(s string) bool { return s != "PORT" })
+	rapid.Check(t, func(t *rapid.T) {
+		env := rapid.MapOf(names, rapid.StringMatching(`[a-z<&"]{0,8}`)).Draw(t, "env")
+		over := rapid.MapOf(names, rapid.Ptr(rapid.StringMatching(`[a-z]{0,8}`), true)).Draw(t, "settings")
+		shuffled := func() (string, string) {
+			return `{` + object(t, "env", env) + `,"command":["a"]}`, `{"instances":2,` + object(t, "env", over) + `}`
+		}
+		b := build.New()
+		s1, o1 := shuffled()
+		s2, o2 := shuffled()
+		first, err := b.Render(component(s1), "dev", json.RawMessage(o1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := b.Render(component(s2), "prod", json.RawMessage(o2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(first, second) {
+			t.Fatalf("two renderings differ:\n%s\n%s", first, second)
+		}
+	})
+}
+
+// object writes a field with an object in an arbitrary order of keys.
+func object[V any](t *rapid.T, name string, m map[string]V) string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	var fields []string
+	for _, k := range rapid.Permutation(keys).Draw(t, "order") {
+		v, err := json.Marshal(m[k])
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields = append(fields, `"`+k+`":`+string(v))
+	}
+	return `"` + name + `":{` + strings.Join(fields, ",") + `}`
+}
+
+func TestBuilder_Check(t *testing.T) {
+	section := func(s string) string { return `{"command":["a"],` + s + `}` }
+	for _, tt := range []struct {
+		name, section, settings string
+		want                    []kind.Problem
+	}{
+		{"accepts a section alone", `{"command":["a"]}`, "", nil},
+		{"accepts a literal dollar brace that is escaped", section(`"env":{"A":"x$${b}"}`), "", nil},
+		{"wants a command", ``, "", []kind.Problem{{Path: "command", Message: "a command is needed", Hint: "name the program and its arguments: command: [bin/api, --verbose]"}}},
+		{
+			"refuses a placeholder inside a text", section(`"env":{"URL":"http://${components.db.address}/"}`), "",
+			[]kind.Problem{{Path: "env.URL", Message: `"http://${components.db.address}/" is no placeholder that towpath fills in`, Hint: "a placeholder is the whole value: ${components.NAME.address}; a literal ${ is written $${"}},
+		},
+		{
+			"refuses another placeholder", section(`"env":{"H":"${HOME}"}`), "",
+			[]kind.Problem{{Path: "env.H", Message: `"${HOME}" is no placeholder that towpath fills in`, Hint: "a placeholder is the whole value: ${components.NAME.address}; a literal ${ is written $${"}},
+		},
+		{
+			"refuses an unknown output", section(`"env":{"H":"${components.db.port}"}`), "",
+			[]kind.Problem{{Path: "env.H", Message: `a component has no output "port"`, Hint: "the output of a component is its address: ${components.db.address}"}},
+		},
+		{
+			"refuses a placeholder in a command", `{"command":["a","${components.db.address}"]}`, "",
+			[]kind.Problem{{Path: "command[1]", Message: "placeholders are not filled in commands", Hint: "set an environment variable in env and read that"}},
+		},
+		{
+			"refuses reserved variables in settings", `{"command":["a"]}`, `{"env":{"PORT":"1","TOWPATH_URL":"x"}}`,
+			[]kind.Problem{
+				{Path: "env.PORT", Message: "PORT is set by towpath", Hint: "choose another name; PORT and TOWPATH_* are reserved"},
+				{Path: "env.TOWPATH_URL", Message: "TOWPATH_URL is set by towpath", Hint: "choose another name; PORT and TOWPATH_* are reserved"},
+			},
+		},
+		{
+			"refuses a command in settings", `{"command":["a"]}`, `{"command":["b"]}`,
+			[]kind.Problem{{Path: "command", Message: `"command" is not known here`, Hint: "known are env, health, instances, listen, logs, stopGrace, verify"}},
+		},
+		{
+			"reports what is wrong in the section once", section(`"instances":0`), `{"listen":"nowhere"}`,
+			[]kind.Problem{
+				{Path: "instances", Message: "0 is not between 1 and 64"},
+				{Path: "listen", Message: `"nowhere" is no address`, Hint: "write an IP address and a port: 127.0.0.1:8081; port 0 is chosen once and kept"},
+			},
+		},
+		{
+			"checks what a merge makes", section(`"health":{"interval":"10s"}`), `{"health":{"deadline":"5s"}}`,
+			[]kind.Problem{{Path: "health.deadline", Message: "the deadline (5s) is shorter than the interval (10s)", Hint: "give an instance time for several requests"}},
+		},
+		{
+			"refuses two jobs of a name", section(`"verify":{"after":[{"name":"a","http":{"path":"/"}},{"name":"a","command":["b"]}]}`), "",
+			[]kind.Problem{{Path: "verify.after[1].name", Message: `there are two jobs "a"`, Hint: "give each job its own name"}},
+		},
+		{
+			"refuses a way out of the files", `{"command":["../a"],"workDir":"/etc"}`, "",
+			[]kind.Problem{
+				{Path: "command[0]", Message: `"../a" leads out of the release's files`, Hint: "use a path below the component's files"},
+				{Path: "workDir", Message: `"/etc" leads out of the release's files`, Hint: "use a relative path with slashes and without .."},
+			},
+		},
+		{
+			"says what it can't read", `[1]`, `{`,
+			[]kind.Problem{
+				{Message: "the process section must be a map, and this is a list"},
+				{Message: "the settings can't be read as JSON"},
+				{Path: "command", Message: "a command is needed", Hint: "name the program and its arguments: command: [bin/api, --verbose]"},
+			},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := build.New().Check(json.RawMessage(tt.section), json.RawMessage(tt.settings))
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("the problems differ (-want +got):\n%s", diff)
+			}
+			_, err := build.New().Render(component(tt.section), "dev", json.RawMessage(tt.settings))
+			if (err == nil) != (len(tt.want) == 0) {
+				t.Errorf("Render says %v", err)
+			}
+			if err != nil && towpath.KindOf(err) != towpath.KindInvalid {
+				t.Errorf("the kind of %v is %s", err, towpath.KindOf(err))
+			}
+		})
+	}
+}
+
+func TestBuilder_Listen(t *testing.T) {
+	for address, valid := range map[string]bool{
+		"127.0.0.1:0": true, "127.0.0.1:8081": true, "0.0.0.0:80": true, "[::1]:8081": true,
+		":8081": false, "localhost:8081": false, "127.0.0.1": false, "127.0.0.1:65536": false,
+		"127.0.0.1:http": false, "127.0.0.1:-1": false, "127.0.0.1:08": false, "[fe80::1%eth0]:80": false,
+	} {
+		t.Run(address, func(t *testing.T) {
+			got := build.New().Check(json.RawMessage(`{"command":["a"],"listen":"`+address+`"}`), nil)
+			if (len(got) == 0) != valid {
+				t.Errorf("problems %v, want valid %t", got, valid)
+			}
+		})
+	}
+}
+
+func TestBuilder_KnowsItsAddressesAndReferences(t *testing.T) {
+	b := build.New()
+	section := json.RawMessage(`{"command":["a"],"listen":"127.0.0.1:80","env":{"A":"${components.db.address}","B":"x"}}`)
+	if diff := cmp.Diff([]string{"127.0.0.1:81"}, b.Addresses(section, json.RawMessage(`{"listen":"127.0.0.1:81"}`))); diff != "" {
+		t.Error(diff)
+	}
+	if got := b.Addresses(section, json.RawMessage(`{"listen":null}`)); got != nil {
+		t.Errorf("a port that is chosen later is taken: %v", got)
+	}
+	want := map[string]towpath.ComponentName{"env.A": "db", "env.C": "mail"}
+	if diff := cmp.Diff(want, b.References(section, json.RawMessage(`{"env":{"C":"${components.mail.address}"}}`))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBuilder_SchemasCompile(t *testing.T) {
+	b := build.New()
+	for name, raw := range map[string]json.RawMessage{"section": b.Schema(), "settings": b.SettingsSchema()} {
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := jsonschema.NewCompiler()
+		if err := c.AddResource(name, doc); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Compile(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzBuilder_Check(f *testing.F) {
+	f.Add(`{"command":["a"],"env":{"A":"$${x}"},"logs":{"maxBytes":"1KiB"}}`, `{"env":{"A":null},"verify":{"after":[{"name":"a","http":{}}]}}`)
+	f.Add(`{"command":"a","health":[],"listen":7}`, `{"health":null,"instances":1e3}`)
+	f.Fuzz(func(t *testing.T, section, settings string) {
+		b := build.New()
+		problems := b.Check(json.RawMessage(section), json.RawMessage(settings))
+		raw, err := b.Render(component(section), "dev", json.RawMessage(settings))
+		if (err == nil) != (len(problems) == 0) {
+			t.Fatalf("Check finds %v, Render says %v", problems, err)
+		}
+		if err == nil && !json.Valid(raw) {
+			t.Fatalf("Render gives %s", raw)
+		}
+	})
+}

@@ -1,0 +1,42 @@
+package build
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+// anyPort lets the place choose a port once and keep it.
+const anyPort = "127.0.0.1:0"
+
+func readListen(o *object) string {
+	s := o.str("listen", anyPort)
+	at, hint := o.at("listen"), "write an IP address and a port: 127.0.0.1:8081; port 0 is chosen once and kept"
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		o.r.problem(at, fmt.Sprintf("%q is no address", s), hint)
+		return anyPort
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		o.r.problem(at, fmt.Sprintf("%q is no port", port), hint)
+		return anyPort
+	}
+	if a, err := netip.ParseAddr(host); err != nil || a.Zone() != "" {
+		o.r.problem(at, fmt.Sprintf("%q is no IP address", host), hint+"; 0.0.0.0 is all addresses of the place")
+		return anyPort
+	}
+	return s
+}
+
+func portOf(address string) int {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return 0
+	}
+	return n
+}

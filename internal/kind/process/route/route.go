@@ -1,0 +1,98 @@
+// Package route is what the runner of the process kind and its data plane say
+// to each other: a route is one address with the instances that it sends
+// requests to. It holds types only. The runner writes changes, the router
+// obeys and answers with its status.
+package route
+
+import "github.com/towpath/towpath/internal/towpath"
+
+// Route is one component's address in one environment.
+type Route struct {
+	Name      string              `json:"name"` // the key of the target
+	Listeners []Listener          `json:"listeners"`
+	Traffic   Traffic             `json:"traffic"`
+	Fence     int64               `json:"fence"`     // of the last change; lower ones are refused
+	Operation towpath.OperationID `json:"operation"` // the last one that changed it
+}
+
+// Listener is an address that a route answers on. A port 0 in Listen is chosen
+// once; Address has the real one, and keeps it.
+type Listener struct {
+	Listen  string `json:"listen"`  // as the component's spec says
+	Address string `json:"address"` // as clients use it
+}
+
+// Traffic is where requests go. Without instances they are answered with 503.
+type Traffic struct {
+	Revision  towpath.RevisionID `json:"revision,omitempty"`
+	Listen    string             `json:"listen,omitempty"` // the listener of that revision's spec
+	Instances []Instance         `json:"instances,omitempty"`
+}
+
+// Instance is one process that takes requests.
+type Instance struct {
+	ID      string `json:"id"`
+	Address string `json:"address"`
+}
+
+// Change alters one route, all of it or nothing.
+type Change struct {
+	Route     string              `json:"route"`
+	Fence     int64               `json:"fence"`
+	Operation towpath.OperationID `json:"operation"`
+	Listen    []string            `json:"listen,omitempty"`  // open these, if they are not yet
+	Prune     bool                `json:"prune,omitempty"`   // and close all others
+	Traffic   *Traffic            `json:"traffic,omitempty"` // send requests there from now on
+	Remove    bool                `json:"remove,omitempty"`  // close all and forget the route
+}
+
+// Status is what a router does.
+type Status struct {
+	PID        int           `json:"pid"`
+	Generation int64         `json:"generation"` // of its configuration; grows with each change
+	Routes     []RouteStatus `json:"routes"`     // by name
+}
+
+// RouteStatus is one route and the requests that are under way.
+type RouteStatus struct {
+	Route
+	// InFlight counts requests by revision, those of former ones included.
+	InFlight map[towpath.RevisionID]int64 `json:"inFlight"`
+	Removed  bool                         `json:"removed,omitempty"` // only requests under way are left
+}
+
+// Find is the route of a name that is not removed.
+func (s *Status) Find(name string) (RouteStatus, bool) {
+	for _, r := range s.Routes {
+		if r.Name == name && !r.Removed {
+			return r, true
+		}
+	}
+	return RouteStatus{}, false
+}
+
+// InFlight counts the requests of a route to every revision but one.
+func (s *Status) InFlight(name string, but towpath.RevisionID) int64 {
+	var n int64
+	for _, r := range s.Routes {
+		if r.Name != name {
+			continue
+		}
+		for rev, count := range r.InFlight {
+			if rev != but || r.Removed {
+				n += count
+			}
+		}
+	}
+	return n
+}
+
+// Address is the address of a listener, "" if the route has none such.
+func (r *Route) Address(listen string) string {
+	for _, l := range r.Listeners {
+		if l.Listen == listen {
+			return l.Address
+		}
+	}
+	return ""
+}

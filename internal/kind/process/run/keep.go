@@ -1,0 +1,144 @@
+package run
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// restart is how often an instance was started again, and when it may be next.
+type restart struct {
+	count int
+	next  time.Time
+}
+
+// Bounds of starting a crashed instance again: the pause doubles with each
+// crash, and is forgotten once the instance has lived for restartForget.
+const (
+	restartPause  = time.Second
+	restartMax    = time.Minute
+	restartForget = 5 * time.Minute
+)
+
+// Keep holds what has traffic as it is: it starts the router again when it
+// died and instances that ended without being asked, after a growing pause.
+// It never starts or moves anything else. Targets with a step under way are
+// left alone.
+func (r *Runner) Keep(ctx context.Context) error {
+	targets, err := r.allTargets()
+	if err != nil || len(targets) == 0 {
+		return err
+	}
+	if err := r.router.Ensure(ctx); err != nil {
+		return err
+	}
+	for _, t := range targets {
+		unlock, free := r.tryLock(t.Target)
+		if !free {
+			continue
+		}
+		err := r.keep(ctx, t.Target)
+		unlock()
+		if err != nil {
+			r.log.WarnContext(ctx, "component not kept running", "component", t.Target.Component, "environment", t.Target.Environment, "error", err)
+		}
+	}
+	return ctx.Err()
+}
+
+func (r *Runner) keep(ctx context.Context, t towpath.Target) error {
+	rec, err := r.loadTarget(t)
+	if err != nil {
+		return err
+	}
+	rt, err := r.routeOf(ctx, t)
+	if err != nil || rt == nil {
+		return err
+	}
+	rev := rt.Traffic.Revision
+	if _, known := rec.Revisions[rev]; !known {
+		return nil
+	}
+	want := rt.Traffic
+	want.Instances = nil
+	for i, id := range rec.instances(rev) {
+		in, err := r.look(id)
+		if err != nil {
+			return err
+		}
+		if in.life != running {
+			if in, err = r.again(ctx, rec, rt, i, in); err != nil {
+				return err
+			}
+		}
+		if in.ready() {
+			want.Instances = append(want.Instances, route.Instance{ID: id, Address: in.record.address()})
+		}
+	}
+	// With none left the old addresses stay: an answer of 502 says more than 503.
+	if len(want.Instances) == 0 || slices.Equal(want.Instances, rt.Traffic.Instances) {
+		return nil
+	}
+	_, err = r.router.Apply(ctx, route.Change{Route: t.Key(), Fence: rt.Fence, Operation: rt.Operation, Traffic: &want})
+	return err
+}
+
+// again starts an ended instance once its pause is over and waits for its
+// record.
+func (r *Runner) again(ctx context.Context, rec *target, rt *route.RouteStatus, index int, was *instance) (*instance, error) {
+	id := instanceID(rec.Target, rt.Traffic.Revision, index)
+	now := r.cfg.Now()
+	r.mu.Lock()
+	s := r.restarts[id]
+	due := !now.Before(s.next)
+	if due {
+		if now.Sub(s.next) > restartForget {
+			s.count = 0
+		}
+		s.next = now.Add(min(restartPause<<min(s.count, 10), restartMax))
+		s.count++
+		r.restarts[id] = s
+	}
+	r.mu.Unlock()
+	if !due {
+		return was, nil
+	}
+	op := towpath.Operation{ID: rt.Operation, Target: rec.Target, Spec: towpath.OperationSpec{Revision: rt.Traffic.Revision}}
+	next, err := r.instanceSpec(ctx, op, rec, index)
+	if err != nil {
+		return was, err
+	}
+	next.Start = was.spec.Start
+	if was.life != wanted {
+		next.Start++
+	}
+	how := "it is gone"
+	if was.exit != nil {
+		how = "it " + was.exit.String()
+	}
+	r.log.WarnContext(ctx, "starting an instance again", "component", rec.Target.Component, "environment", rec.Target.Environment,
+		"instance", id, "why", how, "start", next.Start)
+	if err := r.start(next); err != nil {
+		return was, err
+	}
+	tick := time.NewTicker(shimPoll)
+	defer tick.Stop()
+	end := time.NewTimer(shimGrace)
+	defer end.Stop()
+	for {
+		in, err := r.look(id)
+		if err != nil || in.ready() || in.life == ended {
+			return in, err
+		}
+		select {
+		case <-ctx.Done():
+			return in, context.Cause(ctx)
+		case <-end.C:
+			return in, nil
+		case <-tick.C:
+		}
+	}
+}

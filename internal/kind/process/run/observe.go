@@ -1,0 +1,91 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Observe says what really runs: for every target the revision with traffic,
+// its address, and how many of its instances answer their probe now. It
+// changes nothing. Without a router nothing has traffic, and that is known.
+func (r *Runner) Observe(ctx context.Context) ([]towpath.Observation, error) {
+	targets, err := r.allTargets()
+	if err != nil || len(targets) == 0 {
+		return nil, err
+	}
+	st, rerr := r.router.Status(ctx)
+	if rerr != nil && towpath.KindOf(rerr) != towpath.KindUnavailable {
+		return nil, rerr
+	}
+	out := make([]towpath.Observation, len(targets))
+	g, gctx := errgroup.WithContext(ctx)
+	for i, rec := range targets {
+		g.Go(func() error {
+			if rerr != nil {
+				out[i] = towpath.Observation{Target: rec.Target, Health: towpath.HealthUnhealthy, Detail: "the router does not run", At: r.cfg.Now()}
+				return nil
+			}
+			rt, _ := st.Find(rec.Target.Key())
+			var err error
+			out[i], err = r.observe(gctx, rec, rt)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus) (towpath.Observation, error) {
+	rev := rt.Traffic.Revision
+	o := towpath.Observation{Target: rec.Target, Revision: rev, Health: towpath.HealthUnknown, At: r.cfg.Now()}
+	if rev == "" {
+		o.Detail = "no revision has traffic yet"
+		if len(rt.Listeners) > 0 {
+			o.Address = rt.Listeners[len(rt.Listeners)-1].Address
+		}
+		return o, nil
+	}
+	o.Address = rt.Address(rt.Traffic.Listen)
+	spec, known := rec.Revisions[rev]
+	if !known {
+		o.Detail = "the router sends traffic to a revision that nobody prepared here"
+		return o, nil
+	}
+	healthy := 0
+	var why error
+	for i, id := range rec.instances(rev) {
+		in, err := r.look(id)
+		if err != nil {
+			return o, err
+		}
+		if !in.ready() {
+			why = fmt.Errorf("instance %d does not run", i)
+			if in.crashed() {
+				why = fmt.Errorf("instance %d %s", i, in.exit)
+			}
+			continue
+		}
+		o.Instances++
+		if err := r.healthy(ctx, in.record.address(), spec.Spec.Health); err != nil {
+			why = fmt.Errorf("instance %d: %w", i, err)
+			continue
+		}
+		healthy++
+	}
+	if ctx.Err() != nil {
+		return o, context.Cause(ctx)
+	}
+	o.Health = towpath.HealthHealthy
+	if healthy < spec.Spec.Instances {
+		o.Health = towpath.HealthUnhealthy
+		o.Detail = fmt.Sprintf("%d of %d instances healthy: %v", healthy, spec.Spec.Instances, why)
+	}
+	return o, nil
+}

@@ -1,0 +1,208 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/towpath/towpath/internal/failpoint"
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Prepare runs the revision beside what runs, until every instance is healthy.
+// The component's address exists from here on, so that others can be told it.
+// When the revision fails, what this operation started is stopped.
+func (r *Runner) Prepare(ctx context.Context, w kind.Work) error {
+	op := w.Operation
+	unlock, err := r.lock(ctx, op.Target)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	spec, err := specOf(op.Spec.Rendered)
+	if err != nil {
+		return err
+	}
+	if err := r.openAddress(ctx, op, spec.Listen); err != nil {
+		return err
+	}
+	rec, err := r.loadTarget(op.Target)
+	if err != nil {
+		return err
+	}
+	if _, known := rec.Revisions[op.Spec.Revision]; !known {
+		rec.Revisions[op.Spec.Revision] = revision{Spec: spec, Files: w.Files, Operation: op.ID}
+		if err := r.saveTarget(rec); err != nil {
+			return err
+		}
+	}
+	err = r.bringUp(ctx, w, rec)
+	if failure := new(kind.Failure); errors.As(err, &failure) {
+		if serr := r.takeDown(ctx, op, rec); serr != nil {
+			r.log.WarnContext(ctx, "failed revision not stopped yet", "component", op.Target.Component, "operation", op.ID, "error", serr)
+		}
+	}
+	if err == nil {
+		failpoint.Hit("run.after-healthy")
+	}
+	return err
+}
+
+// openAddress makes the router listen. An address that is taken is the
+// release's failure: its settings chose it.
+func (r *Runner) openAddress(ctx context.Context, op towpath.Operation, listen string) error {
+	_, err := r.router.Apply(ctx, route.Change{Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{listen}})
+	if towpath.KindOf(err) == towpath.KindConflict {
+		m, hint := towpath.PublicMessage(err)
+		return &kind.Failure{Message: m + "; " + hint}
+	}
+	return err
+}
+
+// bringUp starts what does not run and waits until all of it is healthy.
+func (r *Runner) bringUp(ctx context.Context, w kind.Work, rec *target) error {
+	op := w.Operation
+	ids := rec.instances(op.Spec.Revision)
+	for i, id := range ids {
+		in, err := r.look(id)
+		if err != nil {
+			return err
+		}
+		if in.life == running {
+			continue
+		}
+		if in.crashed() && in.spec.Operation == op.ID {
+			return crashFailure(in)
+		}
+		next, err := r.instanceSpec(ctx, op, rec, i)
+		if err != nil {
+			return err
+		}
+		next.Start = in.spec.Start
+		if in.life != wanted {
+			next.Start++
+		}
+		if err := r.start(next); err != nil {
+			return err
+		}
+	}
+	w.Say(fmt.Sprintf("waiting for %d instances to be healthy", len(ids)))
+	g, gctx := errgroup.WithContext(ctx)
+	for _, id := range ids {
+		g.Go(func() error { return r.awaitHealthy(gctx, id, rec.Revisions[op.Spec.Revision].Spec.Health) })
+	}
+	err := g.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// instanceSpec is what one of a revision's shims is to run.
+func (r *Runner) instanceSpec(ctx context.Context, op towpath.Operation, rec *target, index int) (instanceSpec, error) {
+	rev := rec.Revisions[op.Spec.Revision]
+	env, err := r.environment(ctx, rec.Target, op.Spec.Revision, rev.Spec)
+	if err != nil {
+		return instanceSpec{}, err
+	}
+	prog, err := r.program(rev.Spec.Command[0], rev.Files)
+	if err != nil {
+		return instanceSpec{}, err
+	}
+	dir, err := workDir(rev.Spec, rev.Files)
+	if err != nil {
+		return instanceSpec{}, err
+	}
+	return instanceSpec{
+		ID: instanceID(rec.Target, op.Spec.Revision, index), Operation: op.ID, Target: rec.Target, Revision: op.Spec.Revision, Index: index,
+		Command: append([]string{prog}, rev.Spec.Command[1:]...), WorkDir: dir, Env: env,
+		StopGrace: rev.Spec.StopGrace, MaxBytes: rev.Spec.Logs.MaxBytes, Keep: rev.Spec.Logs.Keep,
+	}, nil
+}
+
+// takeDown stops the instances of a failed revision that this operation
+// started, unless they have the traffic.
+func (r *Runner) takeDown(ctx context.Context, op towpath.Operation, rec *target) error {
+	st, err := r.router.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if rt, ok := st.Find(op.Target.Key()); ok && rt.Traffic.Revision == op.Spec.Revision {
+		return nil
+	}
+	for _, id := range rec.instances(op.Spec.Revision) {
+		in, err := r.look(id)
+		if err != nil {
+			return err
+		}
+		if in.life == running && in.spec.Operation == op.ID {
+			err = r.endShim(ctx, id, in.spec.StopGrace+shimGrace)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// healthPoll is how soon the first probes follow each other; they slow down to
+// the spec's interval.
+const healthPoll = 20 * time.Millisecond
+
+// awaitHealthy waits for one instance. One that ends, or is not healthy by its
+// deadline, is the release's failure; a shim that does not start is not.
+func (r *Runner) awaitHealthy(ctx context.Context, id string, h process.Health) error {
+	deadline, cancel := context.WithTimeout(ctx, h.Deadline)
+	defer cancel()
+	pause := healthPoll
+	last := errors.New("it was never asked")
+	for {
+		in, err := r.look(id)
+		if err != nil {
+			return err
+		}
+		if in.crashed() {
+			return crashFailure(in)
+		}
+		if in.ready() {
+			if last = r.healthy(deadline, in.record.address(), h); last == nil {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-deadline.Done():
+			if !in.ready() {
+				return towpath.E(towpath.KindUnavailable, "process.prepare", "the shim of an instance did not start within %s", h.Deadline).On(id).
+					WithHint("see %s in %s", shimLog, in.dir)
+			}
+			return &kind.Failure{Message: fmt.Sprintf("an instance was not healthy within %s: %v", h.Deadline, last), Log: tail(in.dir)}
+		case <-time.After(pause):
+			pause = min(pause*3/2, h.Interval)
+		}
+	}
+}
+
+func crashFailure(in *instance) error {
+	return &kind.Failure{Message: "an instance " + in.exit.String() + " before it was healthy", Log: tail(in.dir)}
+}
+
+// others lists the revisions of a target but one, in a stable order.
+func (t *target) others(but towpath.RevisionID) []towpath.RevisionID {
+	var out []towpath.RevisionID
+	for id := range t.Revisions {
+		if id != but {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

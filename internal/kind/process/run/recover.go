@@ -1,0 +1,96 @@
+package run
+
+import (
+	"context"
+	"slices"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Recover compares the world with what the operation wanted. Every verb of this
+// kind may be run again, so what is not done has not started; nothing is ever
+// unknown.
+func (r *Runner) Recover(ctx context.Context, w kind.Work) (kind.Recovery, error) {
+	op := w.Operation
+	unlock, err := r.lock(ctx, op.Target)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	rec, err := r.loadTarget(op.Target)
+	if err != nil {
+		return "", err
+	}
+	var done bool
+	switch op.Verb {
+	case towpath.VerbPrepare:
+		done, err = r.prepared(ctx, rec, op.Spec.Revision)
+	case towpath.VerbSwitch:
+		done, err = r.switched(ctx, rec, op.Spec.Revision)
+	case towpath.VerbRestore:
+		if done, err = r.prepared(ctx, rec, op.Spec.Revision); done && err == nil {
+			done, err = r.switched(ctx, rec, op.Spec.Revision)
+		}
+	case towpath.VerbRetire:
+		_, known := rec.Revisions[op.Spec.Revision]
+		done = known && len(rec.Revisions) == 1
+	case towpath.VerbRemove:
+		var rt *route.RouteStatus
+		rt, err = r.routeOf(ctx, rec.Target)
+		done = rt == nil && len(rec.Revisions) == 0
+	}
+	if err != nil || !done {
+		return kind.RecoveredNotStarted, err
+	}
+	return kind.RecoveredDone, nil
+}
+
+// prepared reports whether every instance of a revision runs and is healthy.
+func (r *Runner) prepared(ctx context.Context, rec *target, rev towpath.RevisionID) (bool, error) {
+	spec, known := rec.Revisions[rev]
+	if !known {
+		return false, nil
+	}
+	for _, id := range rec.instances(rev) {
+		in, err := r.look(id)
+		if err != nil || !in.ready() || r.healthy(ctx, in.record.address(), spec.Spec.Health) != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// switched reports whether the traffic goes to the revision as it runs now.
+func (r *Runner) switched(ctx context.Context, rec *target, rev towpath.RevisionID) (bool, error) {
+	rt, err := r.routeOf(ctx, rec.Target)
+	if err != nil || rt == nil || rt.Traffic.Revision != rev {
+		return false, err
+	}
+	for i, id := range rec.instances(rev) {
+		in, err := r.look(id)
+		if err != nil || !in.ready() || i >= len(rt.Traffic.Instances) ||
+			rt.Traffic.Instances[i] != (route.Instance{ID: id, Address: in.record.address()}) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// routeOf is the target's route, nil when it has none. It starts the router if
+// none runs: it knows the routes from its folder.
+func (r *Runner) routeOf(ctx context.Context, t towpath.Target) (*route.RouteStatus, error) {
+	if err := r.router.Ensure(ctx); err != nil {
+		return nil, err
+	}
+	st, err := r.router.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(st.Routes, func(x route.RouteStatus) bool { return x.Name == t.Key() && !x.Removed })
+	if i < 0 {
+		return nil, nil
+	}
+	return &st.Routes[i], nil
+}

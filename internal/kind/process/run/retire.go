@@ -1,0 +1,133 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Retire drains and stops every revision but this one, which must have the
+// traffic. Requests that outlast the stop grace are cut off.
+func (r *Runner) Retire(ctx context.Context, w kind.Work) error {
+	op := w.Operation
+	unlock, err := r.lock(ctx, op.Target)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	rec, err := r.loadTarget(op.Target)
+	if err != nil {
+		return err
+	}
+	if err := r.router.Ensure(ctx); err != nil {
+		return err
+	}
+	st, err := r.router.Status(ctx)
+	if err != nil {
+		return err
+	}
+	rt, _ := st.Find(op.Target.Key())
+	if rt.Traffic.Revision != op.Spec.Revision {
+		return towpath.E(towpath.KindConflict, "process.retire", "the traffic is on revision %q; the others can't be retired", rt.Traffic.Revision).
+			On(op.Target.Key()).WithHint("switch to %s first", op.Spec.Revision)
+	}
+	if len(rec.others(op.Spec.Revision)) > 0 {
+		if err := r.drainAndStop(ctx, w, rec, op.Spec.Revision); err != nil {
+			return err
+		}
+	}
+	if rt.Traffic.Listen == "" {
+		return nil
+	}
+	_, err = r.router.Apply(ctx, route.Change{
+		Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{rt.Traffic.Listen}, Prune: true,
+	})
+	return err
+}
+
+// Remove takes the address down, then drains and stops every revision.
+func (r *Runner) Remove(ctx context.Context, w kind.Work) error {
+	op := w.Operation
+	unlock, err := r.lock(ctx, op.Target)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	rec, err := r.loadTarget(op.Target)
+	if err != nil {
+		return err
+	}
+	if _, err := r.router.Apply(ctx, route.Change{Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Remove: true}); err != nil {
+		return err
+	}
+	if err := r.drainAndStop(ctx, w, rec, ""); err != nil {
+		return err
+	}
+	return r.forgetTarget(op.Target)
+}
+
+// drainAndStop ends every revision but one. A revision is forgotten when its
+// instances are gone, not before: until then somebody has to know of them.
+func (r *Runner) drainAndStop(ctx context.Context, w kind.Work, rec *target, but towpath.RevisionID) error {
+	if err := r.drain(ctx, w, rec, but); err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for _, rev := range rec.others(but) {
+		for _, id := range rec.instances(rev) {
+			g.Go(func() error { return r.stop(gctx, id) })
+		}
+	}
+	if err := g.Wait(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	for _, rev := range rec.others(but) {
+		delete(rec.Revisions, rev)
+	}
+	return r.saveTarget(rec)
+}
+
+// drainPoll is how often the router is asked for requests under way.
+const drainPoll = 50 * time.Millisecond
+
+// drain waits until no request is under way to any revision but one, at most
+// the longest stop grace of theirs.
+func (r *Runner) drain(ctx context.Context, w kind.Work, rec *target, but towpath.RevisionID) error {
+	grace := rec.grace(but)
+	end := time.NewTimer(grace)
+	defer end.Stop()
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	said := false
+	for {
+		st, err := r.router.Status(ctx)
+		if err != nil {
+			return err
+		}
+		n := st.InFlight(rec.Target.Key(), but)
+		if n == 0 {
+			return nil
+		}
+		if !said {
+			w.Say(fmt.Sprintf("waiting up to %s for %d requests to finish", grace, n))
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-end.C:
+			w.Say(fmt.Sprintf("%d requests did not finish in %s and are cut off", n, grace))
+			return nil
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/towpath/towpath/internal/failpoint"
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Switch sends all traffic to the revision, which must be prepared. Requests
+// under way finish where they are.
+func (r *Runner) Switch(ctx context.Context, w kind.Work) error {
+	op := w.Operation
+	unlock, err := r.lock(ctx, op.Target)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	rec, err := r.loadTarget(op.Target)
+	if err != nil {
+		return err
+	}
+	traffic, err := r.traffic(rec, op.Spec.Revision)
+	if err != nil {
+		return err
+	}
+	failpoint.Hit("run.before-switch")
+	if _, err := r.router.Apply(ctx, route.Change{
+		Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{traffic.Listen}, Traffic: &traffic,
+	}); err != nil {
+		return err
+	}
+	failpoint.Hit("run.after-switch")
+	return nil
+}
+
+// traffic is what the router is told of a revision all of whose instances run.
+func (r *Runner) traffic(rec *target, rev towpath.RevisionID) (route.Traffic, error) {
+	spec, known := rec.Revisions[rev]
+	if !known {
+		return route.Traffic{}, towpath.E(towpath.KindConflict, "process.switch", "the revision is not prepared on %s", rec.Target.Key()).On(string(rev))
+	}
+	t := route.Traffic{Revision: rev, Listen: spec.Spec.Listen}
+	for i, id := range rec.instances(rev) {
+		in, err := r.look(id)
+		switch {
+		case err != nil:
+			return t, err
+		case in.crashed():
+			return t, &kind.Failure{Message: fmt.Sprintf("instance %d %s after it had been healthy", i, in.exit), Log: tail(in.dir)}
+		case !in.ready():
+			return t, towpath.E(towpath.KindUnavailable, "process.switch", "instance %d of the revision does not run", i).On(string(rev)).
+				WithHint("prepare the revision again")
+		}
+		t.Instances = append(t.Instances, route.Instance{ID: id, Address: in.record.address()})
+	}
+	return t, nil
+}

@@ -1,0 +1,155 @@
+package run
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// target is what the runner remembers of one: every revision that was prepared
+// and not yet retired. Which one has the traffic only the router says.
+type target struct {
+	Target    towpath.Target                  `json:"target"`
+	Revisions map[towpath.RevisionID]revision `json:"revisions"`
+}
+
+// revision is what is needed to run it again.
+type revision struct {
+	Spec      process.Spec        `json:"spec"` // defaults filled in
+	Files     string              `json:"files"`
+	Operation towpath.OperationID `json:"operation"` // that prepared it first
+}
+
+// instance is the ID of one of a revision's processes. It is derived, so that
+// whoever prepares the revision again finds the same one.
+func instanceID(t towpath.Target, rev towpath.RevisionID, index int) string {
+	return towpath.HashID[string]("ins", t.Key(), string(rev), strconv.Itoa(index))
+}
+
+// instances lists the IDs of a revision's processes.
+func (t *target) instances(rev towpath.RevisionID) []string {
+	ids := make([]string, t.Revisions[rev].Spec.Instances)
+	for i := range ids {
+		ids[i] = instanceID(t.Target, rev, i)
+	}
+	return ids
+}
+
+// grace is the longest stop grace of every revision but one.
+func (t *target) grace(but towpath.RevisionID) time.Duration {
+	var d time.Duration
+	for id, rev := range t.Revisions {
+		if id != but {
+			d = max(d, rev.Spec.StopGrace)
+		}
+	}
+	return d
+}
+
+func (r *Runner) targetPath(t towpath.Target) string {
+	return filepath.Join(r.cfg.Dir, "targets", towpath.HashID[string]("tgt", t.Key())+".json")
+}
+
+// loadTarget reads a target's record; an unknown target has no revisions.
+func (r *Runner) loadTarget(t towpath.Target) (*target, error) {
+	rec := &target{Target: t, Revisions: map[towpath.RevisionID]revision{}}
+	_, err := readJSON(r.targetPath(t), rec)
+	return rec, err
+}
+
+func (r *Runner) saveTarget(t *target) error { return writeJSON(r.targetPath(t.Target), t) }
+
+func (r *Runner) forgetTarget(t towpath.Target) error {
+	if err := os.Remove(r.targetPath(t)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return towpath.E(towpath.KindUnavailable, "process.remove", "the target's record can't be removed").On(t.Key()).WithCause(err)
+	}
+	return nil
+}
+
+// allTargets reads every record.
+func (r *Runner) allTargets() ([]*target, error) {
+	dir := filepath.Join(r.cfg.Dir, "targets")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, towpath.E(towpath.KindUnavailable, "process.targets", "the targets can't be listed").On(dir).WithCause(err)
+	}
+	var all []*target
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".json") {
+			continue
+		}
+		rec := &target{}
+		ok, err := readJSON(filepath.Join(dir, e.Name()), rec)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			all = append(all, rec)
+		}
+	}
+	return all, nil
+}
+
+// readJSON reads a file; a missing one is no error and leaves v alone.
+func readJSON(path string, v any) (found bool, err error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, v)
+	}
+	if err != nil {
+		return false, towpath.E(towpath.KindInternal, "process.read", "a record of the process runner can't be read").On(path).WithCause(err)
+	}
+	return true, nil
+}
+
+// writeJSON replaces a file: after it returns the content survives a crash of
+// the machine.
+func writeJSON(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", " ")
+	if err == nil {
+		err = replaceFile(path, append(b, '\n'))
+	}
+	if err != nil {
+		return towpath.E(towpath.KindUnavailable, "process.write", "a record of the process runner can't be written").On(path).WithCause(err).
+			WithHint("check the disk's free space and the folder's permissions")
+	}
+	return nil
+}
+
+func replaceFile(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already when it was renamed
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,180 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// defaultJobTimeout bounds a verification job that says nothing.
+const defaultJobTimeout = time.Minute
+
+// Verify runs the revision's jobs of a stage, one after the other: before the
+// switch against its first instance (checks over HTTP against each), after it
+// through the router. The first job that fails is the release's failure.
+func (r *Runner) Verify(ctx context.Context, w kind.Work, stage kind.Stage) error {
+	op := w.Operation
+	unlock, err := r.lock(ctx, op.Target)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	spec, err := specOf(op.Spec.Rendered)
+	if err != nil {
+		return err
+	}
+	list := spec.Verify.Before
+	if stage == kind.AfterSwitch {
+		list = spec.Verify.After
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	addresses, err := r.verifyAddresses(ctx, op, stage)
+	if err != nil {
+		return err
+	}
+	for _, j := range list {
+		w.Say("verifying: " + j.Name)
+		jctx, cancel := context.WithTimeout(ctx, orElse(j.Timeout, defaultJobTimeout))
+		err := r.job(jctx, w, spec, j, addresses)
+		timedOut := jctx.Err() != nil
+		cancel()
+		switch failure := new(kind.Failure); {
+		case ctx.Err() != nil && err != nil:
+			return context.Cause(ctx)
+		case err == nil || errors.As(err, &failure):
+		case timedOut:
+			err = &kind.Failure{Message: fmt.Sprintf("the verification job %s did not end within %s", j.Name, orElse(j.Timeout, defaultJobTimeout))}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifyAddresses is where a stage's jobs look.
+func (r *Runner) verifyAddresses(ctx context.Context, op towpath.Operation, stage kind.Stage) ([]string, error) {
+	if stage == kind.AfterSwitch {
+		rt, err := r.routeOf(ctx, op.Target)
+		if err != nil {
+			return nil, err
+		}
+		if rt == nil || rt.Traffic.Revision != op.Spec.Revision {
+			return nil, towpath.E(towpath.KindConflict, "process.verify", "the revision has no traffic to verify").On(string(op.Spec.Revision)).
+				WithHint("switch to it first")
+		}
+		return []string{rt.Address(rt.Traffic.Listen)}, nil
+	}
+	rec, err := r.loadTarget(op.Target)
+	if err != nil {
+		return nil, err
+	}
+	t, err := r.traffic(rec, op.Spec.Revision)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, in := range t.Instances {
+		out = append(out, in.Address)
+	}
+	return out, nil
+}
+
+func (r *Runner) job(ctx context.Context, w kind.Work, spec process.Spec, j process.Job, addresses []string) error {
+	if j.HTTP == nil {
+		return r.command(ctx, w, spec, j, addresses[0])
+	}
+	for _, a := range addresses {
+		if err := r.check(ctx, j, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check makes one request. An address that can't be connected to is no word
+// about the release: its instances had been healthy.
+func (r *Runner) check(ctx context.Context, j process.Job, address string) error {
+	method, want := orElse(j.HTTP.Method, http.MethodGet), orElse(j.HTTP.Status, http.StatusOK)
+	status, body, err := r.request(ctx, method, "http://"+address+j.HTTP.Path, orElse(j.Timeout, defaultJobTimeout))
+	var dial *net.OpError
+	switch {
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return towpath.E(towpath.KindUnavailable, "process.verify", "the address can't be connected to").On(address).WithCause(err)
+	case err != nil && ctx.Err() != nil:
+		return err
+	case err != nil:
+		return &kind.Failure{Message: fmt.Sprintf("the verification job %s got no whole answer to %s %s", j.Name, method, j.HTTP.Path)}
+	case status != want:
+		return &kind.Failure{Message: fmt.Sprintf("the verification job %s: %s %s answered %d, not %d", j.Name, method, j.HTTP.Path, status, want), Log: lastLines(body)}
+	case !bytes.Contains(body, []byte(j.HTTP.Contains)):
+		return &kind.Failure{Message: fmt.Sprintf("the verification job %s: the answer to %s %s does not contain %q", j.Name, method, j.HTTP.Path, j.HTTP.Contains), Log: lastLines(body)}
+	}
+	return nil
+}
+
+// command runs a job's command in the revision's files. It dies with the
+// agent, and its group with it when its time is over.
+func (r *Runner) command(ctx context.Context, w kind.Work, spec process.Spec, j process.Job, address string) error {
+	if len(j.Command) == 0 {
+		return &kind.Failure{Message: "the verification job " + j.Name + " has neither a command nor an HTTP check"}
+	}
+	t, rev := w.Operation.Target, w.Operation.Spec.Revision
+	env, err := r.environment(ctx, t, rev, spec)
+	if err != nil {
+		return err
+	}
+	prog, err := r.program(j.Command[0], w.Files)
+	if err != nil {
+		return err
+	}
+	dir, err := workDir(spec, w.Files)
+	if err != nil {
+		return err
+	}
+	runtime.LockOSThread() // Pdeathsig is of the thread that starts it
+	defer runtime.UnlockOSThread()
+	var out lastBytes
+	cmd := exec.CommandContext(ctx, prog, j.Command[1:]...)
+	cmd.Dir, cmd.Env = dir, append(env, "TOWPATH_ADDRESS="+address, "TOWPATH_URL=http://"+address)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = pumpGrace
+	err = cmd.Run()
+	if cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left behind in its group
+	}
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success() {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return &kind.Failure{Message: fmt.Sprintf("the verification job %s did not end within %s", j.Name, orElse(j.Timeout, defaultJobTimeout)), Log: lastLines(out.b)}
+	}
+	return &kind.Failure{Message: fmt.Sprintf("the verification job %s failed: %v", j.Name, err), Log: lastLines(out.b)}
+}
+
+// lastBytes keeps the end of what is written to it.
+type lastBytes struct{ b []byte }
+
+// Write never fails.
+func (l *lastBytes) Write(p []byte) (int, error) {
+	l.b = append(l.b, p...)
+	if len(l.b) > 2*tailBytes {
+		l.b = append([]byte(nil), l.b[len(l.b)-tailBytes:]...)
+	}
+	return len(p), nil
+}

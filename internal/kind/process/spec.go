@@ -1,0 +1,63 @@
+// Package process is what both halves of the process kind share: the rendered
+// spec of a component that runs as operating system processes. Its build half
+// renders a spec, its run half obeys it.
+package process
+
+import "time"
+
+// Spec is a rendered process component. Durations are nanoseconds in JSON.
+type Spec struct {
+	Command   []string         `json:"command"`           // relative paths are inside the revision's files
+	Env       map[string]Value `json:"env,omitempty"`     //
+	WorkDir   string           `json:"workDir,omitempty"` // inside the revision's files
+	Listen    string           `json:"listen"`            // address of the router: "127.0.0.1:8080"; port 0 is chosen once and kept
+	Instances int              `json:"instances"`
+	Health    Health           `json:"health"`
+	StopGrace time.Duration    `json:"stopGrace"` // SIGTERM, then SIGKILL after this
+	Verify    Verify           `json:"verify,omitzero"`
+	Logs      Logs             `json:"logs"`
+}
+
+// Value is the value of an environment variable: a literal, or an output of
+// another component in the same environment that the agent fills in.
+type Value struct {
+	Literal   string `json:"literal,omitempty"`
+	Component string `json:"component,omitempty"` // "api"
+	Output    string `json:"output,omitempty"`    // "address"
+}
+
+// Health is how an instance shows that it works: GET path answers 2xx or 3xx.
+type Health struct {
+	Path     string        `json:"path"`
+	Interval time.Duration `json:"interval"`
+	Timeout  time.Duration `json:"timeout"`  // of one request
+	Deadline time.Duration `json:"deadline"` // to become healthy after its start
+}
+
+// Verify is the verification jobs of a component.
+type Verify struct {
+	Before []Job `json:"before,omitempty"` // against the new instances, without traffic
+	After  []Job `json:"after,omitempty"`  // through the router
+}
+
+// Job is one verification job: a command of the release or an HTTP check.
+type Job struct {
+	Name    string        `json:"name"`
+	Command []string      `json:"command,omitempty"` // gets TOWPATH_ADDRESS and TOWPATH_URL
+	HTTP    *HTTPCheck    `json:"http,omitempty"`
+	Timeout time.Duration `json:"timeout"`
+}
+
+// HTTPCheck is a request and what its answer must be.
+type HTTPCheck struct {
+	Method   string `json:"method,omitempty"` // GET
+	Path     string `json:"path"`
+	Status   int    `json:"status,omitempty"`   // 200
+	Contains string `json:"contains,omitempty"` // in the body's first MiB
+}
+
+// Logs bounds the log files of an instance.
+type Logs struct {
+	MaxBytes int64 `json:"maxBytes"` // of one file, before it is rotated
+	Keep     int   `json:"keep"`     // rotated files
+}

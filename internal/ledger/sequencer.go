@@ -1,0 +1,230 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/towpath/towpath/internal/merkle"
+	"github.com/towpath/towpath/internal/reconcile"
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// leaseName is the lease of the one sequencer among all servers.
+const leaseName = "ledger.sequencer"
+
+// Sequencer numbers committed events without gaps, grows the tree over them,
+// and signs checkpoints. Any number may run; one works, by lease and fence.
+type Sequencer struct {
+	ledger *Ledger
+	loop   *reconcile.Loop
+	mu     sync.Mutex // RunOnce beside Run: one pass at a time
+	lease  sqldb.Lease
+}
+
+func newSequencer(l *Ledger) *Sequencer {
+	s := &Sequencer{ledger: l}
+	s.loop = reconcile.NewLoop(reconcile.LoopConfig{
+		Name: leaseName, Interval: l.cfg.Interval, Now: l.cfg.Now, Log: l.cfg.Log,
+	}, s.pass)
+	return s
+}
+
+// Run sequences until ctx is done and gives the lease back.
+func (s *Sequencer) Run(ctx context.Context) error {
+	err := s.loop.Run(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lease.Fence == 0 {
+		return err
+	}
+	// Failing to release costs the next sequencer a wait, nothing else.
+	if err := sqldb.ReleaseLease(context.WithoutCancel(ctx), s.ledger.db, s.lease); err != nil {
+		s.ledger.cfg.Log.InfoContext(ctx, "the sequencer's lease was not released", "error", err)
+	}
+	s.lease = sqldb.Lease{}
+	return err
+}
+
+// RunOnce sequences at most one batch, signs, and returns how many events it
+// sequenced. It returns 0 also while another process is the sequencer.
+func (s *Sequencer) RunOnce(ctx context.Context) (n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if todo, err := s.pending(ctx); err != nil || !todo {
+		return 0, err
+	}
+	if ok, err := s.hold(ctx); err != nil || !ok {
+		return 0, err
+	}
+	n, err = s.sequence(ctx)
+	if err != nil {
+		s.drop(err)
+		return 0, err
+	}
+	// Also when nothing was sequenced: a predecessor may have died before it
+	// signed.
+	if err := s.sign(ctx); err != nil {
+		s.drop(err)
+		return n, err
+	}
+	s.ledger.changed.send()
+	return n, nil
+}
+
+func (s *Sequencer) pass(ctx context.Context, _ time.Time) (again bool, err error) {
+	n, err := s.RunOnce(ctx)
+	return n == s.ledger.cfg.Batch, err
+}
+
+// pending reports whether there is anything to sequence or to sign; an idle
+// ledger is not written to.
+func (s *Sequencer) pending(ctx context.Context) (bool, error) {
+	var todo bool
+	err := s.ledger.db.View(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		var waiting int
+		err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM event WHERE seq IS NULL LIMIT 1) AS one`).Scan(&waiting)
+		if err != nil {
+			return err
+		}
+		h, err := readHead(ctx, tx)
+		if err != nil {
+			return err
+		}
+		epoch, err := readEpoch(ctx, tx)
+		if err != nil {
+			return err
+		}
+		_, signedEpoch, signed, err := readCheckpoint(ctx, tx)
+		todo = waiting > 0 || h.size > signed || h.size > 0 && epoch.Number > signedEpoch
+		return err
+	})
+	return todo, err
+}
+
+// hold makes sure that this process has the lease for half its time at least.
+func (s *Sequencer) hold(ctx context.Context) (bool, error) {
+	now := s.ledger.cfg.Now()
+	if s.lease.Fence != 0 && now.Add(s.ledger.cfg.Lease/2).Before(s.lease.Until) {
+		return true, nil
+	}
+	lease, ok, err := sqldb.AcquireLease(ctx, s.ledger.db, leaseName, s.ledger.cfg.Owner, now, s.ledger.cfg.Lease)
+	s.lease = lease
+	return ok, err
+}
+
+// forget makes the next pass acquire the lease anew.
+func (s *Sequencer) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lease = sqldb.Lease{}
+}
+
+// drop forgets a lease that was lost.
+func (s *Sequencer) drop(err error) {
+	if towpath.KindOf(err) == towpath.KindLocked {
+		s.lease = sqldb.Lease{}
+	}
+}
+
+// sequence numbers a batch in one transaction, checked by the fence: numbers,
+// tree hashes and head change together or not at all.
+func (s *Sequencer) sequence(ctx context.Context) (n int, err error) {
+	err = s.ledger.db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		if err := sqldb.CheckLease(ctx, tx, s.lease); err != nil {
+			return err
+		}
+		from, err := readHead(ctx, tx)
+		if err != nil {
+			return err
+		}
+		leaves, err := number(ctx, tx, from.size, s.ledger.cfg.Batch)
+		if n = len(leaves); err != nil || n == 0 {
+			return err
+		}
+		b, err := merkle.NewBuilder(from.size, tree{ctx, tx})
+		if err != nil {
+			return err
+		}
+		var stored []merkle.Hash
+		for _, leaf := range leaves {
+			stored = b.Append(leaf, stored)
+		}
+		if err := writeHashes(ctx, tx, merkle.StoredCount(from.size), stored); err != nil {
+			return err
+		}
+		return swapHead(ctx, tx, from, head{size: b.Size(), root: b.Root()}, s.lease.Fence)
+	})
+	return n, err
+}
+
+// number gives the next committed events the numbers after size, in the order
+// of their ordinals, and returns their leaf hashes. An event that commits
+// later than one with a higher ordinal is numbered later; nothing is missed.
+func number(ctx context.Context, tx *sqldb.Tx, size int64, limit int) ([]merkle.Hash, error) {
+	rows, err := tx.Query(ctx, `UPDATE event SET seq = $1 + next.rank FROM (
+			SELECT ordinal AS o, ROW_NUMBER() OVER (ORDER BY ordinal) AS rank FROM event
+			WHERE seq IS NULL ORDER BY ordinal LIMIT $2) AS next
+		WHERE ordinal = next.o RETURNING seq, leaf_hash`, size, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	type numbered struct {
+		seq  int64
+		hash []byte
+	}
+	var all []numbered
+	for rows.Next() {
+		var e numbered
+		if err := rows.Scan(&e.seq, &e.hash); err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(a, b numbered) int { return cmp.Compare(a.seq, b.seq) })
+	leaves := make([]merkle.Hash, len(all))
+	for i, e := range all {
+		if e.seq != size+int64(i)+1 || len(e.hash) != merkle.HashSize {
+			return nil, fmt.Errorf("event %d can't be sequenced after %d", e.seq, size+int64(i))
+		}
+		leaves[i] = merkle.Hash(e.hash)
+	}
+	return leaves, nil
+}
+
+// sign signs the committed head and keeps the checkpoint.
+func (s *Sequencer) sign(ctx context.Context) error {
+	var h head
+	var epoch Epoch
+	err := s.ledger.db.View(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+		if h, err = readHead(ctx, tx); err != nil {
+			return err
+		}
+		epoch, err = readEpoch(ctx, tx)
+		return err
+	})
+	if err != nil || h.size == 0 {
+		return err
+	}
+	note, err := s.ledger.cfg.Key.Sign(merkle.Checkpoint{Size: h.size, Root: h.root, Epoch: epoch.Number})
+	if err != nil {
+		return err
+	}
+	return s.ledger.db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		if err := sqldb.CheckLease(ctx, tx, s.lease); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO checkpoint (epoch, size, note) VALUES ($1, $2, $3)
+			ON CONFLICT (epoch) DO UPDATE SET size = excluded.size, note = excluded.note
+			WHERE checkpoint.size < excluded.size`, epoch.Number, h.size, note)
+		return err
+	})
+}

@@ -1,0 +1,36 @@
+package projectfile
+
+import (
+	"encoding/json"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Listener is what the build half of a kind implements whose components take
+// addresses in their place: host:port pairs, by section and settings.
+type Listener interface {
+	Addresses(section, settings json.RawMessage) []string
+}
+
+// Referrer is what the build half of a kind implements whose components take
+// outputs of others: by the path of the placeholder, the component.
+type Referrer interface {
+	References(section, settings json.RawMessage) map[string]towpath.ComponentName
+}
+
+// Parse reads a towpath.yaml of version 1. The error is [Problems]: everything
+// that is wrong, at once. The same bytes give the same spec.
+func Parse(src []byte, builders []kind.Builder) (*towpath.ProjectSpec, error) {
+	root, problems := load(src)
+	if root == nil {
+		return nil, problems.sorted()
+	}
+	r := newReader()
+	r.problems = problems
+	p := r.project(root, builders)
+	if len(r.problems) > 0 {
+		return nil, r.problems.sorted()
+	}
+	return p, nil
+}

@@ -1,0 +1,195 @@
+package projectfile_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process/build"
+	"github.com/towpath/towpath/internal/projectfile"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func builders() []kind.Builder { return []kind.Builder{build.New()} }
+
+func example(t testing.TB, name string) []byte {
+	t.Helper()
+	return readFile(t, filepath.Join("testdata", name))
+}
+
+func readFile(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func problemsOf(t testing.TB, err error) projectfile.Problems {
+	t.Helper()
+	if err == nil {
+		return nil
+	}
+	var p projectfile.Problems
+	if !errors.As(err, &p) {
+		t.Fatalf("the error is %T, want Problems: %v", err, err)
+	}
+	return p
+}
+
+func TestParse_FillsInNounsAndDefaults(t *testing.T) {
+	got, err := projectfile.Parse(example(t, "shop.yaml"), builders())
+	if err != nil {
+		t.Fatal(err)
+	}
+	retention := towpath.RetentionRule{Keep: 10, Age: 720 * time.Hour}
+	want := &towpath.ProjectSpec{
+		Version: 1, Project: "shop", Naming: `^\d+\.\d+\.\d+`,
+		Components: []towpath.ComponentSpec{
+			{
+				Name: "api", Kind: "process", Path: "api", Inputs: []string{"lib"},
+				Build:     &towpath.BuildSpec{Command: []string{"go", "build", "-trimpath", "-o", "bin/api", "."}, Outputs: []string{"bin"}},
+				DependsOn: []towpath.ComponentName{"db"},
+				Rollout:   towpath.RolloutSpec{Strategy: "blue-green", Timeout: 2 * time.Minute}, Drift: "report",
+				Spec: json.RawMessage(`{"command":["bin/api"],"env":{"DATABASE":"${components.db.address}","GREETING":"hello"},"health":{"path":"/healthz"},"verify":{"after":[{"http":{"path":"/"},"name":"front page"}]}}`),
+			},
+			{
+				Name: "db", Kind: "process", Path: "db",
+				Rollout: towpath.RolloutSpec{Strategy: "blue-green", Timeout: 5 * time.Minute}, Drift: "report",
+				Spec: json.RawMessage(`{"command":["bin/db"],"stopGrace":"20s"}`),
+			},
+		},
+		Environments: []towpath.EnvironmentSpec{
+			{
+				Name: "dev", Branch: "dev", Promotion: "automatic", Place: "local", Retention: retention,
+				Components: map[towpath.ComponentName]json.RawMessage{"api": json.RawMessage(`{"env":{"GREETING":"hi"},"listen":"127.0.0.1:8081"}`)},
+			},
+			{
+				Name: "staging", Branch: "staging", From: "dev", Promotion: "automatic", Place: "local", Retention: retention,
+				Gates: towpath.GateRules{Soak: 10 * time.Minute, Checks: []string{"ci/load-test"}},
+			},
+			{
+				Name: "prod", Branch: "main", From: "staging", Promotion: "manual", Place: "local", Retention: retention,
+				Gates: towpath.GateRules{
+					Approvals: &towpath.ApprovalRule{Count: 1, Roles: []towpath.Role{"approver"}},
+					Windows: []towpath.Window{{
+						Kind: "allow", Days: []string{"mon", "tue", "wed", "thu"},
+						Start: "09:00", End: "16:00", Timezone: "Europe/Vienna",
+					}},
+				},
+			},
+		},
+		Objectives: []towpath.Objective{{
+			Name: "availability", Component: "api", Target: 0.999, Window: 720 * time.Hour,
+			Query: "sum(rate(good[5m])) / sum(rate(all[5m]))",
+		}},
+		Requires: []towpath.Requirement{{Project: "billing", Component: "api", Versions: ">=1.2 <2"}},
+		Policies: "policies",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the spec differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestParse_ChoosesWhoBeginsAPromotion(t *testing.T) {
+	for _, tt := range []struct {
+		name, environment string
+		want              towpath.PromotionMode
+	}{
+		{"an environment without from and approvals is automatic", "{}", "automatic"},
+		{"approvals at the first environment leave it automatic", "{gates: {approvals: {count: 2}}}", "automatic"},
+		{"from alone leaves it automatic", "{from: dev}", "automatic"},
+		{"from and approvals make it manual", "{from: dev, gates: {approvals: {}}}", "manual"},
+		{"what the file says wins", "{from: dev, gates: {approvals: {}}, promotion: automatic}", "automatic"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			src := strings.Replace(string(example(t, "minimal.yaml")), "  prod:\n", "  dev: {}\n  prod: "+tt.environment+"\n", 1)
+			got, err := projectfile.Parse([]byte(src), builders())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e, _ := got.Environment("prod"); e.Promotion != tt.want {
+				t.Errorf("promotion is %q, want %q", e.Promotion, tt.want)
+			}
+		})
+	}
+}
+
+func TestParse_ReportsEveryProblemAtOnce(t *testing.T) {
+	_, err := projectfile.Parse(example(t, "broken.yaml"), builders())
+	golden := filepath.Join("testdata", "broken.txt")
+	want := readFile(t, golden)
+	if diff := cmp.Diff(strings.TrimSpace(string(want)), problemsOf(t, err).Error()); diff != "" {
+		t.Errorf("the report differs from %s (-want +got):\n%s", golden, diff)
+	}
+}
+
+func TestParse_FindsAddressesThatClash(t *testing.T) {
+	for _, tt := range []struct {
+		name, dev, prod, want string
+	}{
+		{"one address in two environments", "{components: {web: {listen: '127.0.0.1:80'}}}", "{components: {web: {listen: '127.0.0.1:80'}}}", "web in prod wants the address 127.0.0.1:80, which web in dev takes in the place local"},
+		{"all addresses after one", "{components: {web: {listen: '127.0.0.1:80'}}}", "{components: {web: {listen: '0.0.0.0:80'}}}", "web in prod wants the address 0.0.0.0:80"},
+		{"one address after all", "{components: {web: {listen: '[::]:80'}}}", "{components: {web: {listen: '127.0.0.1:80'}}}", "web in prod wants the address 127.0.0.1:80"},
+		{"two addresses of a port", "{components: {web: {listen: '127.0.0.1:80'}}}", "{components: {web: {listen: '127.0.0.2:80'}}}", ""},
+		{"one address in two places", "{components: {web: {listen: '127.0.0.1:80'}}}", "{place: far, components: {web: {listen: '127.0.0.1:80'}}}", ""},
+		{"ports that are chosen later", "{components: {web: {listen: '127.0.0.1:0'}}}", "{}", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			src := strings.Replace(string(example(t, "minimal.yaml")), "  prod:\n", "  dev: "+tt.dev+"\n  prod: "+tt.prod+"\n", 1)
+			_, err := projectfile.Parse([]byte(src), builders())
+			got := problemsOf(t, err)
+			if (len(got) > 0) != (tt.want != "") || !strings.Contains(got.Error(), tt.want) {
+				t.Errorf("the report is %q, want %q", got, tt.want)
+			}
+			if len(got) > 0 && (got[0].Path != "environments.prod.components.web.listen" || got[0].Line != 11) {
+				t.Errorf("the problem stands at %s, line %d", got[0].Path, got[0].Line)
+			}
+		})
+	}
+}
+
+func TestParse_ChecksPlaceholdersInSettings(t *testing.T) {
+	src := strings.Replace(string(example(t, "minimal.yaml")), "  prod:\n", "  prod: {components: {web: {env: {A: '${components.db.address}', B: '${components.web.address}'}}}}\n", 1)
+	_, err := projectfile.Parse([]byte(src), builders())
+	want := `towpath.yaml:10:38: environments.prod.components.web.env.A: there is no component "db" (name a component of this project)
+towpath.yaml:10:69: environments.prod.components.web.env.B: the component takes an output of itself (its own port is in the variable PORT)`
+	if diff := cmp.Diff(want, problemsOf(t, err).Error()); diff != "" {
+		t.Errorf("the report differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestProblems_AreAnInvalidInput(t *testing.T) {
+	_, err := projectfile.Parse([]byte("version: 1\n"), builders())
+	if got := towpath.KindOf(err); got != towpath.KindInvalid {
+		t.Errorf("the kind is %q, want %q", got, towpath.KindInvalid)
+	}
+	message, hint := towpath.PublicMessage(err)
+	if !strings.Contains(message, "towpath.yaml has 3 problems") || !strings.Contains(message, "environments is missing") || hint == "" {
+		t.Errorf("message %q, hint %q", message, hint)
+	}
+	_, err = projectfile.Parse([]byte("a: [\n"), builders())
+	if message, _ := towpath.PublicMessage(err); !strings.Contains(message, "towpath.yaml:1:") {
+		t.Errorf("a single problem lacks its place: %q", message)
+	}
+}
+
+func TestTemplate_IsValid(t *testing.T) {
+	for _, name := range []towpath.ProjectName{"shop", "null", "true", "a"} {
+		p, err := projectfile.Parse(projectfile.Template(name), builders())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if p.Project != name || len(p.Environments) != 3 {
+			t.Errorf("got %q with %d environments", p.Project, len(p.Environments))
+		}
+	}
+}

@@ -1,0 +1,284 @@
+package projectfile_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/towpath/towpath/internal/projectfile"
+)
+
+func compiledSchema(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(projectfile.Schema(builders())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("towpath.schema.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("towpath.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// validate asks the schema what an editor would ask it.
+func validate(t testing.TB, s *jsonschema.Schema, src []byte) error {
+	t.Helper()
+	j, err := yaml.YAMLToJSON(src)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, src)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(j))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Validate(doc)
+}
+
+func TestSchema_AcceptsEveryExample(t *testing.T) {
+	s := compiledSchema(t)
+	examples := map[string][]byte{
+		"the template": projectfile.Template("shop"),
+		"shop":         example(t, "shop.yaml"),
+		"minimal":      example(t, "minimal.yaml"),
+	}
+	for name, src := range examples {
+		t.Run(name, func(t *testing.T) {
+			if err := validate(t, s, src); err != nil {
+				t.Errorf("the schema refuses it: %v", err)
+			}
+			if _, err := projectfile.Parse(src, builders()); err != nil {
+				t.Errorf("the parser refuses it: %v", err)
+			}
+		})
+	}
+}
+
+func TestSchema_DescribesEveryProperty(t *testing.T) {
+	var root any
+	if err := json.Unmarshal(projectfile.Schema(builders()), &root); err != nil {
+		t.Fatal(err)
+	}
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return
+		}
+		if properties, ok := m["properties"].(map[string]any); ok && !strings.HasSuffix(path, "/if") && !strings.HasSuffix(path, "/then") {
+			for key, p := range properties {
+				text, _ := json.Marshal(p)
+				if !bytes.Contains(text, []byte(`"description"`)) && !bytes.Contains(text, []byte(`"$ref"`)) {
+					t.Errorf("%s/%s has no description", path, key)
+				}
+			}
+		}
+		for key, below := range m {
+			if list, ok := below.([]any); ok {
+				for _, item := range list {
+					walk(path+"/"+key, item)
+				}
+				continue
+			}
+			walk(path+"/"+key, below)
+		}
+	}
+	walk("", root)
+}
+
+// TestSchema_AgreesWithTheParser changes one line of a valid file at a time and
+// asks both. What only the parser can know stands in the last table.
+func TestSchema_AgreesWithTheParser(t *testing.T) {
+	const base = `version: 1
+project: shop
+components:
+  api: {kind: process, path: api, process: {command: [a]}}
+environments:
+  dev: {}
+  prod: {from: dev}
+`
+	component := func(s string) string {
+		return strings.Replace(base, "{kind: process, path: api, process: {command: [a]}}", s, 1)
+	}
+	section := func(s string) string { return component("{kind: process, path: api, process: {" + s + "}}") }
+	prod := func(s string) string { return strings.Replace(base, "{from: dev}", "{from: dev, "+s+"}", 1) }
+	settings := func(s string) string { return prod("components: {api: " + s + "}") }
+	window := func(s string) string { return prod("gates: {windows: [{" + s + "}]}") }
+	top := func(s string) string { return base + s + "\n" }
+
+	accepted := map[string]string{
+		"the base":                          base,
+		"an environment with nothing":       strings.Replace(base, "dev: {}", "dev:", 1),
+		"an extension":                      top("x-anything: {goes: [1, null]}"),
+		"a build without outputs":           component("{kind: process, path: api, build: {command: [make], env: {A: b}}, process: {command: [a]}}"),
+		"the root as a path":                component("{kind: process, path: ., process: {command: [a]}}"),
+		"a hidden folder":                   component("{kind: process, path: .config/x, process: {command: [a]}}"),
+		"an empty argument":                 section(`command: [a, ""]`),
+		"every field of a section":          section(`command: [a], workDir: b, env: {A: b}, listen: "127.0.0.1:0", instances: 2, health: {path: /, interval: 1s, timeout: 1s, deadline: 1m30s}, stopGrace: 5s, logs: {maxBytes: 1MiB, keep: 0}`),
+		"a size in bytes":                   section("command: [a], logs: {maxBytes: 4096}"),
+		"an HTTP job":                       section("command: [a], verify: {before: [{name: one, http: {path: /, method: POST, status: 201, contains: ok}, timeout: 1s}]}"),
+		"a command job":                     section("command: [a], verify: {after: [{name: one, command: [b]}]}"),
+		"settings that take away":           settings("{env: {A: null}, health: {path: null}, instances: null}"),
+		"empty settings":                    settings("{}"),
+		"approvals":                         prod("gates: {approvals: {count: 20, roles: [approver, operator, admin], solo: true}}"),
+		"a window until midnight":           window(`kind: allow, end: "24:00"`),
+		"a window with dates":               window(`kind: deny, from: "2026-12-20", to: "2027-01-03", timezone: Europe/Vienna, reason: holidays`),
+		"a check":                           prod("gates: {checks: [ci/load-test]}"),
+		"no soak time":                      prod(`gates: {soak: "0"}`),
+		"a requirement":                     top(`requires: [{project: billing, versions: ">=1"}]`),
+		"an objective":                      top("objectives: [{name: a, target: 1}]"),
+		"folders":                           top("policies: p\nmigrations: m/n\nrunbooks: r"),
+		"a retention":                       prod("retention: {keep: 1, age: 0s}"),
+		"a place and a branch with a slash": prod("place: host-2, branch: env/prod"),
+	}
+	refused := map[string]string{
+		"another version":                strings.Replace(base, "version: 1", "version: 2", 1),
+		"a version as text":              strings.Replace(base, "version: 1", `version: "1"`, 1),
+		"no version":                     strings.Replace(base, "version: 1\n", "", 1),
+		"no project":                     strings.Replace(base, "project: shop\n", "", 1),
+		"a project with a bad name":      strings.Replace(base, "shop", "my_shop", 1),
+		"a project that is a number":     strings.Replace(base, "shop", "7", 1),
+		"an unknown key":                 top("colour: blue"),
+		"no components":                  strings.Replace(base, "  api: {kind: process, path: api, process: {command: [a]}}\n", "", 1),
+		"an empty map of components":     strings.Replace(base, "components:\n  api: {kind: process, path: api, process: {command: [a]}}", "components: {}", 1),
+		"components as a list":           strings.Replace(base, "components:\n  api: {kind: process, path: api, process: {command: [a]}}", "components: [api]", 1),
+		"a component with a bad name":    strings.Replace(base, "  api:", "  Api:", 1),
+		"a component that is nothing":    component(""),
+		"a component without kind":       component("{path: api, process: {command: [a]}}"),
+		"a component without path":       component("{kind: process, process: {command: [a]}}"),
+		"an unknown kind":                component("{kind: magic, path: api}"),
+		"no section":                     component("{kind: process, path: api}"),
+		"an unknown key of a component":  component("{kind: process, path: api, ports: [1], process: {command: [a]}}"),
+		"an absolute path":               component("{kind: process, path: /api, process: {command: [a]}}"),
+		"a path with a drive":            component("{kind: process, path: 'c:/api', process: {command: [a]}}"),
+		"a path that leads out":          component("{kind: process, path: a/../../b, process: {command: [a]}}"),
+		"a path with a backslash":        component(`{kind: process, path: 'a\b', process: {command: [a]}}`),
+		"git's own folder":               component("{kind: process, path: .git/hooks, process: {command: [a]}}"),
+		"an empty path":                  component(`{kind: process, path: "", process: {command: [a]}}`),
+		"inputs twice":                   component("{kind: process, path: api, inputs: [a, a], process: {command: [a]}}"),
+		"a build without command":        component("{kind: process, path: api, build: {}, process: {command: [a]}}"),
+		"a build with an empty command":  component("{kind: process, path: api, build: {command: []}, process: {command: [a]}}"),
+		"a build with a reserved env":    component("{kind: process, path: api, build: {command: [a], env: {TOWPATH_X: b}}, process: {command: [a]}}"),
+		"a build with a number in env":   component("{kind: process, path: api, build: {command: [a], env: {X: 1}}, process: {command: [a]}}"),
+		"a strategy that is not known":   component("{kind: process, path: api, rollout: {strategy: canary}, process: {command: [a]}}"),
+		"a timeout without unit":         component("{kind: process, path: api, rollout: {timeout: 30}, process: {command: [a]}}"),
+		"a drift policy that is unknown": component("{kind: process, path: api, drift: ignore, process: {command: [a]}}"),
+		"dependsOn as text":              component("{kind: process, path: api, dependsOn: db, process: {command: [a]}}"),
+		"a section without command":      section("instances: 1"),
+		"an empty command":               section("command: []"),
+		"an empty program":               section(`command: [""]`),
+		"a command as text":              section("command: a b"),
+		"a typo in a section":            section("command: [a], helth: {}"),
+		"a reserved variable":            section("command: [a], env: {PORT: '1'}"),
+		"a reserved prefix":              section("command: [a], env: {TOWPATH_URL: a}"),
+		"a bad name of a variable":       section("command: [a], env: {A-B: c}"),
+		"a number as a variable":         section("command: [a], env: {A: 1}"),
+		"null in a section":              section("command: [a], env: {A: null}"),
+		"a listen without port":          section("command: [a], listen: localhost"),
+		"no instances":                   section("command: [a], instances: 0"),
+		"a health path without slash":    section("command: [a], health: {path: up}"),
+		"a deadline in words":            section("command: [a], health: {deadline: soon}"),
+		"a negative duration":            section("command: [a], stopGrace: -1s"),
+		"logs that are too small":        section("command: [a], logs: {maxBytes: 10}"),
+		"a job without name":             section("command: [a], verify: {after: [{http: {path: /}}]}"),
+		"a job with both":                section("command: [a], verify: {after: [{name: a, command: [b], http: {path: /}}]}"),
+		"a job with neither":             section("command: [a], verify: {after: [{name: a}]}"),
+		"an HTTP check without path":     section("command: [a], verify: {after: [{name: a, http: {}}]}"),
+		"a method that is unknown":       section("command: [a], verify: {after: [{name: a, http: {path: /, method: GRAB}}]}"),
+		"settings with a command":        settings("{command: [a]}"),
+		"settings with a typo":           settings("{evn: {}}"),
+		"settings as a list":             settings("[a]"),
+		"settings with a number in env":  settings("{env: {A: 1}}"),
+		"an environment with a bad name": strings.Replace(base, "  prod:", "  PROD:", 1),
+		"an unknown mode":                prod("promotion: sometimes"),
+		"a typo in an environment":       prod("gate: {}"),
+		"a bad place":                    prod("place: Host"),
+		"no branch":                      prod(`branch: ""`),
+		"a ref as a branch":              prod("branch: refs/heads/main"),
+		"gates that are nothing":         prod("gates: null"),
+		"no approvals at all":            prod("gates: {approvals: {count: 0}}"),
+		"half an approval":               prod("gates: {approvals: {count: 1.5}}"),
+		"an unknown role":                prod("gates: {approvals: {roles: [boss]}}"),
+		"a role that can't approve":      prod("gates: {approvals: {roles: [viewer]}}"),
+		"roles without any":              prod("gates: {approvals: {roles: []}}"),
+		"solo as text":                   prod(`gates: {approvals: {solo: "yes"}}`),
+		"a window without kind":          window("days: [mon]"),
+		"a window of an unknown kind":    window("kind: open"),
+		"an unknown day":                 window("kind: allow, days: [monday]"),
+		"no days":                        window("kind: allow, days: []"),
+		"a day twice":                    window("kind: allow, days: [mon, mon]"),
+		"a time with one digit":          window(`kind: allow, start: "9:00"`),
+		"a start at 24:00":               window(`kind: allow, start: "24:00"`),
+		"a date that does not exist":     window(`kind: allow, from: "2026-02-30"`),
+		"a check with a space":           prod(`gates: {checks: ["load test"]}`),
+		"a negative retention":           prod("retention: {keep: -1}"),
+		"a requirement without versions": top("requires: [{project: billing}]"),
+		"an objective without target":    top("objectives: [{name: a}]"),
+		"a target in words":              top("objectives: [{name: a, target: high}]"),
+		"a policy folder outside":        top("policies: ../p"),
+		"a pattern that is no pattern":   top("naming: '('"),
+	}
+	onlyParser := map[string]string{
+		"an unknown component":       settings("{}") + "objectives: [{name: a, target: 1, component: b}]\n",
+		"a bad range":                top("requires: [{project: billing, versions: two}]"),
+		"an unknown time zone":       window("kind: allow, timezone: Mars/Olympus"),
+		"a window that never opens":  window(`kind: allow, start: "09:00", end: "09:00"`),
+		"a circle":                   strings.Replace(base, "dev: {}", "dev: {from: prod}", 1),
+		"a branch that git refuses":  prod("branch: a..b"),
+		"a placeholder inside text":  section("command: [a], env: {A: 'x${components.api.address}'}"),
+		"a port that does not exist": section("command: [a], listen: '127.0.0.1:70000'"),
+		"soak without from":          strings.Replace(base, "dev: {}", "dev: {gates: {soak: 1m}}", 1),
+		"a denial for ever":          window("kind: deny"),
+		"an unknown dependency":      component("{kind: process, path: api, dependsOn: [db], process: {command: [a]}}"),
+		"two environments a branch":  strings.Replace(prod("branch: main"), "dev: {}", "dev: {branch: main}", 1),
+	}
+	s := compiledSchema(t)
+	check := func(t *testing.T, src string, schema, parser bool) {
+		err := validate(t, s, []byte(src))
+		if (err == nil) != schema {
+			t.Errorf("the schema accepts: %t, want %t: %v\n%s", err == nil, schema, err, src)
+		}
+		_, err = projectfile.Parse([]byte(src), builders())
+		if (err == nil) != parser {
+			t.Errorf("the parser accepts: %t, want %t: %v\n%s", err == nil, parser, err, src)
+		}
+	}
+	for name, src := range accepted {
+		t.Run("both accept "+name, func(t *testing.T) { check(t, src, true, true) })
+	}
+	for name, src := range refused {
+		t.Run("both refuse "+name, func(t *testing.T) { check(t, src, false, false) })
+	}
+	for name, src := range onlyParser {
+		t.Run("only the parser refuses "+name, func(t *testing.T) { check(t, src, true, false) })
+	}
+}
+
+func TestSchema_AcceptsTheExamplesOfTheRepository(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "examples", "*", projectfile.Filename))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := compiledSchema(t)
+	for _, file := range files {
+		t.Run(file, func(t *testing.T) {
+			src := readFile(t, file)
+			if err := validate(t, s, src); err != nil {
+				t.Errorf("the schema refuses it: %v", err)
+			}
+			if _, err := projectfile.Parse(src, builders()); err != nil {
+				t.Errorf("the parser refuses it: %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,225 @@
+package promote
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/gate"
+	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Request asks for a release to be promoted into an environment. Asking for
+// what is under way already returns that promotion.
+func (s *Service) Request(ctx context.Context, actor towpath.Actor, r Request) (towpath.Promotion, error) {
+	subject := access.Subject{Project: r.Project, Environment: r.Environment}
+	if err := access.Check(actor, access.PromotionRequest, subject); err != nil {
+		return towpath.Promotion{}, err
+	}
+	now := s.cfg.Now()
+	id := towpath.NewID[towpath.PromotionID]("prm", now)
+	var out towpath.Promotion
+	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		c, err := release.Find(ctx, tx, r.Project, r.Release)
+		if err != nil {
+			return err
+		}
+		env, err := tx.LockEnvironment(ctx, r.Project, r.Environment)
+		if err != nil {
+			return noEnvironment(ctx, tx, r, err)
+		}
+		if env.Candidate == c.ID && env.Active == "" {
+			return towpath.E(towpath.KindConflict, "promotion.request", "%s runs %s already", env.Name, c.Version)
+		}
+		have, err := tx.OpenPromotions(ctx, r.Project, r.Environment)
+		if err != nil {
+			return err
+		}
+		for _, p := range have {
+			if p.Candidate == c.ID {
+				out, err = tx.Promotion(ctx, p.ID)
+				return err
+			}
+		}
+		out = newPromotion(id, c, env, towpath.PromotionManual, actor.Account, now)
+		return s.open(ctx, tx, actor, out, now)
+	})
+	return out, err
+}
+
+func newPromotion(id towpath.PromotionID, c towpath.Candidate, env towpath.Environment, mode towpath.PromotionMode, by towpath.AccountName, now time.Time) towpath.Promotion {
+	return towpath.Promotion{
+		ID: id, Project: env.Project, Environment: env.Name, Candidate: c.ID, Release: c.Release, Version: c.Version,
+		Commit: c.Commit, Mode: mode, RequestedBy: by, RequestedAt: now, Phase: towpath.PromotionPlanning,
+		PolicyVersion: env.PolicyVersion, UpdatedAt: now,
+	}
+}
+
+// open writes a new promotion and starts its loop.
+func (s *Service) open(ctx context.Context, tx Tx, actor towpath.Actor, p towpath.Promotion, now time.Time) error {
+	if err := tx.InsertPromotion(ctx, p); err != nil {
+		return err
+	}
+	ev := event(p, actor, "promotion.requested", now)
+	ev.Reason = p.Version
+	if err := tx.Record(ctx, ev); err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, WorkPromotion, string(p.ID), now)
+}
+
+// noEnvironment adds the names there are to a not-found.
+func noEnvironment(ctx context.Context, tx Tx, r Request, err error) error {
+	if towpath.KindOf(err) != towpath.KindNotFound {
+		return err
+	}
+	all, listErr := tx.Environments(ctx, r.Project)
+	if listErr != nil {
+		return err
+	}
+	names := ""
+	for _, e := range all {
+		names += " " + string(e.Name)
+	}
+	return towpath.E(towpath.KindNotFound, "promotion.request", "project %s has no environment %q", r.Project, r.Environment).
+		WithHint("its environments are:%s", names)
+}
+
+// Preview says what a promotion would meet and do: every gate's verdict and
+// the exact plan. It changes nothing and leaves no promotion.
+func (s *Service) Preview(ctx context.Context, actor towpath.Actor, r Request) (Preview, error) {
+	subject := access.Subject{Project: r.Project, Environment: r.Environment}
+	if err := access.Check(actor, access.PlanRequest, subject); err != nil {
+		return Preview{}, err
+	}
+	now := s.cfg.Now()
+	var c towpath.Candidate
+	var env towpath.Environment
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		var err error
+		if c, err = release.Find(ctx, tx, r.Project, r.Release); err != nil {
+			return err
+		}
+		if env, err = tx.Environment(ctx, r.Project, r.Environment); err != nil {
+			return noEnvironment(ctx, tx, r, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return Preview{}, err
+	}
+	p := newPromotion(towpath.NewID[towpath.PromotionID]("prv", now), c, env, towpath.PromotionManual, actor.Account, now)
+	if p.Plan, err = s.previewPlan(ctx, p, env); err != nil {
+		return Preview{}, err
+	}
+	in, err := s.evidence(ctx, p, now)
+	if err != nil {
+		return Preview{}, err
+	}
+	content, err := s.contents.Content(ctx, r.Project, c.Release)
+	if err != nil {
+		return Preview{}, err
+	}
+	out := Preview{
+		Project: r.Project, Environment: r.Environment, Candidate: c, Verdicts: gate.Judge(in),
+		Plan: p.Plan, PolicyVersion: env.PolicyVersion,
+	}
+	out.Outcome = gate.Summarise(out.Verdicts)
+	if proposed, ok := content.Environment(env.Name); ok {
+		out.Loosens = gate.Loosens(env.Rules, proposed.Rules)
+	}
+	return out, nil
+}
+
+// previewPlan asks the agents and waits for them, for as long as a person
+// would.
+func (s *Service) previewPlan(ctx context.Context, p towpath.Promotion, env towpath.Environment) (*towpath.Plan, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.PlanTimeout)
+	defer cancel()
+	content, err := s.contents.Content(ctx, p.Project, p.Release)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		next := s.cfg.Changed()
+		var plan *towpath.Plan
+		var failed, gone string
+		done := false
+		err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+			running, err := tx.Running(ctx, p.Project, p.Environment)
+			if err != nil {
+				return err
+			}
+			want, err := planOperations(p.ID, env, p.Release, content, running, p.RequestedAt)
+			if err != nil {
+				return err
+			}
+			have, err := s.askForPlan(ctx, tx, p.ID, want)
+			if err != nil {
+				return err
+			}
+			plan, done, failed = planned(env.Release, want, have, p.RequestedAt)
+			gone, err = absent(ctx, tx, env.Rules.Place, s.cfg.Now())
+			return err
+		})
+		switch {
+		case err != nil:
+			return nil, err
+		case failed != "":
+			return nil, towpath.E(towpath.KindInvalid, "promotion.plan", "%s", failed)
+		case done:
+			return plan, nil
+		case gone != "":
+			return nil, towpath.E(towpath.KindUnavailable, "promotion.plan", "the plan can't be made: %s", gone).
+				WithHint("start one with `towpath agent`, or `towpath dev` for everything")
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return nil, towpath.E(towpath.KindUnavailable, "promotion.plan", "the agent of place %s did not answer within %s", env.Rules.Place, s.cfg.PlanTimeout).
+				WithHint("look at the agent's log, then try again").WithCause(ctx.Err())
+		}
+	}
+}
+
+// Get reads a promotion.
+func (s *Service) Get(ctx context.Context, actor towpath.Actor, id towpath.PromotionID) (towpath.Promotion, error) {
+	var p towpath.Promotion
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		var err error
+		if p, err = tx.Promotion(ctx, id); err != nil {
+			return err
+		}
+		return access.Check(actor, access.EnvironmentRead, access.Subject{Project: p.Project, Environment: p.Environment})
+	})
+	if err != nil {
+		return towpath.Promotion{}, err
+	}
+	return p, nil
+}
+
+// List reads a page of promotions, newest first.
+func (s *Service) List(ctx context.Context, actor towpath.Actor, f Filter) (List, error) {
+	if err := access.Check(actor, access.EnvironmentRead, access.Subject{Project: f.Project, Environment: f.Environment}); err != nil {
+		return List{}, err
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 50
+	}
+	limit = min(limit, 500)
+	out := List{Items: []towpath.Promotion{}}
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		items, err := tx.Promotions(ctx, f, limit+1)
+		if err != nil {
+			return err
+		}
+		out = List{Items: items}
+		if len(items) > limit {
+			out.Items, out.Next = items[:limit], string(items[limit-1].ID)
+		}
+		return nil
+	})
+	return out, err
+}

@@ -1,0 +1,107 @@
+package promote
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/reconcile"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Environments is the loop that looks for something to promote into an
+// environment.
+type Environments struct{ *Service }
+
+// Kind is the kind of work of the loop.
+func (Environments) Kind() string { return WorkEnvironment }
+
+// Reconcile asks for the promotion that an automatic environment wants, if
+// any, takes the place of older ones that still wait, and wakes those that
+// wait for their turn.
+func (l Environments) Reconcile(ctx context.Context, key string, now time.Time) (reconcile.Result, error) {
+	project, name, _ := strings.Cut(key, "/")
+	id := towpath.NewID[towpath.PromotionID]("prm", now)
+	err := l.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		env, err := tx.LockEnvironment(ctx, towpath.ProjectName(project), towpath.EnvironmentName(name))
+		if err != nil {
+			return err
+		}
+		open, err := tx.OpenPromotions(ctx, env.Project, env.Name)
+		if err != nil {
+			return err
+		}
+		for _, p := range open {
+			if err := tx.Enqueue(ctx, WorkPromotion, string(p.ID), now); err != nil {
+				return err
+			}
+		}
+		c, ok, err := wanted(ctx, tx, env)
+		if err != nil || !ok {
+			return err
+		}
+		return l.promote(ctx, tx, env, c, open, id, now)
+	})
+	return reconcile.Done(), err
+}
+
+// promote opens an automatic promotion unless this candidate had one here.
+func (l Environments) promote(ctx context.Context, tx Tx, env towpath.Environment, c towpath.Candidate, open []towpath.Promotion, id towpath.PromotionID, now time.Time) error {
+	tried, err := tx.PromotionsOf(ctx, env.Project, env.Name, c.ID)
+	if err != nil || len(tried) > 0 || env.Candidate == c.ID {
+		return err
+	}
+	for _, p := range open {
+		if p.Mode != towpath.PromotionAutomatic || p.Phase == towpath.PromotionDeploying {
+			continue
+		}
+		older, err := tx.LockPromotion(ctx, p.ID)
+		if err != nil {
+			return err
+		}
+		if err := l.move(ctx, tx, &older, towpath.TriggerSupersede, "superseded by "+c.Version, now); err != nil {
+			return err
+		}
+	}
+	p := newPromotion(id, c, env, towpath.PromotionAutomatic, towpath.System().Account, now)
+	return l.open(ctx, tx, towpath.System(), p, now)
+}
+
+// wanted is the candidate that an environment takes next by itself: what was
+// built last from its own branch by a person's push, or what its upstream
+// runs. The first environment takes the newest build of its branch.
+func wanted(ctx context.Context, tx Tx, env towpath.Environment) (towpath.Candidate, bool, error) {
+	if env.Rules.From == "" || env.Rules.Branch != "" {
+		recent, err := tx.Candidates(ctx, env.Project, time.Time{}, "", 20)
+		if err != nil {
+			return towpath.Candidate{}, false, err
+		}
+		for _, c := range recent {
+			if c.Ref == env.Rules.Branch || env.Rules.From == "" && env.Rules.Branch == "" {
+				if env.Rules.Promotion != towpath.PromotionAutomatic {
+					break
+				}
+				if env.Rules.From == "" || c.Published.After(env.Since) {
+					return c, true, nil
+				}
+				break
+			}
+		}
+	}
+	if env.Rules.From == "" || env.Rules.Promotion != towpath.PromotionAutomatic {
+		return towpath.Candidate{}, false, nil
+	}
+	from, err := tx.Environment(ctx, env.Project, env.Rules.From)
+	if err != nil || from.Candidate == "" || from.Active != "" {
+		if towpath.KindOf(err) == towpath.KindNotFound {
+			err = nil
+		}
+		return towpath.Candidate{}, false, err
+	}
+	runs, err := tx.RunsOf(ctx, env.Project, from.Name, from.Candidate)
+	if err != nil || len(runs) == 0 || !runs[0].Verified {
+		return towpath.Candidate{}, false, err
+	}
+	c, err := tx.Candidate(ctx, from.Candidate)
+	return c, err == nil, err
+}

@@ -1,0 +1,165 @@
+package promote
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/gate"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// evidence gathers what the gates judge about a promotion. What can't be
+// gathered is an error of its gate, which then waits; the others go on.
+func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Time) (gate.Input, error) {
+	in := gate.Input{Now: now, Promotion: p, Approvals: p.Approvals, Plan: p.Plan, Errors: map[towpath.GateName]string{}}
+	var merges map[towpath.CommitID]bool
+	var accounts map[string]towpath.AccountName
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		var err error
+		if in.Environment, err = tx.Environment(ctx, p.Project, p.Environment); err != nil {
+			return err
+		}
+		if in.Candidate, err = tx.Candidate(ctx, p.Candidate); err != nil {
+			return err
+		}
+		if in.Quarantine, err = tx.Quarantine(ctx, p.Project, p.Release); err != nil {
+			return err
+		}
+		if from := in.Environment.Rules.From; from != "" {
+			if in.Upstream, err = tx.RunsOf(ctx, p.Project, from, p.Candidate); err != nil {
+				return err
+			}
+		}
+		if in.Freezes, err = tx.Freezes(ctx, p.Project); err != nil {
+			return err
+		}
+		if in.Checks, err = tx.Checks(ctx, p.Project, p.Candidate, p.Environment); err != nil {
+			return err
+		}
+		if merges, err = tx.RecordedMerges(ctx, p.Project); err != nil {
+			return err
+		}
+		if accounts, err = tx.AccountsByEmail(ctx); err != nil {
+			return err
+		}
+		in.Running, err = neighbours(ctx, tx, p.Environment)
+		return err
+	})
+	if err != nil {
+		return in, err
+	}
+	content, err := s.contents.Content(ctx, p.Project, p.Release)
+	if err != nil {
+		return in, err
+	}
+	in.Requires = content.Requires
+	s.history(ctx, &in, merges, accounts)
+	return in, nil
+}
+
+// neighbours lists what runs in the environment of this name in any project.
+func neighbours(ctx context.Context, tx Tx, name towpath.EnvironmentName) ([]gate.Running, error) {
+	projects, err := tx.Projects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []gate.Running
+	for _, p := range projects {
+		env, err := tx.Environment(ctx, p.Name, name)
+		if towpath.KindOf(err) == towpath.KindNotFound || err == nil && env.Release == "" {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, gate.Running{Project: p.Name, Version: env.Version})
+		running, err := tx.Running(ctx, p.Name, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range running {
+			if r.Revision != "" {
+				out = append(out, gate.Running{Project: p.Name, Component: r.Component, Version: env.Version})
+			}
+		}
+	}
+	return out, nil
+}
+
+// history asks git who wrote what is new, and what the branch has that the
+// candidate lacks. Merges that bring nothing of their own are recorded on the
+// way and count no more.
+func (s *Service) history(ctx context.Context, in *gate.Input, merges map[towpath.CommitID]bool, accounts map[string]towpath.AccountName) {
+	p, rules := in.Promotion, in.Environment.Rules
+	has, err := s.repos.Has(ctx, p.Project)
+	if err == nil && !has {
+		if rules.Gates.Approvals != nil {
+			in.Errors[towpath.GateApprovals] = "the server can't read the project's repository, so it can't tell who the authors are"
+		}
+		if rules.Branch != "" {
+			in.Errors[towpath.GateBranch] = "the server can't read the project's repository, so it can't tell what the branch has"
+		}
+		return
+	}
+	if rules.Gates.Approvals != nil && in.Candidate.Commit != in.Environment.Commit {
+		authors, err := s.repos.Authors(ctx, p.Project, in.Environment.Commit, in.Candidate.Commit)
+		if err != nil {
+			m, _ := towpath.PublicMessage(err)
+			in.Errors[towpath.GateApprovals] = "the authors can't be read from git: " + m
+		}
+		for _, a := range authors {
+			in.Authors = append(in.Authors, gate.Author{
+				Commit: a.Commit, Email: a.Email, Subject: a.Subject, Account: accounts[strings.ToLower(a.Email)],
+			})
+		}
+	}
+	if rules.Branch == "" {
+		return
+	}
+	foreign, empty, err := s.repos.Foreign(ctx, p.Project, rules.Branch, in.Candidate.Commit, func(c towpath.CommitID) bool { return merges[c] })
+	if err == nil && len(empty) > 0 {
+		err = s.recordMerges(ctx, p, empty, in.Now)
+		foreign = slices.DeleteFunc(foreign, func(c towpath.CommitAuthor) bool { return slices.Contains(empty, c.Commit) })
+	}
+	if err != nil {
+		m, _ := towpath.PublicMessage(err)
+		in.Errors[towpath.GateBranch] = "the branch can't be read from git: " + m
+		return
+	}
+	in.Foreign = foreign
+}
+
+func (s *Service) recordMerges(ctx context.Context, p towpath.Promotion, merges []towpath.CommitID, now time.Time) error {
+	ev := event(p, towpath.System(), "merge.recorded", now)
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		for _, c := range merges {
+			if err := tx.RecordMerge(ctx, p.Project, c, now.UnixMicro()); err != nil {
+				return err
+			}
+		}
+		ev := ev
+		ev.Subject = string(merges[0])
+		return tx.Record(ctx, ev)
+	})
+}
+
+// changed reports whether verdicts say something new; the time of judgement
+// alone is not.
+func changed(a, b []towpath.Verdict) bool {
+	return !slices.EqualFunc(a, b, func(x, y towpath.Verdict) bool {
+		return x.Gate == y.Gate && x.Outcome == y.Outcome && slices.Equal(x.Reasons, y.Reasons) && x.Until.Equal(y.Until)
+	})
+}
+
+// summary is the reasons of those verdicts that have an outcome, as one line.
+func summary(verdicts []towpath.Verdict, outcome towpath.Outcome) string {
+	var reasons []string
+	for _, v := range verdicts {
+		if v.Outcome == outcome {
+			reasons = append(reasons, v.Reasons...)
+		}
+	}
+	return strings.Join(reasons, " ")
+}

@@ -1,0 +1,106 @@
+package promote
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// planSlot keeps plans apart from what changes a target: a plan never
+// pre-empts a deployment.
+const planSlot = "plan"
+
+// planTimeout bounds one plan operation.
+const planTimeout = time.Minute
+
+// planOperations lists the operations whose results make the plan of moving
+// an environment to a release. Components that stay as they are need none.
+func planOperations(id towpath.PromotionID, env towpath.Environment, release towpath.Digest, content *towpath.ReleaseContent, running []rollout.Running, now time.Time) ([]towpath.Operation, error) {
+	rendered, ok := content.Environment(env.Name)
+	if !ok {
+		return nil, towpath.E(towpath.KindInvalid, "promotion.plan", "the release has no environment %s", env.Name).
+			WithHint("add it to towpath.yaml and build another release")
+	}
+	var out []towpath.Operation
+	for _, r := range rollout.New(content, rendered, running, nil) {
+		c, _ := content.Component(r.Component)
+		to, _ := rendered.Component(r.Component)
+		spec := towpath.OperationSpec{
+			Kind: r.Kind, Release: release, Layer: c.Layer, Size: c.Size, Rendered: to.Spec, Revision: r.To,
+			Previous: r.From, Timeout: planTimeout,
+		}
+		if r.Before != nil {
+			spec.PreviousLayer, spec.PreviousRendered = r.Before.Layer, r.Before.Rendered
+		}
+		body, err := json.Marshal(spec)
+		if err != nil {
+			return nil, towpath.E(towpath.KindInternal, "promotion.plan", "an operation can't be encoded").WithCause(err)
+		}
+		target := towpath.Target{Project: env.Project, Environment: env.Name, Component: r.Component, Place: env.Rules.Place, Slot: planSlot}
+		digest := towpath.DigestOf(body)
+		out = append(out, towpath.Operation{
+			ID:        towpath.HashID[towpath.OperationID]("op", string(id), target.Key(), string(towpath.VerbPlan), string(env.Release), string(digest)),
+			Promotion: id, Target: target, Verb: towpath.VerbPlan, Spec: spec, SpecDigest: digest,
+			Phase: towpath.OperationPending, RunAfter: now, CreatedAt: now,
+		})
+	}
+	return out, nil
+}
+
+// planned puts the results of plan operations together. done is false while
+// one is still under way; failed says why one can't be had.
+func planned(base towpath.Digest, want []towpath.Operation, have []towpath.Operation, now time.Time) (plan *towpath.Plan, done bool, failed string) {
+	results := map[towpath.OperationID]towpath.Operation{}
+	for _, op := range have {
+		results[op.ID] = op
+	}
+	components := []towpath.ComponentPlan{}
+	for _, w := range want {
+		op := results[w.ID]
+		switch {
+		case op.Phase == towpath.OperationSucceeded && op.Result != nil && op.Result.Plan != nil:
+			components = append(components, *op.Result.Plan)
+		case towpath.OperationTransitions().Terminal(op.Phase) && op.Phase != "":
+			message := "it was " + string(op.Phase)
+			if op.Result != nil && op.Result.Message != "" {
+				message = op.Result.Message
+			}
+			return nil, false, "the plan of " + string(w.Target.Component) + " can't be made: " + message
+		default:
+			return nil, false, ""
+		}
+	}
+	return towpath.PlanOf(base, components, now), true, ""
+}
+
+// askForPlan issues plan operations and returns what is known of them.
+func (s *Service) askForPlan(ctx context.Context, tx Tx, id towpath.PromotionID, want []towpath.Operation) ([]towpath.Operation, error) {
+	for _, op := range want {
+		created, err := tx.InsertOperation(ctx, op)
+		if err != nil {
+			return nil, err
+		}
+		if created {
+			place := op.Target.Place
+			tx.AfterCommit(func() { s.cfg.Claimable(place) })
+		}
+	}
+	return tx.PlanOperations(ctx, id)
+}
+
+// absent says that nobody serves a place, if so.
+func absent(ctx context.Context, tx Tx, place towpath.PlaceName, now time.Time) (string, error) {
+	seen, err := tx.AgentSeen(ctx, place)
+	switch {
+	case err != nil:
+		return "", err
+	case seen.IsZero():
+		return "no agent has ever connected for place " + string(place), nil
+	case now.Sub(seen) > time.Minute:
+		return "the agent of place " + string(place) + " has not been heard of since " + seen.Format(time.RFC3339), nil
+	}
+	return "", nil
+}

@@ -1,0 +1,268 @@
+package promote
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/towpath/towpath/internal/gate"
+	"github.com/towpath/towpath/internal/reconcile"
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// recheck is how often a promotion that waits is judged again although
+// nothing woke it: git and clocks change without an event.
+const recheck = 20 * time.Second
+
+// Promotions is the loop over promotions.
+type Promotions struct{ *Service }
+
+// Kind is the kind of work of the loop.
+func (Promotions) Kind() string { return WorkPromotion }
+
+// Reconcile takes a promotion one step further: plan it, judge it, hand it to
+// a deployment, take the deployment's end.
+func (l Promotions) Reconcile(ctx context.Context, key string, now time.Time) (reconcile.Result, error) {
+	var p towpath.Promotion
+	err := l.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		var err error
+		p, err = tx.Promotion(ctx, towpath.PromotionID(key))
+		return err
+	})
+	if towpath.KindOf(err) == towpath.KindNotFound { // the plan operations of a preview
+		return reconcile.Done(), nil
+	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	switch p.Phase {
+	case towpath.PromotionPlanning:
+		return l.plan(ctx, p, now)
+	case towpath.PromotionWaiting:
+		return l.judge(ctx, p, now)
+	case towpath.PromotionDeploying:
+		return l.follow(ctx, p, now)
+	}
+	return reconcile.Done(), nil
+}
+
+// plan asks the agents what would change, and waits for their answers.
+func (l Promotions) plan(ctx context.Context, p towpath.Promotion, now time.Time) (reconcile.Result, error) {
+	content, err := l.contents.Content(ctx, p.Project, p.Release)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	err = l.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		p, err := tx.LockPromotion(ctx, p.ID)
+		if err != nil || p.Phase != towpath.PromotionPlanning {
+			return err
+		}
+		env, err := tx.Environment(ctx, p.Project, p.Environment)
+		if err != nil {
+			return err
+		}
+		running, err := tx.Running(ctx, p.Project, p.Environment)
+		if err != nil {
+			return err
+		}
+		want, err := planOperations(p.ID, env, p.Release, content, running, now)
+		if err != nil {
+			m, _ := towpath.PublicMessage(err)
+			return l.move(ctx, tx, &p, towpath.TriggerDeny, m, now)
+		}
+		have, err := l.askForPlan(ctx, tx, p.ID, want)
+		if err != nil {
+			return err
+		}
+		plan, done, failed := planned(env.Release, want, have, now)
+		switch {
+		case failed != "":
+			return l.move(ctx, tx, &p, towpath.TriggerFail, failed, now)
+		case done:
+			p.Plan = plan
+			return l.move(ctx, tx, &p, towpath.TriggerPlanned, "the plan is known; the gates judge", now)
+		}
+		reason, err := absent(ctx, tx, env.Rules.Place, now)
+		if err != nil {
+			return err
+		}
+		if reason == "" {
+			reason = "the agent computes what would change"
+		}
+		if reason == p.Reason {
+			return nil
+		}
+		p.Reason, p.UpdatedAt = reason, now
+		return tx.SavePromotion(ctx, p)
+	})
+	return reconcile.After(recheck), err
+}
+
+// judge asks the gates and records what they say whichever way they go. What
+// all allow is deployed, once it is the first in the queue.
+func (l Promotions) judge(ctx context.Context, p towpath.Promotion, now time.Time) (reconcile.Result, error) {
+	in, err := l.evidence(ctx, p, now)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	id := towpath.NewID[towpath.DeploymentID]("dep", now)
+	verdicts := gate.Judge(in)
+	outcome := gate.Summarise(verdicts)
+	after := recheck
+	for _, v := range verdicts {
+		if v.Outcome == towpath.Wait && !v.Until.IsZero() {
+			after = min(after, max(v.Until.Sub(now), 0)+time.Millisecond)
+		}
+	}
+	err = l.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		env, err := tx.LockEnvironment(ctx, p.Project, p.Environment)
+		if err != nil {
+			return err
+		}
+		fresh, err := tx.LockPromotion(ctx, p.ID)
+		if err != nil || fresh.Phase != towpath.PromotionWaiting {
+			return err
+		}
+		if fresh.Rev != p.Rev || len(fresh.Approvals) != len(p.Approvals) || env.PolicyVersion != in.Environment.PolicyVersion {
+			after = 0 // judged on old evidence: again
+			return nil
+		}
+		p := fresh
+		judged := changed(p.Verdicts, verdicts) || p.PolicyVersion != env.PolicyVersion
+		p.Verdicts, p.PolicyVersion = verdicts, env.PolicyVersion
+		switch {
+		case p.Plan == nil || p.Plan.Base != env.Release:
+			return l.move(ctx, tx, &p, towpath.TriggerReplan, "what the environment runs has changed since it was planned", now)
+		case outcome == towpath.Deny:
+			return l.move(ctx, tx, &p, towpath.TriggerDeny, summary(verdicts, towpath.Deny), now)
+		case outcome == towpath.Wait:
+			return l.wait(ctx, tx, p, judged, summary(verdicts, towpath.Wait), now)
+		case env.Active != "":
+			return l.wait(ctx, tx, p, judged, "another deployment is active: "+string(env.Active), now)
+		}
+		return l.deploy(ctx, tx, &env, &p, id, now)
+	})
+	return reconcile.After(after), err
+}
+
+// wait keeps the promotion where it is, and records verdicts that are new.
+func (l Promotions) wait(ctx context.Context, tx Tx, p towpath.Promotion, judged bool, reason string, now time.Time) error {
+	if !judged && p.Reason == reason {
+		return nil
+	}
+	p.Reason, p.UpdatedAt = reason, now
+	if err := tx.SavePromotion(ctx, p); err != nil {
+		return err
+	}
+	ev := event(p, towpath.System(), "promotion.judged", now)
+	ev.Reason = reason
+	return tx.Record(ctx, ev)
+}
+
+// deploy writes the deployment of an allowed promotion, in the transaction
+// that holds the environment: there is never a second one.
+func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment, p *towpath.Promotion, id towpath.DeploymentID, now time.Time) error {
+	content, err := l.contents.Content(ctx, p.Project, p.Release)
+	if err != nil {
+		return err
+	}
+	rendered, _ := content.Environment(p.Environment)
+	running, err := tx.Running(ctx, p.Project, p.Environment)
+	if err != nil {
+		return err
+	}
+	rules := rendered.Rules
+	d := towpath.Deployment{
+		ID: id, Project: p.Project, Environment: p.Environment,
+		Kind: towpath.DeploymentPromotion, Promotion: p.ID, Candidate: p.Candidate, Release: p.Release,
+		Version: p.Version, Commit: p.Commit, Previous: env.Release, PreviousVersion: env.Version,
+		Phase: towpath.DeploymentPreparing, PlanHash: p.Plan.Hash, Rules: &rules,
+		Components: rollout.New(content, rendered, running, p.Plan), By: p.RequestedBy, CreatedAt: now, UpdatedAt: now,
+	}
+	d.Authorisation, err = l.signer.Authorise(towpath.Authorisation{
+		Deployment: d.ID, Kind: d.Kind, Project: d.Project, Environment: d.Environment, Candidate: d.Candidate,
+		Release: d.Release, Previous: d.Previous, PlanHash: p.Plan.Hash, PolicyVersion: p.PolicyVersion, Approvers: approvers(*p), At: now,
+	})
+	if err != nil {
+		return err
+	}
+	env.Active = d.ID
+	if err := tx.SaveEnvironment(ctx, *env); err != nil {
+		return err
+	}
+	if err := tx.InsertDeployment(ctx, d); err != nil {
+		return err
+	}
+	p.Deployment = d.ID
+	if err := l.move(ctx, tx, p, towpath.TriggerDeploy, "every gate allows it", now); err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, WorkDeployment, string(d.ID), now)
+}
+
+// follow takes the end of the deployment.
+func (l Promotions) follow(ctx context.Context, p towpath.Promotion, now time.Time) (reconcile.Result, error) {
+	after := reconcile.Done()
+	err := l.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		p, err := tx.LockPromotion(ctx, p.ID)
+		if err != nil || p.Phase != towpath.PromotionDeploying {
+			return err
+		}
+		d, err := tx.Deployment(ctx, p.Deployment)
+		if err != nil {
+			return err
+		}
+		trigger, ended := map[towpath.DeploymentPhase]towpath.PromotionTrigger{
+			towpath.DeploymentSucceeded: towpath.TriggerSucceed, towpath.DeploymentRolledBack: towpath.TriggerRollBack,
+			towpath.DeploymentFailed: towpath.TriggerFail, towpath.DeploymentPreempted: towpath.TriggerCancel,
+		}[d.Phase]
+		if !ended {
+			after = reconcile.After(recheck)
+			return nil
+		}
+		reason := d.Reason
+		if d.Cause != "" {
+			reason = d.Cause
+		}
+		return l.move(ctx, tx, &p, trigger, reason, now)
+	})
+	return after, err
+}
+
+// move takes a promotion to its next phase, with its event, and looks at it
+// again unless it has ended.
+func (s *Service) move(ctx context.Context, tx Tx, p *towpath.Promotion, trigger towpath.PromotionTrigger, reason string, now time.Time) error {
+	return s.moveAs(ctx, tx, towpath.System(), p, trigger, reason, now)
+}
+
+func (s *Service) moveAs(ctx context.Context, tx Tx, actor towpath.Actor, p *towpath.Promotion, trigger towpath.PromotionTrigger, reason string, now time.Time) error {
+	to, err := towpath.PromotionTransitions().Next("promotion", p.Phase, trigger)
+	if err != nil {
+		return err
+	}
+	p.Phase, p.Reason, p.UpdatedAt = to, reason, now
+	if err := tx.SavePromotion(ctx, *p); err != nil {
+		return err
+	}
+	ev := event(*p, actor, "promotion."+string(to), now)
+	ev.Reason = reason
+	if err := tx.Record(ctx, ev); err != nil {
+		return err
+	}
+	if towpath.PromotionTransitions().Terminal(to) {
+		return tx.Enqueue(ctx, WorkEnvironment, environmentKey(p.Project, p.Environment), now)
+	}
+	return tx.Enqueue(ctx, WorkPromotion, string(p.ID), now)
+}
+
+// approvers lists who said yes to this very plan.
+func approvers(p towpath.Promotion) []towpath.AccountName {
+	var out []towpath.AccountName
+	for _, a := range p.Approvals {
+		if a.Approve && a.PlanHash == p.Plan.Hash && a.PolicyVersion == p.PolicyVersion && !slices.Contains(out, a.By) {
+			out = append(out, a.By)
+		}
+	}
+	return out
+}

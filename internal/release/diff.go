@@ -1,0 +1,135 @@
+package release
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/gate"
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Diff compares two releases: the files of each component and, in one
+// environment or in all, its rendered settings and the rules. Everything was
+// rendered when they were built, so what it says is what would run.
+func (s *Service) Diff(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, a, b string, env towpath.EnvironmentName) (Diff, error) {
+	if err := access.Check(actor, access.ReleaseRead, access.Subject{Project: p}); err != nil {
+		return Diff{}, err
+	}
+	var ca, cb towpath.Candidate
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		var err error
+		if ca, err = Find(ctx, tx, p, a); err != nil {
+			return err
+		}
+		cb, err = Find(ctx, tx, p, b)
+		return err
+	})
+	if err != nil {
+		return Diff{}, err
+	}
+	x, err := s.Content(ctx, p, ca.Release)
+	if err != nil {
+		return Diff{}, err
+	}
+	y, err := s.Content(ctx, p, cb.Release)
+	if err != nil {
+		return Diff{}, err
+	}
+	if env != "" {
+		_, inA := x.Environment(env)
+		_, inB := y.Environment(env)
+		if !inA && !inB {
+			return Diff{}, towpath.E(towpath.KindNotFound, "release.diff", "neither release has an environment %q", env)
+		}
+	}
+	out := Compare(x, y, env)
+	out.A, out.B, out.Identical = ca.Release, cb.Release, ca.Release == cb.Release
+	return out, nil
+}
+
+// Compare lists what differs between two contents; env empty is all
+// environments.
+func Compare(a, b *towpath.ReleaseContent, env towpath.EnvironmentName) Diff {
+	out := Diff{Components: []ComponentDiff{}}
+	for _, name := range componentNames(a, b) {
+		x, inA := a.Component(name)
+		y, inB := b.Component(name)
+		if d, differs := pair(name, "", inA, inB, rollout.Changes(facts(x, inA), facts(y, inB))); differs {
+			out.Components = append(out.Components, d)
+		}
+	}
+	for _, e := range environmentNames(a, b) {
+		if env != "" && e != env {
+			continue
+		}
+		x, _ := a.Environment(e)
+		y, _ := b.Environment(e)
+		for _, name := range componentNames(a, b) {
+			cx, inA := x.Component(name)
+			cy, inB := y.Component(name)
+			if d, differs := pair(name, e, inA, inB, rollout.Changes(cx.Spec, cy.Spec)); differs {
+				out.Components = append(out.Components, d)
+			}
+		}
+		rx, ry := raw(x.Rules), raw(y.Rules)
+		if changes := rollout.Changes(rx, ry); len(changes) > 0 {
+			out.Rules = append(out.Rules, RuleDiff{Environment: e, Changes: changes, Loosens: gate.Loosens(x.Rules, y.Rules)})
+		}
+	}
+	return out
+}
+
+func pair(name towpath.ComponentName, env towpath.EnvironmentName, inA, inB bool, changes []towpath.Change) (ComponentDiff, bool) {
+	d := ComponentDiff{Component: name, Environment: env, Action: towpath.ActionReplace, Changes: changes}
+	switch {
+	case !inA && !inB, inA && inB && len(changes) == 0:
+		return d, false
+	case !inA:
+		d.Action = towpath.ActionCreate
+	case !inB:
+		d.Action = towpath.ActionRemove
+	}
+	return d, true
+}
+
+// facts is what a component's diff compares beside its settings.
+func facts(c towpath.ReleaseComponent, present bool) json.RawMessage {
+	if !present {
+		return nil
+	}
+	return raw(map[string]any{
+		"files": c.Layer, "kind": c.Kind, "dependsOn": c.DependsOn,
+		"rollout": map[string]any{"strategy": c.Rollout.Strategy, "timeout": c.Rollout.Timeout.String()}, "drift": c.Drift,
+	})
+}
+
+func raw(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil // these types always encode
+	}
+	return b
+}
+
+func componentNames(a, b *towpath.ReleaseContent) []towpath.ComponentName {
+	names := map[towpath.ComponentName]bool{}
+	for _, c := range append(slices.Clone(a.Components), b.Components...) {
+		names[c.Name] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// environmentNames are those of b in upstream order, then those only a has.
+func environmentNames(a, b *towpath.ReleaseContent) []towpath.EnvironmentName {
+	var names []towpath.EnvironmentName
+	for _, e := range append(slices.Clone(b.Environments), a.Environments...) {
+		if !slices.Contains(names, e.Rules.Name) {
+			names = append(names, e.Rules.Name)
+		}
+	}
+	return names
+}

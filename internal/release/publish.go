@@ -1,0 +1,170 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"regexp"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/gate"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// maxProvenance is the largest statement that is accepted, in bytes.
+const maxProvenance = 4 << 20
+
+// Publish takes a release in whose blobs have been uploaded: it checks every
+// digest, gives the version label, records the candidate and asks each
+// environment to look whether it wants it. Publishing the same again changes
+// nothing.
+func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishRequest) (Published, error) {
+	if err := access.Check(actor, access.ReleasePublish, access.Subject{Project: r.Project}); err != nil {
+		return Published{}, err
+	}
+	content, size, contentDigest, err := s.check(ctx, r)
+	if err != nil {
+		return Published{}, err
+	}
+	subject, err := s.checkCommit(ctx, r)
+	if err != nil {
+		return Published{}, err
+	}
+	if _, _, err := s.blobs.Put(ctx, towpath.DigestOf(r.Manifest), bytes.NewReader(r.Manifest), oci.MaxManifest); err != nil {
+		return Published{}, err
+	}
+	provenance, _, err := s.blobs.Put(ctx, "", bytes.NewReader(r.Provenance), maxProvenance)
+	if err != nil {
+		return Published{}, err
+	}
+	now := s.cfg.Now()
+	release := towpath.Release{Digest: towpath.DigestOf(r.Manifest), Project: r.Project, Size: size, Published: now}
+	candidate := towpath.Candidate{
+		ID: towpath.CandidateOf(release.Digest, provenance, r.Commit), Project: r.Project, Release: release.Digest,
+		Provenance: provenance, Commit: r.Commit, Ref: r.Ref, Version: r.Version, Subject: subject,
+		PublishedBy: actor.Account, Published: now,
+	}
+	ev := towpath.NewEvent(now, string(actor.Account), "release.published")
+	ev.Project, ev.Subject, ev.Release, ev.RequestID = r.Project, string(candidate.ID), release.Digest, actor.RequestID
+	ev.Reason = r.Version
+	out := Published{Release: release, Candidate: candidate}
+	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		if err := tx.InsertRelease(ctx, release, contentDigest); err != nil {
+			return err
+		}
+		if err := tx.InsertVersion(ctx, towpath.VersionLabel{Project: r.Project, Version: r.Version, Release: release.Digest, Published: now}); err != nil {
+			return err
+		}
+		if out.Created, err = tx.InsertCandidate(ctx, candidate); err != nil || !out.Created {
+			return err
+		}
+		if err := tx.Record(ctx, ev); err != nil {
+			return err
+		}
+		return s.offer(ctx, tx, content, ev)
+	})
+	out.Release.Content = content
+	return out, err
+}
+
+// offer registers environments that the release names and nobody knows yet,
+// and asks all of them to look at the candidate. The rules of an environment
+// that exists stay as they are in force.
+func (s *Service) offer(ctx context.Context, tx Tx, content *towpath.ReleaseContent, published towpath.Event) error {
+	for i, e := range content.Environments {
+		env := towpath.Environment{
+			Project: content.Project, Name: e.Rules.Name, Position: i,
+			Rules: e.Rules, PolicyVersion: gate.PolicyVersion(e.Rules),
+		}
+		created, err := tx.InsertEnvironment(ctx, env)
+		if err != nil {
+			return err
+		}
+		if created {
+			ev := towpath.NewEvent(published.At, published.Actor, "environment.registered")
+			ev.Project, ev.Environment, ev.Subject, ev.Release = env.Project, env.Name, string(env.PolicyVersion), published.Release
+			if err := tx.Record(ctx, ev); err != nil {
+				return err
+			}
+		}
+		if err := tx.Enqueue(ctx, WorkEnvironment, string(env.Project)+"/"+string(env.Name), published.At); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check verifies a request against its own digests and the uploaded blobs. It
+// returns the content, the bytes of everything and the content's digest.
+func (s *Service) check(ctx context.Context, r PublishRequest) (*towpath.ReleaseContent, int64, towpath.Digest, error) {
+	const op = "release.publish"
+	if len(r.Manifest) > oci.MaxManifest {
+		return nil, 0, "", towpath.E(towpath.KindInvalid, op, "the manifest is over %d bytes", oci.MaxManifest)
+	}
+	m, err := oci.ParseManifest(r.Manifest)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	raw, err := blob.ReadAll(ctx, s.blobs, m.Config.Digest, oci.MaxContent)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	_, content, err := oci.Decode(r.Manifest, raw)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	if content.Project != r.Project {
+		return nil, 0, "", towpath.E(towpath.KindInvalid, op, "the release belongs to project %s, not %s", content.Project, r.Project).
+			WithHint("check `project` in towpath.yaml and --project")
+	}
+	if err := checkVersion(content.Naming, r.Version); err != nil {
+		return nil, 0, "", err
+	}
+	size := int64(len(r.Manifest)) + m.Config.Size
+	for _, l := range m.Layers {
+		info, err := s.blobs.Stat(ctx, l.Digest)
+		if err != nil {
+			return nil, 0, "", err
+		}
+		if info.Size != l.Size {
+			return nil, 0, "", towpath.E(towpath.KindInvalid, op, "layer %s has %d bytes, its manifest says %d", towpath.Short(l.Digest), info.Size, l.Size)
+		}
+		size += l.Size
+	}
+	return content, size, m.Config.Digest, nil
+}
+
+// checkCommit makes sure that the commit is in the project's repository and
+// returns the first line of its message.
+func (s *Service) checkCommit(ctx context.Context, r PublishRequest) (string, error) {
+	if !commitPattern.MatchString(string(r.Commit)) {
+		return "", towpath.E(towpath.KindInvalid, "release.publish", "%q is not a full commit ID", r.Commit)
+	}
+	return s.commits.Subject(ctx, r.Project, r.Commit)
+}
+
+var commitPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// checkVersion checks a label: semver, and the project's naming rule.
+func checkVersion(naming, version string) error {
+	const op = "release.publish"
+	if _, err := semver.StrictNewVersion(version); err != nil {
+		return towpath.E(towpath.KindInvalid, op, "version %q is not semver", version).
+			WithHint("MAJOR.MINOR.PATCH, then -prerelease and +build if you like: 1.4.0-rc.1+g1a2b3c4").WithCause(err)
+	}
+	if naming == "" {
+		return nil
+	}
+	re, err := regexp.Compile(naming)
+	if err != nil {
+		return towpath.E(towpath.KindInvalid, op, "the project's naming rule is not a regular expression").WithCause(err)
+	}
+	if !re.MatchString(version) {
+		return towpath.E(towpath.KindInvalid, op, "version %q does not follow the project's naming rule %q", version, naming).
+			WithHint("choose one that does with --version")
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package release
+
+import (
+	"context"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Quarantine revokes a release everywhere: no gate passes it and no rollback
+// goes to it. What runs it goes on running and is flagged.
+func (s *Service) Quarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error) {
+	if reason == "" {
+		return towpath.Release{}, towpath.E(towpath.KindInvalid, "release.quarantine", "a quarantine needs a reason").
+			WithHint("say why with --reason: people will read it at night")
+	}
+	return s.setQuarantine(ctx, actor, p, name, reason, true)
+}
+
+// Unquarantine lifts a quarantine.
+func (s *Service) Unquarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error) {
+	return s.setQuarantine(ctx, actor, p, name, reason, false)
+}
+
+func (s *Service) setQuarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string, on bool) (towpath.Release, error) {
+	if err := access.Check(actor, access.Quarantine, access.Subject{Project: p}); err != nil {
+		return towpath.Release{}, err
+	}
+	now := s.cfg.Now()
+	action := "release.unquarantined"
+	if on {
+		action = "release.quarantined"
+	}
+	ev := towpath.NewEvent(now, string(actor.Account), action)
+	ev.Project, ev.Reason, ev.RequestID = p, reason, actor.RequestID
+	var out towpath.Release
+	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		c, err := Find(ctx, tx, p, name)
+		if err != nil {
+			return err
+		}
+		var q *towpath.Quarantine
+		if on {
+			q = &towpath.Quarantine{Release: c.Release, Reason: reason, By: actor.Account, At: now}
+		}
+		if err := tx.SetQuarantine(ctx, p, c.Release, q); err != nil {
+			return err
+		}
+		ev := ev
+		ev.Subject, ev.Release = string(c.Release), c.Release
+		if err := tx.Record(ctx, ev); err != nil {
+			return err
+		}
+		envs, err := tx.Environments(ctx, p)
+		if err != nil {
+			return err
+		}
+		for _, e := range envs {
+			if err := tx.Enqueue(ctx, WorkEnvironment, string(p)+"/"+string(e.Name), now); err != nil {
+				return err
+			}
+		}
+		out, err = s.read(ctx, tx, p, c.Release)
+		return err
+	})
+	return out, err
+}

@@ -1,0 +1,135 @@
+package release
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// WorkEnvironment is the kind of work of the loop that looks for something to
+// promote; its key is project/environment.
+const WorkEnvironment = "environment"
+
+// Store opens transactions.
+type Store interface {
+	Update(ctx context.Context, f func(context.Context, Tx) error) error
+	View(ctx context.Context, f func(context.Context, Tx) error) error
+}
+
+// Tx is what release reads and writes in one transaction.
+type Tx interface {
+	Record(ctx context.Context, ev towpath.Event) error
+	Enqueue(ctx context.Context, kind, key string, due time.Time) error
+
+	InsertRelease(ctx context.Context, r towpath.Release, content towpath.Digest) error
+	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.Release, towpath.Digest, error)
+	InsertVersion(ctx context.Context, v towpath.VersionLabel) error
+	Versions(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.VersionLabel, error)
+	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
+	SetQuarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest, q *towpath.Quarantine) error
+
+	InsertCandidate(ctx context.Context, c towpath.Candidate) (bool, error)
+	CandidatesOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.Candidate, error)
+	Candidate(ctx context.Context, id towpath.CandidateID) (towpath.Candidate, error)
+	Candidates(ctx context.Context, p towpath.ProjectName, before time.Time, id towpath.CandidateID, limit int) ([]towpath.Candidate, error)
+	FindCandidates(ctx context.Context, p towpath.ProjectName, name string, limit int) ([]towpath.Candidate, error)
+
+	InsertEnvironment(ctx context.Context, e towpath.Environment) (bool, error)
+	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
+	EnvironmentsRunning(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.EnvironmentName, error)
+}
+
+// Commits knows the commits of projects.
+type Commits interface {
+	// Subject is the first line of a commit's message; empty when the project
+	// has no repository that the server can read. A commit that is not in the
+	// repository is not-found.
+	Subject(ctx context.Context, p towpath.ProjectName, id towpath.CommitID) (string, error)
+}
+
+// Config says how the service works.
+type Config struct {
+	Now      func() time.Time
+	MaxLayer int64 // bytes of one uploaded blob; default 4 GiB
+}
+
+// Service is the use case.
+type Service struct {
+	cfg     Config
+	store   Store
+	blobs   blob.Store
+	commits Commits
+
+	mu       sync.Mutex
+	contents map[towpath.Digest]*towpath.ReleaseContent // by digest of the content; never changes
+}
+
+// maxContents bounds the cache of parsed contents.
+const maxContents = 256
+
+// New makes the service.
+func New(cfg Config, store Store, blobs blob.Store, commits Commits) *Service {
+	if cfg.MaxLayer <= 0 {
+		cfg.MaxLayer = 4 << 30
+	}
+	return &Service{cfg: cfg, store: store, blobs: blobs, commits: commits, contents: map[towpath.Digest]*towpath.ReleaseContent{}}
+}
+
+// HasBlob is the size of a blob in bytes, or not-found.
+func (s *Service) HasBlob(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, d towpath.Digest) (int64, error) {
+	if err := access.Check(actor, access.ReleasePublish, access.Subject{Project: p}); err != nil {
+		return 0, err
+	}
+	info, err := s.blobs.Stat(ctx, d)
+	return info.Size, err
+}
+
+// PutBlob stores bytes under their digest; other bytes are refused.
+func (s *Service) PutBlob(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, d towpath.Digest, body io.Reader) error {
+	if err := access.Check(actor, access.ReleasePublish, access.Subject{Project: p}); err != nil {
+		return err
+	}
+	_, _, err := s.blobs.Put(ctx, d, body, s.cfg.MaxLayer)
+	return err
+}
+
+// Content is what a release holds. It must not be changed by the caller.
+func (s *Service) Content(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.ReleaseContent, error) {
+	s.mu.Lock()
+	c, ok := s.contents[d]
+	s.mu.Unlock()
+	if ok {
+		return c, nil
+	}
+	manifest, err := blob.ReadAll(ctx, s.blobs, d, oci.MaxManifest)
+	if err != nil {
+		return nil, err
+	}
+	m, err := oci.ParseManifest(manifest)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := blob.ReadAll(ctx, s.blobs, m.Config.Digest, oci.MaxContent)
+	if err != nil {
+		return nil, err
+	}
+	if c, err = oci.ParseContent(raw); err != nil {
+		return nil, err
+	}
+	if c.Project != p {
+		return nil, towpath.E(towpath.KindNotFound, "release.content", "project %s has no such release", p).On(string(d))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.contents) >= maxContents {
+		clear(s.contents)
+	}
+	s.contents[d] = c
+	return c, nil
+}

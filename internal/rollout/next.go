@@ -1,0 +1,198 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Issue asks for one operation on a component.
+type Issue struct {
+	Component towpath.ComponentName
+	Verb      towpath.Verb
+	Revision  towpath.RevisionID // that the verb brings about
+}
+
+// Decision is what to do with a deployment now: issue operations, move its
+// phase, or neither. Waiting says what it waits for when it does neither.
+type Decision struct {
+	Issue   []Issue
+	Trigger towpath.DeploymentTrigger // empty: stay in this phase
+	Reason  string                    // of the trigger
+	Waiting string
+}
+
+// Next decides how a deployment goes on, from its phase and the operations
+// that it has issued. It never looks at the clock: time-outs are results of
+// operations. Deciding twice on the same snapshot gives the same decision.
+func Next(d *towpath.Deployment) Decision {
+	switch d.Phase {
+	case towpath.DeploymentPreparing:
+		return prepare(d)
+	case towpath.DeploymentSwitching:
+		return switchOver(d)
+	case towpath.DeploymentRetiring:
+		return retire(d)
+	case towpath.DeploymentReverting:
+		return revert(d)
+	}
+	return Decision{Waiting: "the deployment has ended"}
+}
+
+// prepare starts each new revision once what it depends on is prepared. No
+// traffic moves, so one bad component costs nothing.
+func prepare(d *towpath.Deployment) Decision {
+	var dec Decision
+	all := true
+	for i := range d.Components {
+		r := &d.Components[i]
+		if r.Action == towpath.ActionRemove {
+			continue
+		}
+		done, bad := sequence(&dec, r, towpath.VerbPrepare, towpath.VerbVerifyBefore, dependenciesPrepared(d, r))
+		if bad != "" {
+			return Decision{Trigger: towpath.TriggerStepFail, Reason: bad}
+		}
+		all = all && done
+	}
+	if all {
+		return Decision{Trigger: towpath.TriggerPrepared, Reason: "every new revision is healthy beside the old one"}
+	}
+	return dec
+}
+
+// switchOver moves traffic one component at a time, in dependency order: the
+// next moves once the one before is verified.
+func switchOver(d *towpath.Deployment) Decision {
+	var dec Decision
+	for i := range d.Components {
+		r := &d.Components[i]
+		if r.Action == towpath.ActionRemove {
+			continue
+		}
+		done, bad := sequence(&dec, r, towpath.VerbSwitch, towpath.VerbVerifyAfter, true)
+		if bad != "" {
+			return Decision{Trigger: towpath.TriggerStepFail, Reason: bad}
+		}
+		if !done {
+			return dec
+		}
+	}
+	return Decision{Trigger: towpath.TriggerSwitched, Reason: "all traffic is on the new release"}
+}
+
+// retire stops what the release replaced. It can't fail the deployment, which
+// has succeeded for its users already: a failed step is issued again.
+func retire(d *towpath.Deployment) Decision {
+	var dec Decision
+	all := true
+	for i := range d.Components {
+		r := &d.Components[i]
+		verb, revision := towpath.VerbRetire, r.To
+		if r.Action == towpath.ActionRemove {
+			verb, revision = towpath.VerbRemove, ""
+		}
+		all = again(&dec, r, verb, revision) && all
+	}
+	if all {
+		return Decision{Trigger: towpath.TriggerRetired, Reason: "the old revisions are drained and stopped"}
+	}
+	return dec
+}
+
+// revert sends traffic back, last component first, then stops the revisions
+// that failed. Only components that a step was issued for need it.
+func revert(d *towpath.Deployment) Decision {
+	var dec Decision
+	for i := len(d.Components) - 1; i >= 0; i-- {
+		r := &d.Components[i]
+		if len(r.Steps) == 0 {
+			continue
+		}
+		if r.From == "" {
+			if !again(&dec, r, towpath.VerbRemove, "") {
+				return dec
+			}
+			continue
+		}
+		step, issued := r.Find(towpath.VerbRestore)
+		switch {
+		case !issued:
+			dec.Issue = append(dec.Issue, Issue{r.Component, towpath.VerbRestore, r.From})
+			return dec
+		case step.Phase == towpath.OperationFailed:
+			return Decision{
+				Trigger: towpath.TriggerGiveUp,
+				Reason:  fmt.Sprintf("%s could not be brought back to its previous revision: %s", r.Component, step.Message),
+			}
+		case step.Phase != towpath.OperationSucceeded:
+			dec.Waiting = waitingFor(r.Component, step)
+			return dec
+		}
+	}
+	all := true
+	for i := range d.Components {
+		r := &d.Components[i]
+		if len(r.Steps) > 0 && r.From != "" {
+			all = again(&dec, r, towpath.VerbRetire, r.From) && all
+		}
+	}
+	if all {
+		return Decision{Trigger: towpath.TriggerReverted, Reason: "the previous release runs again"}
+	}
+	return dec
+}
+
+// sequence issues first, then second, of a rollout. It reports whether both
+// are done, or why one failed.
+func sequence(dec *Decision, r *towpath.Rollout, first, second towpath.Verb, ready bool) (done bool, bad string) {
+	for _, verb := range []towpath.Verb{first, second} {
+		step, issued := r.Find(verb)
+		switch {
+		case !issued && !ready:
+			return false, ""
+		case !issued:
+			dec.Issue = append(dec.Issue, Issue{r.Component, verb, r.To})
+			return false, ""
+		case step.Phase == towpath.OperationFailed || step.Phase == towpath.OperationStale:
+			return false, fmt.Sprintf("%s of %s failed: %s", verb, r.Component, step.Message)
+		case step.Phase != towpath.OperationSucceeded:
+			dec.Waiting = waitingFor(r.Component, step)
+			return false, ""
+		}
+	}
+	return true, ""
+}
+
+// again issues a verb until it has succeeded.
+func again(dec *Decision, r *towpath.Rollout, verb towpath.Verb, revision towpath.RevisionID) bool {
+	step, issued := r.Find(verb)
+	switch {
+	case !issued || step.Phase == towpath.OperationFailed || step.Phase == towpath.OperationStale ||
+		step.Phase == towpath.OperationCancelled:
+		dec.Issue = append(dec.Issue, Issue{r.Component, verb, revision})
+		return false
+	case step.Phase != towpath.OperationSucceeded:
+		dec.Waiting = waitingFor(r.Component, step)
+		return false
+	}
+	return true
+}
+
+func dependenciesPrepared(d *towpath.Deployment, r *towpath.Rollout) bool {
+	return !slices.ContainsFunc(d.Components, func(other towpath.Rollout) bool {
+		if other.Action == towpath.ActionRemove || !slices.Contains(r.DependsOn, other.Component) {
+			return false
+		}
+		step, ok := other.Find(towpath.VerbVerifyBefore)
+		return !ok || step.Phase != towpath.OperationSucceeded
+	})
+}
+
+func waitingFor(c towpath.ComponentName, s towpath.Step) string {
+	if s.Phase == towpath.OperationUnknown {
+		return fmt.Sprintf("nobody can tell whether %s of %s took effect: decide with `towpath operation resolve %s`", s.Verb, c, s.Operation)
+	}
+	return fmt.Sprintf("%s of %s is %s", s.Verb, c, s.Phase)
+}

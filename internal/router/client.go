@@ -1,0 +1,173 @@
+package router
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// ClientConfig says where a router is and how to start it.
+type ClientConfig struct {
+	Dir string // of the router; made when it is missing
+	// Executable and Args start the router's process; Dir is appended to Args.
+	Executable string
+	Args       []string
+	Env        []string // of the process; it needs none
+}
+
+// Client talks to the router of a folder, and starts it when none runs.
+type Client struct {
+	cfg  ClientConfig
+	log  *slog.Logger
+	http *http.Client
+	mu   sync.Mutex // one start at a time
+}
+
+// NewClient starts nothing; the first Apply or Ensure does.
+func NewClient(cfg ClientConfig, logger *slog.Logger) (*Client, error) {
+	if cfg.Dir == "" || cfg.Executable == "" {
+		return nil, towpath.E(towpath.KindInvalid, "router.client", "the router needs a folder and an executable")
+	}
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return nil, towpath.E(towpath.KindInvalid, "router.client", "the router's folder has no absolute path").On(cfg.Dir).WithCause(err)
+	}
+	cfg.Dir = dir
+	c := &Client{cfg: cfg, log: logger}
+	c.http = &http.Client{Timeout: controlTimeout, Transport: &http.Transport{
+		DisableKeepAlives: true, // a router that was replaced must not be heard of any more
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			p, err := socketPath(cfg.Dir)
+			if err != nil {
+				return nil, err
+			}
+			return (&net.Dialer{}).DialContext(ctx, "unix", p)
+		},
+	}}
+	return c, nil
+}
+
+// Bounds of waiting for the router.
+const (
+	controlTimeout = 30 * time.Second
+	startTimeout   = 15 * time.Second
+	startPoll      = 20 * time.Millisecond
+)
+
+// Apply makes a change and returns once it is on disk and in force, starting
+// the router if none runs. It may be repeated.
+func (c *Client) Apply(ctx context.Context, change route.Change) (route.Status, error) {
+	if err := c.Ensure(ctx); err != nil {
+		return route.Status{}, err
+	}
+	b, err := json.Marshal(change)
+	if err != nil {
+		return route.Status{}, towpath.E(towpath.KindInternal, "router.apply", "the change can't be encoded").WithCause(err)
+	}
+	return c.call(ctx, http.MethodPost, "apply", bytes.NewReader(b))
+}
+
+// Status asks the running router; none running is an error of kind
+// unavailable.
+func (c *Client) Status(ctx context.Context) (route.Status, error) {
+	return c.call(ctx, http.MethodGet, "status", nil)
+}
+
+// Ensure starts the router, detached from this process, unless one runs.
+func (c *Client) Ensure(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := c.Status(ctx); err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := c.start(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(startPoll)
+	defer tick.Stop()
+	for {
+		st, err := c.Status(ctx)
+		if err == nil {
+			c.log.InfoContext(ctx, "router started", "pid", st.PID, "generation", st.Generation)
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return towpath.E(towpath.KindUnavailable, "router.start", "the router does not come up").On(c.cfg.Dir).WithCause(err).
+				WithHint("see %s", filepath.Join(c.cfg.Dir, logFile))
+		case <-tick.C:
+		}
+	}
+}
+
+// maxLog is the size from which a new router starts a new log, in bytes.
+const maxLog = 4 << 20
+
+// start starts the process in a session of its own, so that nothing that ends
+// this process ends it.
+func (c *Client) start() error {
+	fail := func(err error) error {
+		return towpath.E(towpath.KindUnavailable, "router.start", "the router's process can't be started").On(c.cfg.Dir).WithCause(err)
+	}
+	if err := os.MkdirAll(c.cfg.Dir, 0o700); err != nil {
+		return fail(err)
+	}
+	logPath := filepath.Join(c.cfg.Dir, logFile)
+	if fi, err := os.Stat(logPath); err == nil && fi.Size() > maxLog {
+		_ = os.Rename(logPath, logPath+".1")
+	}
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fail(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(c.cfg.Executable, append(slices.Clone(c.cfg.Args), c.cfg.Dir)...)
+	cmd.Dir, cmd.Env = "/", c.cfg.Env
+	if cmd.Env == nil {
+		cmd.Env = []string{} // nil would pass on ours
+	}
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fail(err)
+	}
+	go func() { _ = cmd.Wait() }() // reaps it, should it end before us
+	return nil
+}
+
+func (c *Client) call(ctx context.Context, method, path string, body io.Reader) (route.Status, error) {
+	op := "router." + path
+	req, err := http.NewRequestWithContext(ctx, method, "http://router/"+path, body)
+	if err != nil {
+		return route.Status{}, towpath.E(towpath.KindInternal, op, "the request can't be made").WithCause(err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return route.Status{}, towpath.E(towpath.KindUnavailable, op, "the router can't be reached").On(c.cfg.Dir).WithCause(err)
+	}
+	defer resp.Body.Close()
+	var a answer
+	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil {
+		return route.Status{}, towpath.E(towpath.KindUnavailable, op, "the router's answer can't be read").WithCause(err)
+	}
+	if a.Status == nil {
+		return route.Status{}, &towpath.Error{Kind: a.Kind, Op: op, Message: a.Message, Hint: a.Hint}
+	}
+	return *a.Status, nil
+}

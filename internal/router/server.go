@@ -1,0 +1,216 @@
+package router
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// server is a router at work.
+type server struct {
+	dir       string
+	log       *slog.Logger
+	transport *spread
+
+	mu         sync.Mutex // one change at a time
+	generation int64
+	routes     map[string]*live
+	leaving    []*live // removed, with requests under way
+}
+
+// newServer loads a folder's configuration and opens its listeners. An address
+// that is taken is logged and tried again with the next change; the other
+// routes work meanwhile.
+func newServer(dir string, log *slog.Logger) (*server, error) {
+	c, err := loadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{dir: dir, log: log, transport: newSpread(), generation: c.Generation, routes: map[string]*live{}}
+	for _, r := range c.Routes {
+		l := newLive(r)
+		s.routes[r.Name] = l
+		if err := s.listen(l, r.Listeners); err != nil {
+			log.Error("address not opened", "route", r.Name, "error", err)
+		}
+	}
+	return s, nil
+}
+
+// Apply makes a change: listeners open, the configuration is on disk, and then
+// requests follow it. When it fails nothing has changed.
+func (s *server) Apply(c route.Change) (route.Status, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, known := s.routes[c.Route]
+	if !known {
+		if c.Remove {
+			return s.statusLocked(), nil
+		}
+		l = newLive(route.Route{Name: c.Route})
+	}
+	was := l.status().Route
+	if c.Fence < was.Fence {
+		return route.Status{}, towpath.E(towpath.KindLocked, "router.apply",
+			"a later operation (fence %d) changed the route; fence %d is refused", was.Fence, c.Fence).On(c.Route)
+	}
+	next := was
+	next.Fence, next.Operation = c.Fence, c.Operation
+	next.Listeners = wanted(was.Listeners, c)
+	if c.Traffic != nil {
+		next.Traffic = *c.Traffic
+	}
+	opened, err := s.open(l, next.Listeners)
+	if err != nil {
+		return route.Status{}, err
+	}
+	if err := s.save(next, c.Remove); err != nil {
+		closeAll(opened)
+		return route.Status{}, err
+	}
+	for listen, ln := range opened {
+		l.serve(listen, ln, newProxy(l, s.transport, s.log))
+	}
+	l.become(next)
+	if c.Remove {
+		next.Listeners = nil
+		delete(s.routes, c.Route)
+		l.mu.Lock()
+		l.removed = true
+		l.mu.Unlock()
+		s.leaving = append(s.leaving, l)
+	} else {
+		s.routes[c.Route] = l
+	}
+	s.closeOthers(l, next.Listeners)
+	return s.statusLocked(), nil
+}
+
+// wanted is the listeners after a change.
+func wanted(have []route.Listener, c route.Change) []route.Listener {
+	var out []route.Listener
+	for _, l := range have {
+		if !c.Prune || slices.Contains(c.Listen, l.Listen) {
+			out = append(out, l)
+		}
+	}
+	for _, listen := range c.Listen {
+		if !slices.ContainsFunc(out, func(l route.Listener) bool { return l.Listen == listen }) {
+			out = append(out, route.Listener{Listen: listen, Address: listen})
+		}
+	}
+	return out
+}
+
+// open opens the listeners that are not open yet and puts their real addresses
+// into list.
+func (s *server) open(l *live, list []route.Listener) (map[string]net.Listener, error) {
+	opened := map[string]net.Listener{}
+	for i := range list {
+		if _, open := l.servers[list[i].Listen]; open {
+			continue
+		}
+		ln, err := net.Listen("tcp", list[i].Address)
+		if err != nil {
+			closeAll(opened)
+			return nil, towpath.E(towpath.KindConflict, "router.listen", "the address %s can't be listened on", list[i].Address).
+				On(l.route.Name).WithCause(err).
+				WithHint("another program may use it: stop that, or give the component another address in its settings")
+		}
+		list[i].Address = ln.Addr().String()
+		opened[list[i].Listen] = ln
+	}
+	return opened, nil
+}
+
+func (s *server) listen(l *live, list []route.Listener) error {
+	opened, err := s.open(l, list)
+	for listen, ln := range opened {
+		l.serve(listen, ln, newProxy(l, s.transport, s.log))
+	}
+	return err
+}
+
+// save writes the configuration with one route replaced or left out.
+func (s *server) save(changed route.Route, remove bool) error {
+	c := config{Generation: s.generation + 1}
+	for _, name := range slices.Sorted(maps.Keys(s.routes)) {
+		if name != changed.Name {
+			c.Routes = append(c.Routes, s.routes[name].status().Route)
+		}
+	}
+	if !remove {
+		c.Routes = append(c.Routes, changed)
+	}
+	if err := c.save(s.dir); err != nil {
+		return err
+	}
+	s.generation = c.Generation
+	return nil
+}
+
+// closeOthers closes the servers of listeners that are not in list. Requests
+// under way finish.
+func (s *server) closeOthers(l *live, list []route.Listener) {
+	for listen, srv := range l.servers {
+		if !slices.ContainsFunc(list, func(x route.Listener) bool { return x.Listen == listen }) {
+			delete(l.servers, listen)
+			go func() { _ = srv.Shutdown(context.Background()) }() // ends with the last request
+		}
+	}
+}
+
+// Status says what the router does.
+func (s *server) Status() route.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.statusLocked()
+}
+
+func (s *server) statusLocked() route.Status {
+	st := route.Status{PID: os.Getpid(), Generation: s.generation, Routes: []route.RouteStatus{}}
+	for _, name := range slices.Sorted(maps.Keys(s.routes)) {
+		st.Routes = append(st.Routes, s.routes[name].status())
+	}
+	s.leaving = slices.DeleteFunc(s.leaving, (*live).idle)
+	for _, l := range s.leaving {
+		st.Routes = append(st.Routes, l.status())
+	}
+	return st
+}
+
+// close lets the requests under way finish for a while and closes everything.
+func (s *server) close(grace time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, l := range s.routes {
+		for _, srv := range l.servers {
+			wg.Go(func() {
+				if srv.Shutdown(ctx) != nil {
+					_ = srv.Close()
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
+func closeAll(m map[string]net.Listener) {
+	for _, ln := range m {
+		_ = ln.Close()
+	}
+}
+
+var _ http.Handler = (*proxy)(nil)

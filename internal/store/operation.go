@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// InsertOperation adds an operation and reports whether it is new: the same ID
+// again changes nothing.
+func (tx *Tx) InsertOperation(ctx context.Context, op towpath.Operation) (bool, error) {
+	text, err := doc(op)
+	if err != nil {
+		return false, err
+	}
+	n, err := tx.exec(ctx, "operation.insert", `INSERT INTO operation
+		(id, deployment, promotion, target, place, phase, fence, lease, lease_until, run_after, created, doc)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`,
+		op.ID, op.Deployment, op.Promotion, op.Target.Key(), op.Target.Place, op.Phase, op.Fence, op.Lease,
+		sqldb.Micros(op.LeaseUntil), sqldb.Micros(op.RunAfter), sqldb.Micros(op.CreatedAt), text)
+	return n > 0, err
+}
+
+// LockOperation reads an operation and locks its row.
+func (tx *Tx) LockOperation(ctx context.Context, id towpath.OperationID) (towpath.Operation, error) {
+	var op towpath.Operation
+	var text string
+	if err := one(tx.QueryRow(ctx, `SELECT doc FROM operation WHERE id = $1`+tx.lock(), id), "operation", string(id), &text); err != nil {
+		return op, err
+	}
+	return op, undoc("operation", text, &op)
+}
+
+// SaveOperation writes an operation that was locked in this transaction.
+func (tx *Tx) SaveOperation(ctx context.Context, op towpath.Operation) error {
+	text, err := doc(op)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "operation.save", `UPDATE operation SET phase = $1, fence = $2, lease = $3, lease_until = $4,
+		run_after = $5, doc = $6 WHERE id = $7`,
+		op.Phase, op.Fence, op.Lease, sqldb.Micros(op.LeaseUntil), sqldb.Micros(op.RunAfter), text, op.ID)
+	return err
+}
+
+// OperationsOf lists the operations of a deployment as they were issued.
+func (tx *Tx) OperationsOf(ctx context.Context, id towpath.DeploymentID) ([]towpath.Operation, error) {
+	return list[towpath.Operation](ctx, tx, "operation", `SELECT doc FROM operation WHERE deployment = $1 ORDER BY created, id`, id)
+}
+
+// PlanOperations lists the plan operations of a promotion or preview.
+func (tx *Tx) PlanOperations(ctx context.Context, id towpath.PromotionID) ([]towpath.Operation, error) {
+	return list[towpath.Operation](ctx, tx, "operation", `SELECT doc FROM operation WHERE promotion = $1 ORDER BY created, id`, id)
+}
+
+// Claimable lists operations of a place that a session may take now, oldest
+// first: pending ones that are due, and running ones whose lease has run out
+// or belongs to a session of before.
+func (tx *Tx) Claimable(ctx context.Context, place towpath.PlaceName, session string, now time.Time, limit int) ([]towpath.Operation, error) {
+	return list[towpath.Operation](ctx, tx, "operation", `SELECT doc FROM operation o WHERE place = $1 AND (
+			(phase = 'pending' AND run_after <= $2)
+			OR (phase = 'running' AND (lease_until <= $3 OR lease <> $4)))
+		AND NOT EXISTS (SELECT 1 FROM operation r WHERE r.target = o.target AND r.id <> o.id AND r.phase = 'running')
+		ORDER BY created, id LIMIT $5`+sqldb.SkipLocked(tx.Dialect()),
+		place, sqldb.Micros(now), sqldb.Micros(now), session, limit)
+}
+
+// ClaimableAt is when the next pending operation of a place falls due; zero
+// when none is pending.
+func (tx *Tx) ClaimableAt(ctx context.Context, place towpath.PlaceName) (time.Time, error) {
+	var at *int64
+	err := tx.QueryRow(ctx, `SELECT MIN(run_after) FROM operation WHERE place = $1 AND phase = 'pending'`, place).Scan(&at)
+	if err != nil || at == nil {
+		return time.Time{}, sqldb.MapError("operation.due", err)
+	}
+	return sqldb.Time(*at), nil
+}
+
+// InsertReport keeps one report of an operation; the same again changes
+// nothing. It reports whether it is new.
+func (tx *Tx) InsertReport(ctx context.Context, op towpath.OperationID, fence, seq int64, stale bool, at time.Time, message string) (bool, error) {
+	n, err := tx.exec(ctx, "operation.report", `INSERT INTO operation_report (operation, fence, seq, stale, at, message)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, op, fence, seq, sqldb.Bool(stale), sqldb.Micros(at), message)
+	return n > 0, err
+}

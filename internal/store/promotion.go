@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+
+	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// InsertPromotion adds a promotion.
+func (tx *Tx) InsertPromotion(ctx context.Context, p towpath.Promotion) error {
+	text, err := doc(stored(p))
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "promotion.insert", `INSERT INTO promotion (id, project, environment, candidate, open, requested, rev, doc)
+		VALUES ($1, $2, $3, $4, $5, $6, 1, $7)`,
+		p.ID, p.Project, p.Environment, p.Candidate, open(p), sqldb.Micros(p.RequestedAt), text)
+	return err
+}
+
+// Promotion reads a promotion with its approvals.
+func (tx *Tx) Promotion(ctx context.Context, id towpath.PromotionID) (towpath.Promotion, error) {
+	return tx.promotion(ctx, id, "")
+}
+
+// LockPromotion reads a promotion and locks its row.
+func (tx *Tx) LockPromotion(ctx context.Context, id towpath.PromotionID) (towpath.Promotion, error) {
+	return tx.promotion(ctx, id, tx.lock())
+}
+
+func (tx *Tx) promotion(ctx context.Context, id towpath.PromotionID, lock string) (towpath.Promotion, error) {
+	var p towpath.Promotion
+	var text string
+	var rev int64
+	if err := one(tx.QueryRow(ctx, `SELECT doc, rev FROM promotion WHERE id = $1`+lock, id), "promotion", string(id), &text, &rev); err != nil {
+		return p, err
+	}
+	if err := undoc("promotion", text, &p); err != nil {
+		return p, err
+	}
+	p.Rev = rev
+	var err error
+	p.Approvals, err = tx.Approvals(ctx, id)
+	return p, err
+}
+
+// SavePromotion writes a promotion that was read in this transaction.
+func (tx *Tx) SavePromotion(ctx context.Context, p towpath.Promotion) error {
+	text, err := doc(stored(p))
+	if err != nil {
+		return err
+	}
+	n, err := tx.exec(ctx, "promotion.save", `UPDATE promotion SET open = $1, rev = rev + 1, doc = $2 WHERE id = $3 AND rev = $4`,
+		open(p), text, p.ID, p.Rev)
+	if err == nil && n == 0 {
+		return moved("promotion", string(p.ID))
+	}
+	return err
+}
+
+// OpenPromotions lists the promotions of an environment that have not ended,
+// oldest first, without their approvals.
+func (tx *Tx) OpenPromotions(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.Promotion, error) {
+	return list[towpath.Promotion](ctx, tx, "promotion", `SELECT doc FROM promotion
+		WHERE project = $1 AND environment = $2 AND open = 1 ORDER BY requested, id`, p, e)
+}
+
+// PromotionsOf lists the promotions of a candidate into an environment, newest
+// first, without their approvals.
+func (tx *Tx) PromotionsOf(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) ([]towpath.Promotion, error) {
+	return list[towpath.Promotion](ctx, tx, "promotion", `SELECT doc FROM promotion
+		WHERE project = $1 AND environment = $2 AND candidate = $3 ORDER BY requested DESC, id DESC`, p, e, c)
+}
+
+// Promotions lists promotions newest first, at most limit, those before an ID
+// when one is given.
+func (tx *Tx) Promotions(ctx context.Context, f promote.Filter, limit int) ([]towpath.Promotion, error) {
+	q := `SELECT doc FROM promotion WHERE project = $1`
+	args := []any{f.Project}
+	add := func(clause string, v any) {
+		args = append(args, v)
+		q += clause + sqldb.Params(len(args), 1)
+	}
+	if f.Environment != "" {
+		add(` AND environment = `, f.Environment)
+	}
+	if f.Open {
+		add(` AND open = `, 1)
+	}
+	if f.Cursor != "" {
+		add(` AND id < `, f.Cursor)
+	}
+	add(` ORDER BY id DESC LIMIT `, limit)
+	return list[towpath.Promotion](ctx, tx, "promotion", q, args...)
+}
+
+// InsertApproval records one person's decision.
+func (tx *Tx) InsertApproval(ctx context.Context, a towpath.Approval) error {
+	text, err := doc(a)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "approval.insert", `INSERT INTO approval (id, promotion, given, doc) VALUES ($1, $2, $3, $4)`,
+		a.ID, a.Promotion, sqldb.Micros(a.At), text)
+	return err
+}
+
+// Approvals lists the decisions on a promotion in the order they were made.
+func (tx *Tx) Approvals(ctx context.Context, id towpath.PromotionID) ([]towpath.Approval, error) {
+	return list[towpath.Approval](ctx, tx, "approval", `SELECT doc FROM approval WHERE promotion = $1 ORDER BY given, id`, id)
+}
+
+func stored(p towpath.Promotion) towpath.Promotion { p.Approvals = nil; return p }
+
+func open(p towpath.Promotion) int64 {
+	return sqldb.Bool(!towpath.PromotionTransitions().Terminal(p.Phase))
+}

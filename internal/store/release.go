@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// InsertRelease records a release and the digest of its content blob; a
+// release that is there already is left as it is.
+func (tx *Tx) InsertRelease(ctx context.Context, r towpath.Release, content towpath.Digest) error {
+	_, err := tx.exec(ctx, "release.insert", `INSERT INTO release (project, digest, content, size, published)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		r.Project, r.Digest, content, r.Size, sqldb.Micros(r.Published))
+	return err
+}
+
+// Release reads a release, without content, and the digest of that.
+func (tx *Tx) Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.Release, towpath.Digest, error) {
+	r := towpath.Release{Project: p, Digest: d}
+	var content towpath.Digest
+	var published int64
+	err := one(tx.QueryRow(ctx, `SELECT content, size, published FROM release WHERE project = $1 AND digest = $2`, p, d),
+		"release", string(d), &content, &r.Size, &published)
+	if err != nil {
+		return r, "", err
+	}
+	r.Published = sqldb.Time(published)
+	q, err := tx.Quarantine(ctx, p, d)
+	r.Quarantine = q
+	return r, content, err
+}
+
+// InsertVersion gives a release a label. A label never moves: one that names
+// another release is a conflict; the same again changes nothing.
+func (tx *Tx) InsertVersion(ctx context.Context, v towpath.VersionLabel) error {
+	_, err := tx.exec(ctx, "version.insert", `INSERT INTO version_label (project, version, digest, published)
+		VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, v.Project, v.Version, v.Release, sqldb.Micros(v.Published))
+	if err != nil {
+		return err
+	}
+	have, err := tx.Version(ctx, v.Project, v.Version)
+	if err != nil {
+		return err
+	}
+	if have.Release != v.Release {
+		return towpath.E(towpath.KindConflict, "version.insert",
+			"version %s is published already, with other content: release %s", v.Version, towpath.Short(have.Release)).
+			WithHint("a version never moves; publish this content under a new one")
+	}
+	return nil
+}
+
+// Version reads a label.
+func (tx *Tx) Version(ctx context.Context, p towpath.ProjectName, version string) (towpath.VersionLabel, error) {
+	v := towpath.VersionLabel{Project: p, Version: version}
+	var published int64
+	err := one(tx.QueryRow(ctx, `SELECT digest, published FROM version_label WHERE project = $1 AND version = $2`, p, version),
+		"version", version, &v.Release, &published)
+	v.Published = sqldb.Time(published)
+	return v, err
+}
+
+// Versions lists the labels of a release, oldest first.
+func (tx *Tx) Versions(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.VersionLabel, error) {
+	rows, err := tx.Query(ctx, `SELECT version, published FROM version_label WHERE project = $1 AND digest = $2
+		ORDER BY published, version`, p, d)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []towpath.VersionLabel
+	for rows.Next() {
+		v := towpath.VersionLabel{Project: p, Release: d}
+		var published int64
+		if err := rows.Scan(&v.Version, &published); err != nil {
+			return nil, err
+		}
+		v.Published = sqldb.Time(published)
+		out = append(out, v)
+	}
+	return out, sqldb.MapError("version.list", rows.Err())
+}
+
+// Quarantine reads why a release is revoked; nil when it is not.
+func (tx *Tx) Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error) {
+	var text string
+	err := tx.QueryRow(ctx, `SELECT doc FROM quarantine WHERE project = $1 AND digest = $2`, p, d).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, sqldb.MapError("quarantine.get", err)
+	}
+	q := new(towpath.Quarantine)
+	return q, undoc("quarantine", text, q)
+}
+
+// SetQuarantine revokes a release, or with nil lifts that.
+func (tx *Tx) SetQuarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest, q *towpath.Quarantine) error {
+	if q == nil {
+		_, err := tx.exec(ctx, "quarantine.delete", `DELETE FROM quarantine WHERE project = $1 AND digest = $2`, p, d)
+		return err
+	}
+	text, err := doc(q)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "quarantine.insert", `INSERT INTO quarantine (project, digest, doc) VALUES ($1, $2, $3)
+		ON CONFLICT (project, digest) DO UPDATE SET doc = excluded.doc`, p, d, text)
+	return err
+}
+
+// InsertCandidate records a candidate and reports whether it is new.
+func (tx *Tx) InsertCandidate(ctx context.Context, c towpath.Candidate) (bool, error) {
+	text, err := doc(c)
+	if err != nil {
+		return false, err
+	}
+	n, err := tx.exec(ctx, "candidate.insert", `INSERT INTO candidate (id, project, digest, commit_id, published, doc)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+		c.ID, c.Project, c.Release, c.Commit, sqldb.Micros(c.Published), text)
+	return n > 0, err
+}
+
+// Candidate reads a candidate.
+func (tx *Tx) Candidate(ctx context.Context, id towpath.CandidateID) (towpath.Candidate, error) {
+	var c towpath.Candidate
+	var text string
+	if err := one(tx.QueryRow(ctx, `SELECT doc FROM candidate WHERE id = $1`, id), "candidate", string(id), &text); err != nil {
+		return c, err
+	}
+	return c, undoc("candidate", text, &c)
+}
+
+// CandidatesOf lists the candidates of a release, newest first.
+func (tx *Tx) CandidatesOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.Candidate, error) {
+	return list[towpath.Candidate](ctx, tx, "candidate", `SELECT doc FROM candidate WHERE project = $1 AND digest = $2
+		ORDER BY published DESC, id DESC`, p, d)
+}
+
+// Candidates lists candidates newest first, at most limit, those before a
+// position; a zero time starts at the newest.
+func (tx *Tx) Candidates(ctx context.Context, p towpath.ProjectName, before time.Time, id towpath.CandidateID, limit int) ([]towpath.Candidate, error) {
+	if before.IsZero() {
+		return list[towpath.Candidate](ctx, tx, "candidate", `SELECT doc FROM candidate WHERE project = $1
+			ORDER BY published DESC, id DESC LIMIT $2`, p, limit)
+	}
+	return list[towpath.Candidate](ctx, tx, "candidate", `SELECT doc FROM candidate WHERE project = $1
+		AND (published < $2 OR (published = $3 AND id < $4)) ORDER BY published DESC, id DESC LIMIT $5`,
+		p, sqldb.Micros(before), sqldb.Micros(before), id, limit)
+}
+
+// CandidatesSince counts the candidates published after a time.
+func (tx *Tx) CandidatesSince(ctx context.Context, p towpath.ProjectName, after time.Time) (int, error) {
+	var n int
+	err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM candidate WHERE project = $1 AND published > $2`, p, sqldb.Micros(after)).Scan(&n)
+	return n, sqldb.MapError("candidate.count", err)
+}
+
+// FindCandidates lists, newest first, at most limit candidates that a name
+// may mean: a candidate's ID, a release's digest, a commit, or the beginning
+// of one (at least four characters), or a version.
+func (tx *Tx) FindCandidates(ctx context.Context, p towpath.ProjectName, name string, limit int) ([]towpath.Candidate, error) {
+	prefix := likePrefix(name)
+	return list[towpath.Candidate](ctx, tx, "candidate", `SELECT doc FROM candidate c WHERE project = $1 AND (
+			id = $2 OR digest = $3 OR commit_id = $4
+			OR digest IN (SELECT digest FROM version_label v WHERE v.project = $5 AND v.version = $6)
+			OR id LIKE $7 ESCAPE '!' OR digest LIKE $8 ESCAPE '!' OR commit_id LIKE $9 ESCAPE '!')
+		ORDER BY published DESC, id DESC LIMIT $10`,
+		p, name, name, name, p, name, prefix("cnd_"), prefix("sha256:"), prefix(""), limit)
+}
+
+// likePrefix makes LIKE patterns for names that begin so, with or without the
+// prefix of their kind. A name under four characters matches nothing.
+func likePrefix(name string) func(prefix string) string {
+	return func(prefix string) string {
+		if len(name) < 4 {
+			return ""
+		}
+		var b []byte
+		for i := range len(name) {
+			if c := name[i]; c == '%' || c == '_' || c == '!' {
+				b = append(b, '!')
+			}
+			b = append(b, name[i])
+		}
+		text := string(b)
+		if len(name) >= len(prefix) && name[:len(prefix)] == prefix {
+			return text + "%"
+		}
+		if prefix == "cnd_" {
+			prefix = "cnd!_"
+		}
+		return prefix + text + "%"
+	}
+}

@@ -1,0 +1,97 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// NextFence raises and returns the fence of a target, at least to floor.
+func (tx *Tx) NextFence(ctx context.Context, t towpath.Target, floor int64) (int64, error) {
+	var fence int64
+	err := tx.QueryRow(ctx, `INSERT INTO target (key, project, environment, component, fence, doc) VALUES ($1, $2, $3, $4, $5, '{}')
+		ON CONFLICT (key) DO UPDATE SET fence = CASE WHEN target.fence >= excluded.fence THEN target.fence + 1 ELSE excluded.fence END
+		RETURNING fence`, t.Key(), t.Project, t.Environment, t.Component, floor).Scan(&fence)
+	return fence, sqldb.MapError("target.fence", err)
+}
+
+// Running lists what the targets of an environment were last switched to.
+func (tx *Tx) Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error) {
+	all, err := list[rollout.Running](ctx, tx, "target", `SELECT doc FROM target WHERE project = $1 AND environment = $2
+		AND doc <> '{}' ORDER BY component`, p, e)
+	return all, err
+}
+
+// SaveRunning writes what a target was switched to.
+func (tx *Tx) SaveRunning(ctx context.Context, t towpath.Target, r rollout.Running) error {
+	text, err := doc(r)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "target.save", `INSERT INTO target (key, project, environment, component, fence, doc)
+		VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT (key) DO UPDATE SET doc = excluded.doc`,
+		t.Key(), t.Project, t.Environment, t.Component, text)
+	return err
+}
+
+// SaveObservation writes what was last seen on a target; an older one never
+// replaces a newer.
+func (tx *Tx) SaveObservation(ctx context.Context, o towpath.Observation) error {
+	text, err := doc(o)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "observation.save", `INSERT INTO observation (key, project, environment, at, doc)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key) DO UPDATE SET at = excluded.at, doc = excluded.doc
+		WHERE observation.at <= excluded.at`,
+		o.Target.Key(), o.Target.Project, o.Target.Environment, sqldb.Micros(o.At), text)
+	return err
+}
+
+// Observations lists what was last seen in a project.
+func (tx *Tx) Observations(ctx context.Context, p towpath.ProjectName) ([]towpath.Observation, error) {
+	return list[towpath.Observation](ctx, tx, "observation", `SELECT doc FROM observation WHERE project = $1 ORDER BY key`, p)
+}
+
+// Session reads who runs things in a place; ok is false when nobody ever did.
+func (tx *Tx) Session(ctx context.Context, place towpath.PlaceName) (s deploy.Session, ok bool, err error) {
+	var seen int64
+	err = tx.QueryRow(ctx, `SELECT agent, session, seen_at FROM agent_session WHERE place = $1`, place).Scan(&s.Agent, &s.ID, &seen)
+	if errors.Is(err, sql.ErrNoRows) {
+		return s, false, nil
+	}
+	s.Place, s.Seen = place, sqldb.Time(seen)
+	return s, err == nil, sqldb.MapError("agent.session", err)
+}
+
+// SaveSession writes who runs things in a place.
+func (tx *Tx) SaveSession(ctx context.Context, s deploy.Session) error {
+	_, err := tx.exec(ctx, "agent.session", `INSERT INTO agent_session (place, agent, session, seen_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (place) DO UPDATE SET agent = excluded.agent, session = excluded.session, seen_at = excluded.seen_at`,
+		s.Place, s.Agent, s.ID, sqldb.Micros(s.Seen))
+	return err
+}
+
+// TouchSession records a sign of life of a session and says which place it
+// serves; ok is false when it is no place's current one.
+func (tx *Tx) TouchSession(ctx context.Context, session string, at time.Time) (place towpath.PlaceName, ok bool, err error) {
+	err = tx.QueryRow(ctx, `UPDATE agent_session SET seen_at = $1 WHERE session = $2 RETURNING place`,
+		sqldb.Micros(at), session).Scan(&place)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	return place, err == nil, sqldb.MapError("agent.session", err)
+}
+
+// AgentSeen is the last sign of life of the agent of a place; zero when there
+// never was one.
+func (tx *Tx) AgentSeen(ctx context.Context, place towpath.PlaceName) (time.Time, error) {
+	s, _, err := tx.Session(ctx, place)
+	return s.Seen, err
+}

@@ -1,0 +1,159 @@
+package towpath
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Deployment is the desired-state record that a promotion or a rollback
+// writes. At most one is active in an environment.
+type Deployment struct {
+	ID          DeploymentID    `json:"id"`
+	Project     ProjectName     `json:"project"`
+	Environment EnvironmentName `json:"environment"`
+	Kind        DeploymentKind  `json:"kind"`
+	Promotion   PromotionID     `json:"promotion,omitempty"`
+	Candidate   CandidateID     `json:"candidate"`
+	Release     Digest          `json:"release"`
+	Version     string          `json:"version"`
+	Commit      CommitID        `json:"commit"`
+	// Previous is what the environment ran when the deployment began, and what
+	// it goes back to when it fails.
+	Previous        Digest          `json:"previous,omitempty"`
+	PreviousVersion string          `json:"previousVersion,omitempty"`
+	Phase           DeploymentPhase `json:"phase"`
+	Reason          string          `json:"reason,omitempty"` // of the phase
+	Cause           string          `json:"cause,omitempty"`  // why it goes back, or why a rollback was asked for
+	PlanHash        Digest          `json:"planHash,omitempty"`
+	// Rules come into force when the deployment succeeds; nil for rollbacks.
+	Rules         *EnvironmentSpec `json:"rules,omitempty"`
+	Components    []Rollout        `json:"components"`              // in dependency order
+	Authorisation string           `json:"authorisation,omitempty"` // signed [Authorisation]
+	By            AccountName      `json:"by"`
+	CreatedAt     time.Time        `json:"createdAt"`
+	UpdatedAt     time.Time        `json:"updatedAt"`
+	FinishedAt    time.Time        `json:"finishedAt,omitzero"`
+	Rev           int64            `json:"-"`
+}
+
+// DeploymentKind is what wrote a deployment.
+type DeploymentKind string
+
+// The kinds of deployment. Both take the same code path.
+const (
+	DeploymentPromotion DeploymentKind = "promotion"
+	DeploymentRollback  DeploymentKind = "rollback"
+)
+
+// DeploymentPhase is where a deployment stands.
+type DeploymentPhase string
+
+// The phases of a deployment.
+const (
+	DeploymentPreparing  DeploymentPhase = "preparing"   // new revisions start beside the old
+	DeploymentSwitching  DeploymentPhase = "switching"   // traffic moves, component by component
+	DeploymentRetiring   DeploymentPhase = "retiring"    // the environment runs the release; old revisions stop
+	DeploymentSucceeded  DeploymentPhase = "succeeded"   //
+	DeploymentReverting  DeploymentPhase = "reverting"   // traffic goes back to the previous revisions
+	DeploymentRolledBack DeploymentPhase = "rolled-back" // the previous release runs again
+	DeploymentFailed     DeploymentPhase = "failed"      // it could not go forward nor back; a person is needed
+	DeploymentPreempted  DeploymentPhase = "preempted"   // a rollback took over
+)
+
+// DeploymentTrigger is what moves a deployment.
+type DeploymentTrigger string
+
+// The triggers of a deployment.
+const (
+	TriggerPrepared DeploymentTrigger = "prepared"
+	TriggerSwitched DeploymentTrigger = "switched"
+	TriggerRetired  DeploymentTrigger = "retired"
+	TriggerStepFail DeploymentTrigger = "failed"
+	TriggerAbort    DeploymentTrigger = "aborted"
+	TriggerReverted DeploymentTrigger = "reverted"
+	TriggerPreempt  DeploymentTrigger = "preempted"
+	TriggerGiveUp   DeploymentTrigger = "given up"
+)
+
+// DeploymentTransitions is the table of a deployment's phases.
+func DeploymentTransitions() Transitions[DeploymentPhase, DeploymentTrigger] {
+	return Transitions[DeploymentPhase, DeploymentTrigger]{
+		DeploymentPreparing: {
+			TriggerPrepared: DeploymentSwitching, TriggerStepFail: DeploymentReverting,
+			TriggerAbort: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
+		},
+		DeploymentSwitching: {
+			TriggerSwitched: DeploymentRetiring, TriggerStepFail: DeploymentReverting,
+			TriggerAbort: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
+		},
+		DeploymentRetiring: {
+			TriggerRetired: DeploymentSucceeded, TriggerPreempt: DeploymentPreempted,
+		},
+		DeploymentReverting: {
+			TriggerReverted: DeploymentRolledBack, TriggerGiveUp: DeploymentFailed,
+			TriggerPreempt: DeploymentPreempted,
+		},
+	}
+}
+
+// Rollout is the replacement of one revision of a component by the next,
+// inside a deployment.
+type Rollout struct {
+	Component ComponentName   `json:"component"`
+	Kind      ComponentKind   `json:"kind"`
+	DependsOn []ComponentName `json:"dependsOn,omitempty"`
+	Action    ChangeAction    `json:"action"`
+	From      RevisionID      `json:"from,omitempty"`
+	To        RevisionID      `json:"to,omitempty"`
+	PlanHash  Digest          `json:"planHash,omitempty"`
+	Before    *Before         `json:"before,omitempty"` // what From is made of, to bring it back
+	Timeout   time.Duration   `json:"timeout"`          // of each step, nanoseconds
+	Steps     []Step          `json:"steps"`            // in the order in which they were issued
+}
+
+// Step is one operation of a rollout as its readers see it.
+type Step struct {
+	Operation OperationID    `json:"operation"`
+	Verb      Verb           `json:"verb"`
+	Phase     OperationPhase `json:"phase"`
+	Attempt   int            `json:"attempt,omitempty"`
+	Message   string         `json:"message,omitempty"`
+	Log       []string       `json:"log,omitempty"` // the last lines, of a step that failed
+	Began     time.Time      `json:"began,omitzero"`
+	Ended     time.Time      `json:"ended,omitzero"`
+}
+
+// Find is the last step of a verb, if one was issued.
+func (r *Rollout) Find(v Verb) (Step, bool) {
+	for i := len(r.Steps) - 1; i >= 0; i-- {
+		if r.Steps[i].Verb == v {
+			return r.Steps[i], true
+		}
+	}
+	return Step{}, false
+}
+
+// Authorisation is the record that the server signs and the agent checks with
+// its own trust root before it runs anything.
+type Authorisation struct {
+	Deployment    DeploymentID    `json:"deployment"`
+	Kind          DeploymentKind  `json:"kind"`
+	Project       ProjectName     `json:"project"`
+	Environment   EnvironmentName `json:"environment"`
+	Candidate     CandidateID     `json:"candidate"`
+	Release       Digest          `json:"release"`
+	Previous      Digest          `json:"previous,omitempty"` // what the deployment may go back to
+	PlanHash      Digest          `json:"planHash,omitempty"`
+	PolicyVersion Digest          `json:"policyVersion,omitempty"`
+	Approvers     []AccountName   `json:"approvers,omitempty"`
+	At            time.Time       `json:"at"`
+}
+
+// Before is a revision that ran before a rollout, with all that is needed to
+// run it again.
+type Before struct {
+	Release  Digest          `json:"release"`
+	Layer    Digest          `json:"layer"`
+	Size     int64           `json:"size"` // bytes of the layer
+	Rendered json.RawMessage `json:"rendered"`
+}

@@ -1,0 +1,91 @@
+package towpath
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Environment is the record of an environment: the rules in force and what is
+// desired to run. Rules come from the candidate that was last promoted into
+// it, never from the one being judged.
+type Environment struct {
+	Project       ProjectName     `json:"project"`
+	Name          EnvironmentName `json:"name"`
+	Position      int             `json:"position"` // upstream order, 0 first
+	Rules         EnvironmentSpec `json:"rules"`
+	PolicyVersion Digest          `json:"policyVersion"` // of Rules
+	// Candidate and Release are what the environment runs; empty before the
+	// first deployment.
+	Candidate  CandidateID  `json:"candidate,omitempty"`
+	Release    Digest       `json:"release,omitempty"`
+	Version    string       `json:"version,omitempty"`
+	Commit     CommitID     `json:"commit,omitempty"`
+	Since      time.Time    `json:"since,omitzero"`       // when it began to run that
+	Active     DeploymentID `json:"active,omitempty"`     // the deployment under way
+	Deployment DeploymentID `json:"deployment,omitempty"` // the one that made Release run
+	Hold       *Hold        `json:"hold,omitempty"`
+	Rev        int64        `json:"-"` // optimistic lock
+}
+
+// Hold stops automatic promotion into an environment until a person lifts it.
+type Hold struct {
+	Reason string    `json:"reason"`
+	By     string    `json:"by"` // an account, or "towpath" after a rollback of its own
+	At     time.Time `json:"at"`
+}
+
+// Freeze stops promotions of a project (or, with no project, of all) until it
+// is lifted or ends. It never stops a rollback.
+type Freeze struct {
+	ID          FreezeID        `json:"id"`
+	Project     ProjectName     `json:"project,omitempty"`
+	Environment EnvironmentName `json:"environment,omitempty"`
+	Reason      string          `json:"reason"`
+	By          AccountName     `json:"by"`
+	From        time.Time       `json:"from"`
+	Until       time.Time       `json:"until,omitzero"` // zero: until lifted
+	Emergency   bool            `json:"emergency,omitempty"`
+}
+
+// Run is one stay of a candidate in an environment, for soak, verified
+// upstream and the last good releases.
+type Run struct {
+	Project     ProjectName     `json:"project"`
+	Environment EnvironmentName `json:"environment"`
+	Candidate   CandidateID     `json:"candidate"`
+	Release     Digest          `json:"release"`
+	Version     string          `json:"version"`
+	Commit      CommitID        `json:"commit"`
+	Deployment  DeploymentID    `json:"deployment"`
+	Began       time.Time       `json:"began"`
+	Ended       time.Time       `json:"ended,omitzero"`
+	// Verified is false once a later verification of the candidate failed
+	// there, or it was rolled back from.
+	Verified bool   `json:"verified"`
+	Doubt    string `json:"doubt,omitempty"` // why it is not verified
+}
+
+// RefMove is the journal of one projection of an environment into git: its
+// own ref, and its branch. It is written before git is asked to do anything,
+// so that a crash in between leaves a plan that can be carried out again.
+type RefMove struct {
+	Deployment  DeploymentID    `json:"deployment"`
+	Project     ProjectName     `json:"project"`
+	Environment EnvironmentName `json:"environment"`
+	Branch      string          `json:"branch,omitempty"` // empty: only the environment's ref moves
+	Commit      CommitID        `json:"commit"`
+	Plan        json.RawMessage `json:"plan,omitempty"` // what git was asked to do; its adapter's own
+	State       RefMoveState    `json:"state"`
+	Pending     string          `json:"pending,omitempty"` // why it could not be made yet
+	At          time.Time       `json:"at"`
+}
+
+// RefMoveState is where a projection stands.
+type RefMoveState string
+
+// The states of a projection.
+const (
+	RefPending    RefMoveState = "pending"
+	RefDone       RefMoveState = "done"
+	RefSuperseded RefMoveState = "superseded"
+)

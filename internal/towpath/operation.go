@@ -1,0 +1,168 @@
+package towpath
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Verb is what an agent is asked to do to a target. Each verb brings the
+// target towards a state, so doing it again changes nothing.
+type Verb string
+
+// The verbs.
+const (
+	VerbPlan         Verb = "plan"          // compute what would change; no effect
+	VerbPrepare      Verb = "prepare"       // run the revision beside what is there, healthy, without traffic
+	VerbVerifyBefore Verb = "verify-before" // its verification jobs, before it has traffic
+	VerbSwitch       Verb = "switch"        // send all traffic to the revision
+	VerbVerifyAfter  Verb = "verify-after"  // its verification jobs, with traffic
+	VerbRetire       Verb = "retire"        // drain and stop every other revision
+	VerbRemove       Verb = "remove"        // stop every revision and the traffic
+	VerbRestore      Verb = "restore"       // prepare the previous revision again and switch back to it
+)
+
+// Target is what an operation works on. One operation is active on a target at
+// a time.
+type Target struct {
+	Project     ProjectName     `json:"project"`
+	Environment EnvironmentName `json:"environment"`
+	Component   ComponentName   `json:"component"`
+	Place       PlaceName       `json:"place"`
+	Slot        string          `json:"slot"` // "main"; major changes provision another
+}
+
+// SlotMain is the slot of everything but blue/green provisioning.
+const SlotMain = "main"
+
+// Key is the target as one string.
+func (t Target) Key() string {
+	return string(t.Project) + "/" + string(t.Environment) + "/" + string(t.Component) + "/" + string(t.Place) + "/" + t.Slot
+}
+
+// Operation is one assignment to an agent.
+type Operation struct {
+	ID         OperationID      `json:"id"` // of deployment, target, verb, attempt and plan
+	Deployment DeploymentID     `json:"deployment,omitempty"`
+	Promotion  PromotionID      `json:"promotion,omitempty"` // of a plan that is no deployment yet
+	Target     Target           `json:"target"`
+	Verb       Verb             `json:"verb"`
+	Spec       OperationSpec    `json:"spec"`
+	SpecDigest Digest           `json:"specDigest"`
+	Phase      OperationPhase   `json:"phase"`
+	Fence      int64            `json:"fence"` // grows with every claim of the target
+	Attempt    int              `json:"attempt"`
+	Result     *OperationResult `json:"result,omitempty"`
+	Lease      string           `json:"lease,omitempty"` // the agent's session
+	LeaseUntil time.Time        `json:"leaseUntil,omitzero"`
+	RunAfter   time.Time        `json:"runAfter,omitzero"`
+	CreatedAt  time.Time        `json:"createdAt"`
+	BeganAt    time.Time        `json:"beganAt,omitzero"`
+	EndedAt    time.Time        `json:"endedAt,omitzero"`
+}
+
+// OperationSpec is everything an agent needs for an operation.
+type OperationSpec struct {
+	Kind     ComponentKind   `json:"kind"`
+	Release  Digest          `json:"release"`
+	Layer    Digest          `json:"layer,omitempty"` // files of the revision
+	Size     int64           `json:"size,omitempty"`  // bytes of the layer
+	Rendered json.RawMessage `json:"rendered,omitempty"`
+	Revision RevisionID      `json:"revision,omitempty"` // the desired one
+	// Previous is the revision that ran before and its spec, for plans.
+	Previous         RevisionID      `json:"previous,omitempty"`
+	PreviousLayer    Digest          `json:"previousLayer,omitempty"`
+	PreviousRendered json.RawMessage `json:"previousRendered,omitempty"`
+	Timeout          time.Duration   `json:"timeout"` // nanoseconds
+	// Authorisation is the signed record that the agent checks with its own
+	// trust root before it runs anything; empty for plans.
+	Authorisation string `json:"authorisation,omitempty"`
+}
+
+// OperationPhase is where an operation stands.
+type OperationPhase string
+
+// The phases of an operation.
+const (
+	OperationPending   OperationPhase = "pending"
+	OperationRunning   OperationPhase = "running"
+	OperationSucceeded OperationPhase = "succeeded"
+	OperationFailed    OperationPhase = "failed"    // the release is bad
+	OperationStale     OperationPhase = "stale"     // the base moved
+	OperationUnknown   OperationPhase = "unknown"   // nobody can tell whether it took effect; a person is needed
+	OperationCancelled OperationPhase = "cancelled" // pre-empted or withdrawn
+)
+
+// OperationTrigger is what moves an operation.
+type OperationTrigger string
+
+// The triggers of an operation.
+const (
+	TriggerClaim    OperationTrigger = "claimed"
+	TriggerDone     OperationTrigger = "done"
+	TriggerBad      OperationTrigger = "failed"
+	TriggerStale    OperationTrigger = "stale"
+	TriggerUnknown  OperationTrigger = "unknown"
+	TriggerRetry    OperationTrigger = "retried" // an error, not a failure: again after a backoff
+	TriggerAccept   OperationTrigger = "given up"
+	TriggerWithdraw OperationTrigger = "withdrawn"
+)
+
+// OperationTransitions is the table of an operation's phases.
+func OperationTransitions() Transitions[OperationPhase, OperationTrigger] {
+	return Transitions[OperationPhase, OperationTrigger]{
+		OperationPending: {TriggerClaim: OperationRunning, TriggerWithdraw: OperationCancelled},
+		OperationRunning: {
+			TriggerClaim: OperationRunning, // again, with a higher fence, once its lease has run out
+			TriggerDone:  OperationSucceeded, TriggerBad: OperationFailed, TriggerStale: OperationStale,
+			TriggerUnknown: OperationUnknown, TriggerRetry: OperationPending, TriggerWithdraw: OperationCancelled,
+		},
+		OperationUnknown: {
+			TriggerRetry: OperationPending, TriggerWithdraw: OperationCancelled,
+			TriggerAccept: OperationFailed, // a person says that it did not take effect
+		},
+	}
+}
+
+// ResultStatus is how an operation ended. A bad release fails; a broken
+// network or disk is an error and is tried again.
+type ResultStatus string
+
+// The ways in which an operation ends.
+const (
+	ResultDone    ResultStatus = "done"
+	ResultFailed  ResultStatus = "failed"
+	ResultError   ResultStatus = "error"
+	ResultStale   ResultStatus = "stale"
+	ResultUnknown ResultStatus = "unknown"
+)
+
+// OperationResult is what an agent reports at the end of an operation.
+type OperationResult struct {
+	Status  ResultStatus      `json:"status"`
+	Message string            `json:"message,omitempty"` // one sentence
+	Log     []string          `json:"log,omitempty"`     // the last lines, redacted
+	Plan    *ComponentPlan    `json:"plan,omitempty"`    // of VerbPlan
+	Outputs map[string]string `json:"outputs,omitempty"` // "address"
+}
+
+// Observation is what really runs on a target, as last seen by its agent. It
+// is never edited by anyone who writes desired state.
+type Observation struct {
+	Target    Target     `json:"target"`
+	Revision  RevisionID `json:"revision"` // the one with traffic
+	Health    Health     `json:"health"`
+	Address   string     `json:"address,omitempty"` // "127.0.0.1:8081"
+	Instances int        `json:"instances"`
+	Detail    string     `json:"detail,omitempty"`
+	At        time.Time  `json:"at"`
+}
+
+// Health is whether something does its work.
+type Health string
+
+// The states of health. Missing data is HealthUnknown, never HealthHealthy.
+const (
+	HealthHealthy   Health = "healthy"
+	HealthUnhealthy Health = "unhealthy"
+	HealthUnknown   Health = "unknown"
+)

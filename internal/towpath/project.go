@@ -1,0 +1,184 @@
+package towpath
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// ProjectSpec is what a towpath.yaml says, parsed and validated. The file's
+// schema is version 1.
+type ProjectSpec struct {
+	Version      int               `json:"version"`
+	Project      ProjectName       `json:"project"`
+	Naming       string            `json:"naming,omitempty"` // RE2 that a version label must match
+	Components   []ComponentSpec   `json:"components"`       // sorted by name
+	Objectives   []Objective       `json:"objectives,omitempty"`
+	Environments []EnvironmentSpec `json:"environments"` // upstream order: an environment after its `from`
+	Requires     []Requirement     `json:"requires,omitempty"`
+	Policies     string            `json:"policies,omitempty"`   // folders packed beside the components
+	Migrations   string            `json:"migrations,omitempty"` //
+	Runbooks     string            `json:"runbooks,omitempty"`   //
+}
+
+// Component finds a component by name.
+func (p *ProjectSpec) Component(name ComponentName) (ComponentSpec, bool) {
+	for _, c := range p.Components {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return ComponentSpec{}, false
+}
+
+// Environment finds an environment by name.
+func (p *ProjectSpec) Environment(name EnvironmentName) (EnvironmentSpec, bool) {
+	for _, e := range p.Environments {
+		if e.Name == name {
+			return e, true
+		}
+	}
+	return EnvironmentSpec{}, false
+}
+
+// ComponentKind names what runs a component.
+type ComponentKind string
+
+// KindProcess runs components as operating system processes.
+const KindProcess ComponentKind = "process"
+
+// ComponentSpec is one deployable part of a project.
+type ComponentSpec struct {
+	Name      ComponentName   `json:"name"`
+	Kind      ComponentKind   `json:"kind"`
+	Path      string          `json:"path"`             // slash-separated, relative to the root of the repository
+	Inputs    []string        `json:"inputs,omitempty"` // other paths that its build may read
+	Build     *BuildSpec      `json:"build,omitempty"`
+	DependsOn []ComponentName `json:"dependsOn,omitempty"`
+	Rollout   RolloutSpec     `json:"rollout"`
+	Drift     DriftPolicy     `json:"drift"`
+	// Spec is the section of the component's kind ("process:"), as JSON; its
+	// kind's build half validates it and merges the environment's settings.
+	Spec json.RawMessage `json:"spec,omitempty"`
+}
+
+// BuildSpec is a command that runs in a clean export of the component's path
+// and inputs, in the folder of the component, and what it leaves that belongs
+// into the release. Without outputs the whole folder does.
+type BuildSpec struct {
+	Command []string          `json:"command"`
+	Env     map[string]string `json:"env,omitempty"`
+	Outputs []string          `json:"outputs,omitempty"` // relative to the component's path
+}
+
+// RolloutStrategy is how a revision replaces the one before it.
+type RolloutStrategy string
+
+// StrategyBlueGreen starts the new revision beside the old one, switches
+// atomically and keeps the old one until the switch has been verified.
+const StrategyBlueGreen RolloutStrategy = "blue-green"
+
+// RolloutSpec is how a component is replaced.
+type RolloutSpec struct {
+	Strategy RolloutStrategy `json:"strategy"`
+	Timeout  time.Duration   `json:"timeout"` // of each step, nanoseconds; a step over it has failed
+}
+
+// DriftPolicy is what happens when the world differs from what is desired.
+type DriftPolicy string
+
+// The drift policies.
+const (
+	DriftReport DriftPolicy = "report"
+	DriftRepair DriftPolicy = "repair"
+)
+
+// Objective is a service level that a rollout is judged by.
+type Objective struct {
+	Name      string        `json:"name"`
+	Component ComponentName `json:"component,omitempty"`
+	Query     string        `json:"query,omitempty"`
+	Target    float64       `json:"target"`
+	Window    time.Duration `json:"window"` // nanoseconds
+}
+
+// Requirement says which versions of another project (or one component of it)
+// this release needs to find running in the same environment.
+type Requirement struct {
+	Project   ProjectName   `json:"project"`
+	Component ComponentName `json:"component,omitempty"`
+	Versions  string        `json:"versions"` // a semver range: ">=1.2 <2"
+}
+
+// PromotionMode says who starts a promotion.
+type PromotionMode string
+
+// The promotion modes.
+const (
+	PromotionAutomatic PromotionMode = "automatic"
+	PromotionManual    PromotionMode = "manual"
+)
+
+// EnvironmentSpec is one environment of a project: where its candidates come
+// from, the rules on the way in and the settings of its components. All but
+// Components are the environment's rules; see [EnvironmentSpec.Rules].
+type EnvironmentSpec struct {
+	Name       EnvironmentName                   `json:"name"`
+	Branch     string                            `json:"branch,omitempty"`
+	From       EnvironmentName                   `json:"from,omitempty"`
+	Promotion  PromotionMode                     `json:"promotion"`
+	Place      PlaceName                         `json:"place"`
+	Gates      GateRules                         `json:"gates"`
+	Retention  RetentionRule                     `json:"retention"`
+	Components map[ComponentName]json.RawMessage `json:"components,omitempty"` // settings, by component
+}
+
+// Rules is the environment without the settings of its components: what its
+// policy version is computed over.
+func (e EnvironmentSpec) Rules() EnvironmentSpec {
+	e.Components = nil
+	return e
+}
+
+// GateRules are the rules on the way into an environment.
+type GateRules struct {
+	Soak      time.Duration `json:"soak,omitempty"` // how long the candidate must have run in From, nanoseconds
+	Approvals *ApprovalRule `json:"approvals,omitempty"`
+	Windows   []Window      `json:"windows,omitempty"`
+	Checks    []string      `json:"checks,omitempty"` // keys of external checks that must have passed
+}
+
+// ApprovalRule says who must agree.
+type ApprovalRule struct {
+	Count int    `json:"count"`
+	Roles []Role `json:"roles,omitempty"` // empty: RoleApprover
+	Solo  bool   `json:"solo,omitempty"`  // authors and promoters may approve; recorded as such
+}
+
+// Window allows or denies promotions at times of the week or between dates.
+type Window struct {
+	Kind     WindowKind `json:"kind"`
+	Days     []string   `json:"days,omitempty"`     // mon … sun; empty is every day
+	Start    string     `json:"start,omitempty"`    // "09:00", local to Timezone; empty is 00:00
+	End      string     `json:"end,omitempty"`      // "17:00"; before Start it is on the next day; empty is 24:00
+	From     string     `json:"from,omitempty"`     // "2026-12-20": first day, for freezes
+	To       string     `json:"to,omitempty"`       // "2027-01-03": last day, included
+	Timezone string     `json:"timezone,omitempty"` // IANA name; empty is UTC
+	Reason   string     `json:"reason,omitempty"`
+}
+
+// WindowKind says whether a window opens or closes the way.
+type WindowKind string
+
+// The kinds of window. A time that any deny window covers is closed; when
+// there are allow windows, a time that none covers is closed too.
+const (
+	WindowAllow WindowKind = "allow"
+	WindowDeny  WindowKind = "deny"
+)
+
+// RetentionRule says which releases an environment keeps beyond the last good
+// ones, which are never collected.
+type RetentionRule struct {
+	Keep int           `json:"keep"` // newest releases that ran here
+	Age  time.Duration `json:"age"`  // and those that ran here within this time, nanoseconds
+}
