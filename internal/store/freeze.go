@@ -13,7 +13,7 @@ func (tx *Tx) InsertFreeze(ctx context.Context, f towpath.Freeze) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, "freeze.insert", `INSERT INTO freeze (id, project, doc) VALUES ($1, $2, $3)`, f.ID, f.Project, text)
+	_, err = tx.exec(ctx, "freeze.insert", `INSERT INTO promotion_freeze (id, project, doc) VALUES ($1, $2, $3)`, f.ID, f.Project, text)
 	return err
 }
 
@@ -21,7 +21,7 @@ func (tx *Tx) InsertFreeze(ctx context.Context, f towpath.Freeze) error {
 func (tx *Tx) Freeze(ctx context.Context, id towpath.FreezeID) (towpath.Freeze, error) {
 	var f towpath.Freeze
 	var text string
-	if err := one(tx.QueryRow(ctx, `SELECT doc FROM freeze WHERE id = $1 AND lifted = 0`, id), "freeze", string(id), &text); err != nil {
+	if err := one(tx.QueryRow(ctx, `SELECT doc FROM promotion_freeze WHERE id = $1 AND lifted = 0`, id), "freeze", string(id), &text); err != nil {
 		return f, err
 	}
 	return f, undoc("freeze", text, &f)
@@ -30,12 +30,12 @@ func (tx *Tx) Freeze(ctx context.Context, id towpath.FreezeID) (towpath.Freeze, 
 // Freezes lists the freezes not lifted that stop a project, those of all
 // projects among them.
 func (tx *Tx) Freezes(ctx context.Context, p towpath.ProjectName) ([]towpath.Freeze, error) {
-	return list[towpath.Freeze](ctx, tx, "freeze", `SELECT doc FROM freeze WHERE lifted = 0 AND project IN ($1, '') ORDER BY id`, p)
+	return list[towpath.Freeze](ctx, tx, "freeze", `SELECT doc FROM promotion_freeze WHERE lifted = 0 AND project IN ($1, '') ORDER BY id`, p)
 }
 
 // LiftFreeze ends a freeze.
 func (tx *Tx) LiftFreeze(ctx context.Context, id towpath.FreezeID) error {
-	n, err := tx.exec(ctx, "freeze.lift", `UPDATE freeze SET lifted = 1 WHERE id = $1 AND lifted = 0`, id)
+	n, err := tx.exec(ctx, "freeze.lift", `UPDATE promotion_freeze SET lifted = 1 WHERE id = $1 AND lifted = 0`, id)
 	if err == nil && n == 0 {
 		return notFound("freeze", string(id))
 	}

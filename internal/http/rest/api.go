@@ -33,7 +33,7 @@ func New(cfg Config, deps Deps) (*API, error) {
 		return nil, err
 	}
 	a.router = r
-	a.huma = humago.New(r, humaConfig(cfg.Version))
+	a.huma = humago.New(r, humaConfig())
 	for _, routes := range []func(){
 		a.projectRoutes, a.releaseRoutes, a.blobRoutes, a.promotionRoutes, a.deploymentRoutes, a.environmentRoutes,
 		a.accountRoutes, a.auditRoutes, a.eventRoutes, a.serverRoutes, a.healthRoutes,
@@ -55,12 +55,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.router.Serve
 // OpenAPI is the description of the API, OpenAPI 3.1 as indented JSON.
 func (a *API) OpenAPI() ([]byte, error) { return json.MarshalIndent(a.huma.OpenAPI(), "", "  ") }
 
-func humaConfig(version string) huma.Config {
+func humaConfig() huma.Config {
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
-				Title: "Towpath", Version: version,
+				Title: "Towpath", Version: "v1",
 				Description: "Infrastructure releases, hauled upstream. Every change needs an Idempotency-Key; every error is a Problem.",
 			},
 			Components: &huma.Components{

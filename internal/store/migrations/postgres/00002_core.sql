@@ -123,7 +123,7 @@ CREATE TABLE approval (
 );
 CREATE INDEX approval_promotion ON approval (promotion, given);
 
-CREATE TABLE freeze (
+CREATE TABLE promotion_freeze (
   id      TEXT   PRIMARY KEY,
   project TEXT   NOT NULL, -- empty: all
   lifted  BIGINT NOT NULL DEFAULT 0,
@@ -247,7 +247,7 @@ DROP TABLE operation_report;
 DROP TABLE operation;
 DROP TABLE deployment;
 DROP TABLE external_check;
-DROP TABLE freeze;
+DROP TABLE promotion_freeze;
 DROP TABLE approval;
 DROP TABLE promotion;
 DROP TABLE run;

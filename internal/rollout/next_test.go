@@ -1,0 +1,206 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// world runs operations as an agent would, and knows what has traffic.
+type world struct {
+	d       *towpath.Deployment
+	traffic map[towpath.ComponentName]towpath.RevisionID
+	running map[towpath.ComponentName]map[towpath.RevisionID]bool
+}
+
+func newWorld(d *towpath.Deployment) *world {
+	w := &world{d: d, traffic: map[towpath.ComponentName]towpath.RevisionID{}, running: map[towpath.ComponentName]map[towpath.RevisionID]bool{}}
+	for _, r := range d.Components {
+		w.running[r.Component] = map[towpath.RevisionID]bool{}
+		if r.From != "" {
+			w.traffic[r.Component] = r.From
+			w.running[r.Component][r.From] = true
+		}
+	}
+	return w
+}
+
+// step issues and runs operations until the phase changes or the deployment
+// waits. outcome says how each operation ends.
+func (w *world) step(t failer, outcome func(Issue) towpath.OperationPhase) (stuck bool) {
+	dec := Next(w.d)
+	if again := Next(w.d); fmt.Sprint(again) != fmt.Sprint(dec) {
+		t.Fatalf("deciding twice gives %v, then %v", dec, again)
+	}
+	if dec.Trigger != "" {
+		to, err := towpath.DeploymentTransitions().Next("deployment", w.d.Phase, dec.Trigger)
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		if to == towpath.DeploymentReverting {
+			w.withdraw()
+		}
+		w.d.Phase = to
+		return false
+	}
+	for _, is := range dec.Issue {
+		w.run(t, is, outcome(is))
+	}
+	return len(dec.Issue) == 0
+}
+
+// withdraw cancels what is under way, as entering the way back does.
+func (w *world) withdraw() {
+	for i := range w.d.Components {
+		for j := range w.d.Components[i].Steps {
+			s := &w.d.Components[i].Steps[j]
+			if !towpath.OperationTransitions().Terminal(s.Phase) {
+				s.Phase = towpath.OperationCancelled
+			}
+		}
+	}
+}
+
+type failer interface{ Fatalf(string, ...any) }
+
+func (w *world) run(t failer, is Issue, phase towpath.OperationPhase) {
+	r := &w.d.Components[slices.IndexFunc(w.d.Components, func(r towpath.Rollout) bool { return r.Component == is.Component })]
+	w.check(t, is, r)
+	r.Steps = append(r.Steps, towpath.Step{Verb: is.Verb, Phase: phase})
+	if phase != towpath.OperationSucceeded {
+		return
+	}
+	c := is.Component
+	switch is.Verb {
+	case towpath.VerbPrepare:
+		w.running[c][is.Revision] = true
+	case towpath.VerbSwitch, towpath.VerbRestore:
+		w.running[c][is.Revision] = true
+		w.traffic[c] = is.Revision
+	case towpath.VerbRetire:
+		w.running[c] = map[towpath.RevisionID]bool{is.Revision: true}
+	case towpath.VerbRemove:
+		w.running[c] = map[towpath.RevisionID]bool{}
+		delete(w.traffic, c)
+	}
+}
+
+// check holds each operation against what must be true when it is issued.
+func (w *world) check(t failer, is Issue, r *towpath.Rollout) {
+	switch is.Verb {
+	case towpath.VerbSwitch:
+		for _, other := range w.d.Components {
+			if other.Action != towpath.ActionRemove && !w.running[other.Component][other.To] {
+				t.Fatalf("%s is switched before %s is prepared", is.Component, other.Component)
+			}
+		}
+	case towpath.VerbRetire:
+		if w.traffic[is.Component] != is.Revision {
+			t.Fatalf("%s retires all but %s while %s has the traffic", is.Component, is.Revision, w.traffic[is.Component])
+		}
+	case towpath.VerbRemove:
+		if r.Action == towpath.ActionRemove && w.d.Phase != towpath.DeploymentRetiring {
+			t.Fatalf("%s is removed while the deployment is %s", is.Component, w.d.Phase)
+		}
+	case towpath.VerbPrepare:
+		for _, dep := range r.DependsOn {
+			for _, other := range w.d.Components {
+				if other.Component == dep && other.Action != towpath.ActionRemove && !w.running[dep][other.To] {
+					t.Fatalf("%s is prepared before %s, which it needs", is.Component, dep)
+				}
+			}
+		}
+	}
+}
+
+// generated is a deployment of up to five components, some of which depend on
+// those before them.
+func generated(t *rapid.T) *towpath.Deployment {
+	d := &towpath.Deployment{Phase: towpath.DeploymentPreparing}
+	for i := range rapid.IntRange(0, 5).Draw(t, "components") {
+		r := towpath.Rollout{Component: towpath.ComponentName(fmt.Sprintf("c%d", i)), To: "new", From: "old", Action: towpath.ActionReplace}
+		switch rapid.IntRange(0, 3).Draw(t, "action") {
+		case 0:
+			r.From, r.Action = "", towpath.ActionCreate
+		case 1:
+			r.To, r.Action = "", towpath.ActionRemove
+		}
+		for j := range i {
+			if rapid.Bool().Draw(t, "depends") {
+				r.DependsOn = append(r.DependsOn, towpath.ComponentName(fmt.Sprintf("c%d", j)))
+			}
+		}
+		d.Components = append(d.Components, r)
+	}
+	return d
+}
+
+func TestNext_IsSafeWhateverFails(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := generated(t)
+		w := newWorld(d)
+		failures := rapid.IntRange(0, 6).Draw(t, "failures")
+		outcome := func(is Issue) towpath.OperationPhase {
+			if failures > 0 && is.Verb != towpath.VerbRestore && rapid.IntRange(0, 3).Draw(t, "fails") == 0 {
+				failures--
+				return towpath.OperationFailed
+			}
+			return towpath.OperationSucceeded
+		}
+		for i := 0; !towpath.DeploymentTransitions().Terminal(d.Phase); i++ {
+			if w.step(t, outcome) {
+				t.Fatalf("the deployment is stuck in %s", d.Phase)
+			}
+			if i > 500 {
+				t.Fatalf("the deployment never ends: %s", d.Phase)
+			}
+		}
+		want := func(r towpath.Rollout) towpath.RevisionID {
+			if d.Phase == towpath.DeploymentSucceeded {
+				return r.To
+			}
+			return r.From
+		}
+		if d.Phase != towpath.DeploymentSucceeded && d.Phase != towpath.DeploymentRolledBack {
+			t.Fatalf("it ended %s though nothing stopped its way back", d.Phase)
+		}
+		for _, r := range d.Components {
+			if w.traffic[r.Component] != want(r) {
+				t.Fatalf("after %s, %s has %q, want %q", d.Phase, r.Component, w.traffic[r.Component], want(r))
+			}
+			for rev := range w.running[r.Component] {
+				if rev != want(r) {
+					t.Fatalf("after %s, %s still runs %s", d.Phase, r.Component, rev)
+				}
+			}
+		}
+	})
+}
+
+func TestNext_WaitsForAPersonWhenNobodyKnows(t *testing.T) {
+	d := &towpath.Deployment{Phase: towpath.DeploymentPreparing, Components: []towpath.Rollout{{
+		Component: "api", From: "old", To: "new", Action: towpath.ActionReplace,
+		Steps: []towpath.Step{{Operation: "op_1", Verb: towpath.VerbPrepare, Phase: towpath.OperationUnknown}},
+	}}}
+	dec := Next(d)
+	if dec.Trigger != "" || len(dec.Issue) != 0 || dec.Waiting == "" {
+		t.Fatalf("%+v", dec)
+	}
+}
+
+func TestNext_GivesUpWhenTheWayBackIsBlocked(t *testing.T) {
+	d := &towpath.Deployment{Phase: towpath.DeploymentReverting, Components: []towpath.Rollout{{
+		Component: "api", From: "old", To: "new", Action: towpath.ActionReplace,
+		Steps: []towpath.Step{
+			{Verb: towpath.VerbPrepare, Phase: towpath.OperationSucceeded},
+			{Verb: towpath.VerbRestore, Phase: towpath.OperationFailed, Message: "port taken"},
+		},
+	}}}
+	if dec := Next(d); dec.Trigger != towpath.TriggerGiveUp {
+		t.Fatalf("%+v", dec)
+	}
+}

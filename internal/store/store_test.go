@@ -1,0 +1,424 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/project"
+	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/store"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
+)
+
+// events keeps nothing: the ledger has a suite of its own.
+type events struct{}
+
+func (events) Append(context.Context, *sqldb.Tx, towpath.Event) error { return nil }
+
+const shop = towpath.ProjectName("shop")
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+// each runs a test on every database, in a project that exists.
+func each(t *testing.T, f func(t *testing.T, s *store.Store)) {
+	dbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := store.New(db, events{}, nil)
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertProject(ctx, project.Project{Name: shop, Repository: "/repo", CreatedAt: noon})
+		})
+		f(t, s)
+	})
+}
+
+func update(t *testing.T, s *store.Store, f func(ctx context.Context, tx *store.Tx) error) {
+	t.Helper()
+	if err := s.Update(context.Background(), f); err != nil {
+		t.Fatalf("%v (%v)", err, errors.Unwrap(err))
+	}
+}
+
+func wantKind(t *testing.T, err error, kind towpath.Kind) {
+	t.Helper()
+	if towpath.KindOf(err) != kind {
+		t.Fatalf("error %v, want of kind %s", err, kind)
+	}
+}
+
+func equal[T any](t *testing.T, got, want T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+func publish(t *testing.T, s *store.Store, version string, at time.Time) towpath.Candidate {
+	t.Helper()
+	d := towpath.HashOf(version)
+	c := towpath.Candidate{
+		ID: towpath.CandidateOf(d, d, "c"), Project: shop, Release: d, Provenance: d, Commit: towpath.CommitID(d.Hex()[:40]),
+		Version: version, Published: at, PublishedBy: "ana",
+	}
+	update(t, s, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.InsertRelease(ctx, towpath.Release{Digest: d, Project: shop, Size: 7, Published: at}, d); err != nil {
+			return err
+		}
+		if err := tx.InsertVersion(ctx, towpath.VersionLabel{Project: shop, Version: version, Release: d, Published: at}); err != nil {
+			return err
+		}
+		_, err := tx.InsertCandidate(ctx, c)
+		return err
+	})
+	return c
+}
+
+func TestStore_Versions(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		a := publish(t, s, "1.0.0", noon)
+		b := publish(t, s, "1.1.0", noon.Add(time.Minute))
+		label := func(version string, d towpath.Digest) error {
+			return s.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+				return tx.InsertVersion(ctx, towpath.VersionLabel{Project: shop, Version: version, Release: d, Published: noon})
+			})
+		}
+		t.Run("a label never moves to other content", func(t *testing.T) {
+			wantKind(t, label("1.0.0", b.Release), towpath.KindConflict)
+		})
+		t.Run("the same label on the same content changes nothing", func(t *testing.T) {
+			wantKind(t, label("1.0.0", a.Release), "")
+		})
+		t.Run("a release may have several labels", func(t *testing.T) {
+			wantKind(t, label("1.0.0+rebuilt", a.Release), "")
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				v, err := tx.Versions(ctx, shop, a.Release)
+				equal(t, len(v), 2)
+				return err
+			})
+		})
+	})
+}
+
+func TestStore_FindCandidates(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		a := publish(t, s, "1.0.0", noon)
+		publish(t, s, "1.1.0", noon.Add(time.Minute))
+		for name, tt := range map[string]struct {
+			name string
+			want int
+		}{
+			"by version":                     {"1.0.0", 1},
+			"by digest":                      {string(a.Release), 1},
+			"by the beginning of a digest":   {a.Release.Hex()[:8], 1},
+			"by candidate":                   {string(a.ID), 1},
+			"by the beginning of one":        {string(a.ID)[:12], 1},
+			"by commit":                      {string(a.Commit), 1},
+			"a pattern is not a name":        {"%%%%", 0},
+			"an underscore is no wildcard":   {"____", 0},
+			"too short to mean one":          {"sha", 0},
+			"what does not exist is nothing": {"9.9.9", 0},
+		} {
+			t.Run(name, func(t *testing.T) {
+				update(t, s, func(ctx context.Context, tx *store.Tx) error {
+					got, err := tx.FindCandidates(ctx, shop, tt.name, 10)
+					if len(got) != tt.want {
+						t.Errorf("%q finds %d, want %d", tt.name, len(got), tt.want)
+					}
+					if len(got) == 1 {
+						equal(t, got[0], a)
+					}
+					return err
+				})
+			})
+		}
+	})
+}
+
+func TestStore_CandidatesPage(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		var want []towpath.CandidateID
+		for i := range 7 { // three share a time: the ID decides
+			c := publish(t, s, "1.0."+string(rune('0'+i)), noon.Add(time.Duration(i/3)*time.Minute))
+			want = append(want, c.ID)
+		}
+		var got []towpath.CandidateID
+		var at time.Time
+		var id towpath.CandidateID
+		for {
+			var page []towpath.Candidate
+			update(t, s, func(ctx context.Context, tx *store.Tx) (err error) {
+				page, err = tx.Candidates(ctx, shop, at, id, 2)
+				return err
+			})
+			if len(page) == 0 {
+				break
+			}
+			for _, c := range page {
+				got = append(got, c.ID)
+			}
+			at, id = page[len(page)-1].Published, page[len(page)-1].ID
+		}
+		seen := map[towpath.CandidateID]bool{}
+		for _, id := range got {
+			seen[id] = true
+		}
+		if len(got) != len(want) || len(seen) != len(want) {
+			t.Fatalf("pages list %d candidates, %d distinct, want %d", len(got), len(seen), len(want))
+		}
+	})
+}
+
+func TestStore_Environments(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		env := towpath.Environment{Project: shop, Name: "prod", Position: 2, Rules: towpath.EnvironmentSpec{Name: "prod", Place: "local"}}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			for range 2 {
+				if _, err := tx.InsertEnvironment(ctx, env); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		t.Run("a write on an old reading is refused", func(t *testing.T) {
+			var old towpath.Environment
+			update(t, s, func(ctx context.Context, tx *store.Tx) (err error) {
+				old, err = tx.LockEnvironment(ctx, shop, "prod")
+				return err
+			})
+			save := func() error {
+				return s.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error { return tx.SaveEnvironment(ctx, old) })
+			}
+			wantKind(t, save(), "")
+			wantKind(t, save(), towpath.KindConflict)
+		})
+		t.Run("one that does not exist is not found", func(t *testing.T) {
+			err := s.View(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.Environment(ctx, shop, "qa")
+				return err
+			})
+			wantKind(t, err, towpath.KindNotFound)
+		})
+	})
+}
+
+func TestStore_Deployments(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		insert := func(id towpath.DeploymentID, phase towpath.DeploymentPhase) error {
+			return s.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+				return tx.InsertDeployment(ctx, towpath.Deployment{
+					ID: id, Project: shop, Environment: "prod", Phase: phase, CreatedAt: noon,
+					Components: []towpath.Rollout{{Component: "api"}},
+				})
+			})
+		}
+		wantKind(t, insert("dep_1", towpath.DeploymentPreparing), "")
+		t.Run("the database refuses a second active one", func(t *testing.T) {
+			wantKind(t, insert("dep_2", towpath.DeploymentPreparing), towpath.KindLocked)
+		})
+		t.Run("ended ones are as many as there were", func(t *testing.T) {
+			wantKind(t, insert("dep_3", towpath.DeploymentSucceeded), "")
+			wantKind(t, insert("dep_4", towpath.DeploymentRolledBack), "")
+		})
+		t.Run("its steps are its operations", func(t *testing.T) {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.InsertOperation(ctx, operation("op_1", "api", noon))
+				return err
+			})
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				d, err := tx.Deployment(ctx, "dep_1")
+				equal(t, len(d.Components[0].Steps), 1)
+				return err
+			})
+		})
+		t.Run("a page ends where the next begins", func(t *testing.T) {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				first, err := tx.Deployments(ctx, deploy.Filter{Project: shop}, 2)
+				equal(t, len(first), 2)
+				rest, err2 := tx.Deployments(ctx, deploy.Filter{Project: shop, Environment: "prod", Cursor: string(first[1].ID)}, 5)
+				equal(t, len(rest), 1)
+				return errors.Join(err, err2)
+			})
+		})
+	})
+}
+
+func operation(id towpath.OperationID, c towpath.ComponentName, at time.Time) towpath.Operation {
+	return towpath.Operation{
+		ID: id, Deployment: "dep_1", Verb: towpath.VerbPrepare, Phase: towpath.OperationPending, CreatedAt: at, RunAfter: at,
+		Target: towpath.Target{Project: shop, Environment: "prod", Component: c, Place: "local", Slot: towpath.SlotMain},
+	}
+}
+
+func TestStore_Claimable(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		later := operation("op_later", "web", noon)
+		later.RunAfter = noon.Add(time.Hour)
+		second := operation("op_second", "api", noon.Add(time.Second))
+		second.RunAfter = noon
+		for _, op := range []towpath.Operation{operation("op_first", "api", noon), second, later} {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.InsertOperation(ctx, op)
+				return err
+			})
+		}
+		claimable := func(session string, now time.Time) (ids []towpath.OperationID) {
+			t.Helper()
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				ops, err := tx.Claimable(ctx, "local", session, now, 10)
+				ids = nil
+				for _, op := range ops {
+					ids = append(ids, op.ID)
+				}
+				return err
+			})
+			return ids
+		}
+		equal(t, claimable("s1", noon), []towpath.OperationID{"op_first", "op_second"})
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			op, err := tx.LockOperation(ctx, "op_first")
+			op.Phase, op.Lease, op.LeaseUntil = towpath.OperationRunning, "s1", noon.Add(15*time.Second)
+			return errors.Join(err, tx.SaveOperation(ctx, op))
+		})
+		t.Run("what runs keeps others off its target", func(t *testing.T) {
+			equal(t, claimable("s1", noon), nil)
+		})
+		t.Run("a new session takes over what the old one had", func(t *testing.T) {
+			equal(t, claimable("s2", noon), []towpath.OperationID{"op_first"})
+		})
+		t.Run("a lease that ran out is free", func(t *testing.T) {
+			equal(t, claimable("s1", noon.Add(time.Minute)), []towpath.OperationID{"op_first"})
+		})
+		t.Run("what is due later comes later", func(t *testing.T) {
+			equal(t, claimable("s1", noon.Add(time.Hour)), []towpath.OperationID{"op_first", "op_later"})
+		})
+	})
+}
+
+func TestStore_Fences(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		target := operation("op", "api", noon).Target
+		next := func(floor int64) (fence int64) {
+			t.Helper()
+			update(t, s, func(ctx context.Context, tx *store.Tx) (err error) {
+				fence, err = tx.NextFence(ctx, target, floor)
+				return err
+			})
+			return fence
+		}
+		equal(t, next(1), 1)
+		equal(t, next(1), 2)
+		t.Run("a floor raises it", func(t *testing.T) { equal(t, next(1<<40), 1<<40) })
+		t.Run("it never falls", func(t *testing.T) { equal(t, next(1), 1<<40+1) })
+		t.Run("what runs is kept beside it", func(t *testing.T) {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				err := tx.SaveRunning(ctx, target, rollout.Running{Component: "api", Revision: "rev_1"})
+				got, listErr := tx.Running(ctx, shop, "prod")
+				equal(t, len(got), 1)
+				equal(t, got[0].Revision, "rev_1")
+				return errors.Join(err, listErr)
+			})
+			equal(t, next(1), 1<<40+2)
+		})
+	})
+}
+
+func TestStore_Promotions(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		p := towpath.Promotion{
+			ID: "prm_1", Project: shop, Environment: "prod", Candidate: "cnd_1", Phase: towpath.PromotionWaiting, RequestedAt: noon,
+			Verdicts: []towpath.Verdict{{Gate: towpath.GateSoak, Outcome: towpath.Wait, At: noon}},
+		}
+		a := towpath.Approval{ID: "apr_1", Promotion: "prm_1", By: "ben", Approve: true, At: noon}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.InsertPromotion(ctx, p), tx.InsertApproval(ctx, a))
+		})
+		t.Run("it is read with its approvals", func(t *testing.T) {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				got, err := tx.Promotion(ctx, "prm_1")
+				want := p
+				want.Approvals, want.Rev = []towpath.Approval{a}, got.Rev
+				equal(t, got, want)
+				return err
+			})
+		})
+		t.Run("one that has ended is not open", func(t *testing.T) {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				got, err := tx.LockPromotion(ctx, "prm_1")
+				got.Phase = towpath.PromotionSucceeded
+				return errors.Join(err, tx.SavePromotion(ctx, got))
+			})
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				open, err := tx.OpenPromotions(ctx, shop, "prod")
+				equal(t, len(open), 0)
+				all, err2 := tx.Promotions(ctx, promote.Filter{Project: shop, Environment: "prod"}, 5)
+				equal(t, len(all), 1)
+				openOnly, err3 := tx.Promotions(ctx, promote.Filter{Project: shop, Open: true}, 5)
+				equal(t, len(openOnly), 0)
+				return errors.Join(err, err2, err3)
+			})
+		})
+	})
+}
+
+func TestStore_RefMoves(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		move := func(id towpath.DeploymentID, at time.Time) towpath.RefMove {
+			return towpath.RefMove{Deployment: id, Project: shop, Environment: "prod", Commit: "c", State: towpath.RefPending, At: at}
+		}
+		old := move("dep_1", noon)
+		update(t, s, func(ctx context.Context, tx *store.Tx) error { return tx.InsertRefMove(ctx, old) })
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertRefMove(ctx, move("dep_2", noon.Add(time.Second)))
+		})
+		t.Run("a superseded one can't be finished any more", func(t *testing.T) {
+			old.State = towpath.RefDone
+			wantKind(t, s.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error { return tx.SaveRefMove(ctx, old) }), towpath.KindConflict)
+		})
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			got, ok, err := tx.RefMove(ctx, shop, "prod")
+			if !ok || got.Deployment != "dep_2" {
+				t.Errorf("the newest move is %v", got)
+			}
+			return err
+		})
+	})
+}
+
+func TestStore_Idempotency(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		now := noon
+		i := store.NewIdempotency(s, func() time.Time { return now }, 5*time.Minute)
+		ctx := context.Background()
+		begin := func() *store.Answer {
+			t.Helper()
+			a, err := i.Begin(ctx, "ana", "key", "sha256:x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a
+		}
+		equal(t, begin(), nil)
+		equal(t, begin().Status, 0)
+		t.Run("a claim of a dead process becomes free", func(t *testing.T) {
+			now = now.Add(6 * time.Minute)
+			equal(t, begin(), nil)
+		})
+		t.Run("an answer is kept", func(t *testing.T) {
+			if err := i.Finish(ctx, "ana", "key", 201, []byte("{}")); err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(time.Hour)
+			equal(t, begin(), &store.Answer{Hash: "sha256:x", Status: 201, Body: []byte("{}")})
+		})
+		t.Run("for a day", func(t *testing.T) {
+			now = now.Add(25 * time.Hour)
+			equal(t, begin(), nil)
+		})
+	})
+}
