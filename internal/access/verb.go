@@ -92,7 +92,7 @@ func table() []rule {
 		// Commit identities decide who is an author, hence who may approve: nobody
 		// edits their own.
 		{verb: AccountManage, does: "manage accounts", roles: roles(towpath.RoleAdmin)},
-		{verb: ServerManage, does: "manage the server", roles: roles(towpath.RoleAdmin)},
+		{verb: ServerManage, does: "manage the server", roles: roles(towpath.RoleAdmin), system: true},
 
 		{verb: RegistryPull, does: "pull from the registry", roles: people(), anyEnvironment: true},
 		{verb: RegistryPush, does: "push to the registry", roles: roles(towpath.RoleReleaser)},

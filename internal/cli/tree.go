@@ -60,6 +60,7 @@ func componentSteps(r towpath.Rollout, over bool) []branch {
 		if i, ok := order[s.Verb]; ok {
 			done = max(done, i)
 		}
+		over = over || out[len(out)-1].state == StepFailed
 	}
 	if over || r.Action == towpath.ActionNone {
 		return out

@@ -147,11 +147,17 @@ func (s *Service) backTo(ctx context.Context, tx Tx, env towpath.Environment, ac
 	if err != nil {
 		return towpath.Run{}, err
 	}
-	var wanted map[towpath.Digest]bool
+	wanted := towpath.Digest("")
 	if name != "" {
-		if wanted, err = s.releasesNamed(ctx, tx, env.Project, name); err != nil {
+		found, err := tx.FindCandidates(ctx, env.Project, name, towpath.MaxMeanings)
+		if err != nil {
 			return towpath.Run{}, err
 		}
+		c, err := towpath.ChooseCandidate(env.Project, name, found)
+		if err != nil {
+			return towpath.Run{}, err
+		}
+		wanted = c.Release
 	}
 	going := env.Release
 	if active != nil {
@@ -160,7 +166,7 @@ func (s *Service) backTo(ctx context.Context, tx Tx, env towpath.Environment, ac
 	seen, same := false, false
 	for _, r := range runs {
 		switch {
-		case wanted != nil && !wanted[r.Release]:
+		case wanted != "" && wanted != r.Release:
 			continue
 		case r.Release == going:
 			same = true
@@ -173,44 +179,28 @@ func (s *Service) backTo(ctx context.Context, tx Tx, env towpath.Environment, ac
 		if err != nil {
 			return r, err
 		}
-		if q != nil {
+		gone, err := tx.Collected(ctx, env.Project, r.Release)
+		if err != nil {
+			return r, err
+		}
+		if q != nil || gone {
 			seen = true
 			continue
 		}
 		return r, nil
 	}
 	switch {
-	case same && wanted != nil:
+	case same && wanted != "":
 		return towpath.Run{}, towpath.E(towpath.KindConflict, op, "%s runs %s already: there is nothing to roll back", env.Name, name)
-	case seen && wanted != nil:
-		return towpath.Run{}, towpath.E(towpath.KindConflict, op, "%s is not good in %s any more: it was rolled back from, failed or is quarantined", name, env.Name).
+	case seen && wanted != "":
+		return towpath.Run{}, towpath.E(towpath.KindConflict, op, "%s is not good in %s any more: it was rolled back from, failed, is quarantined or was given up by retention", name, env.Name).
 			WithHint("`towpath release list` shows what else ran there; a fix is a new release")
-	case wanted != nil:
+	case wanted != "":
 		return towpath.Run{}, towpath.E(towpath.KindConflict, op, "%s never ran verified in %s", name, env.Name).
 			WithHint("a rollback goes to what ran there before; promote it instead")
 	}
 	return towpath.Run{}, towpath.E(towpath.KindConflict, op, "%s has no earlier good release to go back to", env.Name).
 		WithHint("promote a release that is good")
-}
-
-func (s *Service) releasesNamed(ctx context.Context, tx Tx, p towpath.ProjectName, name string) (map[towpath.Digest]bool, error) {
-	found, err := tx.FindCandidates(ctx, p, name, 50)
-	if err != nil {
-		return nil, err
-	}
-	if len(found) == 0 {
-		return nil, towpath.E(towpath.KindNotFound, "deploy.rollback", "there is no release %q", name).
-			WithHint("`towpath release list` shows them")
-	}
-	out := map[towpath.Digest]bool{}
-	for _, c := range found {
-		out[c.Release] = true
-	}
-	if len(out) > 1 {
-		return nil, towpath.E(towpath.KindInvalid, "deploy.rollback", "%q may mean %d releases", name, len(out)).
-			WithHint("give more characters of the digest")
-	}
-	return out, nil
 }
 
 // changes says what a deployment does to each component.

@@ -46,6 +46,7 @@ type Tx interface {
 
 	FindCandidates(ctx context.Context, p towpath.ProjectName, name string, limit int) ([]towpath.Candidate, error)
 	Candidate(ctx context.Context, id towpath.CandidateID) (towpath.Candidate, error)
+	Collected(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (bool, error)
 	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
 
 	InsertDeployment(ctx context.Context, d towpath.Deployment) error

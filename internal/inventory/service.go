@@ -19,6 +19,7 @@ type Store interface {
 
 // Tx is what inventory reads in one transaction.
 type Tx interface {
+	Environment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.Environment, error)
 	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
 	Observations(ctx context.Context, p towpath.ProjectName) ([]towpath.Observation, error)
 	Candidate(ctx context.Context, id towpath.CandidateID) (towpath.Candidate, error)
@@ -32,6 +33,11 @@ type Tx interface {
 	RefMove(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.RefMove, bool, error)
 }
 
+// Contents reads what a release holds.
+type Contents interface {
+	Content(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.ReleaseContent, error)
+}
+
 // Config says how the service works.
 type Config struct {
 	Now func() time.Time
@@ -42,16 +48,17 @@ type Config struct {
 
 // Service is the use case.
 type Service struct {
-	cfg   Config
-	store Store
+	cfg      Config
+	store    Store
+	contents Contents
 }
 
 // New makes the service.
-func New(cfg Config, store Store) *Service {
+func New(cfg Config, store Store, contents Contents) *Service {
 	if cfg.Stale <= 0 {
 		cfg.Stale = 30 * time.Second
 	}
-	return &Service{cfg, store}
+	return &Service{cfg, store, contents}
 }
 
 // Status says what one environment runs, or with an empty name all of them in
@@ -97,7 +104,10 @@ func (s *Service) Status(ctx context.Context, actor towpath.Actor, p towpath.Pro
 		}
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, s.matrix(ctx, out)
 }
 
 func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, newest []towpath.Candidate, observed map[string]towpath.Observation, now time.Time) (Status, error) {

@@ -26,6 +26,7 @@ type Status struct {
 	Queue       []towpath.Promotion     `json:"queue,omitempty"`      // open promotions, oldest first
 	Components  []ComponentStatus       `json:"components"`
 	Branch      *BranchStatus           `json:"branch,omitempty"`
+	Requires    []RequirementStatus     `json:"requires,omitempty"` // the compatibility matrix of what runs
 }
 
 // Phase sums an environment up in one word.
@@ -64,4 +65,12 @@ type ComponentStatus struct {
 type BranchStatus struct {
 	Name    string `json:"name"`
 	Pending string `json:"pending,omitempty"` // why it has not been moved yet
+}
+
+// RequirementStatus is one thing that the release in an environment needs, and
+// what runs there.
+type RequirementStatus struct {
+	towpath.Requirement
+	Found     string `json:"found"` // the version that runs; empty: none
+	Satisfied bool   `json:"satisfied"`
 }

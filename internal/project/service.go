@@ -19,9 +19,9 @@ type Store interface {
 // Tx is what project reads and writes in one transaction.
 type Tx interface {
 	Record(ctx context.Context, ev towpath.Event) error
-	InsertProject(ctx context.Context, p Project) error
-	Project(ctx context.Context, name towpath.ProjectName) (Project, error)
-	Projects(ctx context.Context) ([]Project, error)
+	InsertProject(ctx context.Context, p towpath.Project) error
+	Project(ctx context.Context, name towpath.ProjectName) (towpath.Project, error)
+	Projects(ctx context.Context) ([]towpath.Project, error)
 	SetRepository(ctx context.Context, name towpath.ProjectName, path string) error
 }
 
@@ -45,24 +45,24 @@ func New(cfg Config, store Store) *Service { return &Service{cfg, store} }
 var namePattern = regexp.MustCompile(towpath.NamePattern)
 
 // Register adds a project, or changes where its repository lies.
-func (s *Service) Register(ctx context.Context, actor towpath.Actor, name towpath.ProjectName, repository string) (Project, error) {
+func (s *Service) Register(ctx context.Context, actor towpath.Actor, name towpath.ProjectName, repository string) (towpath.Project, error) {
 	const op = "project.register"
 	if err := access.Check(actor, access.ProjectCreate, access.Subject{Project: name}); err != nil {
-		return Project{}, err
+		return towpath.Project{}, err
 	}
 	if !namePattern.MatchString(string(name)) {
-		return Project{}, towpath.E(towpath.KindInvalid, op, "%q is no name for a project", name).
+		return towpath.Project{}, towpath.E(towpath.KindInvalid, op, "%q is no name for a project", name).
 			WithHint("use lower-case letters, digits and hyphens, starting with a letter")
 	}
 	if repository != "" {
 		if err := s.cfg.CheckRepository(ctx, repository); err != nil {
-			return Project{}, err
+			return towpath.Project{}, err
 		}
 	}
 	now := s.cfg.Now()
 	ev := towpath.NewEvent(now, string(actor.Account), "project.registered")
 	ev.Project, ev.Subject, ev.RequestID = name, string(name), actor.RequestID
-	out := Project{Name: name, Repository: repository, CreatedAt: now}
+	out := towpath.Project{Name: name, Repository: repository, CreatedAt: now}
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		have, err := tx.Project(ctx, name)
 		switch {
@@ -84,11 +84,11 @@ func (s *Service) Register(ctx context.Context, actor towpath.Actor, name towpat
 }
 
 // List lists the projects that the actor may see.
-func (s *Service) List(ctx context.Context, actor towpath.Actor) ([]Project, error) {
-	out := []Project{}
+func (s *Service) List(ctx context.Context, actor towpath.Actor) ([]towpath.Project, error) {
+	out := []towpath.Project{}
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		all, err := tx.Projects(ctx)
-		out = []Project{}
+		out = []towpath.Project{}
 		for _, p := range all {
 			if access.Check(actor, access.ProjectRead, access.Subject{Project: p.Name}) == nil {
 				out = append(out, p)

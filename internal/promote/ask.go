@@ -6,7 +6,6 @@ import (
 
 	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/gate"
-	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -21,13 +20,21 @@ func (s *Service) Request(ctx context.Context, actor towpath.Actor, r Request) (
 	id := towpath.NewID[towpath.PromotionID]("prm", now)
 	var out towpath.Promotion
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-		c, err := release.Find(ctx, tx, r.Project, r.Release)
+		c, err := find(ctx, tx, r.Project, r.Release)
 		if err != nil {
 			return err
 		}
 		env, err := tx.LockEnvironment(ctx, r.Project, r.Environment)
 		if err != nil {
 			return noEnvironment(ctx, tx, r, err)
+		}
+		gone, err := tx.Collected(ctx, c.Project, c.Release)
+		if err != nil {
+			return err
+		}
+		if gone {
+			return towpath.E(towpath.KindConflict, "promotion.request", "the files of %s were given up by retention", c.Version).
+				WithHint("build the commit again: `towpath release build --ref %s`", c.Commit)
 		}
 		if env.Candidate == c.ID && env.Active == "" {
 			return towpath.E(towpath.KindConflict, "promotion.request", "%s runs %s already", env.Name, c.Version)
@@ -46,6 +53,15 @@ func (s *Service) Request(ctx context.Context, actor towpath.Actor, r Request) (
 		return s.open(ctx, tx, actor, out, now)
 	})
 	return out, err
+}
+
+// find is the candidate that a name means.
+func find(ctx context.Context, tx Tx, p towpath.ProjectName, name string) (towpath.Candidate, error) {
+	found, err := tx.FindCandidates(ctx, p, name, towpath.MaxMeanings)
+	if err != nil {
+		return towpath.Candidate{}, err
+	}
+	return towpath.ChooseCandidate(p, name, found)
 }
 
 func newPromotion(id towpath.PromotionID, c towpath.Candidate, env towpath.Environment, mode towpath.PromotionMode, by towpath.AccountName, now time.Time) towpath.Promotion {
@@ -98,7 +114,7 @@ func (s *Service) Preview(ctx context.Context, actor towpath.Actor, r Request) (
 	var env towpath.Environment
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		var err error
-		if c, err = release.Find(ctx, tx, r.Project, r.Release); err != nil {
+		if c, err = find(ctx, tx, r.Project, r.Release); err != nil {
 			return err
 		}
 		if env, err = tx.Environment(ctx, r.Project, r.Environment); err != nil {

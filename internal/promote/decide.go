@@ -88,7 +88,8 @@ func rolesIn(actor towpath.Actor, p towpath.Promotion) []towpath.Role {
 	return out
 }
 
-// Cancel withdraws a promotion that is not deploying yet.
+// Cancel withdraws a promotion. One that is being deployed is undone: traffic
+// goes back to what ran before, unless all of it has moved already.
 func (s *Service) Cancel(ctx context.Context, actor towpath.Actor, id towpath.PromotionID, reason string) (towpath.Promotion, error) {
 	p, err := s.Get(ctx, actor, id)
 	if err != nil {
@@ -98,17 +99,41 @@ func (s *Service) Cancel(ctx context.Context, actor towpath.Actor, id towpath.Pr
 		return towpath.Promotion{}, err
 	}
 	now := s.cfg.Now()
+	ev := event(p, actor, "deployment.abort-requested", now)
 	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		if p, err = tx.LockPromotion(ctx, id); err != nil {
 			return err
 		}
-		if p.Phase == towpath.PromotionDeploying {
-			return towpath.E(towpath.KindConflict, "promotion.cancel", "the promotion is being deployed").On(string(id)).
-				WithHint("undo it with `towpath rollback %s`", p.Environment)
+		message := "cancelled by " + string(actor.Account) + why(reason)
+		if p.Phase != towpath.PromotionDeploying {
+			return s.moveAs(ctx, tx, actor, &p, towpath.TriggerCancel, message, now)
 		}
-		return s.moveAs(ctx, tx, actor, &p, towpath.TriggerCancel, "cancelled by "+string(actor.Account)+why(reason), now)
+		ev := ev
+		ev.Reason = message
+		return s.abort(ctx, tx, p, ev)
 	})
 	return p, err
+}
+
+// abort asks the deployment of a promotion to go back.
+func (s *Service) abort(ctx context.Context, tx Tx, p towpath.Promotion, ev towpath.Event) error {
+	d, err := tx.LockDeployment(ctx, p.Deployment)
+	if err != nil {
+		return err
+	}
+	if d.Phase != towpath.DeploymentPreparing && d.Phase != towpath.DeploymentSwitching {
+		return towpath.E(towpath.KindConflict, "promotion.cancel", "the deployment is %s: it is too late to cancel", d.Phase).On(string(p.ID)).
+			WithHint("undo it with `towpath rollback %s`", p.Environment)
+	}
+	d.Abort = ev.Reason
+	if err := tx.SaveDeployment(ctx, d); err != nil {
+		return err
+	}
+	ev.Subject = string(d.ID)
+	if err := tx.Record(ctx, ev); err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, WorkDeployment, string(d.ID), ev.At)
 }
 
 func why(reason string) string {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -31,7 +30,7 @@ type Tx interface {
 	Enqueue(ctx context.Context, kind, key string, due time.Time) error
 	AfterCommit(f func())
 
-	Projects(ctx context.Context) ([]project.Project, error)
+	Projects(ctx context.Context) ([]towpath.Project, error)
 	Environment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.Environment, error)
 	LockEnvironment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.Environment, error)
 	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
@@ -41,6 +40,7 @@ type Tx interface {
 	FindCandidates(ctx context.Context, p towpath.ProjectName, name string, limit int) ([]towpath.Candidate, error)
 	Candidate(ctx context.Context, id towpath.CandidateID) (towpath.Candidate, error)
 	Candidates(ctx context.Context, p towpath.ProjectName, before time.Time, id towpath.CandidateID, limit int) ([]towpath.Candidate, error)
+	Collected(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (bool, error)
 	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
 	AccountsByEmail(ctx context.Context) (map[string]towpath.AccountName, error)
 
@@ -67,6 +67,8 @@ type Tx interface {
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
 	InsertDeployment(ctx context.Context, d towpath.Deployment) error
 	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
+	LockDeployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
+	SaveDeployment(ctx context.Context, d towpath.Deployment) error
 	AgentSeen(ctx context.Context, place towpath.PlaceName) (time.Time, error) // zero: never
 
 	RefMove(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.RefMove, bool, error)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
-	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -178,7 +177,7 @@ func (s *Service) PostCheck(ctx context.Context, actor towpath.Actor, r CheckReq
 	ev.Project, ev.Environment, ev.Reason, ev.RequestID = r.Project, r.Environment, r.Key+": "+string(r.State), actor.RequestID
 	var check towpath.Check
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-		c, err := release.Find(ctx, tx, r.Project, r.Release)
+		c, err := find(ctx, tx, r.Project, r.Release)
 		if err != nil {
 			return err
 		}

@@ -22,10 +22,10 @@ func (s *Service) Diff(ctx context.Context, actor towpath.Actor, p towpath.Proje
 	var ca, cb towpath.Candidate
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		var err error
-		if ca, err = Find(ctx, tx, p, a); err != nil {
+		if ca, err = find(ctx, tx, p, a); err != nil {
 			return err
 		}
-		cb, err = Find(ctx, tx, p, b)
+		cb, err = find(ctx, tx, p, b)
 		return err
 	})
 	if err != nil {

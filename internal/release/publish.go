@@ -25,6 +25,8 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 	if err := access.Check(actor, access.ReleasePublish, access.Subject{Project: r.Project}); err != nil {
 		return Published{}, err
 	}
+	s.collecting.RLock()
+	defer s.collecting.RUnlock()
 	content, size, contentDigest, err := s.check(ctx, r)
 	if err != nil {
 		return Published{}, err

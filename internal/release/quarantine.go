@@ -35,7 +35,7 @@ func (s *Service) setQuarantine(ctx context.Context, actor towpath.Actor, p towp
 	ev.Project, ev.Reason, ev.RequestID = p, reason, actor.RequestID
 	var out towpath.Release
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-		c, err := Find(ctx, tx, p, name)
+		c, err := find(ctx, tx, p, name)
 		if err != nil {
 			return err
 		}

@@ -10,32 +10,13 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// Find is the candidate that a name means: its ID, a version, a release's
-// digest, a commit or the beginning of one. Of several builds of one release
-// it is the newest.
-func Find(ctx context.Context, tx interface {
-	FindCandidates(ctx context.Context, p towpath.ProjectName, name string, limit int) ([]towpath.Candidate, error)
-}, p towpath.ProjectName, name string) (towpath.Candidate, error) {
-	found, err := tx.FindCandidates(ctx, p, name, 50)
+// find is the candidate that a name means.
+func find(ctx context.Context, tx Tx, p towpath.ProjectName, name string) (towpath.Candidate, error) {
+	found, err := tx.FindCandidates(ctx, p, name, towpath.MaxMeanings)
 	if err != nil {
 		return towpath.Candidate{}, err
 	}
-	if len(found) == 0 {
-		return towpath.Candidate{}, towpath.E(towpath.KindNotFound, "release.find", "project %s has no release %q", p, name).
-			WithHint("`towpath release list` shows them")
-	}
-	for _, c := range found {
-		if string(c.ID) == name || c.Version == name {
-			return c, nil
-		}
-	}
-	for _, c := range found[1:] {
-		if c.Release != found[0].Release {
-			return towpath.Candidate{}, towpath.E(towpath.KindInvalid, "release.find", "%q may mean %s or %s", name, found[0].Version, c.Version).
-				WithHint("give more characters, or a version")
-		}
-	}
-	return found[0], nil
+	return towpath.ChooseCandidate(p, name, found)
 }
 
 // Get reads a release with its content, labels and candidates.
@@ -45,7 +26,7 @@ func (s *Service) Get(ctx context.Context, actor towpath.Actor, p towpath.Projec
 	}
 	var r towpath.Release
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
-		c, err := Find(ctx, tx, p, name)
+		c, err := find(ctx, tx, p, name)
 		if err != nil {
 			return err
 		}

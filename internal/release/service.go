@@ -9,6 +9,7 @@ import (
 	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -29,6 +30,8 @@ type Tx interface {
 
 	InsertRelease(ctx context.Context, r towpath.Release, content towpath.Digest) error
 	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.Release, towpath.Digest, error)
+	Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error)
+	MarkCollected(ctx context.Context, p towpath.ProjectName, d towpath.Digest, at time.Time) error
 	InsertVersion(ctx context.Context, v towpath.VersionLabel) error
 	Versions(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.VersionLabel, error)
 	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
@@ -42,6 +45,11 @@ type Tx interface {
 
 	InsertEnvironment(ctx context.Context, e towpath.Environment) (bool, error)
 	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
+	Projects(ctx context.Context) ([]towpath.Project, error)
+	Runs(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.Run, error)
+	OpenPromotions(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.Promotion, error)
+	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
+	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
 	EnvironmentsRunning(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.EnvironmentName, error)
 }
 
@@ -65,6 +73,10 @@ type Service struct {
 	store   Store
 	blobs   blob.Store
 	commits Commits
+
+	// collecting is held by the collector, and for reading by what publishes:
+	// what was found to be there must still be there when it is recorded.
+	collecting sync.RWMutex
 
 	mu       sync.Mutex
 	contents map[towpath.Digest]*towpath.ReleaseContent // by digest of the content; never changes

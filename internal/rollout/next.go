@@ -27,6 +27,9 @@ type Decision struct {
 // that it has issued. It never looks at the clock: time-outs are results of
 // operations. Deciding twice on the same snapshot gives the same decision.
 func Next(d *towpath.Deployment) Decision {
+	if d.Abort != "" && (d.Phase == towpath.DeploymentPreparing || d.Phase == towpath.DeploymentSwitching) {
+		return Decision{Trigger: towpath.TriggerAbort, Reason: d.Abort}
+	}
 	switch d.Phase {
 	case towpath.DeploymentPreparing:
 		return prepare(d)

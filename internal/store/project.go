@@ -3,13 +3,12 @@ package store
 import (
 	"context"
 
-	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
 // InsertProject registers a project; the name must be free.
-func (tx *Tx) InsertProject(ctx context.Context, p project.Project) error {
+func (tx *Tx) InsertProject(ctx context.Context, p towpath.Project) error {
 	_, err := tx.exec(ctx, "project.insert", `INSERT INTO project (name, repository, created_at) VALUES ($1, $2, $3)`,
 		p.Name, p.Repository, sqldb.Micros(p.CreatedAt))
 	if sqldb.IsUnique(err) {
@@ -19,8 +18,8 @@ func (tx *Tx) InsertProject(ctx context.Context, p project.Project) error {
 }
 
 // Project reads a project.
-func (tx *Tx) Project(ctx context.Context, name towpath.ProjectName) (project.Project, error) {
-	p := project.Project{Name: name}
+func (tx *Tx) Project(ctx context.Context, name towpath.ProjectName) (towpath.Project, error) {
+	p := towpath.Project{Name: name}
 	var created int64
 	err := one(tx.QueryRow(ctx, `SELECT repository, created_at FROM project WHERE name = $1`, name),
 		"project", string(name), &p.Repository, &created)
@@ -29,15 +28,15 @@ func (tx *Tx) Project(ctx context.Context, name towpath.ProjectName) (project.Pr
 }
 
 // Projects lists all projects by name.
-func (tx *Tx) Projects(ctx context.Context) ([]project.Project, error) {
+func (tx *Tx) Projects(ctx context.Context) ([]towpath.Project, error) {
 	rows, err := tx.Query(ctx, `SELECT name, repository, created_at FROM project ORDER BY name`)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out []project.Project
+	var out []towpath.Project
 	for rows.Next() {
-		var p project.Project
+		var p towpath.Project
 		var created int64
 		if err := rows.Scan(&p.Name, &p.Repository, &created); err != nil {
 			return nil, err

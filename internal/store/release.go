@@ -10,11 +10,11 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// InsertRelease records a release and the digest of its content blob; a
-// release that is there already is left as it is.
+// InsertRelease records a release and the digest of its content blob. One that
+// is there already is left as it is, and has all its layers again.
 func (tx *Tx) InsertRelease(ctx context.Context, r towpath.Release, content towpath.Digest) error {
 	_, err := tx.exec(ctx, "release.insert", `INSERT INTO release (project, digest, content, size, published)
-		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (project, digest) DO UPDATE SET collected = 0`,
 		r.Project, r.Digest, content, r.Size, sqldb.Micros(r.Published))
 	return err
 }
@@ -23,16 +23,49 @@ func (tx *Tx) InsertRelease(ctx context.Context, r towpath.Release, content towp
 func (tx *Tx) Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.Release, towpath.Digest, error) {
 	r := towpath.Release{Project: p, Digest: d}
 	var content towpath.Digest
-	var published int64
-	err := one(tx.QueryRow(ctx, `SELECT content, size, published FROM release WHERE project = $1 AND digest = $2`, p, d),
-		"release", string(d), &content, &r.Size, &published)
+	var published, collected int64
+	err := one(tx.QueryRow(ctx, `SELECT content, size, published, collected FROM release WHERE project = $1 AND digest = $2`, p, d),
+		"release", string(d), &content, &r.Size, &published, &collected)
 	if err != nil {
 		return r, "", err
 	}
-	r.Published = sqldb.Time(published)
+	r.Published, r.Collected = sqldb.Time(published), sqldb.Time(collected)
 	q, err := tx.Quarantine(ctx, p, d)
 	r.Quarantine = q
 	return r, content, err
+}
+
+// Whole lists the releases of a project that have all their layers, oldest
+// first.
+func (tx *Tx) Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error) {
+	rows, err := tx.Query(ctx, `SELECT digest, size, published FROM release WHERE project = $1 AND collected = 0 ORDER BY published, digest`, p)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []towpath.Release
+	for rows.Next() {
+		r := towpath.Release{Project: p}
+		var published int64
+		if err := rows.Scan(&r.Digest, &r.Size, &published); err != nil {
+			return nil, err
+		}
+		r.Published = sqldb.Time(published)
+		out = append(out, r)
+	}
+	return out, sqldb.MapError("release.list", rows.Err())
+}
+
+// MarkCollected records that the layers of a release are given up.
+func (tx *Tx) MarkCollected(ctx context.Context, p towpath.ProjectName, d towpath.Digest, at time.Time) error {
+	_, err := tx.exec(ctx, "release.collect", `UPDATE release SET collected = $1 WHERE project = $2 AND digest = $3`, sqldb.Micros(at), p, d)
+	return err
+}
+
+// Collected reports whether the layers of a release are given up.
+func (tx *Tx) Collected(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (bool, error) {
+	r, _, err := tx.Release(ctx, p, d)
+	return !r.Collected.IsZero(), err
 }
 
 // InsertVersion gives a release a label. A label never moves: one that names

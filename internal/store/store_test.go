@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/towpath/towpath/internal/deploy"
-	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/sqldb"
@@ -32,7 +31,7 @@ func each(t *testing.T, f func(t *testing.T, s *store.Store)) {
 	dbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		s := store.New(db, events{}, nil)
 		update(t, s, func(ctx context.Context, tx *store.Tx) error {
-			return tx.InsertProject(ctx, project.Project{Name: shop, Repository: "/repo", CreatedAt: noon})
+			return tx.InsertProject(ctx, towpath.Project{Name: shop, Repository: "/repo", CreatedAt: noon})
 		})
 		f(t, s)
 	})

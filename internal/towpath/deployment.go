@@ -25,6 +25,8 @@ type Deployment struct {
 	Reason          string          `json:"reason,omitempty"` // of the phase
 	Cause           string          `json:"cause,omitempty"`  // why it goes back, or why a rollback was asked for
 	PlanHash        Digest          `json:"planHash,omitempty"`
+	// Abort is why a person wants it undone; empty: nobody does.
+	Abort string `json:"abort,omitempty"`
 	// Rules come into force when the deployment succeeds; nil for rollbacks.
 	Rules         *EnvironmentSpec `json:"rules,omitempty"`
 	Components    []Rollout        `json:"components"`              // in dependency order

@@ -182,3 +182,10 @@ type RetentionRule struct {
 	Keep int           `json:"keep"` // newest releases that ran here
 	Age  time.Duration `json:"age"`  // and those that ran here within this time, nanoseconds
 }
+
+// Project is a git repository with a towpath.yaml, as registered.
+type Project struct {
+	Name       ProjectName `json:"name"`
+	Repository string      `json:"repository,omitempty"` // a path that the server can read; empty: no branches, no authors
+	CreatedAt  time.Time   `json:"createdAt"`
+}

@@ -108,6 +108,7 @@ type Release struct {
 	Project    ProjectName     `json:"project"`
 	Size       int64           `json:"size"` // bytes of manifest, content and layers
 	Published  time.Time       `json:"published"`
+	Collected  time.Time       `json:"collected,omitzero"` // when its layers were given up; the records stay
 	Quarantine *Quarantine     `json:"quarantine,omitempty"`
 	Content    *ReleaseContent `json:"content,omitempty"`
 	Versions   []VersionLabel  `json:"versions,omitempty"`
@@ -158,4 +159,31 @@ type CommitAuthor struct {
 	Email  string   `json:"email"`
 	// Subject is the first line of the commit's message.
 	Subject string `json:"subject,omitempty"`
+}
+
+// MaxMeanings is how many candidates are looked at to find the one that a name
+// means.
+const MaxMeanings = 50
+
+// ChooseCandidate is the candidate that a name means among those that it may
+// mean, newest first: an ID or version decides, several builds of one release
+// mean the newest, and several releases are an error.
+func ChooseCandidate(p ProjectName, name string, found []Candidate) (Candidate, error) {
+	const op = "release.find"
+	if len(found) == 0 {
+		return Candidate{}, E(KindNotFound, op, "project %s has no release %q", p, name).
+			WithHint("`towpath release list` shows them")
+	}
+	for _, c := range found {
+		if string(c.ID) == name || c.Version == name {
+			return c, nil
+		}
+	}
+	for _, c := range found[1:] {
+		if c.Release != found[0].Release {
+			return Candidate{}, E(KindInvalid, op, "%q may mean %s or %s", name, found[0].Version, c.Version).
+				WithHint("give more characters, or a version")
+		}
+	}
+	return found[0], nil
 }

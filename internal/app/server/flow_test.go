@@ -362,3 +362,26 @@ func TestServer_ARollbackPreemptsWhatIsActive(t *testing.T) {
 	h.runs("dev", "1.0.0")
 	h.promotion("dev", "1.1.0", towpath.PromotionCancelled)
 }
+
+func TestServer_CancelUndoesAFirstDeploymentThatIsStuck(t *testing.T) {
+	h := newHarness(t)
+	ctx := context.Background()
+	h.answer(func(op towpath.Operation) towpath.OperationResult {
+		if op.Verb == towpath.VerbVerifyBefore {
+			return towpath.OperationResult{Status: towpath.ResultUnknown, Message: "who knows"}
+		}
+		return towpath.OperationResult{}
+	})
+	h.publish("1.0.0", "stuck")
+	p := h.promotion("dev", "1.0.0", towpath.PromotionDeploying)
+	_, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev"})
+	if towpath.KindOf(err) != towpath.KindConflict {
+		t.Fatalf("there is nothing to roll back to: %v", err)
+	}
+	_, err = h.svc.Promotions.Cancel(ctx, h.ana, p.ID, "it hangs")
+	must(t, 0, err)
+	h.promotion("dev", "1.0.0", towpath.PromotionRolledBack)
+	if st := h.status("dev"); st.Phase != inventory.PhaseEmpty || st.Deployment != nil {
+		t.Fatalf("%+v", st)
+	}
+}

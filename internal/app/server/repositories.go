@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/git"
-	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -24,7 +23,7 @@ type repositories struct {
 
 // of opens a project's repository; nil when it has none.
 func (r *repositories) of(ctx context.Context, p towpath.ProjectName) (*git.Repository, error) {
-	var have project.Project
+	var have towpath.Project
 	err := r.store.View(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var err error
 		have, err = tx.Project(ctx, p)

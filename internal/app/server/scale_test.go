@@ -148,7 +148,10 @@ func BenchmarkServer_AtScale(b *testing.B) {
 		name := towpath.HashOf("release", "77").Hex()[:10]
 		for b.Loop() {
 			err := s.store.View(ctx, func(ctx context.Context, tx *store.Tx) error {
-				_, err := release.Find(ctx, tx, shop, name)
+				found, err := tx.FindCandidates(ctx, shop, name, towpath.MaxMeanings)
+				if err == nil && len(found) != 1 {
+					b.Fatal(len(found))
+				}
 				return err
 			})
 			if err != nil {

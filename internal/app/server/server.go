@@ -153,13 +153,13 @@ func (s *Server) open(ctx context.Context) error {
 		func(r *http.Request) (towpath.Actor, error) { return rest.Actor(r.Context()), nil }, cfg.Log)
 	s.services = rest.Services{
 		Projects: s.projects, Releases: releases, Promotions: promotions, Deploys: deploys,
-		Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns)),
+		Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns), releases),
 		Accounts:  s.accounts, Audit: audit.New(s.ledger),
 	}
 	api, err := rest.New(rest.Config{Version: cfg.Version, Now: cfg.Now, Log: cfg.Log, PublicMetrics: cfg.PublicMetrics}, rest.Deps{
 		Services: rest.Services{
 			Projects: s.projects, Releases: releases, Promotions: promotions, Deploys: deploys,
-			Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns)),
+			Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns), releases),
 			Accounts:  s.accounts,
 			Audit:     audit.New(s.ledger),
 		},
@@ -177,6 +177,9 @@ func (s *Server) open(ctx context.Context) error {
 	s.supervisor = reconcile.NewSupervisor(reconcile.SupervisorConfig{Log: cfg.Log},
 		reconcile.Task{Name: "sequencer", Run: s.ledger.Sequencer().Run},
 		reconcile.Task{Name: "loops", Run: runner.Run},
+		reconcile.Task{Name: "retention", Run: reconcile.NewLoop(
+			reconcile.LoopConfig{Name: "retention", Interval: time.Hour, Now: cfg.Now, Log: cfg.Log},
+			func(ctx context.Context, _ time.Time) (bool, error) { return false, releases.CollectAll(ctx) }).Run},
 		reconcile.Task{Name: "http", Run: s.serve},
 	)
 	return nil

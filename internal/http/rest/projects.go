@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/towpath/towpath/internal/http/rest/api"
-	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -36,7 +35,7 @@ func (a *API) projectRoutes() {
 	register(a, route{
 		id: "register-project", method: http.MethodPost, path: "/projects", tag: "projects", policy: Authenticated,
 		summary: "Register a project", status: http.StatusCreated,
-	}, func(ctx context.Context, actor towpath.Actor, in *in) (project.Project, error) {
+	}, func(ctx context.Context, actor towpath.Actor, in *in) (towpath.Project, error) {
 		return svc.Register(ctx, actor, in.Body.Name, in.Body.Repository)
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/ledger"
-	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
@@ -28,8 +27,8 @@ type Services struct {
 
 // Projects registers projects.
 type Projects interface {
-	Register(ctx context.Context, actor towpath.Actor, name towpath.ProjectName, repository string) (project.Project, error)
-	List(ctx context.Context, actor towpath.Actor) ([]project.Project, error)
+	Register(ctx context.Context, actor towpath.Actor, name towpath.ProjectName, repository string) (towpath.Project, error)
+	List(ctx context.Context, actor towpath.Actor) ([]towpath.Project, error)
 }
 
 // Releases publishes and reads releases.

@@ -5,24 +5,23 @@ import (
 	"io"
 	"strings"
 
-	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
 type projects struct{ w *World }
 
-func (s projects) Register(ctx context.Context, actor towpath.Actor, name towpath.ProjectName, repository string) (project.Project, error) {
+func (s projects) Register(ctx context.Context, actor towpath.Actor, name towpath.ProjectName, repository string) (towpath.Project, error) {
 	if err := s.w.enter(ctx, actor, "projects.Register"); err != nil {
-		return project.Project{}, err
+		return towpath.Project{}, err
 	}
 	defer s.w.mu.Unlock()
-	p := project.Project{Name: name, Repository: repository}
+	p := towpath.Project{Name: name, Repository: repository}
 	s.w.Projects = append(s.w.Projects, p)
 	return p, nil
 }
 
-func (s projects) List(ctx context.Context, actor towpath.Actor) ([]project.Project, error) {
+func (s projects) List(ctx context.Context, actor towpath.Actor) ([]towpath.Project, error) {
 	if err := s.w.enter(ctx, actor, "projects.List"); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/towpath/towpath/internal/http/rest"
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/ledger"
-	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
@@ -20,7 +19,7 @@ type World struct {
 	mu sync.Mutex
 
 	Actors      map[string]towpath.Actor // by secret
-	Projects    []project.Project
+	Projects    []towpath.Project
 	Blobs       map[towpath.Digest][]byte
 	Releases    []towpath.Release
 	Page        release.List

@@ -5,13 +5,12 @@ import (
 
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/ledger"
-	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
 // Projects is the list of projects.
 type Projects struct {
-	Items []project.Project `json:"items"`
+	Items []towpath.Project `json:"items"`
 }
 
 // Freezes is the list of freezes in force or to come.

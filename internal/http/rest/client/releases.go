@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	"github.com/towpath/towpath/internal/http/rest/api"
-	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -40,14 +39,14 @@ func projectPath(p towpath.ProjectName, rest string) string {
 }
 
 // Projects lists the projects that the account may see.
-func (c *Client) Projects(ctx context.Context) ([]project.Project, error) {
+func (c *Client) Projects(ctx context.Context) ([]towpath.Project, error) {
 	out, err := ask[api.Projects](ctx, c, get("/projects", nil))
 	return out.Items, err
 }
 
 // RegisterProject registers a project.
-func (c *Client) RegisterProject(ctx context.Context, r api.RegisterProject) (project.Project, error) {
-	return ask[project.Project](ctx, c, post("/projects", r))
+func (c *Client) RegisterProject(ctx context.Context, r api.RegisterProject) (towpath.Project, error) {
+	return ask[towpath.Project](ctx, c, post("/projects", r))
 }
 
 // HasBlob is the size of a stored blob in bytes; an absent one is not found.

@@ -67,13 +67,14 @@ func TestWatch(t *testing.T) {
 	t.Run("goes on when the server ends the stream", func(t *testing.T) {
 		w := apitest.NewWorld()
 		s := apitest.New(t, w, func(c *rest.Config, _ *rest.Deps) { c.WatchFor = 20 * time.Millisecond })
-		go func() {
-			for i := int64(1); i <= 5; i++ {
-				w.Append(entries(i, i)...)
-				time.Sleep(15 * time.Millisecond) // spread over several streams; the result does not depend on it
-			}
-		}()
-		got, err := collect(t.Context(), connect(t, s.URL), 0, 5)
+		streams := int64(0)
+		each := connect(t, s.URL, func(c *client.Config) {
+			c.Transport = before(func() { // one entry a stream
+				streams++
+				w.Append(entries(streams, streams)...)
+			})
+		})
+		got, err := collect(t.Context(), each, 0, 5)
 		if !errors.Is(err, errEnough) || !slices.Equal(got, []int64{1, 2, 3, 4, 5}) {
 			t.Errorf("got %v, %v", got, err)
 		}
@@ -82,17 +83,14 @@ func TestWatch(t *testing.T) {
 		w := apitest.NewWorld()
 		w.Append(entries(1, 3)...)
 		s := apitest.New(t, w)
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		go func() {
-			for w.Called("audit.Events") < 2 { // it has found its position
-				if ctx.Err() != nil {
-					return
+		c := connect(t, s.URL, func(c *client.Config) {
+			c.Transport = before(func() { // it has found its position
+				if w.Called("audit.Events") == 1 {
+					w.Append(entries(4, 4)...)
 				}
-			}
-			w.Append(entries(4, 4)...)
-		}()
-		got, err := collect(ctx, connect(t, s.URL), client.FromNow, 4)
+			})
+		})
+		got, err := collect(t.Context(), c, client.FromNow, 4)
 		if !errors.Is(err, errEnough) || !slices.Equal(got, []int64{4}) {
 			t.Errorf("got %v, %v", got, err)
 		}
@@ -136,4 +134,12 @@ func (c *cutting) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.cuts = c.cuts[1:]
 	}
 	return resp, err
+}
+
+// before calls itself before every request.
+type before func()
+
+func (b before) RoundTrip(r *http.Request) (*http.Response, error) {
+	b()
+	return http.DefaultTransport.RoundTrip(r)
 }

@@ -44,6 +44,7 @@ CREATE TABLE release (
   content    TEXT   NOT NULL, -- digest of the content blob
   size       BIGINT NOT NULL,
   published  BIGINT NOT NULL,
+  collected  BIGINT NOT NULL DEFAULT 0, -- when its layers were given up
   PRIMARY KEY (project, digest)
 );
 

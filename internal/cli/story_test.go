@@ -1,0 +1,156 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/ledger"
+	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/apitest"
+)
+
+const commit = towpath.CommitID("4d3c2b1a4d3c2b1a4d3c2b1a4d3c2b1a4d3c2b1a")
+
+func digest(s string) towpath.Digest { return towpath.DigestOf([]byte(s)) }
+
+func ago(d time.Duration) time.Time { return noon().Add(-d) }
+
+// storyWorld is a project in the middle of things: 1.4.0 waits at prod, which
+// was rolled back from 1.3.0 and is held.
+func storyWorld() *apitest.World {
+	w := apitest.NewWorld()
+	new, old := digest("1.4.0"), digest("1.3.0")
+	plan := &towpath.Plan{Hash: digest("plan"), Base: old, At: ago(time.Hour), Components: []towpath.ComponentPlan{
+		{Component: "api", Action: towpath.ActionNone, Hash: digest("a")},
+		{Component: "old", Action: towpath.ActionRemove, From: "rev_0", Hash: digest("o")},
+		{Component: "web", Action: towpath.ActionReplace, From: "rev_1", To: "rev_2", Hash: digest("w"), Changes: []towpath.Change{
+			{Path: "env.GREETING", Before: "hello", After: "hullo"}, {Path: "env.TOKEN", After: "(sensitive)"}, {Path: "files"},
+		}},
+	}}
+	candidate := towpath.Candidate{
+		ID: "cnd_new", Project: "shop", Release: new, Commit: commit, Ref: "main", Version: "1.4.0", Subject: "Greet differently",
+		PublishedBy: "ana", Published: ago(3 * time.Hour),
+	}
+	verdicts := []towpath.Verdict{
+		{Gate: towpath.GateUpstream, Outcome: towpath.Allow, Reasons: []string{"it was verified in staging"}, At: noon()},
+		{Gate: towpath.GateApprovals, Outcome: towpath.Wait, Reasons: []string{"0 of 1 approvals", "ana is an author"}, Hint: "somebody else approves", At: noon(), Inputs: json.RawMessage(`{"count":1}`)},
+		{Gate: towpath.GateWindows, Outcome: towpath.Wait, Reasons: []string{"closed on Fridays"}, Until: noon().Add(60 * time.Hour), At: noon()},
+	}
+	w.Preview = promote.Preview{
+		Project: "shop", Environment: "prod", Candidate: candidate, Outcome: towpath.Wait, Verdicts: verdicts, Plan: plan,
+		PolicyVersion: digest("policy"), Loosens: []string{"one approval less"},
+	}
+	w.Promotions = []towpath.Promotion{{
+		ID: "prm_1", Project: "shop", Environment: "prod", Candidate: "cnd_new", Release: new, Version: "1.4.0", Commit: commit,
+		Mode: towpath.PromotionManual, RequestedBy: "ana", RequestedAt: ago(time.Hour), Phase: towpath.PromotionWaiting,
+		Reason: "approvals: 0 of 1", Plan: plan, PolicyVersion: digest("policy"), Verdicts: verdicts,
+		Approvals: []towpath.Approval{{By: "bea", Approve: true, At: ago(2 * time.Hour), PlanHash: digest("an older plan"), PolicyVersion: digest("policy"), Reason: "go"}},
+		UpdatedAt: ago(time.Minute),
+	}}
+	w.Deployments = []towpath.Deployment{deployment(towpath.DeploymentSwitching), {
+		ID: "dep_1", Project: "shop", Environment: "dev", Kind: towpath.DeploymentPromotion, Promotion: "prm_0", Release: new, Version: "1.4.0",
+		Commit: commit, Previous: old, PreviousVersion: "1.3.0", Phase: towpath.DeploymentSucceeded, By: "towpath",
+		CreatedAt: ago(3 * time.Hour), UpdatedAt: ago(3 * time.Hour), FinishedAt: ago(3*time.Hour - 12*time.Second),
+	}}
+	active := deployment(towpath.DeploymentSwitching)
+	w.Rollback = deploy.RollbackResult{
+		Environment: "prod", From: new, FromVersion: "1.4.0", To: old, ToVersion: "1.3.0", Components: plan.Components, Deployment: &active,
+	}
+	w.Status = []inventory.Status{
+		{
+			Project: "shop", Environment: "dev", Release: new, Version: "1.4.0", Commit: commit, Phase: inventory.PhaseHealthy,
+			Drift: inventory.DriftUnknown, Since: ago(3 * time.Hour), Newest: "1.4.0", Health: towpath.HealthHealthy,
+			Components: []inventory.ComponentStatus{{Component: "web", Revision: "rev_2", Running: "rev_2", Health: towpath.HealthHealthy, Address: "127.0.0.1:8081", Instances: 1, Observed: ago(4 * time.Second)}},
+		},
+		{
+			Project: "shop", Environment: "prod", Release: old, Version: "1.3.0", Commit: commit, Phase: inventory.PhaseRolling,
+			Drift: inventory.DriftUnknown, Since: ago(26 * time.Hour), Behind: 2, Newest: "1.4.0", Health: towpath.HealthUnhealthy,
+			Hold: &towpath.Hold{Reason: "rolled back: errors", By: "ana", At: ago(10 * time.Minute)}, Quarantined: true, Deployment: &active,
+			Freezes: []towpath.Freeze{{ID: "frz_1", Project: "shop", Reason: "launch", By: "ana", From: ago(time.Hour)}}, Queue: w.Promotions,
+			Components: []inventory.ComponentStatus{{Component: "web", Revision: "rev_1", Health: towpath.HealthUnhealthy, Detail: "503 at /healthz"}},
+			Branch:     &inventory.BranchStatus{Name: "main", Pending: "main has a commit that 1.3.0 lacks"},
+		},
+		{Project: "shop", Environment: "lab", Phase: inventory.PhaseEmpty, Drift: inventory.DriftUnknown, Health: towpath.HealthUnknown, Components: []inventory.ComponentStatus{}},
+	}
+	w.Releases = []towpath.Release{{
+		Digest: new, Project: "shop", Size: 52 << 20, Published: ago(3 * time.Hour), Candidates: []towpath.Candidate{candidate},
+		Versions: []towpath.VersionLabel{{Project: "shop", Version: "1.4.0", Release: new, Published: ago(3 * time.Hour)}},
+		Content:  content(),
+	}, {Digest: old, Project: "shop", Content: content()}}
+	w.Page = release.List{Next: "c2", Items: []release.Summary{
+		{Digest: new, Version: "1.4.0", Candidate: "cnd_new", Commit: commit, Ref: "main", Subject: "Greet differently", Published: ago(3 * time.Hour), PublishedBy: "ana", Environments: []towpath.EnvironmentName{"dev"}},
+		{Digest: old, Version: "1.3.0", Candidate: "cnd_old", Commit: commit, Published: ago(72 * time.Hour), PublishedBy: "bea", Quarantined: true, Environments: []towpath.EnvironmentName{"prod"}},
+	}}
+	w.Diff = release.Diff{A: old, B: new, Components: []release.ComponentDiff{
+		{Component: "old", Action: towpath.ActionRemove},
+		{Component: "web", Environment: "prod", Action: towpath.ActionReplace, Changes: plan.Components[2].Changes},
+	}, Rules: []release.RuleDiff{{Environment: "prod", Changes: []towpath.Change{{Path: "gates.approvals.count", Before: "2", After: "1"}}, Loosens: []string{"one approval less"}}}}
+	w.Freezes = []towpath.Freeze{{ID: "frz_1", Project: "shop", Environment: "prod", Reason: "launch", By: "ana", From: ago(time.Hour), Until: noon().Add(time.Hour)}, {ID: "frz_2", Reason: "incident", By: "bea", From: ago(time.Minute), Emergency: true}}
+	w.Accounts = []towpath.Account{{Name: "ana", Emails: []string{"ana@example.com"}, Grants: []towpath.Grant{{Role: towpath.RoleAdmin}}, CreatedAt: ago(90 * 24 * time.Hour)}, {Name: "bea", Grants: []towpath.Grant{{Role: towpath.RoleViewer, Project: "shop"}, {Role: towpath.RoleAgent, Place: "local"}}, Disabled: true}}
+	w.Tokens = []towpath.Token{{ID: "tok_1", Account: "ana", Name: "laptop", CreatedAt: ago(time.Hour), ExpiresAt: noon().Add(24 * time.Hour), UsedAt: ago(time.Minute)}, {ID: "tok_0", Account: "ana", Name: "old", Revoked: true}}
+	w.Append(ledger.Entry{Seq: 1, Event: towpath.Event{ID: "evt_1", At: ago(2 * time.Hour), Actor: "ana", Action: "release.published", Project: "shop", Subject: "cnd_new", Release: new, RequestID: "req_1"}},
+		ledger.Entry{Seq: 2, Event: towpath.Event{ID: "evt_2", At: ago(time.Hour), Actor: "ana", Action: "promotion.requested", Project: "shop", Environment: "prod", Subject: "prm_1", Reason: "it is time"}})
+	return w
+}
+
+func content() *towpath.ReleaseContent {
+	return &towpath.ReleaseContent{
+		Schema: towpath.ReleaseSchema, Project: "shop",
+		Components: []towpath.ReleaseComponent{
+			{Name: "api", Kind: towpath.KindProcess, Layer: digest("api"), Size: 1 << 20},
+			{Name: "web", Kind: towpath.KindProcess, Layer: digest("web"), Size: 51 << 20, DependsOn: []towpath.ComponentName{"api"}},
+		},
+		Environments: []towpath.ReleaseEnvironment{
+			{Rules: towpath.EnvironmentSpec{Name: "dev", Branch: "dev", Promotion: towpath.PromotionAutomatic, Place: "local"}},
+			{Rules: towpath.EnvironmentSpec{Name: "lab", Promotion: towpath.PromotionManual, Place: "local", Gates: towpath.GateRules{Approvals: &towpath.ApprovalRule{Count: 1}}}},
+			{Rules: towpath.EnvironmentSpec{Name: "prod", Branch: "main", From: "dev", Promotion: towpath.PromotionManual, Place: "local", Gates: towpath.GateRules{
+				Soak: time.Hour, Approvals: &towpath.ApprovalRule{Count: 2}, Checks: []string{"scan"},
+			}}},
+		},
+	}
+}
+
+// deployment is a rollback of prod in a phase: one component is done, one is
+// under way, one has failed, one is unchanged.
+func deployment(phase towpath.DeploymentPhase) towpath.Deployment {
+	step := func(v towpath.Verb, p towpath.OperationPhase, began, ended time.Duration) towpath.Step {
+		s := towpath.Step{Operation: towpath.OperationID("op_" + string(v)), Verb: v, Phase: p, Attempt: 1}
+		if began > 0 {
+			s.Began = ago(began)
+		}
+		if ended > 0 {
+			s.Ended = ago(ended)
+		}
+		return s
+	}
+	failed := step(towpath.VerbVerifyBefore, towpath.OperationFailed, 20*time.Second, 15*time.Second)
+	failed.Message = "GET / answered 500"
+	for i := range 25 {
+		failed.Log = append(failed.Log, "line "+string(rune('a'+i)))
+	}
+	done := []towpath.Step{
+		step(towpath.VerbPrepare, towpath.OperationSucceeded, 30*time.Second, 28*time.Second),
+		step(towpath.VerbVerifyBefore, towpath.OperationSucceeded, 28*time.Second, 27*time.Second),
+		step(towpath.VerbSwitch, towpath.OperationSucceeded, 26*time.Second, 25*time.Second),
+		step(towpath.VerbRetire, towpath.OperationSucceeded, 24*time.Second, 20*time.Second),
+	}
+	return towpath.Deployment{
+		ID: "dep_2", Project: "shop", Environment: "prod", Kind: towpath.DeploymentRollback, Candidate: "cnd_old", Release: digest("1.3.0"),
+		Version: "1.3.0", Commit: commit, Previous: digest("1.4.0"), PreviousVersion: "1.4.0", Phase: phase, Reason: "errors", By: "ana",
+		CreatedAt: ago(30 * time.Second), UpdatedAt: ago(time.Second),
+		Components: []towpath.Rollout{
+			{Component: "db", Action: towpath.ActionNone},
+			{Component: "api", Action: towpath.ActionReplace, Steps: done},
+			{Component: "web", Action: towpath.ActionReplace, Steps: []towpath.Step{
+				step(towpath.VerbPrepare, towpath.OperationSucceeded, 25*time.Second, 22*time.Second),
+				step(towpath.VerbVerifyBefore, towpath.OperationRunning, 12*time.Second, 0),
+			}},
+			{Component: "mail", Action: towpath.ActionCreate, Steps: []towpath.Step{failed}},
+			{Component: "old", Action: towpath.ActionRemove},
+		},
+	}
+}

@@ -1,0 +1,234 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Collected is what a collection gave up, or would.
+type Collected struct {
+	Project  towpath.ProjectName `json:"project"`
+	DryRun   bool                `json:"dryRun"`
+	Kept     int                 `json:"kept"`
+	Releases []towpath.Digest    `json:"releases"` // whose layers are given up, oldest first
+	Blobs    int                 `json:"blobs"`
+	Bytes    int64               `json:"bytes"` // of these blobs
+}
+
+// keepRuns is how many stays in an environment retention looks back over.
+const keepRuns = 2000
+
+// Collect gives up the layers of releases that nothing needs any more, by the
+// retention rules of their environments. Records, labels, manifests and
+// provenance stay for ever; publishing the same commit again brings the layers
+// back.
+func (s *Service) Collect(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, dryRun bool) (Collected, error) {
+	if err := access.Check(actor, access.ServerManage, access.Subject{Project: p}); err != nil {
+		return Collected{}, err
+	}
+	s.collecting.Lock()
+	defer s.collecting.Unlock()
+	now := s.cfg.Now()
+	out := Collected{Project: p, DryRun: dryRun, Releases: []towpath.Digest{}}
+	keep, drop, err := s.sort(ctx, p, now)
+	if err != nil {
+		return out, err
+	}
+	out.Kept = len(keep)
+	for _, r := range drop {
+		out.Releases = append(out.Releases, r.Digest)
+	}
+	live, err := s.live(ctx, p, keep)
+	if err != nil {
+		return out, err
+	}
+	dead := map[towpath.Digest]int64{}
+	for _, r := range drop {
+		layers, err := s.layers(ctx, p, r.Digest)
+		if err != nil {
+			return out, err
+		}
+		for d, size := range layers {
+			if !live[d] && dead[d] == 0 {
+				dead[d] = size
+				out.Bytes += size
+			}
+		}
+	}
+	out.Blobs = len(dead)
+	if dryRun || len(drop) == 0 {
+		return out, nil
+	}
+	return out, s.giveUp(ctx, actor, p, drop, dead, now)
+}
+
+// giveUp records what is collected, then deletes: a crash in between leaves
+// blobs that nobody needs, never a release that claims what it lacks.
+func (s *Service) giveUp(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, drop []towpath.Release, dead map[towpath.Digest]int64, now time.Time) error {
+	var events []towpath.Event
+	for _, r := range drop {
+		ev := towpath.NewEvent(now, string(actor.Account), "release.collected")
+		ev.Project, ev.Subject, ev.Release, ev.RequestID = p, string(r.Digest), r.Digest, actor.RequestID
+		events = append(events, ev)
+	}
+	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		for i, r := range drop {
+			if err := tx.MarkCollected(ctx, p, r.Digest, now); err != nil {
+				return err
+			}
+			if err := tx.Record(ctx, events[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for d := range dead {
+		failed = append(failed, s.blobs.Delete(ctx, d))
+	}
+	return errors.Join(failed...)
+}
+
+// sort divides the releases of a project into those to keep and the rest.
+func (s *Service) sort(ctx context.Context, p towpath.ProjectName, now time.Time) (keep, drop []towpath.Release, err error) {
+	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		keep, drop = nil, nil
+		all, err := tx.Whole(ctx, p)
+		if err != nil {
+			return err
+		}
+		environments, err := histories(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		kept := retained(all, environments, now)
+		for _, r := range all {
+			if kept[r.Digest] {
+				keep = append(keep, r)
+			} else {
+				drop = append(drop, r)
+			}
+		}
+		return nil
+	})
+	return keep, drop, err
+}
+
+func histories(ctx context.Context, tx Tx, p towpath.ProjectName) ([]history, error) {
+	environments, err := tx.Environments(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	var out []history
+	for _, e := range environments {
+		h := history{rule: e.Rules.Retention}
+		if e.Release != "" {
+			h.inUse = append(h.inUse, e.Release)
+		}
+		if h.runs, err = tx.Runs(ctx, p, e.Name, keepRuns); err != nil {
+			return nil, err
+		}
+		open, err := tx.OpenPromotions(ctx, p, e.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range open {
+			h.inUse = append(h.inUse, o.Release)
+		}
+		running, err := tx.Running(ctx, p, e.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range running {
+			h.inUse = append(h.inUse, r.Release)
+		}
+		if e.Active != "" {
+			d, err := tx.Deployment(ctx, e.Active)
+			if err != nil {
+				return nil, err
+			}
+			h.inUse = append(h.inUse, d.Release, d.Previous)
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
+
+// live is the set of layers of what is kept here, and of all releases of other
+// projects: equal layers are one blob.
+func (s *Service) live(ctx context.Context, p towpath.ProjectName, keep []towpath.Release) (map[towpath.Digest]bool, error) {
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		projects, err := tx.Projects(ctx)
+		if err != nil {
+			return err
+		}
+		for _, other := range projects {
+			if other.Name == p {
+				continue
+			}
+			whole, err := tx.Whole(ctx, other.Name)
+			if err != nil {
+				return err
+			}
+			keep = append(keep, whole...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	live := map[towpath.Digest]bool{}
+	for _, r := range keep {
+		layers, err := s.layers(ctx, r.Project, r.Digest)
+		if err != nil {
+			return nil, err
+		}
+		for d := range layers {
+			live[d] = true
+		}
+	}
+	return live, nil
+}
+
+// layers are the layers of a release, with their sizes in bytes.
+func (s *Service) layers(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (map[towpath.Digest]int64, error) {
+	content, err := s.Content(ctx, p, d)
+	if err != nil {
+		return nil, err
+	}
+	out := map[towpath.Digest]int64{}
+	for _, c := range content.Components {
+		out[c.Layer] = c.Size
+	}
+	for _, f := range content.Folders {
+		out[f.Layer] = f.Size
+	}
+	return out, nil
+}
+
+// CollectAll collects every project, for the loop.
+func (s *Service) CollectAll(ctx context.Context) error {
+	var names []towpath.ProjectName
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		names = nil
+		projects, err := tx.Projects(ctx)
+		for _, p := range projects {
+			names = append(names, p.Name)
+		}
+		return err
+	})
+	for _, p := range names {
+		if err != nil {
+			return err
+		}
+		_, err = s.Collect(ctx, towpath.System(), p, false)
+	}
+	return err
+}

@@ -1,0 +1,63 @@
+package release
+
+import (
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Retention when an environment's rules say nothing.
+const (
+	defaultKeep = 10
+	defaultAge  = 30 * 24 * time.Hour
+	// lastGood is how many of the last good releases of an environment are kept
+	// whatever its rules say: what runs, and what a rollback would go to.
+	lastGood = 2
+)
+
+// history is what retention knows of one environment.
+type history struct {
+	rule  towpath.RetentionRule
+	runs  []towpath.Run    // newest first
+	inUse []towpath.Digest // that run, wait or are being deployed
+}
+
+// retained decides which releases keep their layers: what is in use, the last
+// good ones, and as many and as long as each environment's rule says. A
+// release that ran nowhere is kept as long as the most patient environment
+// keeps its own.
+func retained(all []towpath.Release, environments []history, now time.Time) map[towpath.Digest]bool {
+	keep := map[towpath.Digest]bool{}
+	patience := defaultAge
+	for _, h := range environments {
+		rule := h.rule
+		if rule.Keep <= 0 {
+			rule.Keep = defaultKeep
+		}
+		if rule.Age <= 0 {
+			rule.Age = defaultAge
+		}
+		patience = max(patience, rule.Age)
+		for _, d := range h.inUse {
+			keep[d] = true
+		}
+		seen, good := map[towpath.Digest]bool{}, map[towpath.Digest]bool{}
+		for _, r := range h.runs {
+			first := !seen[r.Release]
+			seen[r.Release] = true
+			if first && len(seen) <= rule.Keep || r.Ended.IsZero() || now.Sub(r.Ended) <= rule.Age {
+				keep[r.Release] = true
+			}
+			if r.Verified && !good[r.Release] && len(good) < lastGood {
+				good[r.Release] = true
+				keep[r.Release] = true
+			}
+		}
+	}
+	for _, r := range all {
+		if now.Sub(r.Published) <= patience {
+			keep[r.Digest] = true
+		}
+	}
+	return keep
+}

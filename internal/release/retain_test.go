@@ -1,0 +1,86 @@
+package release
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+var today = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+func day(n int) time.Time { return today.Add(time.Duration(n) * 24 * time.Hour) }
+
+func TestRetained(t *testing.T) {
+	all := []towpath.Release{}
+	var runs []towpath.Run // newest first: r9 runs, r8 … r0 ran before, a day each, long ago
+	for i := range 10 {
+		d := towpath.Digest(fmt.Sprintf("r%d", i))
+		all = append(all, towpath.Release{Digest: d, Published: day(-200 + i)})
+		run := towpath.Run{Release: d, Began: day(-100 + i), Ended: day(-99 + i), Verified: true}
+		if i == 9 {
+			run.Ended = time.Time{}
+		}
+		runs = append([]towpath.Run{run}, runs...)
+	}
+	month := 30 * 24 * time.Hour
+	check := func(name string, h history, want ...string) {
+		t.Run(name, func(t *testing.T) {
+			got := retained(all, []history{h}, today)
+			wanted := map[towpath.Digest]bool{}
+			for _, w := range want {
+				wanted[towpath.Digest(w)] = true
+			}
+			for _, r := range all {
+				if got[r.Digest] != wanted[r.Digest] {
+					t.Errorf("%s is kept: %v, want %v", r.Digest, got[r.Digest], wanted[r.Digest])
+				}
+			}
+		})
+	}
+	check("the newest by count", history{rule: towpath.RetentionRule{Keep: 3, Age: month}, runs: runs}, "r9", "r8", "r7")
+	check("what runs and the one before, whatever the rule", history{rule: towpath.RetentionRule{Keep: 1, Age: time.Hour}, runs: runs}, "r9", "r8")
+	check("those that ran lately", history{rule: towpath.RetentionRule{Keep: 1, Age: 94 * 24 * time.Hour}, runs: runs}, "r9", "r8", "r7", "r6", "r5")
+	check("what is in use", history{rule: towpath.RetentionRule{Keep: 1, Age: time.Hour}, runs: runs, inUse: []towpath.Digest{"r0"}}, "r9", "r8", "r0")
+
+	bad := append([]towpath.Run(nil), runs...)
+	for i := 1; i < 5; i++ {
+		bad[i].Verified = false
+	}
+	check("the last good one, behind any number of bad ones", history{rule: towpath.RetentionRule{Keep: 1, Age: time.Hour}, runs: bad}, "r9", "r4")
+
+	t.Run("one that was published just now, though it ran nowhere", func(t *testing.T) {
+		if got := retained([]towpath.Release{{Digest: "new", Published: day(-1)}}, nil, today); !got["new"] {
+			t.Error("it is given up")
+		}
+	})
+}
+
+func TestRetained_NeverGivesUpWhatARollbackWouldGoTo(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var all []towpath.Release
+		for i := range 8 {
+			all = append(all, towpath.Release{Digest: towpath.Digest(fmt.Sprintf("r%d", i)), Published: day(-400)})
+		}
+		var runs []towpath.Run
+		for i := range rapid.IntRange(1, 20).Draw(t, "runs") {
+			runs = append(runs, towpath.Run{
+				Release: all[rapid.IntRange(0, 7).Draw(t, "release")].Digest, Ended: day(-200 - i), Verified: rapid.Bool().Draw(t, "verified"),
+			})
+		}
+		rule := towpath.RetentionRule{Keep: rapid.IntRange(0, 3).Draw(t, "keep"), Age: time.Hour}
+		kept := retained(all, []history{{rule: rule, runs: runs}}, today)
+		now := runs[0].Release
+		for _, r := range runs {
+			if r.Verified && r.Release != now {
+				if !kept[r.Release] {
+					t.Fatalf("%s is the last good one beside %s, and given up", r.Release, now)
+				}
+				return
+			}
+		}
+	})
+}
