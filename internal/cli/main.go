@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -61,11 +60,11 @@ func describe(err error) (message, hint, request string) {
 }
 
 func (s *session) complain(message, hint, request string) {
-	fmt.Fprintf(s.stderr, "%s %s\n", s.style.bad("error:"), message)
+	s.say("%s %s", s.style.bad("error:"), message)
 	if hint != "" {
-		fmt.Fprintf(s.stderr, "%s %s\n", s.style.note("hint:"), hint)
+		s.say("%s %s", s.style.note("hint:"), hint)
 	}
 	if request != "" {
-		fmt.Fprintf(s.stderr, "%s %s\n", s.style.dim("request:"), request)
+		s.say("%s %s", s.style.dim("request:"), request)
 	}
 }

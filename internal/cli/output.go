@@ -80,7 +80,7 @@ func (s *session) print(r result) error {
 	default:
 		p.table(r.table)
 	}
-	_, err := io.WriteString(s.stdout, p.String())
+	_, err := io.WriteString(s.stdout, clean(p.String()))
 	return err
 }
 

@@ -60,7 +60,7 @@ func (s *liveScreen) show(v view, now time.Time) {
 		if !v.over {
 			l = lipgloss.NewStyle().MaxWidth(width).Render(l)
 		}
-		b.WriteString(l + "\n")
+		b.WriteString(clean(l) + "\n")
 	}
 	_, _ = io.WriteString(s.out, b.String()) // progress that can't be shown is no failure of the work
 	s.drawn = len(lines)
@@ -69,7 +69,7 @@ func (s *liveScreen) show(v view, now time.Time) {
 func (s *liveScreen) say(text string, _ time.Time) {
 	var b strings.Builder
 	s.clear(&b)
-	b.WriteString(text + "\n")
+	b.WriteString(clean(text) + "\n")
 	_, _ = io.WriteString(s.out, b.String())
 }
 
@@ -133,12 +133,12 @@ func (s *plainScreen) change(name string, b branch, now time.Time) {
 	s.say(line, now)
 	if b.state == StepFailed {
 		for _, l := range b.log[max(0, len(b.log)-lastLines):] {
-			fmt.Fprintf(s.out, "         | %s\n", l)
+			fmt.Fprintf(s.out, "         | %s\n", clean(l))
 		}
 	}
 }
 
 func (s *plainScreen) say(text string, now time.Time) {
 	s.last = now
-	fmt.Fprintf(s.out, "%s %s\n", now.Format(time.TimeOnly), text)
+	fmt.Fprintf(s.out, "%s %s\n", now.Format(time.TimeOnly), clean(text))
 }

@@ -70,7 +70,7 @@ func (s *session) terminal() Terminal {
 
 // say prints a line of progress.
 func (s *session) say(format string, args ...any) {
-	fmt.Fprintf(s.stderr, format+"\n", args...)
+	_, _ = io.WriteString(s.stderr, clean(fmt.Sprintf(format, args...))+"\n") // progress that can't be shown is no failure
 }
 
 // client connects to the server that flags, environment or files name.
@@ -118,4 +118,6 @@ func missing(command string) error {
 }
 
 // sayPart is [session.say] without the end of the line.
-func (s *session) sayPart(format string, args ...any) { fmt.Fprintf(s.stderr, format, args...) }
+func (s *session) sayPart(format string, args ...any) {
+	_, _ = io.WriteString(s.stderr, clean(fmt.Sprintf(format, args...)))
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/gittest"
 )
@@ -384,4 +385,23 @@ func TestServer_CancelUndoesAFirstDeploymentThatIsStuck(t *testing.T) {
 	if st := h.status("dev"); st.Phase != inventory.PhaseEmpty || st.Deployment != nil {
 		t.Fatalf("%+v", st)
 	}
+}
+
+func must3[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func rollbackTo(e towpath.EnvironmentName) deploy.RollbackRequest {
+	return deploy.RollbackRequest{Project: shop, Environment: e, Reason: "a test"}
+}
+
+// nudge has the move of staging's refs tried again now.
+func nudge(ctx context.Context, tx *store.Tx) error {
+	return tx.Enqueue(ctx, promote.WorkRef, string(shop)+"/staging", time.Unix(0, 0))
 }
