@@ -54,6 +54,7 @@ type DevOptions struct {
 	Dir    string // of the project
 	Data   string // empty: .towpath in Dir
 	Listen string // loopback address
+	Stop   bool   // stop what a dev of before left running, and nothing else
 }
 
 // DemoOptions are those of demo.

@@ -12,30 +12,21 @@ import (
 )
 
 func newAuditExport(s *session) *cobra.Command {
-	var project bool
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use: "export [FILE]", Short: "Export the ledger as JSON lines, to stdout or a file", Args: positional(0, 1),
-		Long: "Verify an export anywhere with: towpath audit verify --file FILE",
+		Long: "Exports the whole ledger: a part could not be verified. Verify it anywhere with: towpath audit verify --file FILE",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {
 				return err
 			}
-			name := towpath.ProjectName("")
-			if project {
-				if _, name, err = s.target(); err != nil {
-					return err
-				}
-			}
-			export := func(w io.Writer) error { return c.Export(cmd.Context(), name, w) }
+			export := func(w io.Writer) error { return c.Export(cmd.Context(), w) }
 			if len(args) == 0 || args[0] == "-" {
 				return export(s.stdout)
 			}
 			return writeWhole(args[0], export)
 		},
 	}
-	cmd.Flags().BoolVar(&project, "only-project", false, "only the project's entries; such an export can't be verified as a whole")
-	return cmd
 }
 
 // writeWhole writes a file that is whole or not there.

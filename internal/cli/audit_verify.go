@@ -65,7 +65,7 @@ func (s *session) runAuditVerify(ctx context.Context, o verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	if report.OK {
+	if report.OK && k.Checkpoint != "" {
 		if err := k.save(path); err != nil {
 			return err
 		}
@@ -76,6 +76,9 @@ func (s *session) runAuditVerify(ctx context.Context, o verifyOptions) error {
 // verifyServer verifies a server's ledger and updates what is kept.
 func (s *session) verifyServer(ctx context.Context, c *client.Client, o verifyOptions, k *kept) (ledger.Report, error) {
 	cp, err := c.Checkpoint(ctx)
+	if towpath.KindOf(err) == towpath.KindNotFound && k.Checkpoint == "" { // nothing has happened yet
+		return c.Verify(ctx, "")
+	}
 	if err != nil {
 		return ledger.Report{}, err
 	}
@@ -109,7 +112,7 @@ func (s *session) verifyLocally(ctx context.Context, c *client.Client, key strin
 	r, w := io.Pipe()
 	exported := make(chan error, 1)
 	go func() {
-		err := c.Export(ctx, "", w)
+		err := c.Export(ctx, w)
 		_ = w.CloseWithError(err) // never fails
 		exported <- err
 	}()

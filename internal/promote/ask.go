@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -140,6 +141,11 @@ func (s *Service) Preview(ctx context.Context, actor towpath.Actor, r Request) (
 	out := Preview{
 		Project: r.Project, Environment: r.Environment, Candidate: c, Verdicts: gate.Judge(in),
 		Plan: p.Plan, PolicyVersion: env.PolicyVersion,
+	}
+	for i := range out.Verdicts { // there is no promotion yet that could be named
+		if v := &out.Verdicts[i]; v.Gate == towpath.GateApprovals && v.Outcome == towpath.Wait && p.Plan != nil {
+			v.Hint = fmt.Sprintf("towpath promote %s --to %s asks for it; then somebody who is neither an author nor the promoter approves", c.Version, env.Name)
+		}
 	}
 	out.Outcome = gate.Summarise(out.Verdicts)
 	if proposed, ok := content.Environment(env.Name); ok {

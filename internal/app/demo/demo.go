@@ -58,9 +58,7 @@ func Run(ctx context.Context, t cli.Terminal, o cli.DemoOptions, version string)
 		if d.dev != nil {
 			<-ended
 		}
-		if !o.Keep || err != nil {
-			err = errors.Join(err, d.cleanUp(o.Dir == ""))
-		}
+		err = errors.Join(err, d.cleanUp(o.Dir == ""))
 	}()
 	if err := d.prepare(ctx, version); err != nil {
 		return err

@@ -72,6 +72,9 @@ func Run(ctx context.Context, t cli.Terminal, o cli.DevOptions, version string) 
 	if data == "" {
 		data = filepath.Join(root, ".towpath")
 	}
+	if o.Stop {
+		return agentapp.Stop(ctx, agentapp.Config{Data: filepath.Join(data, "agent"), Log: slog.New(slog.DiscardHandler)})
+	}
 	name, emails := identity(ctx, root)
 	logs, log, err := openLog(data)
 	if err != nil {
@@ -90,7 +93,7 @@ func Run(ctx context.Context, t cli.Terminal, o cli.DevOptions, version string) 
 	}
 	fmt.Fprintf(t.Stdout, "url      %s\ntoken    %s\naccount  %s\nproject  %s\nlog      %s\n",
 		d.Server.URL(), filepath.Join(root, ".towpath", "client.json"), name, d.Project, logs.Name())
-	fmt.Fprintln(t.Stderr, "\nready: commands in this folder find the server by themselves; try `towpath status`. Ctrl-C ends it; what it runs goes on.")
+	fmt.Fprintln(t.Stderr, "\nready: commands in this folder find the server by themselves; try `towpath status`. Ctrl-C ends it; what it runs goes on, until `towpath dev --stop`.")
 	return d.Run(ctx)
 }
 

@@ -54,9 +54,6 @@ func (a *API) auditRoutes() {
 		op.Responses["200"] = &huma.Response{Description: "JSON lines", Content: map[string]*huma.MediaType{
 			exportType: {Schema: &huma.Schema{Type: huma.TypeString}},
 		}}
-		op.Parameters = append(op.Parameters, &huma.Param{
-			Name: "project", In: "query", Description: "empty: the whole ledger", Schema: &huma.Schema{Type: huma.TypeString},
-		})
 	}, a.exportLedger)
 }
 
@@ -89,7 +86,7 @@ func (a *API) listEvents(ctx context.Context, actor towpath.Actor, in *eventFilt
 // pass for a whole one.
 func (a *API) exportLedger(w http.ResponseWriter, req *http.Request, actor towpath.Actor) error {
 	w.Header().Set("Content-Type", exportType)
-	err := a.deps.Services.Audit.Export(req.Context(), actor, towpath.ProjectName(req.URL.Query().Get("project")), w)
+	err := a.deps.Services.Audit.Export(req.Context(), actor, "", w)
 	if t, ok := w.(*tracked); err != nil && ok && t.status != 0 {
 		a.router.problem(req.Context(), err)
 		panic(http.ErrAbortHandler)

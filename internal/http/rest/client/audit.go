@@ -68,10 +68,8 @@ func (c *Client) Checkpoint(ctx context.Context) (api.Checkpoint, error) {
 
 // Export writes the ledger as JSON lines. After an error w may hold a part: it
 // is not repeated.
-func (c *Client) Export(ctx context.Context, p towpath.ProjectName, w io.Writer) error {
-	q := url.Values{}
-	set(q, "project", p)
-	k := get("/audit/export", q)
+func (c *Client) Export(ctx context.Context, w io.Writer) error {
+	k := get("/audit/export", nil)
 	k.long = true
 	return c.do(ctx, k, func(r *http.Response) error {
 		out := &marked{w: w}

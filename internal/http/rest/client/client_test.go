@@ -229,7 +229,7 @@ func TestErrors(t *testing.T) {
 			return nil
 		}
 		var got bytes.Buffer
-		if err := connect(t, apitest.New(t, w).URL).Export(t.Context(), "", &got); err == nil {
+		if err := connect(t, apitest.New(t, w).URL).Export(t.Context(), &got); err == nil {
 			t.Errorf("%d bytes pass for a whole export", got.Len())
 		}
 	})

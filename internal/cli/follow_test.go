@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// tape is what a fake server shows, by time since the start.
+type tape struct {
+	start time.Time
+	at    []time.Duration
+	what  []any // towpath.DeploymentPhase or error
+}
+
+func (t tape) fetch(context.Context) (snapshot, error) {
+	var now any
+	for i, at := range t.at {
+		if time.Since(t.start) >= at {
+			now = t.what[i]
+		}
+	}
+	if err, ok := now.(error); ok {
+		return snapshot{}, err
+	}
+	phase := now.(towpath.DeploymentPhase)
+	step := towpath.Step{Verb: towpath.VerbPrepare, Phase: towpath.OperationRunning, Began: t.start}
+	if phase != towpath.DeploymentPreparing {
+		step.Phase, step.Ended = towpath.OperationSucceeded, t.start.Add(30*time.Second)
+	}
+	if phase == towpath.DeploymentRolledBack {
+		step.Phase, step.Message, step.Log = towpath.OperationFailed, "it crashed", []string{"panic: oh"}
+	}
+	return snapshot{deployment: &towpath.Deployment{
+		ID: "dep_1", Environment: "dev", Version: "1.0.0", Kind: towpath.DeploymentPromotion, Phase: phase,
+		Components: []towpath.Rollout{{Component: "web", Action: towpath.ActionCreate, Steps: []towpath.Step{step}}},
+	}}, nil
+}
+
+// watchTape follows a tape on a screen that is no terminal.
+func watchTape(ctx context.Context, t tape) (string, snapshot, error) {
+	var out strings.Builder
+	n, err := follower{
+		fetch: t.fetch, stop: snapshot.ended, screen: &plainScreen{out: &out, states: map[string]string{}}, now: time.Now,
+		poll: 2 * time.Second, redraw: 500 * time.Millisecond,
+	}.follow(ctx)
+	return out.String(), n, err
+}
+
+func TestFollow(t *testing.T) {
+	away := towpath.E(towpath.KindUnavailable, "", "the server does not answer")
+	run := func(t *testing.T, name string, check func(t *testing.T)) {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, check) })
+	}
+	run(t, "prints a line for each change, and one when ten seconds pass without", func(t *testing.T) {
+		out, n, err := watchTape(t.Context(), tape{
+			time.Now(), []time.Duration{0, 30 * time.Second}, []any{towpath.DeploymentPreparing, towpath.DeploymentSucceeded},
+		})
+		if err != nil || n.outcome() != nil {
+			t.Fatalf("%v, %v", err, n.outcome())
+		}
+		want := []string{
+			"00:00:00 promotion of 1.0.0 into dev: preparing",
+			"00:00:00 web running",
+			"00:00:00 web: prepare running",
+			"00:00:10 still at it: web: prepare 10.0s",
+			"00:00:20 still at it: web: prepare 20.0s",
+			"00:00:30 promotion of 1.0.0 into dev: succeeded",
+			"00:00:30 web done (30.0s)",
+			"00:00:30 web: prepare done (30.0s)",
+		}
+		if got := strings.TrimSpace(out); got != strings.Join(want, "\n") {
+			t.Errorf("got\n%s", got)
+		}
+	})
+	run(t, "shows the log of a step that failed, and exits with 6 when it was rolled back", func(t *testing.T) {
+		out, n, err := watchTape(t.Context(), tape{
+			time.Now(), []time.Duration{0, 4 * time.Second}, []any{towpath.DeploymentPreparing, towpath.DeploymentRolledBack},
+		})
+		var code outcome
+		if err != nil || !errors.As(n.outcome(), &code) || code != ExitRolledBack {
+			t.Errorf("%v, %v", err, n.outcome())
+		}
+		if !strings.Contains(out, "web: prepare failed (30.0s): it crashed\n         | panic: oh\n") {
+			t.Errorf("got\n%s", out)
+		}
+	})
+	run(t, "waits for a server that is away, and says so once", func(t *testing.T) {
+		out, n, err := watchTape(t.Context(), tape{
+			time.Now(), []time.Duration{0, 3 * time.Second, 60 * time.Second}, []any{towpath.DeploymentPreparing, away, towpath.DeploymentSucceeded},
+		})
+		if err != nil || !n.ended() || strings.Count(out, "does not answer") != 1 {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	run(t, "ends when it is refused", func(t *testing.T) {
+		_, _, err := watchTape(t.Context(), tape{time.Now(), []time.Duration{0}, []any{towpath.E(towpath.KindForbidden, "", "no")}})
+		if towpath.KindOf(err) != towpath.KindForbidden {
+			t.Errorf("got %v", err)
+		}
+	})
+	run(t, "ends with its context", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, n, err := watchTape(ctx, tape{time.Now(), []time.Duration{0}, []any{towpath.DeploymentPreparing}})
+		if !errors.Is(err, context.DeadlineExceeded) || n.deployment == nil {
+			t.Errorf("got %v, %v", n, err)
+		}
+	})
+}
+
+func TestSnapshot_outcome(t *testing.T) {
+	codes := map[towpath.PromotionPhase]int{
+		towpath.PromotionSucceeded: ExitOK, towpath.PromotionDenied: ExitDenied, towpath.PromotionFailed: ExitError,
+		towpath.PromotionRolledBack: ExitRolledBack, towpath.PromotionSuperseded: ExitError, towpath.PromotionCancelled: ExitError,
+	}
+	table := towpath.PromotionTransitions()
+	for _, row := range table.Rows() {
+		phase := towpath.PromotionPhase(row.To)
+		if !table.Terminal(phase) {
+			continue
+		}
+		t.Run("a promotion that is "+row.To+" has its exit code", func(t *testing.T) {
+			want, ok := codes[phase]
+			if got := exitCode(t.Context(), snapshot{promotion: &towpath.Promotion{Phase: phase}}.outcome()); !ok || got != want {
+				t.Errorf("got %d", got)
+			}
+		})
+	}
+}
+
+func TestLiveScreen(t *testing.T) {
+	tree := func(n int) (out []branch) {
+		for range n {
+			out = append(out, branch{name: strings.Repeat("x", 200), state: StepRunning})
+		}
+		return out
+	}
+	var out strings.Builder
+	s := &liveScreen{out: &out, size: func() (int, int) { return 40, 10 }}
+	t.Run("draws over what it has drawn, within the terminal", func(t *testing.T) {
+		s.show(view{title: "work", tree: tree(50)}, time.Time{})
+		first := out.String()
+		if n := strings.Count(first, "\n"); n != 9 {
+			t.Errorf("%d lines in a terminal of 10", n)
+		}
+		for _, l := range strings.Split(first, "\n") {
+			if len([]rune(l)) > 40 {
+				t.Errorf("a line of %d in a terminal of 40", len(l))
+			}
+		}
+		out.Reset()
+		s.show(view{title: "work", tree: tree(1)}, time.Time{})
+		if !strings.HasPrefix(out.String(), "\x1b[9A\x1b[J") {
+			t.Errorf("got %q", out.String())
+		}
+	})
+	t.Run("leaves the end standing", func(t *testing.T) {
+		out.Reset()
+		s.show(view{title: "work", tree: tree(50), over: true}, time.Time{})
+		if n := strings.Count(out.String(), "\n"); n != 51 {
+			t.Errorf("%d lines", n)
+		}
+	})
+}
