@@ -31,7 +31,7 @@ func (t tape) fetch(context.Context) (snapshot, error) {
 	phase := now.(towpath.DeploymentPhase)
 	step := towpath.Step{Verb: towpath.VerbPrepare, Phase: towpath.OperationRunning, Began: t.start}
 	if phase != towpath.DeploymentPreparing {
-		step.Phase, step.Ended = towpath.OperationSucceeded, t.start.Add(30*time.Second)
+		step.Phase, step.Ended = towpath.OperationSucceeded, t.start.Add(26*time.Second)
 	}
 	if phase == towpath.DeploymentRolledBack {
 		step.Phase, step.Message, step.Log = towpath.OperationFailed, "it crashed", []string{"panic: oh"}
@@ -59,7 +59,7 @@ func TestFollow(t *testing.T) {
 	}
 	run(t, "prints a line for each change, and one when ten seconds pass without", func(t *testing.T) {
 		out, n, err := watchTape(t.Context(), tape{
-			time.Now(), []time.Duration{0, 30 * time.Second}, []any{towpath.DeploymentPreparing, towpath.DeploymentSucceeded},
+			time.Now(), []time.Duration{0, 26 * time.Second}, []any{towpath.DeploymentPreparing, towpath.DeploymentSucceeded},
 		})
 		if err != nil || n.outcome() != nil {
 			t.Fatalf("%v, %v", err, n.outcome())
@@ -70,9 +70,9 @@ func TestFollow(t *testing.T) {
 			"00:00:00 web: prepare running",
 			"00:00:10 still at it: web: prepare 10.0s",
 			"00:00:20 still at it: web: prepare 20.0s",
-			"00:00:30 promotion of 1.0.0 into dev: succeeded",
-			"00:00:30 web done (30.0s)",
-			"00:00:30 web: prepare done (30.0s)",
+			"00:00:26 promotion of 1.0.0 into dev: succeeded",
+			"00:00:26 web done (26.0s)",
+			"00:00:26 web: prepare done (26.0s)",
 		}
 		if got := strings.TrimSpace(out); got != strings.Join(want, "\n") {
 			t.Errorf("got\n%s", got)
@@ -86,7 +86,7 @@ func TestFollow(t *testing.T) {
 		if err != nil || !errors.As(n.outcome(), &code) || code != ExitRolledBack {
 			t.Errorf("%v, %v", err, n.outcome())
 		}
-		if !strings.Contains(out, "web: prepare failed (30.0s): it crashed\n         | panic: oh\n") {
+		if !strings.Contains(out, "web: prepare failed (26.0s): it crashed\n         | panic: oh\n") {
 			t.Errorf("got\n%s", out)
 		}
 	})

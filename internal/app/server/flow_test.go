@@ -405,3 +405,50 @@ func rollbackTo(e towpath.EnvironmentName) deploy.RollbackRequest {
 func nudge(ctx context.Context, tx *store.Tx) error {
 	return tx.Enqueue(ctx, promote.WorkRef, string(shop)+"/staging", time.Unix(0, 0))
 }
+
+func TestServer_CollectsWhatRetentionDoesNotKeep(t *testing.T) {
+	h := newHarness(t)
+	ctx := context.Background()
+	old := h.publish("1.0.0", "one")
+	h.runs("staging", "1.0.0")
+	h.publish("1.1.0", "two")
+	h.runs("staging", "1.1.0")
+	collected := func(when time.Time) release.Collected {
+		t.Helper()
+		later := release.New(release.Config{Now: func() time.Time { return when }}, store.For[release.Tx](h.s.store), h.s.agents.blobs, nil)
+		out, err := later.Collect(ctx, h.ana, shop, true)
+		must(t, 0, err)
+		return out
+	}
+	t.Run("nothing that a rollback would go to, however old", func(t *testing.T) {
+		if out := collected(time.Now().AddDate(5, 0, 0)); len(out.Releases) != 0 {
+			t.Errorf("gives up %v of which %s ran", out.Releases, old.Version)
+		}
+	})
+	t.Run("a release that ran nowhere and is old", func(t *testing.T) {
+		h.answer(func(op towpath.Operation) towpath.OperationResult {
+			if op.Verb == towpath.VerbPrepare {
+				return towpath.OperationResult{Status: towpath.ResultFailed, Message: "no"}
+			}
+			return towpath.OperationResult{}
+		})
+		bad := h.publish("1.2.0", "three")
+		h.promotion("dev", "1.2.0", towpath.PromotionRolledBack)
+		for i := range 11 { // ten others ran since
+			h.answer(nil)
+			version := fmt.Sprintf("1.3.%d", i)
+			if err := h.svc.Promotions.Unhold(ctx, h.ana, shop, "dev", ""); err != nil && towpath.KindOf(err) != towpath.KindConflict {
+				t.Fatal(err)
+			}
+			h.publish(version, version)
+			h.runs("dev", version)
+		}
+		out := collected(time.Now().AddDate(5, 0, 0))
+		if !slices.Contains(out.Releases, bad.Release) {
+			t.Errorf("keeps %s: %+v", bad.Release, out)
+		}
+		if slices.Contains(out.Releases, h.status("dev").Release) {
+			t.Error("gives up what runs")
+		}
+	})
+}

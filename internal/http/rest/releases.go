@@ -72,4 +72,14 @@ func (a *API) releaseRoutes() {
 	}, func(ctx context.Context, actor towpath.Actor, in *because) (towpath.Release, error) {
 		return svc.Unquarantine(ctx, actor, in.Project, in.Release, in.Body.Reason)
 	})
+	type collect struct {
+		InProject
+		Body api.Collect
+	}
+	register(a, route{
+		id: "collect-releases", method: http.MethodPost, path: "/projects/{project}/collect", tag: "releases",
+		policy: Authenticated, summary: "Give up the files of releases that retention does not keep", timeout: a.cfg.TransferTimeout,
+	}, func(ctx context.Context, actor towpath.Actor, in *collect) (release.Collected, error) {
+		return svc.Collect(ctx, actor, in.Project, in.Body.DryRun)
+	})
 }

@@ -112,6 +112,14 @@ func (s releases) Diff(ctx context.Context, actor towpath.Actor, _ towpath.Proje
 	return s.w.Diff, nil
 }
 
+func (s releases) Collect(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, dryRun bool) (release.Collected, error) {
+	if err := s.w.enter(ctx, actor, "releases.Collect"); err != nil {
+		return release.Collected{}, err
+	}
+	defer s.w.mu.Unlock()
+	return release.Collected{Project: p, DryRun: dryRun, Kept: 3, Releases: []towpath.Digest{towpath.DigestOf([]byte("old"))}, Blobs: 2, Bytes: 3 << 20}, nil
+}
+
 func (s releases) Quarantine(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, name, reason string) (towpath.Release, error) {
 	if err := s.w.enter(ctx, actor, "releases.Quarantine"); err != nil {
 		return towpath.Release{}, err

@@ -21,6 +21,11 @@ type PublishRelease struct {
 	Version    string           `json:"version" doc:"semver label; once published it never moves"`
 }
 
+// Collect gives up the files of releases that retention does not keep.
+type Collect struct {
+	DryRun bool `json:"dryRun,omitempty" doc:"say what would be given up, do nothing"`
+}
+
 // Reason says why.
 type Reason struct {
 	Reason string `json:"reason,omitempty" maxLength:"2000" doc:"kept in the ledger"`

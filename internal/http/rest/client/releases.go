@@ -86,6 +86,13 @@ func (c *Client) Diff(ctx context.Context, p towpath.ProjectName, a, b string, e
 	return ask[release.Diff](ctx, c, get(projectPath(p, "/diff"), q))
 }
 
+// Collect gives up the files of releases that retention does not keep.
+func (c *Client) Collect(ctx context.Context, p towpath.ProjectName, r api.Collect) (release.Collected, error) {
+	k := post(projectPath(p, "/collect"), r)
+	k.long = true
+	return ask[release.Collected](ctx, c, k)
+}
+
 // Quarantine revokes a release everywhere.
 func (c *Client) Quarantine(ctx context.Context, p towpath.ProjectName, name, reason string) (towpath.Release, error) {
 	return ask[towpath.Release](ctx, c, post(projectPath(p, "/releases/"+url.PathEscape(name)+"/quarantine"), api.Reason{Reason: reason}))
