@@ -35,6 +35,8 @@ Exit codes:
 // newRoot is the whole tree of commands.
 func newRoot(s *session) *cobra.Command {
 	root := s.group("towpath", "Haul infrastructure releases upstream: dev, staging, prod, gate by gate")
+	root.Long = root.Short + ".\n\nData goes to stdout, progress and errors to stderr. -o json and -o yaml print an object whose first member, schema, is " +
+		OutputSchema + ": within this version members are added, never removed or changed. -o name prints IDs, one a line."
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetUsageTemplate(usageTemplate + exitHelp())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })

@@ -184,12 +184,16 @@ func (s *session) watch(ctx context.Context, c *client.Client, project towpath.P
 	fetch func(context.Context) (snapshot, error), stop func(snapshot) bool,
 ) (snapshot, error) {
 	wake := make(chan struct{}, 1)
+	after, unknown := c.Newest(ctx, project)
 	events, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		if unknown != nil {
+			return
+		}
 		// Without events it polls, so their errors don't matter here.
-		_ = c.Watch(events, project, client.FromNow, func(ledger.Entry) error {
+		_ = c.Watch(events, project, after, func(ledger.Entry) error {
 			select {
 			case wake <- struct{}{}:
 			default:

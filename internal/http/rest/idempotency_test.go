@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -127,12 +128,18 @@ func TestIdempotency_inFlight(t *testing.T) {
 		return nil
 	}
 	s := apitest.New(t, w)
+	noticed := make(chan struct{}) // the server knows that the client left
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		context.AfterFunc(r.Context(), func() { close(noticed) })
+		s.API.ServeHTTP(w, r)
+	}))
+	defer front.Close()
 	ctx, leave := context.WithCancel(t.Context())
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
 		r := holdDev("k", "x")
-		req, err := http.NewRequestWithContext(ctx, r.method, s.URL+r.path, strings.NewReader(r.body))
+		req, err := http.NewRequestWithContext(ctx, r.method, front.URL+r.path, strings.NewReader(r.body))
 		if err != nil {
 			t.Error(err)
 			return
@@ -153,6 +160,7 @@ func TestIdempotency_inFlight(t *testing.T) {
 	})
 	leave()
 	<-gone
+	<-noticed
 	close(release)
 	t.Run("finishes what was accepted although the client left", func(t *testing.T) {
 		for {

@@ -26,13 +26,9 @@ const FromNow int64 = -1
 func (c *Client) Watch(ctx context.Context, p towpath.ProjectName, after int64, handle func(ledger.Entry) error) error {
 	for failures := 0; ; {
 		if after == FromNow {
-			newest, err := c.Events(ctx, EventFilter{Project: p, Limit: 1, Newest: true})
-			if err != nil {
+			var err error
+			if after, err = c.Newest(ctx, p); err != nil {
 				return err
-			}
-			after = 0
-			if len(newest.Items) > 0 {
-				after = newest.Items[0].Seq
 			}
 		}
 		at := after
@@ -53,6 +49,17 @@ func (c *Client) Watch(ctx context.Context, p towpath.ProjectName, after int64, 
 			return err
 		}
 	}
+}
+
+// Newest is the seq of a project's newest entry, 0 before the first: whoever
+// asks for it before looking at something can watch from there on without
+// missing a change.
+func (c *Client) Newest(ctx context.Context, p towpath.ProjectName) (int64, error) {
+	page, err := c.Events(ctx, EventFilter{Project: p, Limit: 1, Newest: true})
+	if err != nil || len(page.Items) == 0 {
+		return 0, err
+	}
+	return page.Items[0].Seq, nil
 }
 
 // stop carries an error of the caller's handler.

@@ -102,6 +102,18 @@ func TestWatch(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("leaves out what a server sends again", func(t *testing.T) {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for _, seq := range []int64{1, 2, 2, 1, 3} {
+				_, _ = fmt.Fprintf(w, "id: %d\ndata: {\"seq\":%d}\n\n", seq, seq)
+			}
+		}))
+		defer s.Close()
+		got, err := collect(t.Context(), connect(t, s.URL), 0, 3)
+		if !errors.Is(err, errEnough) || !slices.Equal(got, []int64{1, 2, 3}) {
+			t.Errorf("got %v, %v", got, err)
+		}
+	})
 	t.Run("takes a stream that says nothing for dead", func(t *testing.T) {
 		connections := make(chan struct{}, 100)
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

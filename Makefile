@@ -1,0 +1,59 @@
+# Towpath. `make` alone lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/towpath
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0-dev)
+GO      ?= go
+LINT_VERSION := v2.15.0
+LINT         := $(CACHE)/bin/golangci-lint-$(LINT_VERSION)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build bin/towpath
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.linked=$(VERSION)' -o bin/towpath ./cmd/towpath
+
+.PHONY: demo
+demo: build ## build, then show everything in a minute, offline
+	bin/towpath demo
+
+.PHONY: test
+test: deps ## install or start what the tests need, and run all of them
+	scripts/test ./...
+
+.PHONY: race
+race: deps ## run all tests with the race detector
+	scripts/test -race ./...
+
+.PHONY: test-long
+test-long: deps ## the tests that take long: every crash point, a million entries, fuzzing
+	scripts/test -tags long -timeout 60m ./...
+	scripts/fuzz 30s
+
+.PHONY: deps
+deps: ## install the Debian packages that tests need
+	scripts/deps
+
+.PHONY: lint
+lint: $(LINT) ## the linter with the house's rules
+	$(LINT) run ./...
+
+$(LINT):
+	mkdir -p $(CACHE)/bin
+	GOBIN=$(CACHE)/bin/tmp $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv $(CACHE)/bin/tmp/golangci-lint $@
+
+.PHONY: verify
+verify: ## regenerate what is generated; fail when it, the format or the modules differ
+	scripts/verify
+
+.PHONY: bench
+bench: deps ## print the figures of docs/benchmarks.md
+	scripts/bench
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

@@ -1,0 +1,270 @@
+// Package docs holds the documentation, and the tests that keep it true.
+package docs
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+var update = flag.Bool("update", false, "write generated documents")
+
+const module = "github.com/towpath/towpath/"
+
+// packages lists the module's packages, without those of tests and samples.
+func packages(t *testing.T) []string {
+	t.Helper()
+	cmd := exec.Command("go", "list", "./...")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for line := range strings.Lines(string(out)) {
+		all = append(all, strings.TrimPrefix(strings.TrimSpace(line), module))
+	}
+	return all
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestStates(t *testing.T) {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, "# States")
+	fmt.Fprintln(&b, "\nGenerated from the tables of transitions in `internal/towpath`; nothing else assigns a phase.")
+	for _, noun := range []struct {
+		name string
+		rows []towpath.Row
+	}{
+		{"Promotion", towpath.PromotionTransitions().Rows()},
+		{"Deployment", towpath.DeploymentTransitions().Rows()},
+		{"Operation", towpath.OperationTransitions().Rows()},
+	} {
+		fmt.Fprintf(&b, "\n## %s\n\n```mermaid\nstateDiagram-v2\n", noun.name)
+		for _, r := range noun.rows {
+			id := func(s string) string { return strings.ReplaceAll(s, "-", "_") }
+			fmt.Fprintf(&b, "  %s --> %s: %s\n", id(r.From), id(r.To), r.Trigger)
+		}
+		fmt.Fprintf(&b, "```\n\n| from | when | to |\n|---|---|---|\n")
+		for _, r := range noun.rows {
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", r.From, r.Trigger, r.To)
+		}
+	}
+	if *update {
+		if err := os.WriteFile("states.md", b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if read(t, "states.md") != b.String() {
+		t.Error("docs/states.md is stale; run: go test ./docs -run TestStates -update")
+	}
+}
+
+func TestArchitecture_NamesEveryPackage(t *testing.T) {
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9/]+)` \\|").FindAllStringSubmatch(read(t, "architecture.md"), -1) {
+		named[m[1]] = true
+	}
+	for _, p := range packages(t) {
+		if !named[p] {
+			t.Errorf("docs/architecture.md does not name the package %s", p)
+		}
+		delete(named, p)
+	}
+	for p := range named {
+		t.Errorf("docs/architecture.md names %s, which does not exist", p)
+	}
+}
+
+// layers are the module's packages from the top down: a package imports only
+// what stands on a line above its own. The reasons are in architecture.md.
+var layers = [][]string{
+	{"internal/towpath", "internal/didyoumean", "internal/failpoint"},
+	{"internal/gate", "internal/rollout", "internal/access"},
+	{"internal/reconcile", "internal/sqldb", "internal/blob", "internal/merkle", "internal/oci"},
+	{"internal/ledger"},
+	{"internal/release", "internal/promote", "internal/deploy", "internal/inventory", "internal/account", "internal/project", "internal/audit"},
+	{"internal/store", "internal/store/migrations"},
+	{"internal/kind"},
+	{"internal/kind/process", "internal/kind/process/route"},
+	{"internal/kind/process/build", "internal/kind/process/run", "internal/build", "internal/agentrpc", "internal/router", "internal/git", "internal/projectfile"},
+	{"internal/agent"},
+	{"internal/http/rest/api"},
+	{"internal/http/rest", "internal/http/rest/client"},
+	{"internal/cli"},
+	{"internal/app/agent", "internal/app/builder", "internal/app/server"},
+	{"internal/app/dev"},
+	{"internal/app/demo"},
+	{"internal/app"},
+	{"cmd/towpath"},
+}
+
+func TestArchitecture_ImportsPointUp(t *testing.T) {
+	level := map[string]int{}
+	for i, l := range layers {
+		for _, p := range l {
+			level[p] = i
+		}
+	}
+	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./cmd/...", "./internal/...")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		from := strings.TrimPrefix(fields[0], module)
+		if strings.HasPrefix(from, "internal/towpathtest") || strings.Contains(from, "test") {
+			continue
+		}
+		have, known := level[from]
+		if !known {
+			t.Errorf("%s stands in no layer", from)
+			continue
+		}
+		for _, imp := range fields[1:] {
+			to, ours := strings.CutPrefix(imp, module)
+			if !ours || strings.HasPrefix(to, "examples") {
+				continue
+			}
+			if above, known := level[to]; !known || above >= have && to != "internal/store/migrations" {
+				t.Errorf("%s imports %s, which does not stand above it", from, to)
+			}
+		}
+	}
+}
+
+// decide may not do I/O, look at the clock or be cancelled.
+func TestArchitecture_DecidersArePure(t *testing.T) {
+	forbidden := []string{"os", "net", "net/http", "database/sql", "context", "io/fs", "os/exec", "log/slog", "math/rand", "math/rand/v2"}
+	for _, p := range layers[1] {
+		cmd := exec.Command("go", "list", "-f", `{{range .Imports}}{{.}} {{end}}`, "./"+p)
+		cmd.Dir = ".."
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range strings.Fields(string(out)) {
+			if slices.Contains(forbidden, imp) {
+				t.Errorf("%s decides, and imports %s", p, imp)
+			}
+		}
+	}
+}
+
+func sources(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	for _, root := range []string{"../cmd", "../internal", "../scripts", "../examples"} {
+		err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".go") {
+				files = append(files, path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+func TestHouse_FilesAreShort(t *testing.T) {
+	for _, f := range sources(t) {
+		if n := strings.Count(read(t, f), "\n"); n > 700 {
+			t.Errorf("%s has %d lines; split it by responsibility", f, n)
+		}
+	}
+}
+
+func TestHouse_EveryPackageSaysWhatItOwns(t *testing.T) {
+	documented := map[string]bool{}
+	comment := regexp.MustCompile(`(?m)^// (Package|Command) \w+`)
+	dirs := map[string]bool{}
+	for _, f := range sources(t) {
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		dirs[filepath.Dir(f)] = true
+		if comment.MatchString(read(t, f)) {
+			documented[filepath.Dir(f)] = true
+		}
+	}
+	for d := range dirs {
+		if !documented[d] {
+			t.Errorf("%s has no package comment", d)
+		}
+	}
+}
+
+func TestContracts_AreHeldByTestsThatExist(t *testing.T) {
+	text := read(t, "contracts.md")
+	tests := map[string]bool{}
+	name := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)`)
+	for _, f := range sources(t) {
+		if strings.HasSuffix(f, "_test.go") {
+			for _, m := range name.FindAllStringSubmatch(read(t, f), -1) {
+				tests[m[1]] = true
+			}
+		}
+	}
+	sections := strings.Split(text, "\n## ")[1:]
+	if len(sections) != 10 {
+		t.Errorf("there are %d contracts, want 10", len(sections))
+	}
+	for _, s := range sections {
+		title, _, _ := strings.Cut(s, "\n")
+		named := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)\\w+)`").FindAllStringSubmatch(s, -1)
+		if len(named) == 0 {
+			t.Errorf("no test holds the contract %q", title)
+		}
+		for _, m := range named {
+			if !tests[m[1]] {
+				t.Errorf("the contract %q names %s, which does not exist", title, m[1])
+			}
+		}
+	}
+}
+
+func TestReadme_CommandsExist(t *testing.T) {
+	makefile := read(t, "../Makefile")
+	for _, m := range regexp.MustCompile(`(?m)^make ([a-z-]+)`).FindAllStringSubmatch(read(t, "../README.md"), -1) {
+		if !strings.Contains(makefile, "\n"+m[1]+":") {
+			t.Errorf("README.md says `make %s`, which does not exist", m[1])
+		}
+	}
+}
+
+func TestHouse_NoPathOfAnyonesMachine(t *testing.T) {
+	cmd := exec.Command("git", "ls-files", "-z")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := regexp.MustCompile(`(?m)(^|[\s"'=(])/(work|root)/`)
+	for f := range strings.SplitSeq(strings.TrimRight(string(out), "\x00"), "\x00") {
+		b, err := os.ReadFile(filepath.Join("..", f))
+		if err == nil && f != "docs/docs_test.go" && private.Match(b) {
+			t.Errorf("%s holds a path of somebody's machine", f)
+		}
+	}
+}
