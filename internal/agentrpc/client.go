@@ -115,7 +115,7 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*
 // the bytes are not those of the digest: nothing may be used before that. The
 // caller closes it.
 func (c *Client) Blob(ctx context.Context, digest towpath.Digest) (io.ReadCloser, error) {
-	resp, err := c.do(ctx, http.MethodGet, "blobs/"+url.PathEscape(string(digest)), nil)
+	resp, err := c.do(ctx, http.MethodGet, "blobs/"+url.PathEscape(string(digest)), nil) //nolint:bodyclose // the caller closes it
 	if err != nil {
 		return nil, err
 	}

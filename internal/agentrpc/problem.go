@@ -61,15 +61,14 @@ func readProblem(op string, resp *http.Response) error {
 		return &towpath.Error{Kind: p.Kind, Op: op, Subject: p.Subject, Message: p.Detail, Hint: p.Hint, Fields: p.Fields}
 	}
 	kind := towpath.KindInternal
-	switch {
-	case resp.StatusCode == http.StatusUnauthorized:
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
 		kind = towpath.KindUnauthenticated
-	case resp.StatusCode == http.StatusForbidden:
+	case http.StatusForbidden:
 		kind = towpath.KindForbidden
-	case resp.StatusCode == http.StatusNotFound:
+	case http.StatusNotFound:
 		kind = towpath.KindNotFound
-	case resp.StatusCode == http.StatusBadGateway, resp.StatusCode == http.StatusServiceUnavailable,
-		resp.StatusCode == http.StatusGatewayTimeout, resp.StatusCode == http.StatusTooManyRequests:
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
 		kind = towpath.KindUnavailable
 	}
 	return towpath.E(kind, op, "the server answered %s", resp.Status).

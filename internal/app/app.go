@@ -97,7 +97,7 @@ func work(ctx context.Context, t cli.Terminal, o cli.AgentOptions) error {
 	}
 	if o.Server == "" || o.Token == "" {
 		return towpath.E(towpath.KindInvalid, op, "the agent needs its server's URL and a token").
-			WithHint("make one with `towpath account grant agent-NAME --role agent --place PLACE` and `towpath token create`")
+			WithHint("make an account with `towpath account create`, then `towpath account grant NAME agent --place PLACE` and `towpath token create agent --account NAME`")
 	}
 	log := slog.New(slog.NewTextHandler(t.Stderr, nil))
 	a, err := agentapp.New(agentapp.Config{Data: o.Data, Place: o.Place, TrustedKey: trust, Log: log},

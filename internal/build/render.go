@@ -3,7 +3,6 @@ package build
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
@@ -91,7 +90,7 @@ func (r *run) renderOne(spec towpath.ComponentSpec, e towpath.EnvironmentSpec, l
 		return towpath.RenderedComponent{}, err
 	}
 	// The revision is a hash of these bytes, and so must be the release's.
-	canonical, err := oci.Canonical(json.RawMessage(raw))
+	canonical, err := oci.Canonical(raw)
 	if err != nil {
 		return towpath.RenderedComponent{}, towpath.E(towpath.KindInternal, op, "component %q was rendered for %q as something that is not JSON", spec.Name, e.Name).
 			On(string(spec.Name)).WithCause(err)

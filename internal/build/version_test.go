@@ -1,6 +1,7 @@
 package build_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -63,7 +64,7 @@ func TestCheckVersion(t *testing.T) {
 				}
 				return
 			}
-			if e, ok := err.(*towpath.Error); !ok || e.Kind != towpath.KindInvalid || !strings.Contains(e.Message+e.Hint, tt.says) {
+			if e := new(towpath.Error); !errors.As(err, &e) || e.Kind != towpath.KindInvalid || !strings.Contains(e.Message+e.Hint, tt.says) {
 				t.Fatal(err)
 			}
 		})

@@ -37,7 +37,7 @@ func (s *session) newDecision(verb, short string, do decision) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			id := towpath.PromotionID("")
+			var id towpath.PromotionID
 			if len(args) == 1 {
 				id = towpath.PromotionID(args[0])
 			} else if id, err = s.onlyOpen(ctx, towpath.EnvironmentName(env)); err != nil {

@@ -78,7 +78,7 @@ func TestRepository_Advance_NeverLosesACommit(t *testing.T) {
 	kinds := map[git.MoveKind]int{}
 	refused := 0
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp(base, "")
+		dir, err := os.MkdirTemp(base, "") //nolint:usetesting // one of many inside a property; base is the test's own
 		if err != nil {
 			t.Fatalf("make a directory: %v", err)
 		}

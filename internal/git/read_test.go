@@ -67,7 +67,7 @@ func TestRepository_RefusesOptionsInPlaceOfCommits(t *testing.T) {
 	g := gittest.New(t)
 	tip := g.CommitFile("a.txt", "one\n")
 	r, ctx := open(t, g.Dir), t.Context()
-	for _, bad := range []towpath.CommitID{"", "--all", "-h", "HEAD", "main", "--output=x", towpath.CommitID(string(tip) + "\n"), towpath.CommitID(tip[:8])} {
+	for _, bad := range []towpath.CommitID{"", "--all", "-h", "HEAD", "main", "--output=x", towpath.CommitID(string(tip) + "\n"), tip[:8]} {
 		errs := map[string]error{}
 		_, errs["Commit"] = r.Commit(ctx, bad)
 		_, errs["Range"] = r.Range(ctx, tip, bad, 0)

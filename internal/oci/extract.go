@@ -40,7 +40,7 @@ func Extract(ctx context.Context, r io.Reader, dest *os.Root, opts ExtractOption
 	in := newReader(ctx, op, r, opts.Limits)
 	for {
 		e, err := in.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return Extracted{}, err

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"io"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -25,7 +26,7 @@ func List(ctx context.Context, r io.Reader, limits Limits) ([]Entry, error) {
 	var entries []Entry
 	for {
 		e, err := in.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return entries, nil
 		} else if err != nil {
 			return nil, err

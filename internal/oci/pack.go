@@ -102,7 +102,7 @@ func (p *packer) file(op, name string, h *tar.Header) error {
 	if err != nil {
 		return packError(op, name, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it is only read
 	info, err := f.Stat()
 	if err != nil {
 		return packError(op, name, err)

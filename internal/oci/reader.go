@@ -82,7 +82,7 @@ func (r *reader) checkType(h *tar.Header) error {
 			return refused(r.op, h.Name, "%q is a sparse file", shown(h.Name))
 		}
 	}
-	what := ""
+	var what string
 	switch h.Typeflag {
 	case tar.TypeReg, tar.TypeDir, tar.TypeSymlink:
 		if h.Typeflag != tar.TypeReg && h.Size != 0 {

@@ -140,8 +140,8 @@ func TestRunner(t *testing.T) {
 		if len(at) != 7 {
 			t.Fatalf("ran %d times", len(at))
 		}
-		for i, nominal := range []time.Duration{1, 2, 4, 8, 8, 8} {
-			nominal *= time.Second
+		for i, seconds := range []int{1, 2, 4, 8, 8, 8} {
+			nominal := time.Duration(seconds) * time.Second
 			if d := at[i+1].Sub(at[i]); d < nominal/2 || d > nominal {
 				t.Errorf("wait %d was %v, not within %v and %v", i+1, d, nominal/2, nominal)
 			}

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -62,7 +63,7 @@ func (s *Supervisor) keep(ctx context.Context, task Task) {
 		start := time.Now()
 		_, err := safely(func() (struct{}, error) { return struct{}{}, task.Run(ctx) })
 		if ctx.Err() != nil {
-			if err != nil && context.Cause(ctx) != err && ctx.Err() != err {
+			if err != nil && !errors.Is(err, context.Cause(ctx)) && !errors.Is(err, ctx.Err()) {
 				s.cfg.Log.WarnContext(ctx, "task ended with an error while stopping", "task", task.Name, "error", err)
 			}
 			return

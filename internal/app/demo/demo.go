@@ -56,7 +56,7 @@ func Run(ctx context.Context, t cli.Terminal, o cli.DemoOptions, version string)
 		}
 		stop()
 		if d.dev != nil {
-			<-ended
+			err = errors.Join(err, <-ended)
 		}
 		err = errors.Join(err, d.cleanUp(o.Dir == ""))
 	}()

@@ -224,7 +224,7 @@ func ask(ctx context.Context, st inventory.Status) (string, error) {
 		if err != nil {
 			return "", towpath.E(towpath.KindUnavailable, "demo", "%s does not answer at %s", st.Environment, c.Address).WithCause(err)
 		}
-		defer resp.Body.Close() //nolint:errcheck // nothing was written
+		defer resp.Body.Close()
 		body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
 		return fmt.Sprintf("http://%s says %q", c.Address, strings.TrimSpace(string(body))), err
 	}

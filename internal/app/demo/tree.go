@@ -32,11 +32,6 @@ func (t *tree) step(title string, f func() (detail string, err error)) error {
 	return nil
 }
 
-// note adds a line under the step before.
-func (t *tree) note(format string, args ...any) {
-	fmt.Fprintf(t.out, "  %s %s\n", t.paint("2", "└"), fmt.Sprintf(format, args...))
-}
-
 func (t *tree) paint(code, text string) string {
 	if !t.colour {
 		return text

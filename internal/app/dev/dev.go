@@ -80,7 +80,7 @@ func Run(ctx context.Context, t cli.Terminal, o cli.DevOptions, version string) 
 	if err != nil {
 		return err
 	}
-	defer logs.Close() //nolint:errcheck // a log
+	defer logs.Close()
 	d, err := New(ctx, Options{
 		Root: root, Data: data, Listen: o.Listen, Version: version, Watch: true, Owner: name, Emails: emails, Log: log,
 	})

@@ -166,6 +166,7 @@ func (s *Server) open(ctx context.Context) error {
 		Idempotency: answers{store.NewIdempotency(nouns, cfg.Now, rest.ClaimFor)}, Metrics: metrics, Changed: s.ledger.Changed,
 		Checks: []rest.Check{
 			{Name: "database", Critical: true, Run: s.db.Ping},
+			{Name: "writes", Run: s.canWrite},
 			{Name: "ledger", Run: s.ledgerKeepsUp},
 		},
 		Mounts: []rest.Mount{{Pattern: "/agent/v1/", Policy: rest.Authenticated, Handler: protocol}},
@@ -183,6 +184,14 @@ func (s *Server) open(ctx context.Context) error {
 		reconcile.Task{Name: "http", Run: s.serve},
 	)
 	return nil
+}
+
+// canWrite fails when the database takes no writes; reads go on.
+func (s *Server) canWrite(ctx context.Context) error {
+	return s.db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE project SET name = name WHERE name = ''`)
+		return err
+	})
 }
 
 // ledgerKeepsUp fails when events wait too long for their number.

@@ -88,7 +88,7 @@ func (a *API) exportLedger(w http.ResponseWriter, req *http.Request, actor towpa
 	w.Header().Set("Content-Type", exportType)
 	err := a.deps.Services.Audit.Export(req.Context(), actor, "", w)
 	if t, ok := w.(*tracked); err != nil && ok && t.status != 0 {
-		a.router.problem(req.Context(), err)
+		_ = a.router.problem(req.Context(), err) // for the log: the answer has begun
 		panic(http.ErrAbortHandler)
 	}
 	return err

@@ -100,7 +100,7 @@ func (s *watch) run(ctx context.Context) error {
 		changed := s.changed() // before looking: what comes between is not missed
 		more, err := s.page(ctx)
 		if err != nil && ctx.Err() == nil {
-			s.a.router.problem(ctx, err)
+			_ = s.a.router.problem(ctx, err) // for the log: the answer has begun
 		}
 		if err != nil {
 			return nil

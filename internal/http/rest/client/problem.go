@@ -33,16 +33,16 @@ func problemOf(r *http.Response) error {
 // foreign is an answer that is not of a Towpath server, or has no body.
 func foreign(r *http.Response) error {
 	kind := towpath.KindInternal
-	switch s := r.StatusCode; {
-	case s == http.StatusUnauthorized:
+	switch r.StatusCode {
+	case http.StatusUnauthorized:
 		kind = towpath.KindUnauthenticated
-	case s == http.StatusForbidden:
+	case http.StatusForbidden:
 		kind = towpath.KindForbidden
-	case s == http.StatusNotFound:
+	case http.StatusNotFound:
 		kind = towpath.KindNotFound
-	case s == http.StatusUnprocessableEntity || s == http.StatusBadRequest:
+	case http.StatusUnprocessableEntity, http.StatusBadRequest:
 		kind = towpath.KindInvalid
-	case s == http.StatusBadGateway || s == http.StatusServiceUnavailable || s == http.StatusGatewayTimeout:
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		kind = towpath.KindUnavailable
 	}
 	e := towpath.E(kind, "", "the server answered %s", r.Status)

@@ -26,7 +26,7 @@ func (r *Runner) Observe(ctx context.Context) ([]towpath.Observation, error) {
 	g, gctx := errgroup.WithContext(ctx)
 	for i, rec := range targets {
 		g.Go(func() error {
-			if rerr != nil {
+			if rerr != nil { //nolint:nilerr // that the router does not run is what was observed
 				out[i] = towpath.Observation{Target: rec.Target, Health: towpath.HealthUnhealthy, Detail: "the router does not run", At: r.cfg.Now()}
 				return nil
 			}

@@ -132,7 +132,7 @@ func replaceFile(path string, b []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // gone already when it was renamed
+	defer func() { _ = os.Remove(f.Name()) }() // gone already when it was renamed
 	_, err = f.Write(b)
 	if err == nil {
 		err = f.Sync()
