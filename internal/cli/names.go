@@ -20,7 +20,7 @@ func (s *session) suggestRelease(ctx context.Context, c *client.Client, project 
 		for _, r := range list.Items {
 			known = append(known, r.Version)
 		}
-		if hint := didyoumean.Hint(string(got), known); hint != "" {
+		if hint := didyoumean.Hint(got, known); hint != "" {
 			return hint
 		}
 		return "see: towpath release list"

@@ -90,7 +90,7 @@ func newSpread() *spread {
 // RoundTrip implements [http.RoundTripper].
 func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 	t, _ := r.Context().Value(choice{}).(route.Traffic)
-	var err error = errNoInstance
+	err := errNoInstance
 	for _, in := range t.Instances {
 		attempt := r.Clone(r.Context())
 		attempt.URL.Host = in.Address

@@ -88,7 +88,7 @@ func TestProblem(t *testing.T) {
 		{"a token that is not valid", nil, with(get, func(r *request) { r.header["Authorization"] = "Bearer nope" }), 401, towpath.KindUnauthenticated, "not valid"},
 		{"a scheme that is not bearer", nil, with(get, func(r *request) { r.header["Authorization"] = "Basic " + apitest.Token }), 401, towpath.KindUnauthenticated, "no bearer token"},
 		{"a token in the query", nil, with(get, func(r *request) { r.anonymous = true; r.path += "?token=" + apitest.Token }), 401, towpath.KindUnauthenticated, "no bearer token"},
-		{"an unknown query parameter", nil, with(get, func(r *request) { r.path += "?enviromnent=dev" }), 422, towpath.KindInvalid, "query.enviromnent"},
+		{"an unknown query parameter", nil, with(get, func(r *request) { r.path += "?envrn=dev" }), 422, towpath.KindInvalid, "query.envrn"},
 		{"an unknown field", nil, with(hold, func(r *request) { r.body = `{"raeson":"x"}` }), 422, towpath.KindInvalid, "raeson"},
 		{"a body that is not JSON", nil, with(hold, func(r *request) { r.body = `{` }), 400, towpath.KindInvalid, "not valid"},
 		{"a body of another type", nil, with(hold, func(r *request) { r.header["Content-Type"] = "text/plain" }), 415, towpath.KindInvalid, ""},

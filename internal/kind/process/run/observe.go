@@ -26,9 +26,9 @@ func (r *Runner) Observe(ctx context.Context) ([]towpath.Observation, error) {
 	g, gctx := errgroup.WithContext(ctx)
 	for i, rec := range targets {
 		g.Go(func() error {
-			if rerr != nil { //nolint:nilerr // that the router does not run is what was observed
+			if rerr != nil {
 				out[i] = towpath.Observation{Target: rec.Target, Health: towpath.HealthUnhealthy, Detail: "the router does not run", At: r.cfg.Now()}
-				return nil
+				return nil //nolint:nilerr // that the router does not run is what was observed
 			}
 			rt, _ := st.Find(rec.Target.Key())
 			var err error
