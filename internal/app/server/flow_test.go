@@ -21,6 +21,7 @@ import (
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/gittest"
+	"github.com/towpath/towpath/internal/towpathtest/pgtest"
 )
 
 // harness is a running server, a repository and an agent that does what the
@@ -39,10 +40,13 @@ type harness struct {
 
 const shop = towpath.ProjectName("shop")
 
-func newHarness(t *testing.T) *harness {
+func newHarness(t *testing.T) *harness { return newHarnessOn(t, "") }
+
+// newHarnessOn runs the server on a database; empty is SQLite.
+func newHarnessOn(t *testing.T, database string) *harness {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s, err := New(ctx, Config{Data: t.TempDir(), Listen: "127.0.0.1:0", Version: "test", Log: slog.New(slog.DiscardHandler)})
+	s, err := New(ctx, Config{Data: t.TempDir(), Database: database, Listen: "127.0.0.1:0", Version: "test", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +230,11 @@ func (h *harness) promotion(e towpath.EnvironmentName, version string, phase tow
 }
 
 func TestServer_CarriesAReleaseUpstreamAndBack(t *testing.T) {
-	h := newHarness(t)
+	t.Run("on SQLite", func(t *testing.T) { carriesUpstreamAndBack(t, newHarness(t)) })
+	t.Run("on PostgreSQL", func(t *testing.T) { carriesUpstreamAndBack(t, newHarnessOn(t, pgtest.New(t))) })
+}
+
+func carriesUpstreamAndBack(t *testing.T, h *harness) {
 	ctx := context.Background()
 
 	h.publish("1.0.0", "one")
