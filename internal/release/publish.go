@@ -2,7 +2,9 @@ package release
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"regexp"
 
 	"github.com/Masterminds/semver/v3"
@@ -60,6 +62,12 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 		if err := tx.InsertVersion(ctx, towpath.VersionLabel{Project: r.Project, Version: r.Version, Release: release.Digest, Published: now}); err != nil {
 			return err
 		}
+		same, err := built(ctx, tx, candidate)
+		if err != nil || same != nil {
+			out.Candidate, out.Created = *cmp.Or(same, &candidate), false
+			return err
+		}
+		out.Candidate = candidate
 		if out.Created, err = tx.InsertCandidate(ctx, candidate); err != nil || !out.Created {
 			return err
 		}
@@ -70,6 +78,22 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 	})
 	out.Release.Content = content
 	return out, err
+}
+
+// built is the candidate that the same commit of the same ref was published as
+// before, with the same content; nil when there is none. Building it once more
+// says nothing new.
+func built(ctx context.Context, tx Tx, c towpath.Candidate) (*towpath.Candidate, error) {
+	have, err := tx.CandidatesOf(ctx, c.Project, c.Release)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range have {
+		if h.Commit == c.Commit && h.Ref == c.Ref && h.Version == c.Version {
+			return &h, nil
+		}
+	}
+	return nil, nil
 }
 
 // offer registers environments that the release names and nobody knows yet,
@@ -122,6 +146,9 @@ func (s *Service) check(ctx context.Context, r PublishRequest) (*towpath.Release
 		return nil, 0, "", towpath.E(towpath.KindInvalid, op, "the release belongs to project %s, not %s", content.Project, r.Project).
 			WithHint("check `project` in towpath.yaml and --project")
 	}
+	if err := checkProvenance(r.Provenance, towpath.DigestOf(r.Manifest)); err != nil {
+		return nil, 0, "", err
+	}
 	if err := checkVersion(content.Naming, r.Version); err != nil {
 		return nil, 0, "", err
 	}
@@ -149,6 +176,27 @@ func (s *Service) checkCommit(ctx context.Context, r PublishRequest) (string, er
 }
 
 var commitPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// checkProvenance makes sure that a statement is about this release. Who
+// signed it is judged where it is relied on.
+func checkProvenance(statement []byte, release towpath.Digest) error {
+	const op = "release.publish"
+	var s struct {
+		Subject []struct {
+			Digest map[string]string `json:"digest"`
+		} `json:"subject"`
+	}
+	if len(statement) > maxProvenance || json.Unmarshal(statement, &s) != nil {
+		return towpath.E(towpath.KindInvalid, op, "the provenance is no in-toto statement")
+	}
+	for _, subject := range s.Subject {
+		if subject.Digest["sha256"] == release.Hex() {
+			return nil
+		}
+	}
+	return towpath.E(towpath.KindInvalid, op, "the provenance is about something else, not about release %s", towpath.Short(release)).
+		WithHint("publish the provenance that was made with this release")
+}
 
 // checkVersion checks a label: semver, and the project's naming rule.
 func checkVersion(naming, version string) error {

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/http/rest"
 	"github.com/towpath/towpath/internal/inventory"
@@ -154,7 +156,7 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 		must(h.t, 0, h.svc.Releases.PutBlob(ctx, h.ana, shop, towpath.DigestOf(b), bytes.NewReader(b)))
 	}
 	out := must2(h.t)(h.svc.Releases.Publish(ctx, h.ana, release.PublishRequest{
-		Project: shop, Manifest: enc.Manifest, Provenance: []byte(`{"version":"` + version + `"}`), Commit: commit, Ref: "main", Version: version,
+		Project: shop, Manifest: enc.Manifest, Provenance: statement(enc.Digest, version), Commit: commit, Ref: "main", Version: version,
 	}))
 	return out.Candidate
 }
@@ -459,4 +461,54 @@ func TestServer_CollectsWhatRetentionDoesNotKeep(t *testing.T) {
 			t.Error("gives up what runs")
 		}
 	})
+}
+
+// statement is the least that a provenance says.
+func statement(d towpath.Digest, version string) []byte {
+	return fmt.Appendf(nil, `{"subject":[{"digest":{"sha256":%q}}],"version":%q}`, d.Hex(), version)
+}
+
+func TestServer_Publish(t *testing.T) {
+	h := newHarness(t)
+	ctx := context.Background()
+	first := h.publish("1.0.0", "one")
+	manifest := must3(readBlob(ctx, h, first.Release))(t)
+	again := release.PublishRequest{
+		Project: shop, Manifest: manifest, Provenance: statement(first.Release, "built once more"),
+		Commit: first.Commit, Ref: first.Ref, Version: first.Version,
+	}
+	t.Run("the same commit again changes nothing", func(t *testing.T) {
+		out, err := h.svc.Releases.Publish(ctx, h.ana, again)
+		must(t, 0, err)
+		if out.Created || out.Candidate.ID != first.ID {
+			t.Fatalf("%+v", out.Candidate)
+		}
+	})
+	t.Run("a provenance of something else is refused", func(t *testing.T) {
+		r := again
+		r.Provenance = statement(towpath.HashOf("else"), "")
+		_, err := h.svc.Releases.Publish(ctx, h.ana, r)
+		if towpath.KindOf(err) != towpath.KindInvalid {
+			t.Fatal(err)
+		}
+	})
+	t.Run("a commit that is not in the repository is refused", func(t *testing.T) {
+		r := again
+		r.Commit = towpath.CommitID(strings.Repeat("ab", 20))
+		_, err := h.svc.Releases.Publish(ctx, h.ana, r)
+		if towpath.KindOf(err) != towpath.KindNotFound {
+			t.Fatal(err)
+		}
+	})
+	t.Run("a viewer may not publish", func(t *testing.T) {
+		viewer := towpath.Actor{Account: "eve", Token: "tok", Grants: []towpath.Grant{{Role: towpath.RoleViewer}}}
+		_, err := h.svc.Releases.Publish(ctx, viewer, again)
+		if towpath.KindOf(err) != towpath.KindForbidden {
+			t.Fatal(err)
+		}
+	})
+}
+
+func readBlob(ctx context.Context, h *harness, d towpath.Digest) ([]byte, error) {
+	return blob.ReadAll(ctx, h.s.agents.blobs, d, 1<<20)
 }
