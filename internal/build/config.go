@@ -31,7 +31,7 @@ type Config struct {
 	BuilderID string
 	Parallel  int // components at once; 0: as many as there are processors
 	Limits    Limits
-	Now       func() time.Time
+	Now       func() time.Time // called by several goroutines
 	Logger    *slog.Logger
 }
 

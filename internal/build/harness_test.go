@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,7 +71,16 @@ type bench struct {
 	t     testing.TB
 	cfg   build.Config
 	blobs *blob.Disk
+	mu    sync.Mutex
 	now   time.Time
+}
+
+// tick is a clock that goes on by a second each time it is looked at.
+func (b *bench) tick() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.now = b.now.Add(time.Second)
+	return b.now
 }
 
 func newBench(t testing.TB) *bench {
@@ -90,7 +100,7 @@ func newBench(t testing.TB) *bench {
 		Parse:    func(src []byte) (*towpath.ProjectSpec, error) { return projectfile.Parse(src, kinds) },
 		Builders: kinds, CacheDir: filepath.Join(base, "cache"), WorkDir: work,
 		Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + base, "SECRET=hidden"},
-		Now:     func() time.Time { b.now = b.now.Add(time.Second); return b.now },
+		Now:     b.tick,
 		Logger:  slog.New(slog.DiscardHandler),
 	}
 	t.Cleanup(func() {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,9 @@ func Main(ctx context.Context, dir string) error {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return towpath.E(towpath.KindLocked, "router.start", "another router serves this folder").On(dir).WithCause(err)
 	}
+	if err := writePID(lock); err != nil {
+		return towpath.E(towpath.KindUnavailable, "router.start", "the router's lock can't be written").On(dir).WithCause(err)
+	}
 	srv, err := newServer(dir, log)
 	if err != nil {
 		return err
@@ -61,6 +65,15 @@ func Main(ctx context.Context, dir string) error {
 		return towpath.E(towpath.KindInternal, "router.serve", "the control socket broke").On(socket).WithCause(err)
 	}
 	return nil
+}
+
+// writePID names the process in its lock, for people and tests.
+func writePID(lock *os.File) error {
+	if err := lock.Truncate(0); err != nil {
+		return err
+	}
+	_, err := lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return err
 }
 
 // maxChange bounds a change, in bytes.
