@@ -1,0 +1,264 @@
+package agent_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/failpoint"
+	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/kindtest"
+)
+
+// TestAgent_Crash kills the agent at every step that the code names, in every
+// operation that passes it: a release is deployed, and then the next one, with
+// a client that asks all the time. Whatever the moment, the deployment goes on
+// after a restart, nothing is started twice, no request is lost.
+func TestAgent_Crash(t *testing.T) {
+	points := namedSteps(t)
+	if len(points) < 10 {
+		t.Fatalf("found only the steps %q", points)
+	}
+	for _, point := range points {
+		t.Run("at "+point, func(t *testing.T) {
+			t.Parallel()
+			for n := 1; ; n++ {
+				if !crashHits(n) {
+					if n > 8 {
+						return
+					}
+					continue
+				}
+				if reached := crashAt(t, fmt.Sprintf("%s:%d", point, n)); !reached {
+					if n == 1 {
+						t.Errorf("no operation passes %s", point)
+					}
+					return
+				}
+			}
+		})
+	}
+}
+
+// namedSteps are the failpoints in the sources of the agent and of the runner.
+func namedSteps(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	hit := regexp.MustCompile(`failpoint\.Hit\("([^"]+)"\)`)
+	for _, dir := range []string{".", "../kind/process/run"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range hit.FindAllSubmatch(b, -1) {
+				out = append(out, string(m[1]))
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// crashAt runs the story with an agent that dies at a step, and starts another.
+// It reports whether the step was reached.
+func crashAt(t *testing.T, point string) (reached bool) {
+	t.Helper()
+	w := newHost(t)
+	verbs := []towpath.Verb{towpath.VerbPrepare, towpath.VerbVerifyBefore, towpath.VerbSwitch, towpath.VerbVerifyAfter, towpath.VerbRetire}
+	var ids []towpath.OperationID
+	for _, rev := range []string{kindtest.One, kindtest.Two} {
+		for _, v := range verbs {
+			op := w.op(t, v, rev)
+			ids = append(ids, op.ID)
+			w.srv.add(t, op)
+		}
+	}
+	dead := w.start(t, failpoint.Variable+"="+point)
+	clients := w.clients(t, ids[2])
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		for _, id := range ids {
+			if r := w.srv.result(t, id); r.Status != towpath.ResultDone {
+				t.Errorf("%s: %s: %+v\n%s", point, id, r, w.log)
+			}
+		}
+	}()
+	select {
+	case <-dead:
+		reached = true
+		w.start(t)
+		<-finished
+	case <-finished:
+	}
+	if reached {
+		// It has still to hear that the last result was taken.
+		two := w.spec(t, kindtest.Two).Revision
+		w.srv.wait(t, "what runs is observed", func() bool {
+			return len(w.srv.observed) == 1 && w.srv.observed[0].Revision == two
+		})
+	}
+	if lost, asked := clients(); lost > 0 || asked == 0 {
+		t.Errorf("%s: %d of %d requests were lost\n%s", point, lost, asked, w.log)
+	}
+	for _, rev := range []string{kindtest.One, kindtest.Two} {
+		if n := kindtest.CountStarts(t, w.starts, rev); n != 1 {
+			t.Errorf("%s: %s was started %d times\n%s", point, rev, n, w.log)
+		}
+	}
+	w.srv.mu.Lock()
+	defer w.srv.mu.Unlock()
+	if len(w.srv.finishes) != len(ids) || w.srv.errors > 0 {
+		t.Errorf("%s: %d operations ended and %d had errors\n%s", point, len(w.srv.finishes), w.srv.errors, w.log)
+	}
+	return reached
+}
+
+// host is a machine with an agent in a process of its own.
+type host struct {
+	srv    *server
+	url    string
+	dir    string
+	starts string
+	n      int
+	log    *lockedBuffer
+}
+
+func newHost(t *testing.T) *host {
+	t.Helper()
+	dir := t.TempDir()
+	kindtest.KillProcesses(t, filepath.Join(dir, "run"), filepath.Join(dir, "router"))
+	srv := newServer(t)
+	return &host{srv: srv, url: srv.listen(t), dir: dir, starts: filepath.Join(dir, "starts"), log: &lockedBuffer{}}
+}
+
+// start starts the agent; the channel closes when a signal has killed it.
+func (h *host) start(t *testing.T, env ...string) <-chan struct{} {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "towpath-agent", h.dir, h.url)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = h.log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killed, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		err := cmd.Wait()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+			close(killed)
+		}
+	}()
+	t.Cleanup(func() { // before the processes are ended: it would start them again
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	return killed
+}
+
+func (h *host) layer(t *testing.T, rev string) (towpath.Digest, int64) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\n# " + rev + "\nexec " + exe + " towpath-app\n"
+	var buf bytes.Buffer
+	tw := tar.NewWriter(&buf)
+	if err := errors.Join(
+		tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "serve", Mode: 0o755, Size: int64(len(script)), Format: tar.FormatPAX}),
+		writeString(tw, script), tw.Close(),
+	); err != nil {
+		t.Fatal(err)
+	}
+	d := towpath.DigestOf(buf.Bytes())
+	h.srv.locked(func() { h.srv.blobs[d] = buf.Bytes() })
+	return d, int64(buf.Len())
+}
+
+func writeString(tw *tar.Writer, s string) error {
+	_, err := tw.Write([]byte(s))
+	return err
+}
+
+func (h *host) spec(t *testing.T, rev string) towpath.OperationSpec {
+	t.Helper()
+	layer, size := h.layer(t, rev)
+	smoke := []process.Job{{Name: "answers", HTTP: &process.HTTPCheck{Path: "/", Contains: rev}, Timeout: 10 * time.Second}}
+	b, err := json.Marshal(process.Spec{
+		Command: []string{"./serve"}, Listen: "127.0.0.1:0", Instances: 1, StopGrace: 5 * time.Second,
+		Health: process.Health{Path: "/healthz", Interval: 50 * time.Millisecond, Timeout: 5 * time.Second, Deadline: 30 * time.Second},
+		Env:    map[string]process.Value{kindtest.AppVersion: {Literal: rev}, kindtest.AppStarts: {Literal: h.starts}},
+		Verify: process.Verify{Before: smoke, After: smoke},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return towpath.OperationSpec{
+		Kind: towpath.KindProcess, Release: towpath.DigestOf([]byte("release " + rev)), Layer: layer, Size: size, Rendered: b,
+		Revision: towpath.RevisionOf(towpath.KindProcess, layer, b), Timeout: time.Minute,
+	}
+}
+
+func (h *host) op(t *testing.T, verb towpath.Verb, rev string) towpath.Operation {
+	t.Helper()
+	h.n++
+	return towpath.Operation{
+		ID: towpath.OperationID("op_" + strconv.Itoa(h.n) + "_" + string(verb) + "_" + rev), Verb: verb, Spec: h.spec(t, rev),
+		Target:     towpath.Target{Project: "shop", Environment: "dev", Component: "api", Place: "local", Slot: towpath.SlotMain},
+		Deployment: towpath.DeploymentID("dep_" + rev),
+	}
+}
+
+// clients asks the component's address all the time once an operation has
+// ended. The function ends it and counts.
+func (h *host) clients(t *testing.T, after towpath.OperationID) func() (lost, asked int64) {
+	t.Helper()
+	var lost, asked atomic.Int64
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		address := h.srv.result(t, after).Outputs["address"]
+		next := time.NewTicker(3 * time.Millisecond)
+		defer next.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-next.C:
+			}
+			asked.Add(1)
+			if got := kindtest.Get("http://" + address); got != kindtest.One && got != kindtest.Two {
+				lost.Add(1)
+			}
+		}
+	}()
+	return func() (int64, int64) {
+		close(stop)
+		<-ended
+		return lost.Load(), asked.Load()
+	}
+}

@@ -1,0 +1,106 @@
+package run_test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/kind/process/run"
+	"github.com/towpath/towpath/internal/router"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/kindtest"
+)
+
+func TestRunner(t *testing.T) {
+	kindtest.Runners(t, func(t *testing.T) kindtest.World { return newWorld(t) })
+}
+
+// world is a place for processes in a folder of the test's.
+type world struct {
+	dir    string
+	files  string
+	starts string
+	change func(*process.Spec) // of every spec
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{dir: t.TempDir(), change: func(*process.Spec) {}}
+	w.files, w.starts = filepath.Join(w.dir, "files"), filepath.Join(w.dir, "starts")
+	if err := os.Mkdir(w.files, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	kindtest.KillProcesses(t, filepath.Join(w.dir, "run"), filepath.Join(w.dir, "router"))
+	return w
+}
+
+func (w *world) Target() towpath.Target {
+	return towpath.Target{Project: "shop", Environment: "dev", Component: "api", Place: "local", Slot: towpath.SlotMain}
+}
+
+func (w *world) router(t *testing.T) *router.Client {
+	t.Helper()
+	c, err := router.NewClient(router.ClientConfig{
+		Dir: filepath.Join(w.dir, "router"), Executable: self(t), Args: []string{"towpath-router"},
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exe
+}
+
+func (w *world) Runner(t *testing.T) kind.Runner { return w.processes(t) }
+
+func (w *world) processes(t *testing.T) *run.Runner {
+	t.Helper()
+	r, err := run.New(run.Config{
+		Dir: filepath.Join(w.dir, "run"), Executable: self(t), ShimArgs: []string{"towpath-shim"}, Now: time.Now,
+	}, w.router(t), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (w *world) Spec(t *testing.T, revision string) (towpath.OperationSpec, string) {
+	t.Helper()
+	s := process.Spec{
+		Command: []string{self(t), "towpath-app"}, Listen: "127.0.0.1:0", Instances: 1, StopGrace: 5 * time.Second,
+		Health: process.Health{Path: "/healthz", Interval: 50 * time.Millisecond, Timeout: 5 * time.Second, Deadline: 30 * time.Second},
+		Env: map[string]process.Value{
+			kindtest.AppVersion: {Literal: revision}, kindtest.AppStarts: {Literal: w.starts}, kindtest.AppMode: {Literal: revision},
+		},
+	}
+	if revision == kindtest.Unhealthy {
+		s.Health.Deadline = 2 * time.Second
+	}
+	w.change(&s)
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer := towpath.DigestOf([]byte(revision))
+	return towpath.OperationSpec{
+		Kind: towpath.KindProcess, Layer: layer, Rendered: b, Revision: towpath.RevisionOf(towpath.KindProcess, layer, b),
+	}, w.files
+}
+
+func (w *world) Serves(_ *testing.T, address string) string { return kindtest.Get("http://" + address) }
+
+func (w *world) Starts(t *testing.T, revision string) int {
+	return kindtest.CountStarts(t, w.starts, revision)
+}

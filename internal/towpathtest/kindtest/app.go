@@ -1,0 +1,103 @@
+package kindtest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Variables that tell the program what to be.
+const (
+	AppVersion = "APP_VERSION" // what GET / answers
+	AppStarts  = "APP_STARTS"  // a file that gets the version as a line at every start
+	AppMode    = "APP_MODE"    // Crash, Unhealthy, or Stubborn: it ignores SIGTERM
+)
+
+// Stubborn is a program that has to be killed.
+const Stubborn = "stubborn"
+
+// App is a program for processes to run: a test binary calls it when it is
+// executed again. It serves HTTP on HOST and PORT until SIGTERM and gives its
+// exit status. POST /hold answers when its body ends; GET /env shows its
+// environment.
+func App() int {
+	version, mode := os.Getenv(AppVersion), os.Getenv(AppMode)
+	if f, err := os.OpenFile(os.Getenv(AppStarts), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
+		fmt.Fprintln(f, version)
+		f.Close()
+	}
+	fmt.Println("starting", version)
+	if mode == Crash {
+		fmt.Fprintln(os.Stderr, "the configuration is missing")
+		return 3
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	ln, err := net.Listen("tcp", net.JoinHostPort(os.Getenv("HOST"), os.Getenv("PORT")))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, version) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if mode == Unhealthy {
+			http.Error(w, "no database", http.StatusInternalServerError)
+		}
+	})
+	mux.HandleFunc("GET /env", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Join(os.Environ(), "\n")) })
+	mux.HandleFunc("POST /hold", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, version)
+	})
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	go func() {
+		<-stop
+		if mode == Stubborn {
+			select {}
+		}
+		_ = srv.Shutdown(context.Background())
+	}()
+	_ = srv.Serve(ln)
+	return 0
+}
+
+// CountStarts counts the starts of a version in the file of AppStarts.
+func CountStarts(t testing.TB, file, version string) int {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	n := 0
+	for l := range strings.Lines(string(b)) {
+		if strings.TrimSpace(l) == version {
+			n++
+		}
+	}
+	return n
+}
+
+// Get asks for a page over a fresh connection; "" unless it is answered with
+// 200.
+func Get(url string) string {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	resp, err := client.Get(url)
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return ""
+	}
+	return string(b)
+}
