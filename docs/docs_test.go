@@ -113,6 +113,7 @@ var layers = [][]string{
 	{"internal/app/dev"},
 	{"internal/app/demo"},
 	{"internal/app"},
+	{"internal/app/stories", "internal/app/crashtest"},
 	{"cmd/towpath"},
 }
 

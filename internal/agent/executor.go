@@ -23,6 +23,7 @@ type running struct {
 	id     towpath.OperationID
 	cancel context.CancelCauseFunc
 	done   chan struct{}
+	over   bool // its result is certain; a claim from now on is not its
 }
 
 // take accepts a claimed operation and starts it. A claim that the journal
@@ -54,11 +55,20 @@ func (a *Agent) runs(id towpath.OperationID) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range a.running {
-		if r.id == id {
+		if r.id == id && !r.over {
 			return true
 		}
 	}
 	return false
+}
+
+// isOver says that an operation runs no more, before its result is told.
+func (a *Agent) isOver(op towpath.Operation) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r := a.running[op.Target.Key()]; r != nil && r.id == op.ID {
+		r.over = true
+	}
 }
 
 // start runs an open operation once whatever works on its target has stopped.
@@ -76,9 +86,12 @@ func (a *Agent) start(ctx context.Context, as assignment, withdrawn bool) {
 		defer close(me.done)
 		if prev != nil {
 			prev.cancel(errSuperseded)
-			<-prev.done
+
 		}
-		a.execute(runCtx, as, withdrawn)
+		// Whatever worked before may have ended this very operation.
+		if as, open := a.journal.find(op.ID); open && as.Phase != agentrpc.JournalDone {
+			a.execute(runCtx, as, withdrawn)
+		}
 		a.mu.Lock()
 		if a.running[op.Target.Key()] == me {
 			delete(a.running, op.Target.Key())
@@ -202,6 +215,7 @@ func (a *Agent) close(ctx context.Context, op towpath.Operation, how string) {
 
 // finish keeps the result; the outbox tells it.
 func (a *Agent) finish(ctx context.Context, op towpath.Operation, r towpath.OperationResult) {
+	a.isOver(op)
 	if !a.persist(ctx, func() error { return a.journal.done(op.ID, r) }) {
 		a.interrupted(ctx, op)
 		return

@@ -168,7 +168,7 @@ func (j *journal) accept(op towpath.Operation) (as assignment, fresh bool, err e
 	defer j.mu.Unlock()
 	last := j.state.target(op.Target).Fence
 	was, open := j.state.open[op.ID]
-	if open && was.Operation.Fence == op.Fence {
+	if open && was.Operation.Fence == op.Fence && op.Fence == last {
 		return *was, false, nil
 	}
 	if op.Fence <= last {
@@ -199,6 +199,17 @@ func (j *journal) done(id towpath.OperationID, r towpath.OperationResult) error 
 // reported closes an operation: how says whether the server took the result.
 func (j *journal) reported(id towpath.OperationID, how string) error {
 	return j.record(line{What: wroteReported, ID: id, How: how})
+}
+
+// reportedFor closes an operation unless it has been claimed again since the
+// fence that was reported for.
+func (j *journal) reportedFor(id towpath.OperationID, fence int64, how string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if as, ok := j.state.open[id]; !ok || as.Operation.Fence != fence {
+		return nil
+	}
+	return j.write(line{What: wroteReported, ID: id, How: how})
 }
 
 func (j *journal) record(l line) error {

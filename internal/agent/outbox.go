@@ -142,11 +142,7 @@ func (a *Agent) tellResult(ctx context.Context, as assignment) bool {
 		how = "refused: " + string(towpath.KindOf(err))
 	}
 	failpoint.Hit("agent.after-report")
-	// A claim with a higher fence may have come meanwhile; its result is told too.
-	if now, ok := a.journal.find(op.ID); ok && now.Operation.Fence != op.Fence {
-		return false
-	}
-	if err := a.journal.reported(op.ID, how); err != nil {
+	if err := a.journal.reportedFor(op.ID, op.Fence, how); err != nil {
 		a.log.ErrorContext(ctx, "end of an operation not recorded; it is told again", "operation", op.ID, "error", err)
 		return false
 	}

@@ -130,6 +130,10 @@ func (s *state) accept(op towpath.Operation) {
 	}
 	if as, ok := s.open[op.ID]; ok {
 		as.Operation, as.Run = op, as.Run+1
+		if as.Result != nil && as.Result.Status == towpath.ResultError {
+			// The server has heard of the error and wants another try.
+			as.Phase, as.Result = agentrpc.JournalAccepted, nil
+		}
 		return
 	}
 	s.open[op.ID] = &assignment{Operation: op, Phase: agentrpc.JournalAccepted}

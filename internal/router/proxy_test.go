@@ -1,0 +1,146 @@
+package router
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/towpath/towpath/internal/kind/process/route"
+)
+
+// serveRoute is a proxy in this process for instances.
+func serveRoute(t *testing.T, in ...route.Instance) (url string, l *live) {
+	t.Helper()
+	l = newLive(route.Route{Name: name, Traffic: route.Traffic{Revision: "rev_1", Instances: in}})
+	srv := httptest.NewServer(newProxy(l, newSpread(), slog.New(slog.DiscardHandler)))
+	t.Cleanup(srv.Close)
+	return srv.URL, l
+}
+
+func dead(t *testing.T) route.Instance {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return route.Instance{ID: "dead", Address: ln.Addr().String()}
+}
+
+func handle(t *testing.T, h http.HandlerFunc) route.Instance {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return route.Instance{ID: "handler", Address: srv.Listener.Addr().String()}
+}
+
+func TestProxy(t *testing.T) {
+	t.Run("answers 503 while nothing has traffic", func(t *testing.T) {
+		url, _ := serveRoute(t)
+		if status, body := get(t, url); status != http.StatusServiceUnavailable || !strings.Contains(body, name) {
+			t.Errorf("got %d %q", status, body)
+		}
+	})
+	t.Run("answers 502 and says whose instances are dead", func(t *testing.T) {
+		url, l := serveRoute(t, dead(t))
+		if status, body := get(t, url); status != http.StatusBadGateway || !strings.Contains(body, name) || !strings.Contains(body, "rev_1") {
+			t.Errorf("got %d %q", status, body)
+		}
+		if !l.idle() {
+			t.Error("the failed request still counts")
+		}
+	})
+	t.Run("tries the next instance while one can't be connected to, body and all", func(t *testing.T) {
+		url, _ := serveRoute(t, dead(t), handle(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }), dead(t))
+		for range 6 {
+			resp, err := http.Post(url, "text/plain", strings.NewReader("order 66"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, _ := io.ReadAll(resp.Body); string(b) != "order 66" {
+				t.Errorf("got %d %q", resp.StatusCode, b)
+			}
+			resp.Body.Close()
+		}
+	})
+	t.Run("does not send a request twice that an instance has seen", func(t *testing.T) {
+		seen := 0
+		abort := func(http.ResponseWriter, *http.Request) { seen++; panic(http.ErrAbortHandler) }
+		url, _ := serveRoute(t, handle(t, abort), handle(t, abort))
+		resp, err := http.Post(url, "text/plain", strings.NewReader("order 66"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if seen != 1 || resp.StatusCode != http.StatusBadGateway {
+			t.Errorf("sent %d times, answered %d", seen, resp.StatusCode)
+		}
+	})
+	t.Run("passes a stream on as it comes", func(t *testing.T) {
+		next := make(chan struct{})
+		url, _ := serveRoute(t, handle(t, func(w http.ResponseWriter, _ *http.Request) {
+			for i := range 3 {
+				fmt.Fprintf(w, "event %d\n", i)
+				w.(http.Flusher).Flush()
+				<-next
+			}
+		}))
+		resp, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		lines := bufio.NewReader(resp.Body)
+		for i := range 3 { // each line arrives before the next one is written
+			if got, err := lines.ReadString('\n'); got != fmt.Sprintf("event %d\n", i) {
+				t.Fatalf("got %q, %v", got, err)
+			}
+			next <- struct{}{}
+		}
+	})
+	t.Run("carries a connection that is upgraded, as websockets are, and counts it", func(t *testing.T) {
+		url, l := serveRoute(t, handle(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, rw, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+			_, _ = io.Copy(conn, rw)
+		}))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		r := bufio.NewReader(conn)
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("got %v, %v", resp, err)
+		}
+		fmt.Fprint(conn, "hello\n")
+		if got, err := r.ReadString('\n'); got != "hello\n" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		if l.idle() {
+			t.Error("the connection is not counted")
+		}
+		conn.Close()
+	})
+	t.Run("tells the instance who asks for which host", func(t *testing.T) {
+		url, _ := serveRoute(t, handle(t, func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, r.Host, " ", r.Header.Get("X-Forwarded-For"), " ", r.Header.Get("X-Forwarded-Host"))
+		}))
+		want := strings.TrimPrefix(url, "http://")
+		if _, got := get(t, url); got != want+" 127.0.0.1 "+want {
+			t.Errorf("got %q", got)
+		}
+	})
+}
