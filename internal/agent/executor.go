@@ -86,7 +86,7 @@ func (a *Agent) start(ctx context.Context, as assignment, withdrawn bool) {
 		defer close(me.done)
 		if prev != nil {
 			prev.cancel(errSuperseded)
-
+			<-prev.done
 		}
 		// Whatever worked before may have ended this very operation.
 		if as, open := a.journal.find(op.ID); open && as.Phase != agentrpc.JournalDone {

@@ -158,7 +158,7 @@ func TestAgent_Results(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				b.runner.do = c.do
-				b.srv.lease = 3 * time.Hour
+				b.srv.locked(func() { b.srv.lease = 3 * time.Hour })
 				b.srv.add(t, b.op("op_1", towpath.VerbPrepare))
 				time.Sleep(90 * time.Minute)
 				if r := b.srv.result(t, "op_1"); r.Status != c.status || r.Message != c.says {
@@ -289,7 +289,7 @@ func TestAgent_Fences(t *testing.T) {
 func TestAgent_Retries(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		const want = 200
-		b.srv.lease = time.Hour
+		b.srv.locked(func() { b.srv.lease = time.Hour })
 		tries := 0
 		b.runner.do = func(context.Context, kind.Work) error {
 			if tries++; tries < want {
@@ -370,6 +370,7 @@ func TestAgent_Restart(t *testing.T) {
 					}
 				}
 				time.Sleep(time.Minute)
+				synctest.Wait()
 				if got := b.runner.steps(); len(got) != c.steps {
 					t.Errorf("did %q", got)
 				}

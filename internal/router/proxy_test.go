@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/towpath/towpath/internal/kind/process/route"
@@ -70,16 +71,16 @@ func TestProxy(t *testing.T) {
 		}
 	})
 	t.Run("does not send a request twice that an instance has seen", func(t *testing.T) {
-		seen := 0
-		abort := func(http.ResponseWriter, *http.Request) { seen++; panic(http.ErrAbortHandler) }
+		var seen atomic.Int64
+		abort := func(http.ResponseWriter, *http.Request) { seen.Add(1); panic(http.ErrAbortHandler) }
 		url, _ := serveRoute(t, handle(t, abort), handle(t, abort))
 		resp, err := http.Post(url, "text/plain", strings.NewReader("order 66"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if seen != 1 || resp.StatusCode != http.StatusBadGateway {
-			t.Errorf("sent %d times, answered %d", seen, resp.StatusCode)
+		if n := seen.Load(); n != 1 || resp.StatusCode != http.StatusBadGateway {
+			t.Errorf("sent %d times, answered %d", n, resp.StatusCode)
 		}
 	})
 	t.Run("passes a stream on as it comes", func(t *testing.T) {
