@@ -21,7 +21,7 @@ demo: build ## build, then show everything in a minute, offline
 	bin/towpath demo
 
 .PHONY: test
-test: deps ## install or start what the tests need, and run all of them
+test: deps ## install what the tests need (it says what), and run all of them
 	scripts/test ./...
 
 .PHONY: race
@@ -29,9 +29,9 @@ race: deps ## run all tests with the race detector
 	scripts/test -race ./...
 
 .PHONY: test-long
-test-long: deps ## the tests that take long: every crash point, a million entries, fuzzing
+test-long: deps ## what takes long: every crash point, then a minute of fuzzing per target
 	scripts/test -tags long -timeout 60m ./...
-	scripts/fuzz 30s
+	scripts/fuzz 60s
 
 .PHONY: deps
 deps: ## install the Debian packages that tests need
@@ -51,7 +51,7 @@ verify: ## regenerate what is generated; fail when it, the format or the modules
 	scripts/verify
 
 .PHONY: bench
-bench: deps ## print the figures of docs/benchmarks.md
+bench: deps ## print the figures of docs/benchmarks.md, peers beside them
 	scripts/bench
 
 .PHONY: clean

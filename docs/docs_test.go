@@ -163,7 +163,7 @@ func TestArchitecture_DecidersArePure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, imp := range strings.Fields(string(out)) {
+		for imp := range strings.FieldsSeq(string(out)) {
 			if slices.Contains(forbidden, imp) {
 				t.Errorf("%s decides, and imports %s", p, imp)
 			}
@@ -242,6 +242,81 @@ func TestContracts_AreHeldByTestsThatExist(t *testing.T) {
 				t.Errorf("the contract %q names %s, which does not exist", title, m[1])
 			}
 		}
+	}
+}
+
+// documents are all pages that people read, by their path from the root.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	pages := map[string]string{}
+	for _, pattern := range []string{"../*.md", "*.md", "*/*.md", "../examples/*/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			pages[f] = read(t, f)
+		}
+	}
+	return pages
+}
+
+func TestDocuments_LinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	for page, text := range documents(t) {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s, which does not exist", page, m[1])
+			}
+		}
+	}
+}
+
+// TestDocuments_CommandsExist asks the binary for the help of every command
+// that a page names, and looks for the flags in it.
+func TestDocuments_CommandsExist(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "towpath")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../cmd/towpath")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	help := map[string]string{}
+	ask := func(command string) string {
+		if _, asked := help[command]; !asked {
+			out, err := exec.CommandContext(t.Context(), bin, append(strings.Fields(command), "--help")...).Output()
+			if err != nil {
+				out = nil
+			}
+			help[command] = string(out)
+		}
+		return help[command]
+	}
+	named := regexp.MustCompile("(?m)(?:^|`|&& |bin/)towpath ([a-z][^`\n#&]*)")
+	flag := regexp.MustCompile(`(?:^| )(--[a-z-]+)`)
+	seen := 0
+	for page, text := range documents(t) {
+		for _, m := range named.FindAllStringSubmatch(text, -1) {
+			words := strings.Fields(m[1])
+			command := words[0]
+			// A group's command has a second word: towpath release build.
+			if len(words) > 1 && strings.Contains(ask(command), "Usage:\n  towpath "+command+" [flags]\n  towpath "+command+" COMMAND") {
+				command += " " + words[1]
+			}
+			text := ask(command)
+			if !strings.Contains(text, "towpath "+command) {
+				t.Errorf("%s names `towpath %s`, which does not exist", page, command)
+				continue
+			}
+			for _, f := range flag.FindAllStringSubmatch(m[1], -1) {
+				if !strings.Contains(text, f[1]) {
+					t.Errorf("%s says `towpath %s`, which has no %s", page, strings.TrimSpace(m[1]), f[1])
+				}
+			}
+			seen++
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d commands were found in the documentation; this test reads it wrongly", seen)
 	}
 }
 
