@@ -2,18 +2,30 @@ package deploy
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
+// Greeting is what an agent says when it opens a session, or comes back to it.
+type Greeting struct {
+	Place   towpath.PlaceName
+	Agent   string // its machine
+	Session string // ID of the process
+	Fences  map[towpath.Target]int64
+	Holds   []towpath.OperationID // what it has claimed and not yet ended
+}
+
 // Hello opens a session of an agent in a place. It ends the session of before:
-// what that one was working on may be claimed at once.
-// Fences higher than the server's own, which a restored database has lost,
-// raise them.
-func (s *Service) Hello(ctx context.Context, actor towpath.Actor, place towpath.PlaceName, agent, session string, fences map[towpath.Target]int64) (epoch int64, err error) {
+// what that one was working on may be claimed at once, and so may what this
+// one had claimed and never heard of, because the answer was lost. Fences
+// higher than the server's own, which a restored database has lost, raise them.
+func (s *Service) Hello(ctx context.Context, actor towpath.Actor, g Greeting) (epoch int64, err error) {
+	place, agent := g.Place, g.Agent
 	if err := access.Check(actor, access.AgentWork, access.Subject{Place: place}); err != nil {
 		return 0, err
 	}
@@ -29,7 +41,7 @@ func (s *Service) Hello(ctx context.Context, actor towpath.Actor, place towpath.
 			return towpath.E(towpath.KindLocked, "agent.hello", "agent %s runs things in place %s already", have.Agent, place).
 				WithHint("one agent serves a place; stop the other one, or wait %s after its last sign of life", 2*s.cfg.Lease)
 		}
-		for target, fence := range fences {
+		for target, fence := range g.Fences {
 			if target.Place != place {
 				continue
 			}
@@ -37,12 +49,34 @@ func (s *Service) Hello(ctx context.Context, actor towpath.Actor, place towpath.
 				return err
 			}
 		}
-		if err := tx.SaveSession(ctx, Session{Place: place, Agent: agent, ID: session, Seen: now}); err != nil {
+		if err := tx.SaveSession(ctx, Session{Place: place, Agent: agent, ID: g.Session, Seen: now}); err != nil {
+			return err
+		}
+		if err := s.offerAgain(ctx, tx, g, now); err != nil {
 			return err
 		}
 		return tx.Record(ctx, ev)
 	})
 	return s.cfg.Epoch, err
+}
+
+// offerAgain ends the leases of what a session has claimed and does not hold.
+func (s *Service) offerAgain(ctx context.Context, tx Tx, g Greeting, now time.Time) error {
+	leased, err := tx.Leased(ctx, g.Place, g.Session)
+	if err != nil {
+		return err
+	}
+	for _, op := range leased {
+		if slices.Contains(g.Holds, op.ID) {
+			continue
+		}
+		op.LeaseUntil = now
+		if err := tx.SaveOperation(ctx, op); err != nil {
+			return err
+		}
+		s.wake(ctx, tx, g.Place)
+	}
+	return nil
 }
 
 // alive finds the place of a session, which must be its current one, checks
@@ -96,6 +130,7 @@ func (s *Service) Claim(ctx context.Context, actor towpath.Actor, session string
 		}
 		return nil
 	})
+	failpoint.Hit("operation.claimed")
 	return out, err
 }
 
@@ -183,6 +218,7 @@ func (s *Service) Finish(ctx context.Context, actor towpath.Actor, id towpath.Op
 		ev.Release, ev.Reason = op.Spec.Release, string(op.Verb)+" of "+string(op.Target.Component)+": "+string(result.Status)
 		return s.finish(ctx, tx, op, result, ev, now)
 	})
+	failpoint.Hit("operation.finished")
 	return accepted, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
@@ -42,5 +43,6 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 		}
 		return s.issue(ctx, tx, &d, env, decision.Issue, now)
 	})
+	failpoint.Hit("deployment.stepped")
 	return after, err
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -33,6 +34,7 @@ func (s *Service) Rollback(ctx context.Context, actor towpath.Actor, r RollbackR
 		out, err = s.rollback(ctx, tx, actor, r, id, now)
 		return err
 	})
+	failpoint.Hit("rollback.requested")
 	return out, err
 }
 

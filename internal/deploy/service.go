@@ -60,6 +60,7 @@ type Tx interface {
 	SaveOperation(ctx context.Context, op towpath.Operation) error
 	OperationsOf(ctx context.Context, id towpath.DeploymentID) ([]towpath.Operation, error)
 	Claimable(ctx context.Context, place towpath.PlaceName, session string, now time.Time, limit int) ([]towpath.Operation, error)
+	Leased(ctx context.Context, place towpath.PlaceName, session string) ([]towpath.Operation, error)
 	InsertReport(ctx context.Context, op towpath.OperationID, fence, seq int64, stale bool, at time.Time, message string) (bool, error)
 
 	NextFence(ctx context.Context, t towpath.Target, floor int64) (int64, error)

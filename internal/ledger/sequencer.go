@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/merkle"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/sqldb"
@@ -66,6 +67,7 @@ func (s *Sequencer) RunOnce(ctx context.Context) (n int, err error) {
 		s.drop(err)
 		return 0, err
 	}
+	failpoint.Hit("ledger.sequenced")
 	// Also when nothing was sequenced: a predecessor may have died before it
 	// signed.
 	if err := s.sign(ctx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/gate"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -53,6 +54,7 @@ func (s *Service) Request(ctx context.Context, actor towpath.Actor, r Request) (
 		out = newPromotion(id, c, env, towpath.PromotionManual, actor.Account, now)
 		return s.open(ctx, tx, actor, out, now)
 	})
+	failpoint.Hit("promotion.requested")
 	return out, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -42,6 +43,7 @@ func (l Environments) Reconcile(ctx context.Context, key string, now time.Time) 
 		}
 		return l.promote(ctx, tx, env, c, open, id, now)
 	})
+	failpoint.Hit("environment.offered")
 	return reconcile.Done(), err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/gate"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -63,6 +64,7 @@ func (s *Service) Approve(ctx context.Context, actor towpath.Actor, id towpath.P
 		}
 		return tx.Enqueue(ctx, WorkPromotion, string(id), now)
 	})
+	failpoint.Hit("promotion.decided")
 	return p, err
 }
 

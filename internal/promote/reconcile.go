@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/gate"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/rollout"
@@ -96,6 +97,7 @@ func (l Promotions) plan(ctx context.Context, p towpath.Promotion, now time.Time
 		p.Reason, p.UpdatedAt = reason, now
 		return tx.SavePromotion(ctx, p)
 	})
+	failpoint.Hit("promotion.planned")
 	return reconcile.After(recheck), err
 }
 
@@ -109,6 +111,7 @@ func (l Promotions) judge(ctx context.Context, p towpath.Promotion, now time.Tim
 	id := towpath.NewID[towpath.DeploymentID]("dep", now)
 	verdicts := gate.Judge(in)
 	outcome := gate.Summarise(verdicts)
+	failpoint.Hit("promotion.before-verdicts")
 	after := recheck
 	for _, v := range verdicts {
 		if v.Outcome == towpath.Wait && !v.Until.IsZero() {
@@ -143,6 +146,7 @@ func (l Promotions) judge(ctx context.Context, p towpath.Promotion, now time.Tim
 		}
 		return l.deploy(ctx, tx, &env, &p, id, now)
 	})
+	failpoint.Hit("promotion.judged")
 	return reconcile.After(after), err
 }
 
@@ -227,6 +231,7 @@ func (l Promotions) follow(ctx context.Context, p towpath.Promotion, now time.Ti
 		}
 		return l.move(ctx, tx, &p, trigger, reason, now)
 	})
+	failpoint.Hit("promotion.followed")
 	return after, err
 }
 

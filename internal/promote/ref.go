@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -52,6 +53,7 @@ func (l Refs) Reconcile(ctx context.Context, key string, now time.Time) (reconci
 	if err := l.repos.SetEnvironmentRef(ctx, m); err != nil {
 		return l.blocked(ctx, m, err, now)
 	}
+	failpoint.Hit("ref.environment-moved")
 	if m.Branch == "" {
 		m.State, m.Pending = towpath.RefDone, ""
 		return reconcile.Done(), l.save(ctx, m, "ref.moved", now)
@@ -77,11 +79,13 @@ func (l Refs) advance(ctx context.Context, m towpath.RefMove, merges map[towpath
 		if err != nil {
 			return reconcile.Result{}, err
 		}
+		failpoint.Hit("ref.planned")
 	}
 	if err := l.repos.Advance(ctx, m); err != nil {
 		m.Plan = nil // the branch may have moved: plan anew
 		return l.blocked(ctx, m, err, now)
 	}
+	failpoint.Hit("ref.branch-moved")
 	m.State, m.Pending = towpath.RefDone, ""
 	return reconcile.Done(), l.save(ctx, m, "branch.advanced", now)
 }

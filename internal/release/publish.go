@@ -11,6 +11,7 @@ import (
 
 	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/gate"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
@@ -44,6 +45,7 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 	if err != nil {
 		return Published{}, err
 	}
+	failpoint.Hit("release.stored")
 	now := s.cfg.Now()
 	release := towpath.Release{Digest: towpath.DigestOf(r.Manifest), Project: r.Project, Size: size, Published: now}
 	candidate := towpath.Candidate{
@@ -76,6 +78,7 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 		}
 		return s.offer(ctx, tx, content, ev)
 	})
+	failpoint.Hit("release.published")
 	out.Release.Content = content
 	return out, err
 }

@@ -54,6 +54,7 @@ func (c Config) withDefaults(d Dialect) Config {
 type DB struct {
 	dialect     Dialect
 	cfg         Config
+	file        string // of SQLite
 	read, write *sql.DB
 }
 
@@ -94,6 +95,9 @@ func (db *DB) Close() error {
 	}
 	return err
 }
+
+// File is the path of an SQLite database; empty for PostgreSQL.
+func (db *DB) File() string { return db.file }
 
 // Dialect is the engine.
 func (db *DB) Dialect() Dialect { return db.dialect }

@@ -69,6 +69,7 @@ func (db *DB) openSQLite(path string, cfg Config) error {
 	if db.write, err = sql.Open("sqlite", sqliteDSN(abs, cfg.BusyTimeout, false)); err != nil {
 		return mapError("sqldb.open", err)
 	}
+	db.file = abs
 	db.write.SetMaxOpenConns(1)
 	if db.read, err = sql.Open("sqlite", sqliteDSN(abs, cfg.BusyTimeout, true)); err != nil {
 		_ = db.write.Close()

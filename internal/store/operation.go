@@ -67,6 +67,13 @@ func (tx *Tx) Claimable(ctx context.Context, place towpath.PlaceName, session st
 		place, sqldb.Micros(now), sqldb.Micros(now), session, limit)
 }
 
+// Leased lists and locks the running operations of a place that a session has
+// a lease of.
+func (tx *Tx) Leased(ctx context.Context, place towpath.PlaceName, session string) ([]towpath.Operation, error) {
+	return list[towpath.Operation](ctx, tx, "operation",
+		`SELECT doc FROM operation WHERE place = $1 AND phase = 'running' AND lease = $2 ORDER BY id`+tx.lock(), place, session)
+}
+
 // ClaimableAt is when the next pending operation of a place falls due; zero
 // when none is pending.
 func (tx *Tx) ClaimableAt(ctx context.Context, place towpath.PlaceName) (time.Time, error) {

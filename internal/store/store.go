@@ -12,6 +12,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/towpath/towpath/internal/failpoint"
+	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -39,22 +41,48 @@ func New(db *sqldb.DB, recorder Recorder, wake func(kind string)) *Store {
 // them commit together or not at all.
 type Tx struct {
 	*sqldb.Tx
-	store *Store
+	store    *Store
+	recorded bool   // an event: the transaction changes something
+	subject  string // of the first event that a request caused
 }
 
 // Update runs f in a transaction, again from its start when the database asks
-// for it: f must not keep anything between runs.
+// for it: f must not keep anything between runs. Under a claim of work it
+// commits only while the claim is the newest of its key, and under a claim of
+// an idempotency key what it changed is noted there.
 func (s *Store) Update(ctx context.Context, f func(context.Context, *Tx) error) error {
-	return s.db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return f(ctx, &Tx{tx, s}) })
+	err := s.db.InTx(ctx, func(ctx context.Context, inner *sqldb.Tx) error {
+		tx := &Tx{Tx: inner, store: s}
+		if err := f(ctx, tx); err != nil {
+			return err
+		}
+		failpoint.Hit("store.before-commit")
+		if err := tx.noteChange(ctx); err != nil {
+			return err
+		}
+		claim, ok := reconcile.ClaimFrom(ctx)
+		if !ok {
+			return nil
+		}
+		return sqldb.CheckWork(ctx, inner, claim.Kind, claim.Key, claim.Fence)
+	})
+	if err == nil {
+		failpoint.Hit("store.after-commit")
+	}
+	return err
 }
 
 // View runs f on one consistent snapshot; it can't write.
 func (s *Store) View(ctx context.Context, f func(context.Context, *Tx) error) error {
-	return s.db.View(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return f(ctx, &Tx{tx, s}) })
+	return s.db.View(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return f(ctx, &Tx{Tx: tx, store: s}) })
 }
 
 // Record appends an event to the ledger.
 func (tx *Tx) Record(ctx context.Context, ev towpath.Event) error {
+	tx.recorded = true
+	if tx.subject == "" && ev.RequestID != "" {
+		tx.subject = ev.Subject
+	}
 	return tx.store.recorder.Append(ctx, tx.Tx, ev)
 }
 

@@ -388,36 +388,3 @@ func TestStore_RefMoves(t *testing.T) {
 		})
 	})
 }
-
-func TestStore_Idempotency(t *testing.T) {
-	each(t, func(t *testing.T, s *store.Store) {
-		now := noon
-		i := store.NewIdempotency(s, func() time.Time { return now }, 5*time.Minute)
-		ctx := context.Background()
-		begin := func() *store.Answer {
-			t.Helper()
-			a, err := i.Begin(ctx, "ana", "key", "sha256:x")
-			if err != nil {
-				t.Fatal(err)
-			}
-			return a
-		}
-		equal(t, begin(), nil)
-		equal(t, begin().Status, 0)
-		t.Run("a claim of a dead process becomes free", func(t *testing.T) {
-			now = now.Add(6 * time.Minute)
-			equal(t, begin(), nil)
-		})
-		t.Run("an answer is kept", func(t *testing.T) {
-			if err := i.Finish(ctx, "ana", "key", 201, []byte("{}")); err != nil {
-				t.Fatal(err)
-			}
-			now = now.Add(time.Hour)
-			equal(t, begin(), &store.Answer{Hash: "sha256:x", Status: 201, Body: []byte("{}")})
-		})
-		t.Run("for a day", func(t *testing.T) {
-			now = now.Add(25 * time.Hour)
-			equal(t, begin(), nil)
-		})
-	})
-}

@@ -33,7 +33,13 @@ func (a *agents) Hello(ctx context.Context, actor towpath.Actor, req agentrpc.He
 	for _, f := range req.Journal.Fences {
 		fences[f.Target] = f.Fence
 	}
-	epoch, err := a.deploys.Hello(ctx, actor, req.Place, req.Agent, req.Session, fences)
+	var holds []towpath.OperationID
+	for _, op := range req.Journal.Unfinished {
+		holds = append(holds, op.Operation)
+	}
+	epoch, err := a.deploys.Hello(ctx, actor, deploy.Greeting{
+		Place: req.Place, Agent: req.Agent, Session: req.Session, Fences: fences, Holds: holds,
+	})
 	return agentrpc.HelloResponse{Epoch: epoch, ServerKey: a.key, HeartbeatEvery: heartbeat}, err
 }
 

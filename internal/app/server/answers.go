@@ -14,10 +14,10 @@ type answers struct{ *store.Idempotency }
 var _ rest.IdempotencyStore = answers{}
 
 // Begin claims a key.
-func (a answers) Begin(ctx context.Context, account towpath.AccountName, key string, hash towpath.Digest) (*rest.Stored, error) {
-	have, err := a.Idempotency.Begin(ctx, account, key, hash)
+func (a answers) Begin(ctx context.Context, account towpath.AccountName, key string, hash towpath.Digest) (context.Context, *rest.Stored, error) {
+	under, have, err := a.Idempotency.Begin(ctx, account, key, hash)
 	if have == nil {
-		return nil, err
+		return under, nil, err
 	}
-	return &rest.Stored{Hash: have.Hash, Status: have.Status, Body: have.Body}, err
+	return under, &rest.Stored{Hash: have.Hash, Status: have.Status, Body: have.Body, Lost: have.Lost, Subject: have.Subject}, err
 }

@@ -84,7 +84,7 @@ func must[T any](t *testing.T, v T, err error) T {
 // agent claims operations and ends them as the test says.
 func (h *harness) agent(ctx context.Context) {
 	a := h.s.agents
-	_, err := a.deploys.Hello(ctx, h.ana, "local", "host-1", "session-1", nil)
+	_, err := a.deploys.Hello(ctx, h.ana, deploy.Greeting{Place: "local", Agent: "host-1", Session: "session-1"})
 	for err == nil && ctx.Err() == nil {
 		var ops []towpath.Operation
 		ops, err = a.Claim(ctx, h.ana, agentrpc.ClaimRequest{Session: "session-1", Max: 8, Wait: 5 * time.Second})

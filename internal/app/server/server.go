@@ -61,7 +61,13 @@ type Server struct {
 	handler    http.Handler
 	listener   net.Listener
 	supervisor *reconcile.Supervisor
+	lock       *os.File // of an SQLite database
 }
+
+// lease is how long others wait for a server that died: what it worked on is
+// taken up by another one then. A server that starts on an SQLite file waits
+// for nobody.
+const lease = 6 * time.Second
 
 // New opens the database, brings its schema up to date and puts the server
 // together. It starts nothing but the listener.
@@ -86,15 +92,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 // open builds everything behind the listener.
 func (s *Server) open(ctx context.Context) error {
 	cfg := s.cfg
-	url := cfg.Database
-	if url == "" {
-		url = filepath.Join(cfg.Data, "towpath.db")
-	}
-	var err error
-	if s.db, err = sqldb.Open(ctx, url); err != nil {
-		return err
-	}
-	if err := sqldb.Migrate(ctx, s.db, migrations.FS); err != nil {
+	if err := s.openDatabase(ctx); err != nil {
 		return err
 	}
 	blobs, err := blob.NewDisk(blob.DiskConfig{Dir: filepath.Join(cfg.Data, "blobs")})
@@ -106,7 +104,7 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	owner := string(towpath.NewID[towpath.EventID]("srv", cfg.Now()))
-	if s.ledger, err = ledger.New(ledger.Config{Key: key, Owner: owner, Now: cfg.Now}, s.db); err != nil {
+	if s.ledger, err = ledger.New(ledger.Config{Key: key, Owner: owner, Lease: lease, Now: cfg.Now, Log: cfg.Log}, s.db); err != nil {
 		return err
 	}
 	epoch, err := s.ledger.Epoch(ctx)
@@ -136,15 +134,22 @@ func (s *Server) open(ctx context.Context) error {
 	deploys := deploy.New(deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable},
 		store.For[deploy.Tx](nouns), releases, sign)
 
-	runner, err := reconcile.New(reconcile.Config{Now: cfg.Now, Log: cfg.Log}, sqldb.NewQueue(s.db, owner),
+	runner, err := reconcile.New(reconcile.Config{Lease: lease, Now: cfg.Now, Log: cfg.Log}, sqldb.NewQueue(s.db, owner),
 		func(w sqldb.Work) reconcile.Claim {
-			return reconcile.Claim{Kind: w.Kind, Key: w.Key, Attempts: w.Attempts}
+			return reconcile.Claim{Kind: w.Kind, Key: w.Key, Fence: w.Fence, Attempts: w.Attempts}
 		},
 		deploys, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions})
 	if err != nil {
 		return err
 	}
 	wake = func(string) { runner.Wake() }
+
+	alive := sqldb.NewPresence(s.db, owner, lease)
+	if err := alive.Show(ctx, cfg.Now()); err != nil { // before the first request is taken
+		return err
+	}
+	presence := reconcile.NewLoop(reconcile.LoopConfig{Name: "presence", Interval: lease / 3, Now: cfg.Now, Log: cfg.Log},
+		func(ctx context.Context, now time.Time) (bool, error) { return false, alive.Show(ctx, now) })
 
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -157,13 +162,8 @@ func (s *Server) open(ctx context.Context) error {
 		Accounts:  s.accounts, Audit: audit.New(s.ledger),
 	}
 	api, err := rest.New(rest.Config{Version: cfg.Version, Now: cfg.Now, Log: cfg.Log, PublicMetrics: cfg.PublicMetrics}, rest.Deps{
-		Services: rest.Services{
-			Projects: s.projects, Releases: releases, Promotions: promotions, Deploys: deploys,
-			Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns), releases),
-			Accounts:  s.accounts,
-			Audit:     audit.New(s.ledger),
-		},
-		Idempotency: answers{store.NewIdempotency(nouns, cfg.Now, rest.ClaimFor)}, Metrics: metrics, Changed: s.ledger.Changed,
+		Services:    s.services,
+		Idempotency: answers{store.NewIdempotency(nouns, owner, cfg.Now)}, Metrics: metrics, Changed: s.ledger.Changed,
 		Checks: []rest.Check{
 			{Name: "database", Critical: true, Run: s.db.Ping},
 			{Name: "writes", Run: s.canWrite},
@@ -177,6 +177,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.handler = api
 	s.supervisor = reconcile.NewSupervisor(reconcile.SupervisorConfig{Log: cfg.Log},
 		reconcile.Task{Name: "sequencer", Run: s.ledger.Sequencer().Run},
+		reconcile.Task{Name: "presence", Run: presence.Run},
 		reconcile.Task{Name: "loops", Run: runner.Run},
 		reconcile.Task{Name: "retention", Run: reconcile.NewLoop(
 			reconcile.LoopConfig{Name: "retention", Interval: time.Hour, Now: cfg.Now, Log: cfg.Log},
@@ -184,6 +185,29 @@ func (s *Server) open(ctx context.Context) error {
 		reconcile.Task{Name: "http", Run: s.serve},
 	)
 	return nil
+}
+
+// openDatabase opens the database and brings its schema up to date. An SQLite
+// file has one server at a time, so whatever is claimed in it was claimed by
+// one that is dead.
+func (s *Server) openDatabase(ctx context.Context) (err error) {
+	url := s.cfg.Database
+	if url == "" {
+		url = filepath.Join(s.cfg.Data, "towpath.db")
+	}
+	if s.db, err = sqldb.Open(ctx, url); err != nil {
+		return err
+	}
+	alone := s.db.File() != ""
+	if alone {
+		if s.lock, err = lockFile(s.db.File()); err != nil {
+			return err
+		}
+	}
+	if err := sqldb.Migrate(ctx, s.db, migrations.FS); err != nil || !alone {
+		return err
+	}
+	return sqldb.ForgetHolders(ctx, s.db)
 }
 
 // canWrite fails when the database takes no writes; reads go on.
@@ -281,6 +305,9 @@ func (s *Server) Close() error {
 	}
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/http/rest/api"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -16,31 +17,35 @@ import (
 // IdempotencyStore remembers the answers to changes, so that a client may
 // repeat a request to which it got no answer. A key belongs to an account.
 type IdempotencyStore interface {
-	// Begin claims a key for a request with a hash: nil means that the caller
-	// is the first and MUST call Finish or Abandon. Otherwise it is what the
-	// store has under the key, claimed or finished, with the hash of the
-	// request that it was for. Claims of a process that died MUST become free
-	// again, not before the longest request could have ended ([ClaimFor]).
-	Begin(ctx context.Context, account towpath.AccountName, key string, hash towpath.Digest) (*Stored, error)
+	// Begin claims a key for a request with a hash: a nil answer means that the
+	// caller is the first and MUST call Finish, Abandon or Lose. Otherwise it
+	// is what the store has under the key, claimed or finished, with the hash
+	// of the request that it was for. The request is served under the context
+	// that is returned, by which the store knows what was changed under the
+	// claim. Claims of a process that died MUST become free again when nothing
+	// was changed under them.
+	Begin(ctx context.Context, account towpath.AccountName, key string, hash towpath.Digest) (context.Context, *Stored, error)
 	// Finish stores the answer to the request that claimed the key.
 	Finish(ctx context.Context, account towpath.AccountName, key string, status int, body []byte) error
 	// Abandon frees a claimed key: the request changed nothing.
 	Abandon(ctx context.Context, account towpath.AccountName, key string) error
+	// Lose frees a claimed key unless a change was made under it, which is then
+	// kept as one whose answer is lost.
+	Lose(ctx context.Context, account towpath.AccountName, key string) error
 }
 
-// ClaimFor is how long a claim of an idempotency key is kept before it may be
-// taken for that of a dead process.
-const ClaimFor = 5 * time.Minute
-
-// longestChange bounds the time of a request with an idempotency key, so that
-// its claim is never taken from under it.
-const longestChange = ClaimFor - time.Minute
+// longestChange bounds the time of a request with an idempotency key.
+const longestChange = 4 * time.Minute
 
 // Stored is what is known of an idempotency key.
 type Stored struct {
 	Hash   towpath.Digest
 	Status int // HTTP status of the answer; 0 while the request is in flight
 	Body   []byte
+	// Lost says that the change was made and that nobody is left who could
+	// answer: the server died, or the database was lost while it committed.
+	Lost    bool
+	Subject string // ID of what was changed, when it is known
 }
 
 // statusSecretGone marks a stored answer that held a secret.
@@ -68,7 +73,7 @@ func (r *router) once(rt route, h http.HandlerFunc) http.HandlerFunc {
 		}
 		account := Actor(req.Context()).Account
 		hash := towpath.HashOf(req.Method, req.URL.RequestURI(), string(body))
-		stored, err := r.deps.Idempotency.Begin(req.Context(), account, key, hash)
+		ctx, stored, err := r.deps.Idempotency.Begin(req.Context(), account, key, hash)
 		if err != nil {
 			r.fail(w, req, err)
 			return
@@ -77,7 +82,7 @@ func (r *router) once(rt route, h http.HandlerFunc) http.HandlerFunc {
 			r.replay(w, req, stored, hash)
 			return
 		}
-		c := claim{r, account, key, rt.secret, context.WithoutCancel(req.Context())}
+		c := claim{r, account, key, rt.secret, context.WithoutCancel(ctx)}
 		c.serve(w, req, body, h)
 	}
 }
@@ -94,6 +99,11 @@ func (r *router) replay(w http.ResponseWriter, req *http.Request, s *Stored, has
 	case s.Hash != hash:
 		refuse(http.StatusUnprocessableEntity, towpath.KindConflict, api.OtherRequest,
 			"the idempotency key was used for another request", "use a new key for a new request")
+	case s.Lost:
+		p := newProblem(towpath.KindConflict, id, "the change was made, and the server stopped before it could answer")
+		p.Hint = "look at what is there now; don't make the change again"
+		p.Fields = map[string]string{api.FieldIdempotency: api.AnswerLost, api.FieldSubject: s.Subject}
+		r.fail(w, req, p)
 	case s.Status == 0:
 		refuse(http.StatusConflict, towpath.KindLocked, api.InFlight,
 			"the first request with this idempotency key has not been answered yet", "repeat it in a moment, with the same key")
@@ -133,7 +143,7 @@ func (c claim) serve(w http.ResponseWriter, req *http.Request, body []byte, h ht
 	ended := false
 	defer func() {
 		if !ended { // a panic
-			c.abandon()
+			c.lose()
 		}
 	}()
 	deadline, _ := req.Context().Deadline()
@@ -143,6 +153,7 @@ func (c claim) serve(w http.ResponseWriter, req *http.Request, body []byte, h ht
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	h(answer, req)
 	ended = true
+	failpoint.Hit("api.before-answer")
 	c.end(answer)
 	for k, v := range answer.header {
 		w.Header()[k] = v
@@ -150,10 +161,15 @@ func (c claim) serve(w http.ResponseWriter, req *http.Request, body []byte, h ht
 	write(w, answer.status, answer.body.Bytes())
 }
 
-// end stores an answer that a repetition would get again. Any other, such as
-// that a dependency was away, frees the key.
+// end stores an answer that a repetition would get again. A refusal that may
+// be another tomorrow frees the key, and so does an error, unless the change
+// was made all the same.
 func (c claim) end(a *recorder) {
-	if !repeatable(a.status) {
+	switch {
+	case a.status >= http.StatusInternalServerError:
+		c.lose()
+		return
+	case !repeatable(a.status):
 		c.abandon()
 		return
 	}
@@ -168,10 +184,14 @@ func (c claim) end(a *recorder) {
 	}
 }
 
-func (c claim) abandon() {
+func (c claim) abandon() { c.free(c.router.deps.Idempotency.Abandon) }
+
+func (c claim) lose() { c.free(c.router.deps.Idempotency.Lose) }
+
+func (c claim) free(how func(context.Context, towpath.AccountName, string) error) {
 	ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
 	defer cancel()
-	if err := c.router.deps.Idempotency.Abandon(ctx, c.account, c.key); err != nil {
+	if err := how(ctx, c.account, c.key); err != nil {
 		c.router.cfg.Log.WarnContext(ctx, "an idempotency key could not be freed", "request", requestID(ctx), "error", err)
 	}
 }

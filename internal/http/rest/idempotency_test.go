@@ -90,6 +90,26 @@ func TestIdempotency(t *testing.T) {
 			t.Errorf("%d %s", a.StatusCode, a.body)
 		}
 	})
+	t.Run("says what was changed when nobody could answer", func(t *testing.T) {
+		w := worldWithDev()
+		w.Fail = func(_ context.Context, m string) error {
+			if m == "promotions.Hold" {
+				return towpath.E(towpath.KindUnavailable, "test", "the connection was lost while committing")
+			}
+			return nil
+		}
+		s := apitest.New(t, w)
+		s.Idempotency.Made = "dep_1"
+		send(t, s, holdDev("k", "x"))
+		a := send(t, s, holdDev("k", "x"))
+		p := a.problem(t)
+		if a.StatusCode != http.StatusConflict || p.Fields[api.FieldIdempotency] != api.AnswerLost || p.Fields[api.FieldSubject] != "dep_1" {
+			t.Errorf("%d %+v", a.StatusCode, p)
+		}
+		if n := s.Called("promotions.Hold"); n != 1 {
+			t.Errorf("it was made %d times", n)
+		}
+	})
 	t.Run("says so when the store of keys is away, and reads go on", func(t *testing.T) {
 		s := apitest.New(t, worldWithDev())
 		s.Idempotency.Err = towpath.E(towpath.KindUnavailable, "test", "the database can't be written")

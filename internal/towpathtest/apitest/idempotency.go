@@ -14,24 +14,26 @@ type Idempotency struct {
 	keys map[string]*rest.Stored
 	// Err is answered to every Begin when it is set.
 	Err error
+	// Made is the subject of a change that requests make before they fail.
+	Made string
 }
 
 // NewIdempotency makes an empty store.
 func NewIdempotency() *Idempotency { return &Idempotency{keys: map[string]*rest.Stored{}} }
 
 // Begin implements [rest.IdempotencyStore].
-func (s *Idempotency) Begin(_ context.Context, account towpath.AccountName, key string, hash towpath.Digest) (*rest.Stored, error) {
+func (s *Idempotency) Begin(ctx context.Context, account towpath.AccountName, key string, hash towpath.Digest) (context.Context, *rest.Stored, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Err != nil {
-		return nil, s.Err
+		return ctx, nil, s.Err
 	}
 	if have, ok := s.keys[string(account)+" "+key]; ok {
 		copied := *have
-		return &copied, nil
+		return ctx, &copied, nil
 	}
 	s.keys[string(account)+" "+key] = &rest.Stored{Hash: hash}
-	return nil, nil
+	return ctx, nil, nil
 }
 
 // Finish implements [rest.IdempotencyStore].
@@ -48,6 +50,18 @@ func (s *Idempotency) Abandon(_ context.Context, account towpath.AccountName, ke
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.keys, string(account)+" "+key)
+	return nil
+}
+
+// Lose implements [rest.IdempotencyStore]: Made says whether a change was made.
+func (s *Idempotency) Lose(ctx context.Context, account towpath.AccountName, key string) error {
+	if s.Made == "" {
+		return s.Abandon(ctx, account, key)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.keys[string(account)+" "+key]
+	k.Lost, k.Subject = true, s.Made
 	return nil
 }
 

@@ -30,13 +30,18 @@ func (p *Problem) ContentType(string) string { return ProblemType }
 // keeps the request's ID.
 const FieldRequestID = "requestId"
 
+// FieldSubject is the key of a problem's fields that names what it is about, by
+// its ID.
+const FieldSubject = "subject"
+
 // FieldIdempotency is the key of a problem's fields that says what stood in
-// the way of an idempotency key: [InFlight] or [OtherRequest].
+// the way of an idempotency key: [InFlight], [OtherRequest], [AnswerLost] or [SecretGone].
 const FieldIdempotency = "idempotency"
 
 // What can stand in the way of an idempotency key.
 const (
 	InFlight     = "in-flight"     // the first request with the key has not been answered yet
 	OtherRequest = "other-request" // the key was used for another request
+	AnswerLost   = "answer-lost"   // the change was made, and its answer was lost
 	SecretGone   = "secret-gone"   // the answer held a secret, which is not kept
 )

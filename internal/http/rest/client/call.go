@@ -51,10 +51,14 @@ func ask[T any](ctx context.Context, c *Client, k call) (out T, err error) {
 
 // tell does a call whose answer says nothing.
 func (c *Client) tell(ctx context.Context, k call) error {
-	return c.do(ctx, k, func(r *http.Response) error {
+	err := c.do(ctx, k, func(r *http.Response) error {
 		_, err := io.Copy(io.Discard, io.LimitReader(r.Body, 1<<20))
 		return err
 	})
+	if _, made := madeBefore(err); made {
+		return nil
+	}
+	return err
 }
 
 // do attempts a call until it is answered, and hands over a successful answer.
@@ -148,6 +152,17 @@ func again(err error) bool {
 		return false
 	}
 	return e.Kind == towpath.KindUnavailable || e.Fields[api.FieldIdempotency] == api.InFlight
+}
+
+// madeBefore is the ID of what a change made whose answer was lost with the
+// server that made it.
+func madeBefore(err error) (id string, made bool) {
+	var e *towpath.Error
+	if !errors.As(err, &e) || e.Fields[api.FieldIdempotency] != api.AnswerLost {
+		return "", false
+	}
+	id = e.Fields[api.FieldSubject]
+	return id, id != ""
 }
 
 func retryAfterOf(r *http.Response) time.Duration {

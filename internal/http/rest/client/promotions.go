@@ -21,7 +21,11 @@ func (c *Client) Plan(ctx context.Context, p towpath.ProjectName, r api.Promote)
 
 // Promote asks for a release to be moved into an environment.
 func (c *Client) Promote(ctx context.Context, p towpath.ProjectName, r api.Promote) (towpath.Promotion, error) {
-	return ask[towpath.Promotion](ctx, c, post(projectPath(p, "/promotions"), r))
+	out, err := ask[towpath.Promotion](ctx, c, post(projectPath(p, "/promotions"), r))
+	if id, made := madeBefore(err); made {
+		return c.Promotion(ctx, towpath.PromotionID(id))
+	}
+	return out, err
 }
 
 // PromotionFilter selects promotions.
@@ -62,7 +66,11 @@ func (c *Client) Cancel(ctx context.Context, id towpath.PromotionID, reason stri
 }
 
 func (c *Client) decide(ctx context.Context, id towpath.PromotionID, verb, reason string) (towpath.Promotion, error) {
-	return ask[towpath.Promotion](ctx, c, post("/promotions/"+url.PathEscape(string(id))+"/"+verb, api.Reason{Reason: reason}))
+	out, err := ask[towpath.Promotion](ctx, c, post("/promotions/"+url.PathEscape(string(id))+"/"+verb, api.Reason{Reason: reason}))
+	if _, made := madeBefore(err); made {
+		return c.Promotion(ctx, id)
+	}
+	return out, err
 }
 
 // PostCheck posts the status of an external check.
@@ -72,7 +80,16 @@ func (c *Client) PostCheck(ctx context.Context, p towpath.ProjectName, r api.Pos
 
 // Rollback takes an environment back to an earlier release.
 func (c *Client) Rollback(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, r api.Rollback) (deploy.RollbackResult, error) {
-	return ask[deploy.RollbackResult](ctx, c, post(environmentPath(p, e, "/rollback"), r))
+	out, err := ask[deploy.RollbackResult](ctx, c, post(environmentPath(p, e, "/rollback"), r))
+	id, made := madeBefore(err)
+	if !made {
+		return out, err
+	}
+	d, err := c.Deployment(ctx, towpath.DeploymentID(id))
+	return deploy.RollbackResult{
+		Environment: e, From: d.Previous, FromVersion: d.PreviousVersion, To: d.Release, ToVersion: d.Version,
+		Components: []towpath.ComponentPlan{}, Deployment: &d,
+	}, err
 }
 
 // Deployments is a page of deployments, newest first; env empty is all.

@@ -1,0 +1,81 @@
+package crashtest_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/towpath/towpath/internal/towpathtest/pgtest"
+)
+
+// TestServer_Crash kills the server at every step that its code names, each
+// time that a release passes it on its way to prod and back. Whatever the
+// moment: what was under way goes on within seconds of a restart, no operation
+// takes effect twice, nothing that was acknowledged is lost, no request to what
+// runs is lost, the refs are right and the ledger verifies.
+func TestServer_Crash(t *testing.T) {
+	for _, engine := range []struct {
+		name string
+		new  func(t *testing.T) string
+		hits func(point string, n int) bool
+	}{
+		{"on SQLite", func(*testing.T) string { return "" }, sqliteHits},
+		{"on PostgreSQL", func(t *testing.T) string { return pgtest.New(t) }, postgresHits},
+	} {
+		t.Run(engine.name, func(t *testing.T) {
+			for _, point := range namedSteps(t) {
+				t.Run("at "+point, func(t *testing.T) {
+					t.Parallel()
+					for n := 1; n <= maxHits; n++ {
+						if !engine.hits(point, n) {
+							continue
+						}
+						if !story(t, engine.new(t), fmt.Sprintf("%s:%d", point, n)) {
+							if n == 1 {
+								t.Errorf("nothing passes %s", point)
+							}
+							return
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
+// maxHits bounds how often a step may be passed.
+const maxHits = 400
+
+// namedSteps are the failpoints in the sources, but for those of the agent's
+// side, which are in a process of their own.
+func namedSteps(t *testing.T) []string {
+	t.Helper()
+	hit := regexp.MustCompile(`failpoint\.Hit\("([^"]+)"\)`)
+	var out []string
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, m := range hit.FindAllStringSubmatch(string(b), -1) {
+			if !strings.HasPrefix(m[1], "agent.") && !strings.HasPrefix(m[1], "run.") {
+				out = append(out, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(out)
+	out = slices.Compact(out)
+	if len(out) < 15 {
+		t.Fatalf("found only the steps %q", out)
+	}
+	return out
+}

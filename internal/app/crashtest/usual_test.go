@@ -1,0 +1,15 @@
+//go:build !long
+
+package crashtest_test
+
+import "slices"
+
+// sqliteHits is which passings of each step kill the server.
+func sqliteHits(_ string, n int) bool { return n == 1 || n == 8 }
+
+// postgresHits is the same on PostgreSQL, where each restart waits for the
+// leases of the server that died.
+func postgresHits(point string, n int) bool {
+	some := []string{"api.before-answer", "deployment.stepped", "ledger.sequenced", "operation.claimed", "promotion.judged", "store.after-commit"}
+	return slices.Contains(some, point) && n == 3
+}
