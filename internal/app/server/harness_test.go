@@ -1,0 +1,254 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/http/rest"
+	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/gittest"
+)
+
+// harness is a running server, a repository and an agent that does what the
+// test says.
+type harness struct {
+	t       *testing.T
+	s       *Server
+	svc     rest.Services
+	repo    *gittest.Repo
+	ana     towpath.Actor // author
+	ben     towpath.Actor // approver
+	stop    func()        // the server and the agent
+	mu      sync.Mutex
+	outcome func(op towpath.Operation) towpath.OperationResult
+	ops     []towpath.Operation
+}
+
+const shop = towpath.ProjectName("shop")
+
+func newHarness(t *testing.T) *harness { return newHarnessOn(t, "") }
+
+// newHarnessOn runs the server on a database; empty is SQLite.
+func newHarnessOn(t *testing.T, database string) *harness {
+	t.Helper()
+	h := startHarness(t, Config{Data: t.TempDir(), Database: database}, gittest.New(t))
+	h.introduce()
+	return h
+}
+
+// introduce registers the project and the people.
+func (h *harness) introduce() {
+	h.t.Helper()
+	_, err := h.svc.Projects.Register(context.Background(), h.ana, shop, h.repo.Dir)
+	must(h.t, 0, err)
+	for name, email := range map[towpath.AccountName]string{"ana": gittest.Ana.Email, "ben": gittest.Ben.Email} {
+		_, err := h.svc.Accounts.Create(context.Background(), h.ana, name, []string{email})
+		must(h.t, 0, err)
+	}
+}
+
+// openHarness opens a server on what is there, which does nothing by itself.
+func openHarness(t *testing.T, cfg Config, repo *gittest.Repo) *harness {
+	t.Helper()
+	cfg.Listen, cfg.Version, cfg.Log = "127.0.0.1:0", "test", slog.New(slog.DiscardHandler)
+	s, err := New(t.Context(), cfg)
+	must(t, 0, err)
+	all := []towpath.Grant{}
+	for _, r := range towpath.Roles() {
+		all = append(all, towpath.Grant{Role: r})
+	}
+	return &harness{
+		t: t, s: s, svc: s.services, repo: repo,
+		ana: towpath.Actor{Account: "ana", Grants: all}, ben: towpath.Actor{Account: "ben", Grants: all},
+	}
+}
+
+// startHarness runs a server on what is there, with an agent.
+func startHarness(t *testing.T, cfg Config, repo *gittest.Repo) *harness {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	h := openHarness(t, cfg, repo)
+	s := h.s
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Run(ctx) }()
+	agentDone := make(chan struct{})
+	go func() { defer close(agentDone); h.agent(ctx) }()
+	h.stop = sync.OnceFunc(func() { cancel(); <-agentDone; <-done })
+	t.Cleanup(h.stop)
+	return h
+}
+
+func must[T any](t *testing.T, v T, err error) T {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return v
+}
+
+// agent claims operations and ends them as the test says.
+func (h *harness) agent(ctx context.Context) {
+	a := h.s.agents
+	_, err := a.deploys.Hello(ctx, h.ana, deploy.Greeting{Place: "local", Agent: "host-1", Session: "session-1"})
+	for err == nil && ctx.Err() == nil {
+		var ops []towpath.Operation
+		ops, err = a.Claim(ctx, h.ana, agentrpc.ClaimRequest{Session: "session-1", Max: 8, Wait: 5 * time.Second})
+		if err != nil {
+			return
+		}
+		for _, op := range ops {
+			h.mu.Lock()
+			h.ops = append(h.ops, op)
+			res := towpath.OperationResult{Status: towpath.ResultDone}
+			if op.Verb == towpath.VerbPlan {
+				res.Plan = &towpath.ComponentPlan{
+					Component: op.Target.Component, Kind: op.Spec.Kind, Action: towpath.ActionReplace,
+					From: op.Spec.Previous, To: op.Spec.Revision, Hash: op.SpecDigest,
+				}
+			}
+			if h.outcome != nil {
+				if r := h.outcome(op); r.Status != "" {
+					res = r
+				}
+			}
+			h.mu.Unlock()
+			if _, err := a.deploys.Finish(ctx, h.ana, op.ID, op.Fence, 1, res); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (h *harness) answer(f func(op towpath.Operation) towpath.OperationResult) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.outcome = f
+}
+
+// publish commits and publishes a release whose component says what.
+func (h *harness) publish(version, what string) towpath.Candidate {
+	h.t.Helper()
+	ctx := context.Background()
+	h.repo.WriteFile("api/what", what)
+	commit := h.repo.CommitAs(gittest.Ana, version)
+	layer := []byte("files of " + what)
+	content := &towpath.ReleaseContent{
+		Schema: towpath.ReleaseSchema, Project: shop,
+		Components: []towpath.ReleaseComponent{{
+			Name: "api", Kind: towpath.KindProcess, Layer: towpath.DigestOf(layer), Size: int64(len(layer)),
+			Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: time.Minute}, Drift: towpath.DriftReport,
+		}},
+	}
+	for _, e := range []towpath.EnvironmentSpec{
+		{Name: "dev", Promotion: towpath.PromotionAutomatic, Place: "local"},
+		{Name: "staging", From: "dev", Branch: "staging", Promotion: towpath.PromotionAutomatic, Place: "local"},
+		{
+			Name: "prod", From: "staging", Branch: "production", Promotion: towpath.PromotionAutomatic, Place: "local",
+			Gates: towpath.GateRules{Approvals: &towpath.ApprovalRule{Count: 1}},
+		},
+	} {
+		spec := json.RawMessage(fmt.Sprintf(`{"greeting":%q}`, what+" in "+string(e.Name)))
+		content.Environments = append(content.Environments, towpath.ReleaseEnvironment{
+			Rules: e,
+			Components: []towpath.RenderedComponent{{
+				Name: "api", Spec: spec, Revision: towpath.RevisionOf(towpath.KindProcess, towpath.DigestOf(layer), spec),
+			}},
+		})
+	}
+	enc, err := oci.Encode(content)
+	must(h.t, 0, err)
+	for _, b := range [][]byte{layer, enc.Content} {
+		must(h.t, 0, h.svc.Releases.PutBlob(ctx, h.ana, shop, towpath.DigestOf(b), bytes.NewReader(b)))
+	}
+	out := must2(h.t)(h.svc.Releases.Publish(ctx, h.ana, release.PublishRequest{
+		Project: shop, Manifest: enc.Manifest, Provenance: statement(enc.Digest, version), Commit: commit, Ref: "main", Version: version,
+	}))
+	return out.Candidate
+}
+
+func must2(t *testing.T) func(release.Published, error) release.Published {
+	return func(p release.Published, err error) release.Published {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+}
+
+// until waits for a change after which f holds.
+func (h *harness) until(what string, f func() bool) {
+	h.t.Helper()
+	deadline := time.After(20 * time.Second)
+	poll := time.NewTicker(50 * time.Millisecond) // not every change is announced
+	defer poll.Stop()
+	for {
+		next := h.s.agents.changed.Next()
+		if f() {
+			return
+		}
+		select {
+		case <-next:
+		case <-poll.C:
+		case <-deadline:
+			h.t.Fatalf("never: %s\n%s", what, h.dump())
+		}
+	}
+}
+
+func (h *harness) dump() string {
+	st, err := h.svc.Inventory.Status(context.Background(), h.ana, shop, "")
+	b, _ := json.MarshalIndent(st, "", " ")
+	l, _ := h.svc.Promotions.List(context.Background(), h.ana, promote.Filter{Project: shop})
+	c, _ := json.MarshalIndent(l, "", " ")
+	return fmt.Sprint(string(b), string(c), err)
+}
+
+func (h *harness) status(e towpath.EnvironmentName) inventory.Status {
+	h.t.Helper()
+	st, err := h.svc.Inventory.Status(context.Background(), h.ana, shop, e)
+	must(h.t, 0, err)
+	return st[0]
+}
+
+func (h *harness) runs(e towpath.EnvironmentName, version string) {
+	h.t.Helper()
+	h.until(string(e)+" runs "+version, func() bool {
+		st := h.status(e)
+		return st.Version == version && st.Deployment == nil
+	})
+}
+
+// promotion waits for the promotion of a version into an environment to reach
+// a phase.
+func (h *harness) promotion(e towpath.EnvironmentName, version string, phase towpath.PromotionPhase) towpath.Promotion {
+	h.t.Helper()
+	var found towpath.Promotion
+	h.until(fmt.Sprintf("promotion of %s to %s is %s", version, e, phase), func() bool {
+		l, err := h.svc.Promotions.List(context.Background(), h.ana, promote.Filter{Project: shop, Environment: e})
+		must(h.t, 0, err)
+		i := slices.IndexFunc(l.Items, func(p towpath.Promotion) bool { return p.Version == version })
+		if i >= 0 {
+			found = l.Items[i]
+		}
+		return i >= 0 && found.Phase == phase && (phase != towpath.PromotionWaiting || len(found.Verdicts) > 0)
+	})
+	return found
+}
+
+func statement(d towpath.Digest, version string) []byte {
+	return fmt.Appendf(nil, `{"subject":[{"digest":{"sha256":%q}}],"version":%q}`, d.Hex(), version)
+}
