@@ -20,12 +20,14 @@ import (
 // runs is lost, the refs are right and the ledger verifies.
 func TestServer_Crash(t *testing.T) {
 	for _, engine := range []struct {
-		name string
-		new  func(t *testing.T) string
-		hits func(point string, n int) bool
+		name  string
+		new   func(t *testing.T) string
+		spare bool
+		hits  func(point string, n int) bool
 	}{
-		{"on SQLite", func(*testing.T) string { return "" }, sqliteHits},
-		{"on PostgreSQL", func(t *testing.T) string { return pgtest.New(t) }, postgresHits},
+		{"on SQLite", func(*testing.T) string { return "" }, false, sqliteHits},
+		{"on PostgreSQL", func(t *testing.T) string { return pgtest.New(t) }, false, postgresHits},
+		{"of two on PostgreSQL", func(t *testing.T) string { return pgtest.New(t) }, true, postgresHits},
 	} {
 		t.Run(engine.name, func(t *testing.T) {
 			for _, point := range namedSteps(t) {
@@ -35,7 +37,7 @@ func TestServer_Crash(t *testing.T) {
 						if !engine.hits(point, n) {
 							continue
 						}
-						if !story(t, engine.new(t), fmt.Sprintf("%s:%d", point, n)) {
+						if !story(t, engine.new(t), fmt.Sprintf("%s:%d", point, n), engine.spare) {
 							if n == 1 {
 								t.Errorf("nothing passes %s", point)
 							}

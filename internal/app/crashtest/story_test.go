@@ -105,12 +105,19 @@ func (w *world) rollBack() {
 }
 
 // story carries 1.1.0 to prod and back, with a server that dies at a step, and
-// reports whether it got there.
-func story(t *testing.T, database, point string) (reached bool) {
+// reports whether it got there. It comes back, or another server on the same
+// database has to do.
+func story(t *testing.T, database, point string, spare bool) (reached bool) {
 	t.Helper()
 	w := newWorld(t, database)
 	lost := w.traffic()
 	w.stop()
+	if spare {
+		var err error
+		w.spare, err = w.serve("")
+		w.must(err)
+		w.spare.address()
+	}
 	w.arm(point)
 	w.publish("1.1.0")
 	w.resumed("published")

@@ -49,6 +49,7 @@ type world struct {
 	killed   atomic.Int64 // when, until a step has ended since; Unix µs
 	mu       sync.Mutex
 	server   *program
+	spare    *program // another server on the same database; nil: none
 	ana, ben *client.Client
 	repo     *gittest.Repo
 	starts   string
@@ -67,6 +68,7 @@ func newWorld(t *testing.T, database string) *world {
 	kindtest.KillProcesses(t, filepath.Join(agent, "run"), filepath.Join(agent, "router"))
 	first, err := w.serve("")
 	w.must(err)
+	w.front.leadTo(first.address())
 	w.set(first)
 	admin := w.as(<-first.token)
 	_, err = admin.RegisterProject(t.Context(), api.RegisterProject{Name: shop, Repository: w.repo.Dir})
@@ -203,6 +205,7 @@ func (w *world) spec(version string, e towpath.EnvironmentName) []byte {
 type program struct {
 	cmd      *exec.Cmd
 	token    chan string // the server's first one
+	listens  chan string // where, of a server
 	stopping atomic.Bool
 	ended    chan struct{}
 }
@@ -217,6 +220,7 @@ func (w *world) arm(point string) {
 	w.t.Helper()
 	armed, err := w.serve(point)
 	w.must(err)
+	w.front.leadTo(armed.address())
 	w.set(armed)
 	watched, stop := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -231,11 +235,16 @@ func (w *world) arm(point string) {
 		}
 		w.killed.Store(time.Now().UnixMicro())
 		w.kills.Add(1)
+		if w.spare != nil { // a load balancer would have noticed
+			w.front.leadTo(w.spare.address())
+			return
+		}
 		next, err := w.serve("")
 		if err != nil {
 			w.t.Errorf("the server does not come back: %v\n%s", err, w.log)
 			return
 		}
+		w.front.leadTo(next.address())
 		w.set(next)
 	}()
 	w.t.Cleanup(func() { close(stop); <-watched })
@@ -258,8 +267,7 @@ func (w *world) stop() {
 	<-p.ended
 }
 
-// serve starts the server, which dies at a step unless that is empty, and
-// leads the front to it.
+// serve starts a server, which dies at a step unless that is empty.
 func (w *world) serve(point string) (*program, error) {
 	args := []string{"server", "--data", filepath.Join(w.dir, "server"), "--listen", "127.0.0.1:0"}
 	if w.database != "" {
@@ -268,13 +276,13 @@ func (w *world) serve(point string) (*program, error) {
 	return w.start([]string{failpoint.Variable + "=" + point}, args...)
 }
 
-// start starts a program, and waits for a server until it listens.
+// start starts a program.
 func (w *world) start(env []string, args ...string) (*program, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p := &program{cmd: exec.Command(exe, args...), token: make(chan string, 1), ended: make(chan struct{})}
+	p := &program{cmd: exec.Command(exe, args...), token: make(chan string, 1), listens: make(chan string, 1), ended: make(chan struct{})}
 	p.cmd.Env = append(append(os.Environ(), "XDG_STATE_HOME="+filepath.Join(w.dir, "state")), env...)
 	r, out := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = out, out
@@ -291,7 +299,6 @@ func (w *world) start(env []string, args ...string) (*program, error) {
 		_ = p.cmd.Process.Kill()
 		<-p.ended
 	})
-	listening := make(chan struct{})
 	go func() {
 		in := bufio.NewScanner(r)
 		for in.Scan() {
@@ -300,21 +307,22 @@ func (w *world) start(env []string, args ...string) (*program, error) {
 				p.token <- m[1]
 			}
 			if m := urlPattern.FindStringSubmatch(in.Text()); m != nil && args[0] == "server" {
-				w.front.leadTo(m[1])
-				close(listening)
+				p.listens <- m[1]
 			}
 		}
 	}()
-	if args[0] != "server" {
-		return p, nil
-	}
-	select {
-	case <-listening:
-	case <-p.ended: // at a step that it passes before it listens
-	case <-time.After(patience):
-		return p, errors.New("it never listened")
-	}
 	return p, nil
+}
+
+// address is where a server listens; empty when it died before it did.
+func (p *program) address() string {
+	select {
+	case a := <-p.listens:
+		p.listens <- a
+		return a
+	case <-p.ended:
+		return ""
+	}
 }
 
 // log keeps what the processes say.
