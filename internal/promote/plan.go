@@ -24,6 +24,9 @@ func planOperations(id towpath.PromotionID, env towpath.Environment, release tow
 		return nil, towpath.E(towpath.KindInvalid, "promotion.plan", "the release has no environment %s", env.Name).
 			WithHint("add it to towpath.yaml and build another release")
 	}
+	if err := stays(rendered.Rules, running); err != nil {
+		return nil, err
+	}
 	var out []towpath.Operation
 	for _, r := range rollout.New(content, rendered, running, nil) {
 		c, _ := content.Component(r.Component)
@@ -48,6 +51,19 @@ func planOperations(id towpath.PromotionID, env towpath.Environment, release tow
 		})
 	}
 	return out, nil
+}
+
+// stays makes sure that a release leaves an environment in its place: what runs
+// elsewhere would go on there, and nobody would replace it.
+func stays(rules towpath.EnvironmentSpec, running []rollout.Running) error {
+	for _, r := range running {
+		if r.Revision != "" && r.Place != rules.Place {
+			return towpath.E(towpath.KindInvalid, "promotion.plan", "%s of %s runs in place %s, and the release puts it into %s: a running environment can't be moved",
+				r.Component, rules.Name, r.Place, rules.Place).
+				WithHint("give the new place an environment of its own and promote into that; then take the old one out of towpath.yaml")
+		}
+	}
+	return nil
 }
 
 // planned puts the results of plan operations together. done is false while

@@ -69,7 +69,10 @@ func (l Promotions) plan(ctx context.Context, p towpath.Promotion, now time.Time
 		}
 		want, err := planOperations(p.ID, env, p.Release, content, running, now)
 		if err != nil {
-			m, _ := towpath.PublicMessage(err)
+			m, hint := towpath.PublicMessage(err)
+			if hint != "" {
+				m += "; " + hint
+			}
 			return l.move(ctx, tx, &p, towpath.TriggerDeny, m, now)
 		}
 		have, err := l.askForPlan(ctx, tx, p.ID, want)

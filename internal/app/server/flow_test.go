@@ -295,3 +295,18 @@ func TestServer_Publish(t *testing.T) {
 func readBlob(ctx context.Context, h *harness, d towpath.Digest) ([]byte, error) {
 	return blob.ReadAll(ctx, h.s.agents.blobs, d, 1<<20)
 }
+
+func TestServer_ARunningEnvironmentStaysInItsPlace(t *testing.T) {
+	h := newHarness(t)
+	h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0")
+	h.place = "elsewhere"
+	h.publish("1.1.0", "two")
+	p := h.promotion("dev", "1.1.0", towpath.PromotionDenied)
+	if !strings.Contains(p.Reason, "runs in place local, and the release puts it into elsewhere") || !strings.Contains(p.Reason, "an environment of its own") {
+		t.Errorf("the reason is %q", p.Reason)
+	}
+	if st := h.status("dev"); st.Version != "1.0.0" {
+		t.Errorf("dev runs %s", st.Version)
+	}
+}

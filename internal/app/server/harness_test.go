@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,9 +30,10 @@ type harness struct {
 	s       *Server
 	svc     rest.Services
 	repo    *gittest.Repo
-	ana     towpath.Actor // author
-	ben     towpath.Actor // approver
-	stop    func()        // the server and the agent
+	place   towpath.PlaceName // of dev in releases; empty is local
+	ana     towpath.Actor     // author
+	ben     towpath.Actor     // approver
+	stop    func()            // the server and the agent
 	mu      sync.Mutex
 	outcome func(op towpath.Operation) towpath.OperationResult
 	ops     []towpath.Operation
@@ -153,7 +155,7 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 		}},
 	}
 	for _, e := range []towpath.EnvironmentSpec{
-		{Name: "dev", Promotion: towpath.PromotionAutomatic, Place: "local"},
+		{Name: "dev", Promotion: towpath.PromotionAutomatic, Place: cmp.Or(h.place, "local")},
 		{Name: "staging", From: "dev", Branch: "staging", Promotion: towpath.PromotionAutomatic, Place: "local"},
 		{
 			Name: "prod", From: "staging", Branch: "production", Promotion: towpath.PromotionAutomatic, Place: "local",
