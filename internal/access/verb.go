@@ -25,6 +25,8 @@ const (
 	Freeze           Verb = "freeze" // and its lifting
 	CheckPost        Verb = "check.post"
 
+	EnvironmentVerify Verb = "environment.verify" // run its verification jobs again
+
 	AuditRead     Verb = "audit.read"
 	TokenManage   Verb = "token.manage" // one's own are free to everybody
 	AccountRead   Verb = "account.read"
@@ -84,6 +86,7 @@ func table() []rule {
 		{verb: Rollback, does: "roll back", system: true, roles: roles(towpath.RolePromoter, towpath.RoleOperator)},
 		{verb: Hold, does: "hold or release promotions", system: true, roles: roles(towpath.RolePromoter, towpath.RoleOperator)},
 		{verb: Freeze, does: "freeze promotions", roles: roles(towpath.RoleOperator, towpath.RoleAdmin)},
+		{verb: EnvironmentVerify, does: "verify what runs", system: true, roles: roles(towpath.RolePromoter, towpath.RoleOperator)},
 		{verb: CheckPost, does: "post checks", roles: roles(towpath.RoleReleaser, towpath.RoleOperator)},
 
 		{verb: AuditRead, does: "read the ledger", roles: people(), system: true},

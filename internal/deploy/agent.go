@@ -246,6 +246,12 @@ func (s *Service) finish(ctx context.Context, tx Tx, op towpath.Operation, resul
 	if err := tx.SaveOperation(ctx, op); err != nil {
 		return err
 	}
+	if op.Again {
+		if trigger == towpath.TriggerRetry {
+			return nil
+		}
+		return s.verifiedAgain(ctx, tx, op, now)
+	}
 	if op.Deployment == "" { // a plan: no effect to record
 		return tx.Enqueue(ctx, WorkPromotion, string(op.Promotion), now)
 	}

@@ -152,12 +152,17 @@ func (s *Service) end(ctx context.Context, tx Tx, env *towpath.Environment, d *t
 			return err
 		}
 	}
-	all, err := tx.Environments(ctx, d.Project)
+	return s.wakeUpstream(ctx, tx, d.Project, d.Environment, now)
+}
+
+// wakeUpstream has an environment looked at, and those that take from it.
+func (s *Service) wakeUpstream(ctx context.Context, tx Tx, p towpath.ProjectName, name towpath.EnvironmentName, now time.Time) error {
+	all, err := tx.Environments(ctx, p)
 	if err != nil {
 		return err
 	}
 	for _, e := range all {
-		if e.Name != d.Environment && e.Rules.From != d.Environment {
+		if e.Name != name && e.Rules.From != name {
 			continue
 		}
 		if err := tx.Enqueue(ctx, WorkEnvironment, environmentKey(e.Project, e.Name), now); err != nil {

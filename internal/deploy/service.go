@@ -59,6 +59,7 @@ type Tx interface {
 	LockOperation(ctx context.Context, id towpath.OperationID) (towpath.Operation, error)
 	SaveOperation(ctx context.Context, op towpath.Operation) error
 	OperationsOf(ctx context.Context, id towpath.DeploymentID) ([]towpath.Operation, error)
+	VerificationOperations(ctx context.Context, id towpath.PromotionID) ([]towpath.Operation, error)
 	Claimable(ctx context.Context, place towpath.PlaceName, session string, now time.Time, limit int) ([]towpath.Operation, error)
 	Leased(ctx context.Context, place towpath.PlaceName, session string) ([]towpath.Operation, error)
 	InsertReport(ctx context.Context, op towpath.OperationID, fence, seq int64, stale bool, at time.Time, message string) (bool, error)

@@ -26,7 +26,7 @@ func upstream(in Input) finding {
 	last := runs[len(runs)-1]
 	switch {
 	case last.Doubt != "":
-		return deny(inputs, fmt.Sprintf("promote a repaired release to %s, or this one again", from),
+		return deny(inputs, fmt.Sprintf("promote a repaired release to %s, or look again: towpath verify %s", from, from),
 			fmt.Sprintf("%s is no longer verified in %s: %s.", label(in), from, last.Doubt))
 	case !last.Verified:
 		return wait(inputs, fmt.Sprintf("see towpath status %s", from),

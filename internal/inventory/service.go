@@ -30,6 +30,7 @@ type Tx interface {
 	OpenPromotions(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.Promotion, error)
 	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
+	Runs(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.Run, error)
 	RefMove(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.RefMove, bool, error)
 }
 
@@ -130,6 +131,13 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 			return st, err
 		}
 		st.Quarantined = q != nil
+		runs, err := tx.Runs(ctx, env.Project, env.Name, 1)
+		if err != nil {
+			return st, err
+		}
+		if len(runs) > 0 && runs[0].Deployment == env.Deployment {
+			st.Doubt = runs[0].Doubt
+		}
 	}
 	var err error
 	if st.Behind, err = tx.CandidatesSince(ctx, env.Project, since); err != nil {

@@ -19,6 +19,7 @@ type Status struct {
 	Behind      int                     `json:"behind"` // candidates published after the one that runs
 	Newest      string                  `json:"newest,omitempty"`
 	Health      towpath.Health          `json:"health"`
+	Doubt       string                  `json:"doubt,omitempty"` // why what runs is not verified any more
 	Hold        *towpath.Hold           `json:"hold"`
 	Freezes     []towpath.Freeze        `json:"freezes,omitempty"`
 	Quarantined bool                    `json:"quarantined"`

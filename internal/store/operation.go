@@ -18,9 +18,17 @@ func (tx *Tx) InsertOperation(ctx context.Context, op towpath.Operation) (bool, 
 	n, err := tx.exec(ctx, "operation.insert", `INSERT INTO operation
 		(id, deployment, promotion, target, place, phase, fence, lease, lease_until, run_after, created, doc)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`,
-		op.ID, op.Deployment, op.Promotion, op.Target.Key(), op.Target.Place, op.Phase, op.Fence, op.Lease,
+		op.ID, stepOf(op), op.Promotion, op.Target.Key(), op.Target.Place, op.Phase, op.Fence, op.Lease,
 		sqldb.Micros(op.LeaseUntil), sqldb.Micros(op.RunAfter), sqldb.Micros(op.CreatedAt), text)
 	return n > 0, err
+}
+
+// stepOf is the deployment that an operation is a step of.
+func stepOf(op towpath.Operation) towpath.DeploymentID {
+	if op.Again {
+		return ""
+	}
+	return op.Deployment
 }
 
 // LockOperation reads an operation and locks its row.
@@ -65,6 +73,11 @@ func (tx *Tx) Claimable(ctx context.Context, place towpath.PlaceName, session st
 		AND NOT EXISTS (SELECT 1 FROM operation r WHERE r.target = o.target AND r.id <> o.id AND r.phase = 'running')
 		ORDER BY created, id LIMIT $5`+sqldb.SkipLocked(tx.Dialect()),
 		place, sqldb.Micros(now), sqldb.Micros(now), session, limit)
+}
+
+// VerificationOperations lists the operations of a verification.
+func (tx *Tx) VerificationOperations(ctx context.Context, id towpath.PromotionID) ([]towpath.Operation, error) {
+	return tx.PlanOperations(ctx, id)
 }
 
 // Leased lists and locks the running operations of a place that a session has

@@ -43,7 +43,8 @@ func (t Target) Key() string {
 type Operation struct {
 	ID         OperationID      `json:"id"` // of deployment, target, verb, attempt and plan
 	Deployment DeploymentID     `json:"deployment,omitempty"`
-	Promotion  PromotionID      `json:"promotion,omitempty"` // of a plan that is no deployment yet
+	Promotion  PromotionID      `json:"promotion,omitempty"` // of a plan that is no deployment yet, or a verification
+	Again      bool             `json:"again,omitempty"`     // a verification of what its deployment brought, and no step of that
 	Target     Target           `json:"target"`
 	Verb       Verb             `json:"verb"`
 	Spec       OperationSpec    `json:"spec"`

@@ -43,6 +43,22 @@ func (a *API) deploymentRoutes() {
 	}, func(ctx context.Context, actor towpath.Actor, in *one) (towpath.Deployment, error) {
 		return svc.Get(ctx, actor, in.ID)
 	})
+	register(a, route{
+		id: "verify-environment", method: http.MethodPost, path: "/projects/{project}/environments/{environment}/verify", tag: "deployments",
+		policy: Authenticated, summary: "Run the verification jobs of what an environment runs again",
+	}, func(ctx context.Context, actor towpath.Actor, in *InEnvironment) (deploy.Verification, error) {
+		return svc.Verify(ctx, actor, in.Project, in.Environment)
+	})
+	type verification struct {
+		InEnvironment
+		ID towpath.PromotionID `path:"verification"`
+	}
+	register(a, route{
+		id: "get-verification", method: http.MethodGet, path: "/projects/{project}/environments/{environment}/verifications/{verification}",
+		tag: "deployments", policy: Authenticated, summary: "Show what became of a verification",
+	}, func(ctx context.Context, actor towpath.Actor, in *verification) (deploy.Verification, error) {
+		return svc.Verification(ctx, actor, in.Project, in.Environment, in.ID)
+	})
 	type resolve struct {
 		ID   towpath.OperationID `path:"operation"`
 		Body api.Resolve

@@ -65,6 +65,9 @@ type Deploys interface {
 	Rollback(ctx context.Context, actor towpath.Actor, r deploy.RollbackRequest) (deploy.RollbackResult, error)
 	Get(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID) (towpath.Deployment, error)
 	List(ctx context.Context, actor towpath.Actor, f deploy.Filter) (deploy.List, error)
+	// Verify runs the verification jobs of what an environment runs again.
+	Verify(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.Verification, error)
+	Verification(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, id towpath.PromotionID) (deploy.Verification, error)
 	// Resolve decides an operation whose outcome nobody could tell: run it
 	// again, or withdraw it.
 	Resolve(ctx context.Context, actor towpath.Actor, id towpath.OperationID, again bool, reason string) error

@@ -153,6 +153,29 @@ func (s deploys) Rollback(ctx context.Context, actor towpath.Actor, r deploy.Rol
 	return out, nil
 }
 
+func (s deploys) Verify(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.Verification, error) {
+	if err := s.w.enter(ctx, actor, "deploys.Verify"); err != nil {
+		return deploy.Verification{}, err
+	}
+	defer s.w.mu.Unlock()
+	out := s.w.Verification
+	out.Project, out.Environment, out.Done, out.Passed = p, e, false, false
+	return out, nil
+}
+
+func (s deploys) Verification(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, id towpath.PromotionID) (deploy.Verification, error) {
+	if err := s.w.enter(ctx, actor, "deploys.Verification"); err != nil {
+		return deploy.Verification{}, err
+	}
+	defer s.w.mu.Unlock()
+	out := s.w.Verification
+	if out.ID != id {
+		return out, towpath.E(towpath.KindNotFound, "environment.verify", "%s has no such verification", e).On(string(id))
+	}
+	out.Project, out.Environment = p, e
+	return out, nil
+}
+
 func (s deploys) Get(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID) (towpath.Deployment, error) {
 	if err := s.w.enter(ctx, actor, "deploys.Get"); err != nil {
 		return towpath.Deployment{}, err

@@ -39,6 +39,8 @@ type World struct {
 	events      []ledger.Entry
 	changed     chan struct{}
 
+	// Verification is what became of the only one.
+	Verification deploy.Verification
 	// Fail is asked first by every use case: its name is that of the service
 	// and the method, such as "promotions.Hold".
 	Fail func(ctx context.Context, method string) error

@@ -92,6 +92,21 @@ func (c *Client) Rollback(ctx context.Context, p towpath.ProjectName, e towpath.
 	}, err
 }
 
+// VerifyEnvironment runs the verification jobs of what an environment runs
+// again.
+func (c *Client) VerifyEnvironment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.Verification, error) {
+	out, err := ask[deploy.Verification](ctx, c, post(environmentPath(p, e, "/verify"), nil))
+	if id, made := madeBefore(err); made {
+		return c.Verification(ctx, p, e, towpath.PromotionID(id))
+	}
+	return out, err
+}
+
+// Verification shows what became of a verification.
+func (c *Client) Verification(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, id towpath.PromotionID) (deploy.Verification, error) {
+	return ask[deploy.Verification](ctx, c, get(environmentPath(p, e, "/verifications/"+url.PathEscape(string(id))), nil))
+}
+
 // Deployments is a page of deployments, newest first; env empty is all.
 func (c *Client) Deployments(ctx context.Context, p towpath.ProjectName, env towpath.EnvironmentName, page Page) (deploy.List, error) {
 	q := page.query()
