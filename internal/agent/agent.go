@@ -115,7 +115,9 @@ func New(cfg Config, client Client, runners []kind.Runner, logger *slog.Logger) 
 }
 
 // Run works until ctx ends. What it was doing then stays in the journal and
-// goes on with the next Run. Only one agent works in a folder.
+// goes on with the next Run. Only one agent works in a folder. When the server
+// refuses the agent, Run finishes what is under way and returns an error of
+// kind unauthenticated or forbidden.
 func (a *Agent) Run(ctx context.Context) error {
 	if err := os.MkdirAll(a.cfg.Dir, 0o700); err != nil {
 		return towpath.E(towpath.KindUnavailable, "agent.run", "the agent's folder can't be made").On(a.cfg.Dir).WithCause(err)
@@ -136,6 +138,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	a.session = towpath.NewID[string]("ses", a.cfg.Now())
+	a.connected.Store(false) // of a Run before this one
 	a.collectFiles()
 
 	g, loops := errgroup.WithContext(ctx)

@@ -75,6 +75,7 @@ type bench struct {
 	cancel context.CancelFunc
 	done   chan error
 	key    string
+	log    *lockedBuffer
 }
 
 // onBench runs a test in a bubble with an agent that is running.
@@ -82,7 +83,7 @@ func onBench(t *testing.T, test func(t *testing.T, b *bench)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{t: t, dir: dir, srv: newServer(t), runner: &script{active: map[string]bool{}}}
+		b := &bench{t: t, dir: dir, srv: newServer(t), runner: &script{active: map[string]bool{}}, log: &lockedBuffer{}}
 		b.client = b.srv.pipe(t)
 		b.start()
 		defer func() { b.stop() }()
@@ -97,7 +98,7 @@ func (b *bench) start() {
 	b.t.Helper()
 	a, err := agent.New(agent.Config{
 		Dir: filepath.Join(b.dir, "agent"), Name: "test", Place: "local", Now: time.Now, Extract: extract, TrustedKey: b.key,
-	}, b.client, []kind.Runner{b.runner}, slog.New(slog.DiscardHandler))
+	}, b.client, []kind.Runner{b.runner}, slog.New(slog.NewTextHandler(b.log, nil)))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -113,6 +114,19 @@ func (b *bench) stop() {
 		b.t.Errorf("run: %v", err)
 	}
 	b.done <- nil // so that it may be stopped again
+}
+
+// ended waits for an agent that ends by itself and gives its error.
+func (b *bench) ended() error {
+	b.t.Helper()
+	select {
+	case err := <-b.done:
+		b.done <- nil
+		return err
+	case <-time.After(24 * time.Hour):
+		b.t.Fatalf("it goes on for ever:\n%s", b.log)
+		return nil
+	}
 }
 
 func (b *bench) op(id string, verb towpath.Verb) towpath.Operation {

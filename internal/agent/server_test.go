@@ -30,7 +30,8 @@ type server struct {
 
 	mu       sync.Mutex
 	changed  chan struct{}
-	down     bool // answers nothing but 503
+	down     bool         // answers nothing but 503
+	refuses  towpath.Kind // the token, if not empty
 	ops      []*towpath.Operation
 	fences   map[string]int64
 	finishes []agentrpc.FinishRequest
@@ -60,6 +61,9 @@ func newServer(t testing.TB) *server {
 		defer s.mu.Unlock()
 		if s.down {
 			return towpath.Actor{}, towpath.E(towpath.KindUnavailable, "test", "the server is down")
+		}
+		if s.refuses != "" {
+			return towpath.Actor{}, towpath.E(s.refuses, "test", "the token is not wanted").WithHint("ask an admin")
 		}
 		return towpath.Actor{Account: "agent"}, nil
 	}, slog.New(slog.DiscardHandler))
