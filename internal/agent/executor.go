@@ -23,7 +23,8 @@ type running struct {
 	id     towpath.OperationID
 	cancel context.CancelCauseFunc
 	done   chan struct{}
-	over   bool // its result is certain; a claim from now on is not its
+	over   bool  // its result is certain
+	fence  int64 // of its last claim, once it is over; later ones are not its
 }
 
 // take accepts a claimed operation and starts it. A claim that the journal
@@ -45,30 +46,38 @@ func (a *Agent) take(ctx context.Context, op towpath.Operation) {
 		a.outbox.kick() // done before; only the server does not know
 		return
 	}
-	if !fresh && a.runs(op.ID) {
+	if !fresh && a.runs(op) {
 		return // a new claim of what is running: it runs on, with the new fence
 	}
 	a.start(ctx, as, false)
 }
 
-func (a *Agent) runs(id towpath.OperationID) bool {
+// runs reports whether a claim is that of a run which has still to end, or
+// whose end it got.
+func (a *Agent) runs(op towpath.Operation) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range a.running {
-		if r.id == id && !r.over {
+		if r.id == op.ID && (!r.over || r.fence >= op.Fence) {
 			return true
 		}
 	}
 	return false
 }
 
-// isOver says that an operation runs no more, before its result is told.
-func (a *Agent) isOver(op towpath.Operation) {
+// isOver says that an operation runs no more, before its result is told, and
+// gives the fence of the last claim that the result is for.
+func (a *Agent) isOver(op towpath.Operation) int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if r := a.running[op.Target.Key()]; r != nil && r.id == op.ID {
-		r.over = true
+	fence := op.Fence
+	if as, ok := a.journal.find(op.ID); ok {
+		fence = as.Operation.Fence
 	}
+	if r := a.running[op.Target.Key()]; r != nil && r.id == op.ID {
+		r.over, r.fence = true, fence
+	}
+	return fence
 }
 
 // start runs an open operation once whatever works on its target has stopped.
@@ -215,9 +224,11 @@ func (a *Agent) close(ctx context.Context, op towpath.Operation, how string) {
 
 // finish keeps the result; the outbox tells it.
 func (a *Agent) finish(ctx context.Context, op towpath.Operation, r towpath.OperationResult) {
-	a.isOver(op)
-	if !a.persist(ctx, func() error { return a.journal.done(op.ID, r) }) {
-		a.interrupted(ctx, op)
+	fence := a.isOver(op)
+	if !a.persist(ctx, func() error { return a.journal.done(op.ID, fence, r) }) {
+		if as, open := a.journal.find(op.ID); open && as.Operation.Fence == fence {
+			a.interrupted(ctx, op) // otherwise the run of a later claim goes on with it
+		}
 		return
 	}
 	a.log.InfoContext(ctx, "operation ended", "operation", op.ID, "verb", op.Verb, "status", r.Status, "message", r.Message)

@@ -226,9 +226,16 @@ func (j *journal) effect(id towpath.OperationID) error {
 	return j.record(line{What: wroteEffect, ID: id})
 }
 
-// done keeps the result until the server has it.
-func (j *journal) done(id towpath.OperationID, r towpath.OperationResult) error {
-	return j.record(line{What: wroteDone, ID: id, Result: &r})
+// done keeps the result until the server has it. An error is that of one try:
+// when the operation has been claimed again since the fence, which is another
+// try, there is nothing to keep.
+func (j *journal) done(id towpath.OperationID, fence int64, r towpath.OperationResult) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if as, ok := j.state.open[id]; ok && r.Status == towpath.ResultError && as.Operation.Fence != fence {
+		return nil
+	}
+	return j.write(line{What: wroteDone, ID: id, Result: &r})
 }
 
 // reported closes an operation: how says whether the server took the result.

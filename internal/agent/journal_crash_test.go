@@ -90,7 +90,7 @@ func (w *teller) step(l line) error {
 		_, _, err := w.j.accept(*l.Operation)
 		return err
 	case wroteDone:
-		return w.j.done(l.ID, *l.Result)
+		return w.j.done(l.ID, 0, *l.Result)
 	}
 	return w.j.record(l)
 }

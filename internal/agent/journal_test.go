@@ -55,7 +55,7 @@ func TestJournal(t *testing.T) {
 		for i, verb := range []towpath.Verb{towpath.VerbPrepare, towpath.VerbSwitch, towpath.VerbRetire} {
 			op := testOp(i, "api", int64(i+1), verb)
 			accept(t, j, op)
-			must(t, j.intent(op.ID), j.effect(op.ID), j.done(op.ID, towpath.OperationResult{Status: towpath.ResultDone}))
+			must(t, j.intent(op.ID), j.effect(op.ID), j.done(op.ID, op.Fence, towpath.OperationResult{Status: towpath.ResultDone}))
 		}
 		must(t, j.reported("op_0", "accepted"))
 		accept(t, j, testOp(9, "web", 5, towpath.VerbPrepare))
@@ -85,6 +85,20 @@ func TestJournal(t *testing.T) {
 		}
 		if as, fresh, err := j.accept(testOp(1, "api", 6, towpath.VerbPrepare)); fresh || err != nil || as.Run != 1 {
 			t.Errorf("a new claim of what is open: %+v %v %v", as, fresh, err)
+		}
+	})
+	t.Run("keeps an error of the claim that had it only, and that something was done for any", func(t *testing.T) {
+		j := mustOpen(t, filepath.Join(t.TempDir(), "journal"))
+		accept(t, j, testOp(1, "api", 5, towpath.VerbPrepare))
+		must(t, j.intent("op_1"))
+		accept(t, j, testOp(1, "api", 6, towpath.VerbPrepare))
+		must(t, j.done("op_1", 5, towpath.OperationResult{Status: towpath.ResultError}))
+		if as, _ := j.find("op_1"); as.Phase != agentrpc.JournalIntent {
+			t.Errorf("the earlier claim's error is kept: %+v", as)
+		}
+		must(t, j.done("op_1", 5, towpath.OperationResult{Status: towpath.ResultDone}))
+		if as, _ := j.find("op_1"); as.Phase != agentrpc.JournalDone {
+			t.Errorf("what was done is not kept: %+v", as)
 		}
 	})
 	t.Run("stays small however much it has seen", func(t *testing.T) {
@@ -179,7 +193,7 @@ func TestJournal_Properties(t *testing.T) {
 			case 2:
 				must(rt, j.effect(id))
 			case 3:
-				must(rt, j.done(id, towpath.OperationResult{Status: towpath.ResultDone}))
+				must(rt, j.done(id, 0, towpath.OperationResult{Status: towpath.ResultDone}))
 			case 4:
 				must(rt, j.reported(id, "accepted"))
 			case 5:
