@@ -24,6 +24,7 @@ type script struct {
 	active  map[string]bool
 	do      func(ctx context.Context, w kind.Work) error
 	recover func(w kind.Work) (kind.Recovery, error)
+	plan    towpath.ComponentPlan
 }
 
 func (s *script) Kind() towpath.ComponentKind { return towpath.KindProcess }
@@ -47,7 +48,8 @@ func (s *script) step(ctx context.Context, w kind.Work) error {
 }
 
 func (s *script) Plan(ctx context.Context, w kind.Work) (towpath.ComponentPlan, error) {
-	return towpath.ComponentPlan{Component: w.Operation.Target.Component}, s.step(ctx, w)
+	s.plan.Component = w.Operation.Target.Component
+	return s.plan, s.step(ctx, w)
 }
 func (s *script) Prepare(ctx context.Context, w kind.Work) error              { return s.step(ctx, w) }
 func (s *script) Verify(ctx context.Context, w kind.Work, _ kind.Stage) error { return s.step(ctx, w) }

@@ -47,9 +47,9 @@ func TestAgent_ClaimedAgainAtItsEnd(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 
-		a.take(ctx, testOp(1, "api", 1, towpath.VerbPlan))
+		a.take(ctx, issued(t, testOp(1, "api", 1, towpath.VerbPlan)))
 		synctest.Wait() // it waits for the disk
-		a.take(ctx, testOp(1, "api", 2, towpath.VerbPlan))
+		a.take(ctx, issued(t, testOp(1, "api", 2, towpath.VerbPlan)))
 		a.work.Wait()
 		as, ok := j.find("op_1")
 		if !ok || as.Operation.Fence != 2 || as.Phase != agentrpc.JournalDone || as.Result.Status != towpath.ResultDone || r.plans != 2 {
@@ -67,4 +67,12 @@ func TestAgent_ClaimOfARun(t *testing.T) {
 			t.Errorf("the claim with fence %d is the run's: %v", fence, !its)
 		}
 	}
+}
+
+func issued(t *testing.T, op towpath.Operation) towpath.Operation {
+	t.Helper()
+	var err error
+	op.SpecDigest, err = op.Spec.Digest()
+	must(t, err)
+	return op
 }

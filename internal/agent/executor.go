@@ -35,6 +35,11 @@ func (a *Agent) take(ctx context.Context, op towpath.Operation) {
 		log.WarnContext(ctx, "operation of another place refused", "place", op.Target.Place)
 		return
 	}
+	if why := damaged(op); why != "" {
+		log.ErrorContext(ctx, "operation refused", "error", why)
+		a.refuse(op, why)
+		return
+	}
 	as, fresh, err := a.journal.accept(op)
 	if err != nil {
 		log.WarnContext(ctx, "operation refused", "error", err)
@@ -142,10 +147,15 @@ func (a *Agent) execute(ctx context.Context, as assignment, withdrawn bool) {
 			a.finish(ctx, op, result)
 			return
 		}
-		if err := a.authorise(op); err != nil {
+		auth, err := a.authorise(op)
+		if err != nil {
 			a.log.ErrorContext(ctx, "operation not authorised", "operation", op.ID, "error", err)
 			m, hint := towpath.PublicMessage(err)
 			a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultFailed, Message: sentence(m, hint)})
+			return
+		}
+		if err := a.keepsToPlan(ctx, runner, op, auth); err != nil {
+			a.ended(ctx, op, err)
 			return
 		}
 	case agentrpc.JournalIntent:
@@ -173,20 +183,47 @@ func (a *Agent) perform(ctx context.Context, runner kind.Runner, op towpath.Oper
 		defer cancel()
 	}
 	plan, err := a.do(workCtx, runner, op)
-	switch failure := new(kind.Failure); {
-	case err == nil:
+	if err == nil {
 		a.effect(ctx, runner, op, plan)
+		return
+	}
+	if workCtx.Err() != nil && !verdict(err) {
+		err = &kind.Failure{Message: fmt.Sprintf("%s did not end within %s", op.Verb, op.Spec.Timeout)}
+	}
+	a.ended(ctx, op, err)
+}
+
+// verdict reports whether an error says something about the release or its base.
+func verdict(err error) bool {
+	failure, moved := new(kind.Failure), new(kind.Stale)
+	return errors.As(err, &failure) || errors.As(err, &moved)
+}
+
+// ended takes the error that an operation ended with: the release's failure, a
+// base that moved, the end of ctx, or an error of the place.
+func (a *Agent) ended(ctx context.Context, op towpath.Operation, err error) {
+	failure, moved := new(kind.Failure), new(kind.Stale)
+	switch {
 	case ctx.Err() != nil:
 		a.interrupted(ctx, op)
 	case errors.As(err, &failure):
 		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultFailed, Message: failure.Message, Log: failure.Log})
-	case workCtx.Err() != nil:
-		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultFailed,
-			Message: fmt.Sprintf("%s did not end within %s", op.Verb, op.Spec.Timeout)})
+	case errors.As(err, &moved):
+		a.finish(ctx, op, staleResult(moved))
 	default:
 		a.log.ErrorContext(ctx, "operation hit an error; it will be tried again", "operation", op.ID, "verb", op.Verb, "error", err)
 		m, hint := towpath.PublicMessage(err)
 		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultError, Message: sentence(m, hint)})
+	}
+}
+
+// outputRunning is the output of a stale operation that names what runs.
+const outputRunning = "running"
+
+func staleResult(moved *kind.Stale) towpath.OperationResult {
+	return towpath.OperationResult{
+		Status: towpath.ResultStale, Message: moved.Message + "; nothing was changed: plan again",
+		Outputs: map[string]string{outputRunning: string(moved.Running)},
 	}
 }
 
