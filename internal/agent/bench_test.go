@@ -25,6 +25,7 @@ type script struct {
 	do      func(ctx context.Context, w kind.Work) error
 	recover func(w kind.Work) (kind.Recovery, error)
 	plan    towpath.ComponentPlan
+	seen    []towpath.Observation
 }
 
 func (s *script) Kind() towpath.ComponentKind { return towpath.KindProcess }
@@ -56,7 +57,7 @@ func (s *script) Verify(ctx context.Context, w kind.Work, _ kind.Stage) error { 
 func (s *script) Switch(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
 func (s *script) Retire(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
 func (s *script) Remove(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
-func (s *script) Observe(context.Context) ([]towpath.Observation, error)      { return nil, nil }
+func (s *script) Observe(context.Context) ([]towpath.Observation, error)      { return s.seen, nil }
 func (s *script) Recover(_ context.Context, w kind.Work) (kind.Recovery, error) {
 	return s.recover(w)
 }

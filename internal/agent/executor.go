@@ -261,6 +261,7 @@ func (a *Agent) close(ctx context.Context, op towpath.Operation, how string) {
 
 // finish keeps the result; the outbox tells it.
 func (a *Agent) finish(ctx context.Context, op towpath.Operation, r towpath.OperationResult) {
+	r = bounded(r)
 	fence := a.isOver(op)
 	if !a.persist(ctx, func() error { return a.journal.done(op.ID, fence, r) }) {
 		if as, open := a.journal.find(op.ID); open && as.Operation.Fence == fence {

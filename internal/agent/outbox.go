@@ -94,7 +94,7 @@ func (a *Agent) sayer(op towpath.Operation) func(string) {
 		seq := as.Run*seqRun + n
 		mu.Unlock()
 		a.outbox.add(agentrpc.ReportRequest{
-			Session: a.session, Operation: op.ID, Fence: as.Operation.Fence, Seq: seq, Message: message, At: a.cfg.Now().UTC(),
+			Session: a.session, Operation: op.ID, Fence: as.Operation.Fence, Seq: seq, Message: clip(message, maxMessage), At: a.cfg.Now().UTC(),
 		})
 	}
 }

@@ -169,7 +169,10 @@ func (a *Agent) observe(ctx context.Context) {
 				a.log.WarnContext(ctx, "what runs could not be observed", "kind", k, "error", err)
 			}
 		}
-		all = append(all, seen...)
+		for _, o := range seen {
+			o.Detail = clip(o.Detail, maxMessage)
+			all = append(all, o)
+		}
 	}
 	// What could not be looked at must not read as gone.
 	if !whole || !a.connected.Load() {
