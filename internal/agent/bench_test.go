@@ -57,7 +57,18 @@ func (s *script) Verify(ctx context.Context, w kind.Work, _ kind.Stage) error { 
 func (s *script) Switch(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
 func (s *script) Retire(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
 func (s *script) Remove(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
-func (s *script) Observe(context.Context) ([]towpath.Observation, error)      { return s.seen, nil }
+func (s *script) Observe(context.Context) ([]towpath.Observation, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen), nil
+}
+
+func (s *script) sees(o towpath.Observation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = []towpath.Observation{o}
+}
+
 func (s *script) Recover(_ context.Context, w kind.Work) (kind.Recovery, error) {
 	return s.recover(w)
 }

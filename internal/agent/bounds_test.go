@@ -17,7 +17,7 @@ func TestAgent_Bounds(t *testing.T) {
 	long := strings.Repeat("é", 1<<20)
 	t.Run("tells a short end of what an operation says and logs", func(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
-			b.runner.seen = []towpath.Observation{{Target: b.op("", "").Target, Detail: long}}
+			b.runner.sees(towpath.Observation{Target: b.op("", "").Target, Detail: long})
 			b.runner.do = func(_ context.Context, w kind.Work) error {
 				w.Say(long)
 				lines := make([]string, 1000)
