@@ -54,12 +54,12 @@ func TestAgent_Refused(t *testing.T) {
 			here := b.client
 			b.client = agentrpc.NewClient("http://server", "token", nowhere)
 			b.start()
-			time.Sleep(24 * time.Hour)
+			time.Sleep(4 * time.Hour)
 			b.stop() // fails when it has ended with an error
 			b.client = here
 			b.srv.locked(func() { b.srv.down = true })
 			b.start()
-			time.Sleep(24 * time.Hour)
+			time.Sleep(4 * time.Hour)
 			b.srv.locked(func() { b.srv.down = false })
 			b.srv.add(t, b.op("op_1", towpath.VerbPrepare))
 			b.srv.result(t, "op_1")
@@ -78,7 +78,7 @@ func TestAgent_Refused(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
 			release := working(t, b)
 			refuse(b, towpath.KindUnauthenticated)
-			time.Sleep(time.Hour)
+			time.Sleep(10 * time.Minute)
 			if len(b.done) > 0 {
 				t.Fatalf("ended while work was under way: %v", b.ended())
 			}
@@ -103,7 +103,7 @@ func TestAgent_Refused(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
 			release := working(t, b)
 			refuse(b, towpath.KindForbidden)
-			time.Sleep(time.Hour)
+			time.Sleep(10 * time.Minute)
 			refuse(b, "")
 			time.Sleep(time.Minute)
 			close(release)
