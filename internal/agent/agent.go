@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -115,9 +116,11 @@ func New(cfg Config, client Client, runners []kind.Runner, logger *slog.Logger) 
 }
 
 // Run works until ctx ends. What it was doing then stays in the journal and
-// goes on with the next Run. Only one agent works in a folder.
+// goes on with the next Run. Only one agent works in a folder. When the server
+// refuses the agent, Run finishes what is under way and returns an error of
+// kind unauthenticated or forbidden.
 func (a *Agent) Run(ctx context.Context) error {
-	if err := os.MkdirAll(a.cfg.Dir, 0o700); err != nil {
+	if err := makeDir(blob.OS{}, a.cfg.Dir); err != nil {
 		return towpath.E(towpath.KindUnavailable, "agent.run", "the agent's folder can't be made").On(a.cfg.Dir).WithCause(err)
 	}
 	unlock, err := lockDir(a.cfg.Dir)
@@ -125,7 +128,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	if a.journal, err = openJournal(filepath.Join(a.cfg.Dir, "journal"), a.cfg.Now); err != nil {
+	if a.journal, err = openJournal(blob.OS{}, filepath.Join(a.cfg.Dir, "journal"), a.cfg.Now); err != nil {
 		return err
 	}
 	defer a.journal.close()
@@ -136,6 +139,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	a.session = towpath.NewID[string]("ses", a.cfg.Now())
+	a.connected.Store(false) // of a Run before this one
 	a.collectFiles()
 
 	g, loops := errgroup.WithContext(ctx)

@@ -18,12 +18,12 @@ import (
 // by the key that this agent trusts, for this deployment and environment, and
 // for this release (or, to go back, for the one before it). A rollback that
 // nobody approved may only go to a revision that has had the traffic here.
-func (a *Agent) authorise(op towpath.Operation) error {
+func (a *Agent) authorise(op towpath.Operation) (auth agentrpc.Authorisation, err error) {
 	if op.Verb == towpath.VerbPlan {
-		return nil
+		return auth, nil
 	}
-	refuse := func(format string, args ...any) error {
-		return towpath.E(towpath.KindForbidden, "agent.authorise", "the agent refuses the operation: "+format, args...).On(string(op.ID))
+	refuse := func(format string, args ...any) (agentrpc.Authorisation, error) {
+		return auth, towpath.E(towpath.KindForbidden, "agent.authorise", "the agent refuses the operation: "+format, args...).On(string(op.ID))
 	}
 	key := a.trusted.Load()
 	if key == nil {
@@ -32,9 +32,8 @@ func (a *Agent) authorise(op towpath.Operation) error {
 	if op.Spec.Authorisation == "" {
 		return refuse("it carries no authorisation")
 	}
-	auth, err := agentrpc.VerifyAuthorisation(op.Spec.Authorisation, key.verifier)
-	if err != nil {
-		return err
+	if auth, err = agentrpc.VerifyAuthorisation(op.Spec.Authorisation, key.verifier); err != nil {
+		return auth, err
 	}
 	back := []towpath.Verb{towpath.VerbRestore, towpath.VerbRetire}
 	switch t := op.Target; {
@@ -45,7 +44,7 @@ func (a *Agent) authorise(op towpath.Operation) error {
 	case auth.Kind != towpath.DeploymentPromotion && auth.Kind != towpath.DeploymentRollback:
 		return refuse("its authorisation is of the unknown kind %q", auth.Kind)
 	case op.Verb == towpath.VerbRemove:
-		return nil
+		return auth, nil
 	case auth.Release != op.Spec.Release &&
 		(auth.Previous == "" || auth.Previous != op.Spec.Release || !slices.Contains(back, op.Verb)):
 		return refuse("its authorisation is for release %s", auth.Release)
@@ -53,7 +52,7 @@ func (a *Agent) authorise(op towpath.Operation) error {
 		op.Spec.Revision != "" && !a.journal.switched(t, op.Spec.Revision):
 		return refuse("nobody approved this rollback, and its revision %s never ran here", op.Spec.Revision)
 	}
-	return nil
+	return auth, nil
 }
 
 // loadTrust reads the key that is configured or was kept.

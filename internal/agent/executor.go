@@ -23,7 +23,8 @@ type running struct {
 	id     towpath.OperationID
 	cancel context.CancelCauseFunc
 	done   chan struct{}
-	over   bool // its result is certain; a claim from now on is not its
+	over   bool  // its result is certain
+	fence  int64 // of its last claim, once it is over; later ones are not its
 }
 
 // take accepts a claimed operation and starts it. A claim that the journal
@@ -32,6 +33,11 @@ func (a *Agent) take(ctx context.Context, op towpath.Operation) {
 	log := a.log.With("operation", op.ID, "verb", op.Verb, "component", op.Target.Component, "environment", op.Target.Environment, "fence", op.Fence)
 	if op.Target.Place != a.cfg.Place {
 		log.WarnContext(ctx, "operation of another place refused", "place", op.Target.Place)
+		return
+	}
+	if why := damaged(op); why != "" {
+		log.ErrorContext(ctx, "operation refused", "error", why)
+		a.refuse(op, why)
 		return
 	}
 	as, fresh, err := a.journal.accept(op)
@@ -45,30 +51,38 @@ func (a *Agent) take(ctx context.Context, op towpath.Operation) {
 		a.outbox.kick() // done before; only the server does not know
 		return
 	}
-	if !fresh && a.runs(op.ID) {
+	if !fresh && a.runs(op) {
 		return // a new claim of what is running: it runs on, with the new fence
 	}
 	a.start(ctx, as, false)
 }
 
-func (a *Agent) runs(id towpath.OperationID) bool {
+// runs reports whether a claim is that of a run which has still to end, or
+// whose end it got.
+func (a *Agent) runs(op towpath.Operation) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range a.running {
-		if r.id == id && !r.over {
+		if r.id == op.ID && (!r.over || r.fence >= op.Fence) {
 			return true
 		}
 	}
 	return false
 }
 
-// isOver says that an operation runs no more, before its result is told.
-func (a *Agent) isOver(op towpath.Operation) {
+// isOver says that an operation runs no more, before its result is told, and
+// gives the fence of the last claim that the result is for.
+func (a *Agent) isOver(op towpath.Operation) int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if r := a.running[op.Target.Key()]; r != nil && r.id == op.ID {
-		r.over = true
+	fence := op.Fence
+	if as, ok := a.journal.find(op.ID); ok {
+		fence = as.Operation.Fence
 	}
+	if r := a.running[op.Target.Key()]; r != nil && r.id == op.ID {
+		r.over, r.fence = true, fence
+	}
+	return fence
 }
 
 // start runs an open operation once whatever works on its target has stopped.
@@ -133,10 +147,15 @@ func (a *Agent) execute(ctx context.Context, as assignment, withdrawn bool) {
 			a.finish(ctx, op, result)
 			return
 		}
-		if err := a.authorise(op); err != nil {
+		auth, err := a.authorise(op)
+		if err != nil {
 			a.log.ErrorContext(ctx, "operation not authorised", "operation", op.ID, "error", err)
 			m, hint := towpath.PublicMessage(err)
 			a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultFailed, Message: sentence(m, hint)})
+			return
+		}
+		if err := a.keepsToPlan(ctx, runner, op, auth); err != nil {
+			a.ended(ctx, op, err)
 			return
 		}
 	case agentrpc.JournalIntent:
@@ -164,20 +183,47 @@ func (a *Agent) perform(ctx context.Context, runner kind.Runner, op towpath.Oper
 		defer cancel()
 	}
 	plan, err := a.do(workCtx, runner, op)
-	switch failure := new(kind.Failure); {
-	case err == nil:
+	if err == nil {
 		a.effect(ctx, runner, op, plan)
+		return
+	}
+	if workCtx.Err() != nil && !verdict(err) {
+		err = &kind.Failure{Message: fmt.Sprintf("%s did not end within %s", op.Verb, op.Spec.Timeout)}
+	}
+	a.ended(ctx, op, err)
+}
+
+// verdict reports whether an error says something about the release or its base.
+func verdict(err error) bool {
+	failure, moved := new(kind.Failure), new(kind.Stale)
+	return errors.As(err, &failure) || errors.As(err, &moved)
+}
+
+// ended takes the error that an operation ended with: the release's failure, a
+// base that moved, the end of ctx, or an error of the place.
+func (a *Agent) ended(ctx context.Context, op towpath.Operation, err error) {
+	failure, moved := new(kind.Failure), new(kind.Stale)
+	switch {
 	case ctx.Err() != nil:
 		a.interrupted(ctx, op)
 	case errors.As(err, &failure):
 		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultFailed, Message: failure.Message, Log: failure.Log})
-	case workCtx.Err() != nil:
-		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultFailed,
-			Message: fmt.Sprintf("%s did not end within %s", op.Verb, op.Spec.Timeout)})
+	case errors.As(err, &moved):
+		a.finish(ctx, op, staleResult(moved))
 	default:
 		a.log.ErrorContext(ctx, "operation hit an error; it will be tried again", "operation", op.ID, "verb", op.Verb, "error", err)
 		m, hint := towpath.PublicMessage(err)
 		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultError, Message: sentence(m, hint)})
+	}
+}
+
+// outputRunning is the output of a stale operation that names what runs.
+const outputRunning = "running"
+
+func staleResult(moved *kind.Stale) towpath.OperationResult {
+	return towpath.OperationResult{
+		Status: towpath.ResultStale, Message: moved.Message + "; nothing was changed: plan again",
+		Outputs: map[string]string{outputRunning: string(moved.Running)},
 	}
 }
 
@@ -215,9 +261,12 @@ func (a *Agent) close(ctx context.Context, op towpath.Operation, how string) {
 
 // finish keeps the result; the outbox tells it.
 func (a *Agent) finish(ctx context.Context, op towpath.Operation, r towpath.OperationResult) {
-	a.isOver(op)
-	if !a.persist(ctx, func() error { return a.journal.done(op.ID, r) }) {
-		a.interrupted(ctx, op)
+	r = bounded(r)
+	fence := a.isOver(op)
+	if !a.persist(ctx, func() error { return a.journal.done(op.ID, fence, r) }) {
+		if as, open := a.journal.find(op.ID); open && as.Operation.Fence == fence {
+			a.interrupted(ctx, op) // otherwise the run of a later claim goes on with it
+		}
 		return
 	}
 	a.log.InfoContext(ctx, "operation ended", "operation", op.ID, "verb", op.Verb, "status", r.Status, "message", r.Message)

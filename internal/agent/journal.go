@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -23,57 +24,68 @@ import (
 // last line that is incomplete was never acknowledged and is dropped; damage
 // anywhere else stops the agent, since nobody knows what it has forgotten.
 type journal struct {
+	fs   blob.FS
 	path string
 	now  func() time.Time
 
 	mu    sync.Mutex
-	f     *os.File
-	size  int64 // of what is known to be good
-	base  int64 // size after the last compaction
+	f     blob.File // nil when nobody knows what the file has: the next entry begins a new one
+	size  int64     // of what is known to be good
+	base  int64     // size after the last compaction
+	small int64     // below this size it is left alone
 	state *state
 }
 
-// compactFrom is the size below which a journal is left alone, in bytes.
+// compactFrom is from which size on a journal is compacted, in bytes.
 const compactFrom = 1 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func openJournal(path string, now func() time.Time) (*journal, error) {
-	j := &journal{path: path, now: now, state: newState()}
-	b, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+// openJournal reads the journal at a path, whose folder exists.
+func openJournal(fsys blob.FS, path string, now func() time.Time) (*journal, error) {
+	j := &journal{fs: fsys, path: path, now: now, small: compactFrom, state: newState()}
+	b, err := j.read()
+	if err != nil {
 		return nil, j.fail("agent.journal.open", "the agent's journal can't be read", err)
 	}
-	good, err := j.replay(b)
-	if err != nil {
+	if err := j.replay(b); err != nil {
 		return nil, err
 	}
 	// Compacting writes a new file of what is good: the torn end is gone.
-	j.size = good
 	if err := j.compact(); err != nil {
 		return nil, err
 	}
 	return j, nil
 }
 
-// replay takes the lines in and gives the length of the good part.
-func (j *journal) replay(b []byte) (int64, error) {
-	var good int64
+func (j *journal) read() ([]byte, error) {
+	f, err := j.fs.Open(j.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(f)
+	return b, errors.Join(err, f.Close())
+}
+
+// replay takes the lines in, up to a torn end.
+func (j *journal) replay(b []byte) error {
 	for n := 1; len(b) > 0; n++ {
 		raw, rest, whole := bytes.Cut(b, []byte("\n"))
 		l, err := decode(raw)
 		if !whole || err != nil {
 			if len(rest) == 0 {
-				return good, nil
+				return nil
 			}
-			return 0, towpath.E(towpath.KindInternal, "agent.journal.open", "the agent's journal is damaged at line %d", n).On(j.path).WithCause(err).
+			return towpath.E(towpath.KindInternal, "agent.journal.open", "the agent's journal is damaged at line %d", n).On(j.path).WithCause(err).
 				WithHint("check the disk; move the journal away only when nothing runs here, since rollbacks without approval need it")
 		}
 		j.state.apply(l)
-		good += int64(len(raw)) + 1
 		b = rest
 	}
-	return good, nil
+	return nil
 }
 
 func encode(l line) ([]byte, error) {
@@ -100,24 +112,34 @@ func (j *journal) write(l line) error {
 	if err != nil {
 		return j.fail("agent.journal.write", "an entry can't be encoded", err)
 	}
-	_, err = j.f.WriteAt(b, j.size)
+	if j.f == nil {
+		if err := j.compact(); err != nil {
+			return err
+		}
+	}
+	_, err = j.f.Write(b)
 	if err == nil {
 		err = j.f.Sync()
 	}
 	if err != nil {
-		// The next entry overwrites what of this one got to the file.
-		return j.fail("agent.journal.write", "the agent's journal can't be written", errors.Join(err, j.f.Truncate(j.size)))
+		// What of it is on disk nobody knows, and a later sync of the same file
+		// may succeed without writing anything.
+		j.close()
+		return j.fail("agent.journal.write", "the agent's journal can't be written", err)
 	}
 	j.size += int64(len(b))
 	j.state.apply(l)
-	if j.size > compactFrom && j.size > 4*j.base {
-		return j.compact()
+	if j.size > j.small && j.size > 4*j.base {
+		_ = j.compact() // the entry is on disk either way; the next one tries again
 	}
 	return nil
 }
 
-// compact replaces the file by the fewest lines that add up to its state.
+// compact replaces the file by the fewest lines that add up to its state. When
+// it fails, either file may have the name: nothing is written to the old one
+// any more.
 func (j *journal) compact() error {
+	j.close()
 	var buf bytes.Buffer
 	for _, l := range j.state.lines() {
 		b, err := encode(l)
@@ -126,27 +148,39 @@ func (j *journal) compact() error {
 		}
 		buf.Write(b)
 	}
-	f, err := os.OpenFile(j.path+".new", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	f, err := j.replace(buf.Bytes())
 	if err != nil {
 		return j.fail("agent.journal.compact", "the agent's journal can't be written", err)
 	}
-	_, err = io.Copy(f, bytes.NewReader(buf.Bytes()))
+	j.f, j.size, j.base = f, int64(buf.Len()), int64(buf.Len())
+	return nil
+}
+
+// replace puts a new file in place, which has the content on disk, and leaves
+// it open for more.
+func (j *journal) replace(content []byte) (blob.File, error) {
+	fresh := j.path + ".new"
+	if err := j.fs.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	f, err := j.fs.Create(fresh)
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(content)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), j.path)
+		err = j.fs.Rename(fresh, j.path)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(j.path))
+		err = j.fs.SyncDir(filepath.Dir(j.path))
 	}
 	if err != nil {
-		_ = f.Close()
-		return j.fail("agent.journal.compact", "the agent's journal can't be written", err)
+		return nil, errors.Join(err, f.Close())
 	}
-	j.close()
-	j.f, j.size, j.base = f, int64(buf.Len()), int64(buf.Len())
-	return nil
+	return f, nil
 }
 
 func (j *journal) fail(op, message string, err error) error {
@@ -156,7 +190,8 @@ func (j *journal) fail(op, message string, err error) error {
 
 func (j *journal) close() {
 	if j.f != nil {
-		_ = j.f.Close()
+		_ = j.f.Close() // all that counts has been synced
+		j.f = nil
 	}
 }
 
@@ -166,7 +201,7 @@ func (j *journal) close() {
 func (j *journal) accept(op towpath.Operation) (as assignment, fresh bool, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	last := j.state.target(op.Target).Fence
+	last := j.state.seen(op.Target).Fence
 	was, open := j.state.open[op.ID]
 	if open && was.Operation.Fence == op.Fence && op.Fence == last {
 		return *was, false, nil
@@ -191,9 +226,16 @@ func (j *journal) effect(id towpath.OperationID) error {
 	return j.record(line{What: wroteEffect, ID: id})
 }
 
-// done keeps the result until the server has it.
-func (j *journal) done(id towpath.OperationID, r towpath.OperationResult) error {
-	return j.record(line{What: wroteDone, ID: id, Result: &r})
+// done keeps the result until the server has it. An error is that of one try:
+// when the operation has been claimed again since the fence, which is another
+// try, there is nothing to keep.
+func (j *journal) done(id towpath.OperationID, fence int64, r towpath.OperationResult) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if as, ok := j.state.open[id]; ok && r.Status == towpath.ResultError && as.Operation.Fence != fence {
+		return nil
+	}
+	return j.write(line{What: wroteDone, ID: id, Result: &r})
 }
 
 // reported closes an operation: how says whether the server took the result.
@@ -240,7 +282,7 @@ func (j *journal) open() []assignment {
 func (j *journal) result(op towpath.Operation) (towpath.OperationResult, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	last := j.state.target(op.Target).Last
+	last := j.state.seen(op.Target).Last
 	if last == nil || last.Operation != op.ID {
 		return towpath.OperationResult{}, false
 	}
@@ -251,7 +293,7 @@ func (j *journal) result(op towpath.Operation) (towpath.OperationResult, bool) {
 func (j *journal) switched(t towpath.Target, rev towpath.RevisionID) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return slices.ContainsFunc(j.state.target(t).Switched, func(x switchRecord) bool { return x.Revision == rev })
+	return slices.ContainsFunc(j.state.seen(t).Switched, func(x switchRecord) bool { return x.Revision == rev })
 }
 
 // layers lists those whose files are in use.
@@ -286,6 +328,21 @@ func (j *journal) summary() agentrpc.JournalSummary {
 		})
 	}
 	return s
+}
+
+// makeDir makes a folder, and those above it, so that its name survives a
+// crash. It syncs all of them each time: a start before may have been cut off in
+// between. A folder that this user can't read was not made by it.
+func makeDir(fsys blob.FS, dir string) error {
+	if err := fsys.MkdirAll(dir); err != nil {
+		return err
+	}
+	for above := filepath.Dir(dir); above != dir; dir, above = above, filepath.Dir(above) {
+		if err := fsys.SyncDir(above); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return nil
 }
 
 func syncDir(dir string) error {

@@ -13,13 +13,14 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
 func clock() time.Time { return time.Date(2026, 11, 20, 22, 30, 0, 0, time.UTC) }
 
 func mustOpen(t interface{ Fatal(...any) }, path string) *journal {
-	j, err := openJournal(path, clock)
+	j, err := openJournal(blob.OS{}, path, clock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestJournal(t *testing.T) {
 		for i, verb := range []towpath.Verb{towpath.VerbPrepare, towpath.VerbSwitch, towpath.VerbRetire} {
 			op := testOp(i, "api", int64(i+1), verb)
 			accept(t, j, op)
-			must(t, j.intent(op.ID), j.effect(op.ID), j.done(op.ID, towpath.OperationResult{Status: towpath.ResultDone}))
+			must(t, j.intent(op.ID), j.effect(op.ID), j.done(op.ID, op.Fence, towpath.OperationResult{Status: towpath.ResultDone}))
 		}
 		must(t, j.reported("op_0", "accepted"))
 		accept(t, j, testOp(9, "web", 5, towpath.VerbPrepare))
@@ -84,6 +85,20 @@ func TestJournal(t *testing.T) {
 		}
 		if as, fresh, err := j.accept(testOp(1, "api", 6, towpath.VerbPrepare)); fresh || err != nil || as.Run != 1 {
 			t.Errorf("a new claim of what is open: %+v %v %v", as, fresh, err)
+		}
+	})
+	t.Run("keeps an error of the claim that had it only, and that something was done for any", func(t *testing.T) {
+		j := mustOpen(t, filepath.Join(t.TempDir(), "journal"))
+		accept(t, j, testOp(1, "api", 5, towpath.VerbPrepare))
+		must(t, j.intent("op_1"))
+		accept(t, j, testOp(1, "api", 6, towpath.VerbPrepare))
+		must(t, j.done("op_1", 5, towpath.OperationResult{Status: towpath.ResultError}))
+		if as, _ := j.find("op_1"); as.Phase != agentrpc.JournalIntent {
+			t.Errorf("the earlier claim's error is kept: %+v", as)
+		}
+		must(t, j.done("op_1", 5, towpath.OperationResult{Status: towpath.ResultDone}))
+		if as, _ := j.find("op_1"); as.Phase != agentrpc.JournalDone {
+			t.Errorf("what was done is not kept: %+v", as)
 		}
 	})
 	t.Run("stays small however much it has seen", func(t *testing.T) {
@@ -142,29 +157,9 @@ func TestJournal(t *testing.T) {
 			damaged := bytes.Clone(b)
 			damaged[i] ^= 1
 			must(t, os.WriteFile(filepath.Join(dir, "damaged"), damaged, 0o600))
-			if _, err := openJournal(filepath.Join(dir, "damaged"), clock); towpath.KindOf(err) != towpath.KindInternal {
+			if _, err := openJournal(blob.OS{}, filepath.Join(dir, "damaged"), clock); towpath.KindOf(err) != towpath.KindInternal {
 				t.Fatalf("byte %d: %v", i, err)
 			}
-		}
-	})
-	t.Run("counts nothing that could not be written, and goes on once it can", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "journal")
-		j := mustOpen(t, path)
-		accept(t, j, testOp(1, "api", 1, towpath.VerbPrepare))
-		good := j.f
-		readOnly, err := os.Open(path)
-		must(t, err)
-		j.f = readOnly
-		if err := j.intent("op_1"); towpath.KindOf(err) != towpath.KindUnavailable {
-			t.Errorf("got %v", err)
-		}
-		if as, _ := j.find("op_1"); as.Phase != agentrpc.JournalAccepted {
-			t.Errorf("counts %s", as.Phase)
-		}
-		j.f = good
-		must(t, j.intent("op_1"))
-		if as, _ := mustOpen(t, path).find("op_1"); as.Phase != agentrpc.JournalIntent {
-			t.Errorf("reads %s", as.Phase)
 		}
 	})
 }
@@ -198,7 +193,7 @@ func TestJournal_Properties(t *testing.T) {
 			case 2:
 				must(rt, j.effect(id))
 			case 3:
-				must(rt, j.done(id, towpath.OperationResult{Status: towpath.ResultDone}))
+				must(rt, j.done(id, 0, towpath.OperationResult{Status: towpath.ResultDone}))
 			case 4:
 				must(rt, j.reported(id, "accepted"))
 			case 5:

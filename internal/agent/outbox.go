@@ -21,6 +21,7 @@ type outbox struct {
 	wake    chan struct{}
 	mu      sync.Mutex
 	reports []agentrpc.ReportRequest
+	refused []agentrpc.FinishRequest // of operations that are not in the journal
 }
 
 func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
@@ -38,6 +39,25 @@ func (o *outbox) add(r agentrpc.ReportRequest) {
 	o.reports = o.reports[max(0, len(o.reports)-maxReports):]
 	o.mu.Unlock()
 	o.kick()
+}
+
+// refuse keeps the end of an operation that was not accepted until it has been
+// told once. When it is lost, its lease runs out and the operation comes again.
+func (o *outbox) refuse(r agentrpc.FinishRequest) {
+	o.mu.Lock()
+	o.refused = append(o.refused, r)
+	o.refused = o.refused[max(0, len(o.refused)-maxReports):]
+	o.mu.Unlock()
+	o.kick()
+}
+
+// takeRefused gives the ends of operations that were not accepted, once.
+func (o *outbox) takeRefused() []agentrpc.FinishRequest {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	list := o.refused
+	o.refused = nil
+	return list
 }
 
 // first is the oldest report.
@@ -74,7 +94,7 @@ func (a *Agent) sayer(op towpath.Operation) func(string) {
 		seq := as.Run*seqRun + n
 		mu.Unlock()
 		a.outbox.add(agentrpc.ReportRequest{
-			Session: a.session, Operation: op.ID, Fence: as.Operation.Fence, Seq: seq, Message: message, At: a.cfg.Now().UTC(),
+			Session: a.session, Operation: op.ID, Fence: as.Operation.Fence, Seq: seq, Message: clip(message, maxMessage), At: a.cfg.Now().UTC(),
 		})
 	}
 }
@@ -118,6 +138,7 @@ func (a *Agent) tell(ctx context.Context) bool {
 		}
 		a.outbox.drop(r)
 	}
+	a.tellRefused(ctx)
 	all := true
 	for _, as := range a.journal.open() {
 		if as.Phase == agentrpc.JournalDone && !a.tellResult(ctx, as) {
@@ -125,6 +146,15 @@ func (a *Agent) tell(ctx context.Context) bool {
 		}
 	}
 	return all
+}
+
+// tellRefused ends the operations that were not accepted.
+func (a *Agent) tellRefused(ctx context.Context) {
+	for _, r := range a.outbox.takeRefused() {
+		if _, err := a.client.Finish(ctx, r); err != nil {
+			a.log.WarnContext(ctx, "refusal not delivered; the operation comes again", "operation", r.Operation, "error", err)
+		}
+	}
 }
 
 func (a *Agent) tellResult(ctx context.Context, as assignment) bool {

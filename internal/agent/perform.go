@@ -41,7 +41,7 @@ func (a *Agent) do(ctx context.Context, r kind.Runner, op towpath.Operation) (*t
 
 // workOf puts the revision's files in place and gives the work to do on them.
 func (a *Agent) workOf(ctx context.Context, op towpath.Operation) (kind.Work, error) {
-	w := kind.Work{Operation: op, Say: a.sayer(op)}
+	w := kind.Work{Operation: op, Say: a.sayer(op), Planned: a.planned(op)}
 	if op.Spec.Layer == "" || op.Verb == towpath.VerbPlan || op.Verb == towpath.VerbRemove {
 		return w, nil
 	}

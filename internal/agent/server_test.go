@@ -30,7 +30,9 @@ type server struct {
 
 	mu       sync.Mutex
 	changed  chan struct{}
-	down     bool // answers nothing but 503
+	down     bool         // answers nothing but 503
+	refuses  towpath.Kind // the token, if not empty
+	deaf     bool         // takes no result
 	ops      []*towpath.Operation
 	fences   map[string]int64
 	finishes []agentrpc.FinishRequest
@@ -60,6 +62,9 @@ func newServer(t testing.TB) *server {
 		defer s.mu.Unlock()
 		if s.down {
 			return towpath.Actor{}, towpath.E(towpath.KindUnavailable, "test", "the server is down")
+		}
+		if s.refuses != "" {
+			return towpath.Actor{}, towpath.E(s.refuses, "test", "the token is not wanted").WithHint("ask an admin")
 		}
 		return towpath.Actor{Account: "agent"}, nil
 	}, slog.New(slog.DiscardHandler))
@@ -125,8 +130,32 @@ func (s *server) add(t testing.TB, op towpath.Operation) {
 			Deployment: op.Deployment, Release: op.Spec.Release,
 		})
 	}
+	if op.SpecDigest == "" {
+		op.SpecDigest = digestOf(t, op.Spec)
+	}
 	op.Phase = towpath.OperationPending
 	s.locked(func() { s.ops = append(s.ops, &op) })
+}
+
+// issued is an operation as it was added.
+func (s *server) issued(id towpath.OperationID) towpath.Operation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, op := range s.ops {
+		if op.ID == id {
+			return *op
+		}
+	}
+	return towpath.Operation{}
+}
+
+func digestOf(t testing.TB, s towpath.OperationSpec) towpath.Digest {
+	t.Helper()
+	d, err := s.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // wait waits until a condition of the server holds.
@@ -249,6 +278,10 @@ func (s *server) Report(_ context.Context, _ towpath.Actor, req agentrpc.ReportR
 
 func (s *server) Finish(_ context.Context, _ towpath.Actor, req agentrpc.FinishRequest) (resp agentrpc.FinishResponse, err error) {
 	s.locked(func() {
+		if s.deaf {
+			err = towpath.E(towpath.KindUnavailable, "test", "the disk is full")
+			return
+		}
 		resp.Status = agentrpc.FinishAccepted
 		switch op := s.find(req.Operation, req.Fence); {
 		case op == nil || op.Phase == towpath.OperationCancelled:

@@ -18,7 +18,8 @@ const claimMax = 16
 const idlePause = 50 * time.Millisecond
 
 // sessionLoop says hello and claims, and says hello again after every error:
-// the server may be another one since, or have been restored.
+// the server may be another one since, or have been restored. It returns before
+// ctx ends only when the server refuses the agent.
 func (a *Agent) sessionLoop(ctx context.Context) error {
 	b, resumed := a.newBackoff(), false
 	for ctx.Err() == nil {
@@ -32,10 +33,13 @@ func (a *Agent) sessionLoop(ctx context.Context) error {
 			b = a.newBackoff()
 			err = a.claimLoop(ctx)
 		}
-		if ctx.Err() == nil {
-			a.log.WarnContext(ctx, "no session with the server; what runs goes on", "error", err, "pause", b.pause)
-			_ = b.wait(ctx)
+		if ctx.Err() != nil {
+			break
 		}
+		if end := a.ends(ctx, err, b.pause); end != nil {
+			return end
+		}
+		_ = b.wait(ctx)
 	}
 	return context.Cause(ctx)
 }
@@ -46,7 +50,7 @@ func (a *Agent) hello(ctx context.Context) error {
 		Kinds: slices.Sorted(maps.Keys(a.runners)), Journal: a.journal.summary(),
 	})
 	if err != nil {
-		return err
+		return a.refused(err)
 	}
 	if err := a.meet(resp.ServerKey); err != nil {
 		return err
@@ -165,7 +169,10 @@ func (a *Agent) observe(ctx context.Context) {
 				a.log.WarnContext(ctx, "what runs could not be observed", "kind", k, "error", err)
 			}
 		}
-		all = append(all, seen...)
+		for _, o := range seen {
+			o.Detail = clip(o.Detail, maxMessage)
+			all = append(all, o)
+		}
 	}
 	// What could not be looked at must not read as gone.
 	if !whole || !a.connected.Load() {

@@ -113,6 +113,15 @@ func (s *state) apply(l line) {
 	}
 }
 
+// seen is what is remembered of a target: nothing, if it is new.
+func (s *state) seen(t towpath.Target) targetRecord {
+	if rec, ok := s.targets[t.Key()]; ok {
+		return *rec
+	}
+	return targetRecord{Target: t}
+}
+
+// target is the record of a target to write to.
 func (s *state) target(t towpath.Target) *targetRecord {
 	rec, ok := s.targets[t.Key()]
 	if !ok {

@@ -16,7 +16,7 @@ import (
 const authorisationHeader = "towpath.authorisation/v1"
 
 // maxAuthorisation bounds what Verify reads, in bytes.
-const maxAuthorisation = 64 << 10
+const maxAuthorisation = 512 << 10
 
 // Authorisation is the record of what was approved: the server signs it with
 // the ledger's key, the agent checks it with its own trust root. It covers
@@ -30,6 +30,7 @@ type Authorisation struct {
 	Release       towpath.Digest          `json:"release"`
 	Previous      towpath.Digest          `json:"previous,omitempty"` // what the deployment may be reverted to
 	PlanHash      towpath.Digest          `json:"planHash,omitempty"`
+	Changes       []towpath.PlannedChange `json:"changes,omitempty"` // what PlanHash is made of, on Previous
 	PolicyVersion towpath.Digest          `json:"policyVersion,omitempty"`
 	Approvers     []towpath.AccountName   `json:"approvers,omitempty"`
 	At            time.Time               `json:"at"`

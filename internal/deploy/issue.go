@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strconv"
 	"time"
@@ -82,14 +81,14 @@ func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollou
 		back := r.Before
 		spec.Release, spec.Layer, spec.Size, spec.Rendered = back.Release, back.Layer, back.Size, back.Rendered
 	}
-	body, err := json.Marshal(spec)
+	digest, err := spec.Digest()
 	if err != nil {
-		return towpath.Operation{}, towpath.E(towpath.KindInternal, "deploy.issue", "an operation can't be encoded").WithCause(err)
+		return towpath.Operation{}, err
 	}
 	return towpath.Operation{
 		ID: towpath.HashID[towpath.OperationID]("op",
 			string(d.ID), target.Key(), string(is.Verb), strconv.Itoa(attempt), string(r.PlanHash)),
-		Deployment: d.ID, Target: target, Verb: is.Verb, Spec: spec, SpecDigest: towpath.DigestOf(body),
+		Deployment: d.ID, Target: target, Verb: is.Verb, Spec: spec, SpecDigest: digest,
 		Phase: towpath.OperationPending, RunAfter: now.Add(backoff(attempt)), CreatedAt: now,
 	}, nil
 }

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -93,15 +92,15 @@ func (s *Service) verifyAgain(ctx context.Context, tx Tx, id towpath.PromotionID
 			Kind: r.Kind, Release: r.Release, Layer: r.Layer, Size: r.Size, Rendered: r.Rendered, Revision: r.Revision,
 			Previous: r.Revision, PreviousLayer: r.Layer, PreviousRendered: r.Rendered, Timeout: r.Timeout, Authorisation: d.Authorisation,
 		}
-		body, err := json.Marshal(spec)
+		digest, err := spec.Digest()
 		if err != nil {
-			return nil, towpath.E(towpath.KindInternal, "environment.verify", "an operation can't be encoded").WithCause(err)
+			return nil, err
 		}
 		target := s.target(&d, r)
 		op := towpath.Operation{
 			ID:         towpath.HashID[towpath.OperationID]("op", string(id), target.Key()),
 			Deployment: d.ID, Promotion: id, Again: true, Target: target, Verb: towpath.VerbVerifyAfter, Spec: spec,
-			SpecDigest: towpath.DigestOf(body), Phase: towpath.OperationPending, RunAfter: now, CreatedAt: now,
+			SpecDigest: digest, Phase: towpath.OperationPending, RunAfter: now, CreatedAt: now,
 		}
 		if _, err := tx.InsertOperation(ctx, op); err != nil {
 			return nil, err

@@ -42,6 +42,11 @@ type Work struct {
 	Files string
 	// Say reports progress to people: one short sentence.
 	Say func(message string)
+	// Planned is that the operation carries out an approved plan, which was made
+	// when Previous had the traffic. Prepare and Switch return a [*Stale] and
+	// change nothing when something else than Previous or Revision has it.
+	// Operations that go back never are: they bring a place into order.
+	Planned bool
 }
 
 // Stage is when verification jobs run.
@@ -56,11 +61,14 @@ const (
 // Runner runs components of one kind in a place. Every method but Plan and
 // Observe brings the target towards a state and may be called again at any
 // moment: what is done already is not done twice. A method returns a
-// [*Failure] when the release is bad; any other error is the place's fault and
-// is tried again. A cancelled context is neither.
+// [*Failure] when the release is bad and a [*Stale] when what runs is not what
+// it was planned on; any other error is the place's fault and is tried again. A
+// cancelled context is none of these.
 type Runner interface {
 	Kind() towpath.ComponentKind
-	// Plan says what would change and changes nothing.
+	// Plan says what would change and changes nothing. The same operation planned
+	// again has the same hash as long as its base has not moved: the agent does
+	// so before it carries out a plan that was approved.
 	Plan(ctx context.Context, w Work) (towpath.ComponentPlan, error)
 	// Prepare runs the revision beside what runs, until it is healthy.
 	Prepare(ctx context.Context, w Work) error
@@ -98,3 +106,13 @@ type Failure struct {
 
 // Error is the message.
 func (f *Failure) Error() string { return f.Message }
+
+// Stale says that the base of a plan moved: it has to be made and approved
+// again. Nothing was changed, and the release is not to blame.
+type Stale struct {
+	Message string
+	Running towpath.RevisionID // what has the traffic
+}
+
+// Error is the message.
+func (s *Stale) Error() string { return s.Message }

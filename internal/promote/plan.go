@@ -2,7 +2,6 @@ package promote
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/towpath/towpath/internal/rollout"
@@ -38,12 +37,11 @@ func planOperations(id towpath.PromotionID, env towpath.Environment, release tow
 		if r.Before != nil {
 			spec.PreviousLayer, spec.PreviousRendered = r.Before.Layer, r.Before.Rendered
 		}
-		body, err := json.Marshal(spec)
+		digest, err := spec.Digest()
 		if err != nil {
-			return nil, towpath.E(towpath.KindInternal, "promotion.plan", "an operation can't be encoded").WithCause(err)
+			return nil, err
 		}
 		target := towpath.Target{Project: env.Project, Environment: env.Name, Component: r.Component, Place: env.Rules.Place, Slot: planSlot}
-		digest := towpath.DigestOf(body)
 		out = append(out, towpath.Operation{
 			ID:        towpath.HashID[towpath.OperationID]("op", string(id), target.Key(), string(towpath.VerbPlan), string(env.Release), string(digest)),
 			Promotion: id, Target: target, Verb: towpath.VerbPlan, Spec: spec, SpecDigest: digest,

@@ -189,7 +189,7 @@ func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment,
 	}
 	d.Authorisation, err = l.signer.Authorise(towpath.Authorisation{
 		Deployment: d.ID, Kind: d.Kind, Project: d.Project, Environment: d.Environment, Candidate: d.Candidate,
-		Release: d.Release, Previous: d.Previous, PlanHash: p.Plan.Hash, PolicyVersion: p.PolicyVersion, Approvers: approvers(*p), At: now,
+		Release: d.Release, Previous: d.Previous, PlanHash: p.Plan.Hash, Changes: p.Plan.Planned(), PolicyVersion: p.PolicyVersion, Approvers: approvers(*p), At: now,
 	})
 	if err != nil {
 		return err

@@ -66,6 +66,7 @@ const (
 	controlTimeout = 30 * time.Second
 	startTimeout   = 15 * time.Second
 	startPoll      = 20 * time.Millisecond
+	startPause     = 50 * time.Millisecond // before a router that ended at once is started again; doubles
 )
 
 // Apply makes a change and returns once it is on disk and in force, starting
@@ -87,16 +88,21 @@ func (c *Client) Status(ctx context.Context) (route.Status, error) {
 	return c.call(ctx, http.MethodGet, "status", nil)
 }
 
-// Ensure starts the router, detached from this process, unless one runs.
+// Ensure starts the router, detached from this process, unless one runs. A
+// router that was killed a moment ago may still hold the lock, so that the one
+// started here leaves again: it is started once more then.
 func (c *Client) Ensure(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, err := c.Status(ctx); err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := c.start(); err != nil {
+	ended, err := c.start()
+	if err != nil {
 		return err
 	}
+	var again <-chan time.Time
+	pause := startPause
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(startPoll)
@@ -111,6 +117,14 @@ func (c *Client) Ensure(ctx context.Context) error {
 		case <-ctx.Done():
 			return towpath.E(towpath.KindUnavailable, "router.start", "the router does not come up").On(c.cfg.Dir).WithCause(err).
 				WithHint("see %s", filepath.Join(c.cfg.Dir, logFile))
+		case <-ended:
+			again, ended = time.After(pause), nil
+			pause *= 2
+		case <-again:
+			again = nil
+			if ended, err = c.start(); err != nil {
+				return err
+			}
 		case <-tick.C:
 		}
 	}
@@ -120,10 +134,10 @@ func (c *Client) Ensure(ctx context.Context) error {
 const maxLog = 4 << 20
 
 // start starts the process in a session of its own, so that nothing that ends
-// this process ends it.
-func (c *Client) start() error {
-	fail := func(err error) error {
-		return towpath.E(towpath.KindUnavailable, "router.start", "the router's process can't be started").On(c.cfg.Dir).WithCause(err)
+// this process ends it. The channel closes when the process ends.
+func (c *Client) start() (<-chan struct{}, error) {
+	fail := func(err error) (<-chan struct{}, error) {
+		return nil, towpath.E(towpath.KindUnavailable, "router.start", "the router's process can't be started").On(c.cfg.Dir).WithCause(err)
 	}
 	if err := os.MkdirAll(c.cfg.Dir, 0o700); err != nil {
 		return fail(err)
@@ -147,8 +161,9 @@ func (c *Client) start() error {
 	if err := cmd.Start(); err != nil {
 		return fail(err)
 	}
-	go func() { _ = cmd.Wait() }() // reaps it, should it end before us
-	return nil
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = cmd.Wait() }() // reaps it, should it end before us
+	return ended, nil
 }
 
 func (c *Client) call(ctx context.Context, method, path string, body io.Reader) (route.Status, error) {

@@ -17,11 +17,12 @@ type live struct {
 	next     int // round robin over the instances
 	inFlight map[towpath.RevisionID]int64
 	servers  map[string]*http.Server // by Listen
+	closed   map[string]string       // why a listener is not open, by Listen
 	removed  bool
 }
 
 func newLive(r route.Route) *live {
-	return &live{route: r, inFlight: map[towpath.RevisionID]int64{}, servers: map[string]*http.Server{}}
+	return &live{route: r, inFlight: map[towpath.RevisionID]int64{}, servers: map[string]*http.Server{}, closed: map[string]string{}}
 }
 
 // begin counts a request in and gives the instances to try, the first one's
@@ -57,7 +58,16 @@ func (l *live) become(r route.Route) {
 func (l *live) status() route.RouteStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return route.RouteStatus{Route: l.route, InFlight: maps.Clone(l.inFlight), Removed: l.removed}
+	return route.RouteStatus{Route: l.route, InFlight: maps.Clone(l.inFlight), Removed: l.removed, Closed: maps.Clone(l.closed)}
+}
+
+// stays records why a listener is not open, and reports whether that is new.
+func (l *live) stays(listen, why string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.closed[listen]
+	l.closed[listen] = why
+	return was != why
 }
 
 func (l *live) idle() bool {
@@ -66,9 +76,17 @@ func (l *live) idle() bool {
 	return len(l.inFlight) == 0
 }
 
+// forget drops why a listener is not open: it is now, or is not wanted any more.
+func (l *live) forget(listen string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.closed, listen)
+}
+
 // serve answers on a listener with the handler until the server is closed.
 func (l *live) serve(listen string, ln net.Listener, h http.Handler) {
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
 	l.servers[listen] = srv
+	l.forget(listen)
 	go func() { _ = srv.Serve(ln) }() // ends with the listener
 }

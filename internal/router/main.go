@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,11 @@ func Main(ctx context.Context, dir string) error {
 		return err
 	}
 	defer srv.close(closeGrace)
+	ctx, cancel := context.WithCancel(ctx)
+	var opening sync.WaitGroup
+	opening.Go(func() { srv.openRest(ctx) })
+	defer opening.Wait()
+	defer cancel()
 	socket, err := chooseSocket(dir)
 	if err != nil {
 		return towpath.E(towpath.KindUnavailable, "router.start", "no place for the control socket").On(dir).WithCause(err)

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/towpath/towpath/internal/kind/process/route"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -121,6 +123,31 @@ func TestRouter_Crash(t *testing.T) {
 		}
 		if _, got := get(t, "http://"+addressOf(t, after)); got != "one" {
 			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("a router that finds the lock of one that is dying is started again", func(t *testing.T) {
+		dir := t.TempDir()
+		c := newClient(t, dir)
+		dying, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Flock(int(dying.Fd()), unix.LOCK_EX); err != nil {
+			t.Fatal(err)
+		}
+		up := make(chan error, 1)
+		go func() { up <- c.Ensure(t.Context()) }()
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			if b, _ := os.ReadFile(filepath.Join(dir, logFile)); strings.Contains(string(b), "another router serves this folder") {
+				break
+			}
+			<-tick.C
+		}
+		dying.Close()
+		if err := <-up; err != nil {
+			t.Fatal(err)
 		}
 	})
 	t.Run("one router serves a folder, however many are started", func(t *testing.T) {

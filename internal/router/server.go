@@ -27,9 +27,8 @@ type server struct {
 	leaving    []*live // removed, with requests under way
 }
 
-// newServer loads a folder's configuration and opens its listeners. An address
-// that is taken is logged and tried again with the next change; the other
-// routes work meanwhile.
+// newServer loads a folder's configuration and opens its listeners. What can't
+// be opened is left to [server.openRest]; the other routes work meanwhile.
 func newServer(dir string, log *slog.Logger) (*server, error) {
 	c, err := loadConfig(dir)
 	if err != nil {
@@ -37,12 +36,9 @@ func newServer(dir string, log *slog.Logger) (*server, error) {
 	}
 	s := &server{dir: dir, log: log, transport: newSpread(), generation: c.Generation, routes: map[string]*live{}}
 	for _, r := range c.Routes {
-		l := newLive(r)
-		s.routes[r.Name] = l
-		if err := s.listen(l, r.Listeners); err != nil {
-			log.Error("address not opened", "route", r.Name, "error", err)
-		}
+		s.routes[r.Name] = newLive(r)
 	}
+	s.openClosed()
 	return s, nil
 }
 
@@ -69,7 +65,7 @@ func (s *server) Apply(c route.Change) (route.Status, error) {
 	if c.Traffic != nil {
 		next.Traffic = *c.Traffic
 	}
-	opened, err := s.open(l, next.Listeners)
+	opened, err := s.open(l, next.Listeners, c.Listen)
 	if err != nil {
 		return route.Status{}, err
 	}
@@ -111,35 +107,6 @@ func wanted(have []route.Listener, c route.Change) []route.Listener {
 	return out
 }
 
-// open opens the listeners that are not open yet and puts their real addresses
-// into list.
-func (s *server) open(l *live, list []route.Listener) (map[string]net.Listener, error) {
-	opened := map[string]net.Listener{}
-	for i := range list {
-		if _, open := l.servers[list[i].Listen]; open {
-			continue
-		}
-		ln, err := net.Listen("tcp", list[i].Address)
-		if err != nil {
-			closeAll(opened)
-			return nil, towpath.E(towpath.KindConflict, "router.listen", "the address %s can't be listened on", list[i].Address).
-				On(l.route.Name).WithCause(err).
-				WithHint("another program may use it: stop that, or give the component another address in its settings")
-		}
-		list[i].Address = ln.Addr().String()
-		opened[list[i].Listen] = ln
-	}
-	return opened, nil
-}
-
-func (s *server) listen(l *live, list []route.Listener) error {
-	opened, err := s.open(l, list)
-	for listen, ln := range opened {
-		l.serve(listen, ln, newProxy(l, s.transport, s.log))
-	}
-	return err
-}
-
 // save writes the configuration with one route replaced or left out.
 func (s *server) save(changed route.Route, remove bool) error {
 	c := config{Generation: s.generation + 1}
@@ -161,6 +128,11 @@ func (s *server) save(changed route.Route, remove bool) error {
 // closeOthers closes the servers of listeners that are not in list. Requests
 // under way finish.
 func (s *server) closeOthers(l *live, list []route.Listener) {
+	for listen := range l.status().Closed {
+		if !slices.ContainsFunc(list, func(x route.Listener) bool { return x.Listen == listen }) {
+			l.forget(listen)
+		}
+	}
 	for listen, srv := range l.servers {
 		if !slices.ContainsFunc(list, func(x route.Listener) bool { return x.Listen == listen }) {
 			delete(l.servers, listen)

@@ -146,9 +146,18 @@ type Authorisation struct {
 	Release       Digest          `json:"release"`
 	Previous      Digest          `json:"previous,omitempty"` // what the deployment may go back to
 	PlanHash      Digest          `json:"planHash,omitempty"`
+	Changes       []PlannedChange `json:"changes,omitempty"` // what PlanHash is made of
 	PolicyVersion Digest          `json:"policyVersion,omitempty"`
 	Approvers     []AccountName   `json:"approvers,omitempty"`
 	At            time.Time       `json:"at"`
+}
+
+// PlannedChange is a component in an approved plan, without what changes in it.
+type PlannedChange struct {
+	Component ComponentName `json:"component"`
+	From      RevisionID    `json:"from,omitempty"`
+	To        RevisionID    `json:"to,omitempty"`
+	Hash      Digest        `json:"hash"` // of the component's plan
 }
 
 // Before is a revision that ran before a rollout, with all that is needed to

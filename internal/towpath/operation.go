@@ -79,6 +79,16 @@ type OperationSpec struct {
 	Authorisation string `json:"authorisation,omitempty"`
 }
 
+// Digest is that of the spec as JSON. Sending a spec does not change it, so that
+// an agent which computes it has been given what the server issued.
+func (s OperationSpec) Digest() (Digest, error) {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return "", E(KindInternal, "operation.digest", "an operation's spec can't be encoded").WithCause(err)
+	}
+	return DigestOf(b), nil
+}
+
 // OperationPhase is where an operation stands.
 type OperationPhase string
 

@@ -55,6 +55,15 @@ func PlanOf(base Digest, components []ComponentPlan, at time.Time) *Plan {
 	return &Plan{Hash: HashOf(parts...), Base: base, Components: components, At: at}
 }
 
+// Planned lists the components of a plan as an authorisation has them.
+func (p *Plan) Planned() []PlannedChange {
+	out := make([]PlannedChange, len(p.Components))
+	for i, c := range p.Components {
+		out[i] = PlannedChange{Component: c.Component, From: c.From, To: c.To, Hash: c.Hash}
+	}
+	return out
+}
+
 // Counts is how many components would be created, replaced, removed and left.
 func (p *Plan) Counts() map[ChangeAction]int {
 	n := map[ChangeAction]int{}

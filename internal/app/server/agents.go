@@ -133,7 +133,7 @@ type signer struct{ note note.Signer }
 func (s signer) Authorise(a towpath.Authorisation) (string, error) {
 	return agentrpc.Authorisation{
 		Kind: a.Kind, Project: a.Project, Environment: a.Environment, Deployment: a.Deployment, Candidate: a.Candidate,
-		Release: a.Release, Previous: a.Previous, PlanHash: a.PlanHash, PolicyVersion: a.PolicyVersion,
+		Release: a.Release, Previous: a.Previous, PlanHash: a.PlanHash, Changes: a.Changes, PolicyVersion: a.PolicyVersion,
 		Approvers: a.Approvers, At: a.At,
 	}.Sign(s.note)
 }

@@ -1,6 +1,7 @@
 package faultfs
 
 import (
+	"bytes"
 	"errors"
 	"maps"
 	"math/rand/v2"
@@ -70,19 +71,24 @@ func (r *rebooter) survive(n *node) *node {
 }
 
 // content is what the disk has of a file: what was synced, all of it, a part,
-// or the right length with holes.
+// or the right length with holes. What was synced and only appended to since is
+// never damaged.
 func (r *rebooter) content(n *node) []byte {
 	if slices.Equal(n.data, n.synced) {
 		return slices.Clone(n.data)
+	}
+	safe := 0
+	if bytes.HasPrefix(n.data, n.synced) {
+		safe = len(n.synced)
 	}
 	switch r.chance.IntN(4) {
 	case 0:
 		return slices.Clone(n.data)
 	case 1:
-		return slices.Clone(n.data[:r.chance.IntN(len(n.data)+1)])
+		return slices.Clone(n.data[:safe+r.chance.IntN(len(n.data)-safe+1)])
 	case 2:
 		torn := slices.Clone(n.data)
-		clear(torn[r.chance.IntN(len(torn)+1):])
+		clear(torn[safe+r.chance.IntN(len(torn)-safe+1):])
 		return torn
 	}
 	return slices.Clone(n.synced)

@@ -22,6 +22,9 @@ func Runners(t *testing.T, newWorld func(t *testing.T) World) {
 		"calls a cancelled step neither failure nor done, and goes on with it": cancelled,
 		"calls retiring what has the traffic an error, not a failure":          retireNeedsTraffic,
 		"calls switching to what is not prepared an error, not a failure":      switchNeedsPrepare,
+		"carries out no plan whose base has moved, and changes nothing then":   stale,
+		"carries out a plan on its base, again, and where nothing runs":        notStale,
+		"goes back whatever runs":                                              goesBackFromAnything,
 		"refuses a lower fence":                                                fenced,
 		"tells after a crash of the agent what was done and what was not":      recovers,
 		"finds everything again after a crash of the agent":                    survives,
@@ -149,6 +152,64 @@ func fenced(t *testing.T, p *place) {
 	p.must(One, towpath.VerbPrepare) // a later operation of the target
 	if err := p.do(t.Context(), late); towpath.KindOf(err) != towpath.KindLocked {
 		t.Fatalf("the earlier operation: %v, want it refused as locked", err)
+	}
+	p.wantServed(One)
+}
+
+// planned is an operation that obeys a plan made when another revision had the
+// traffic.
+func (p *place) planned(verb towpath.Verb, from, to string) kind.Work {
+	p.t.Helper()
+	w := p.work(verb, to)
+	w.Planned = true
+	if from != "" {
+		base, _ := p.Spec(p.t, from)
+		w.Operation.Spec.Previous, w.Operation.Spec.PreviousLayer, w.Operation.Spec.PreviousRendered = base.Revision, base.Layer, base.Rendered
+	}
+	return w
+}
+
+func stale(t *testing.T, p *place) {
+	p.deploy(One)
+	one, _ := p.Spec(t, One)
+	wantStale := func(w kind.Work) {
+		t.Helper()
+		err := p.do(t.Context(), w)
+		moved := new(kind.Stale)
+		if !errors.As(err, &moved) || moved.Running != one.Revision || moved.Message == "" {
+			t.Fatalf("%s: %v, want it to be stale and to name %s", w.Operation.Verb, err, one.Revision)
+		}
+		p.wantServed(One)
+	}
+	wantStale(p.planned(towpath.VerbPrepare, Crash, Two))
+	wantStale(p.planned(towpath.VerbPrepare, "", Two))
+	p.wantStarts(Two, 0)
+	p.must(Two, towpath.VerbPrepare)
+	wantStale(p.planned(towpath.VerbSwitch, Crash, Two))
+}
+
+func notStale(t *testing.T, p *place) {
+	for _, w := range []kind.Work{
+		p.planned(towpath.VerbPrepare, Crash, One), p.planned(towpath.VerbSwitch, Crash, One), // nothing runs
+		p.planned(towpath.VerbPrepare, One, Two), p.planned(towpath.VerbSwitch, One, Two),
+		p.planned(towpath.VerbPrepare, One, Two), p.planned(towpath.VerbSwitch, One, Two), // done already
+	} {
+		if err := p.do(t.Context(), w); err != nil {
+			t.Fatalf("%s: %v", w.Operation.Verb, err)
+		}
+	}
+	p.wantServed(Two)
+	p.wantStarts(Two, 1)
+}
+
+func goesBackFromAnything(t *testing.T, p *place) {
+	p.deploy(Two)
+	for _, v := range []towpath.Verb{towpath.VerbPrepare, towpath.VerbSwitch} {
+		w := p.planned(v, Crash, One)
+		w.Planned = false
+		if err := p.do(t.Context(), w); err != nil {
+			t.Fatalf("%s: %v", v, err)
+		}
 	}
 	p.wantServed(One)
 }

@@ -59,6 +59,9 @@ type RouteStatus struct {
 	// InFlight counts requests by revision, those of former ones included.
 	InFlight map[towpath.RevisionID]int64 `json:"inFlight"`
 	Removed  bool                         `json:"removed,omitempty"` // only requests under way are left
+	// Closed says of each listener that is not open why, by Listen. The router
+	// goes on trying.
+	Closed map[string]string `json:"closed,omitempty"`
 }
 
 // Find is the route of a name that is not removed.

@@ -47,8 +47,9 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 	o := towpath.Observation{Target: rec.Target, Revision: rev, Health: towpath.HealthUnknown, At: r.cfg.Now()}
 	if rev == "" {
 		o.Detail = "no revision has traffic yet"
-		if len(rt.Listeners) > 0 {
-			o.Address = rt.Listeners[len(rt.Listeners)-1].Address
+		if n := len(rt.Listeners); n > 0 {
+			o.Address = rt.Listeners[n-1].Address
+			notOpen(&o, rt, rt.Listeners[n-1].Listen)
 		}
 		return o, nil
 	}
@@ -87,5 +88,14 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 		o.Health = towpath.HealthUnhealthy
 		o.Detail = fmt.Sprintf("%d of %d instances healthy: %v", healthy, spec.Spec.Instances, why)
 	}
+	notOpen(&o, rt, rt.Traffic.Listen)
 	return o, nil
+}
+
+// notOpen says that nobody reaches the component at its address, if so: however
+// well its instances are, whoever has the address answers in their place.
+func notOpen(o *towpath.Observation, rt route.RouteStatus, listen string) {
+	if why := rt.Closed[listen]; why != "" {
+		o.Health, o.Detail = towpath.HealthUnhealthy, why+"; the router tries again"
+	}
 }

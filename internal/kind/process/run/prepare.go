@@ -30,6 +30,9 @@ func (r *Runner) Prepare(ctx context.Context, w kind.Work) error {
 	if err != nil {
 		return err
 	}
+	if err := r.baseMoved(ctx, w); err != nil {
+		return err
+	}
 	if err := r.openAddress(ctx, op, spec.Listen); err != nil {
 		return err
 	}
@@ -53,6 +56,29 @@ func (r *Runner) Prepare(ctx context.Context, w kind.Work) error {
 		failpoint.Hit("run.after-healthy")
 	}
 	return err
+}
+
+// baseMoved is a [*kind.Stale] when another revision has the traffic than those
+// that the plan names. Where nothing has it, nothing can be replaced unseen.
+func (r *Runner) baseMoved(ctx context.Context, w kind.Work) error {
+	if !w.Planned {
+		return nil
+	}
+	op := w.Operation
+	rt, err := r.routeOf(ctx, op.Target)
+	if err != nil || rt == nil {
+		return err
+	}
+	switch rt.Traffic.Revision {
+	case "", op.Spec.Previous, op.Spec.Revision:
+		return nil
+	}
+	planned := "nothing"
+	if op.Spec.Previous != "" {
+		planned = string(op.Spec.Previous)
+	}
+	return &kind.Stale{Running: rt.Traffic.Revision, Message: fmt.Sprintf(
+		"the plan was made when %s had the traffic of %s, and now %s has it", planned, op.Target.Component, rt.Traffic.Revision)}
 }
 
 // openAddress makes the router listen. An address that is taken is the

@@ -120,6 +120,40 @@ func TestRunner_Keep(t *testing.T) {
 			t.Errorf("started %d times, want 2", n)
 		}
 	})
+	t.Run("says that somebody else has taken the address, until it has it back", func(t *testing.T) {
+		h := newHand(t)
+		h.change = func(s *process.Spec) {
+			s.Verify.After = []process.Job{{Name: "answers", HTTP: &process.HTTPCheck{Path: "/"}, Timeout: 5 * time.Second}}
+		}
+		h.up(one)
+		before := h.observed()
+		st, err := h.router(t).Status(t.Context())
+		h.must(err)
+		_ = syscall.Kill(st.PID, syscall.SIGKILL)
+		var thief net.Listener
+		h.eventually("the address is free", func() bool {
+			thief, err = net.Listen("tcp", before.Address)
+			return err == nil
+		})
+		go func() { _ = http.Serve(thief, http.NotFoundHandler()) }()
+		h.must(h.r.Keep(t.Context()))
+		o := h.observed()
+		if o.Health != towpath.HealthUnhealthy || !strings.Contains(o.Detail, before.Address+" is taken by somebody else") || o.Instances != 1 {
+			t.Errorf("observed %+v", o)
+		}
+		if err := h.r.Verify(t.Context(), h.work(towpath.VerbVerifyAfter, one), kind.AfterSwitch); towpath.KindOf(err) != towpath.KindUnavailable {
+			t.Errorf("verified by somebody else's answer: %v", err)
+		}
+		err = h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, two))
+		if failure := new(kind.Failure); err == nil || errors.As(err, &failure) {
+			t.Errorf("prepare: %v, want an error that is no failure of the release", err)
+		}
+		thief.Close()
+		h.eventually("it has its address back", func() bool { return h.observed().Health == towpath.HealthHealthy })
+		if got := kindtest.Get(h.url()); got != one || h.observed().Address != before.Address {
+			t.Errorf("%q at %s", got, h.observed().Address)
+		}
+	})
 	t.Run("starts a router that died again, with its addresses and routes", func(t *testing.T) {
 		h := newHand(t)
 		h.up(one)

@@ -23,6 +23,9 @@ func (r *Runner) Switch(ctx context.Context, w kind.Work) error {
 	if err != nil {
 		return err
 	}
+	if err := r.baseMoved(ctx, w); err != nil {
+		return err
+	}
 	traffic, err := r.traffic(rec, op.Spec.Revision)
 	if err != nil {
 		return err

@@ -76,6 +76,10 @@ func (r *Runner) verifyAddresses(ctx context.Context, op towpath.Operation, stag
 			return nil, towpath.E(towpath.KindConflict, "process.verify", "the revision has no traffic to verify").On(string(op.Spec.Revision)).
 				WithHint("switch to it first")
 		}
+		if why := rt.Closed[rt.Traffic.Listen]; why != "" {
+			return nil, towpath.E(towpath.KindUnavailable, "process.verify", "%s: an answer would not be the release's", why).
+				WithHint("stop the program that uses it; the router tries again")
+		}
 		return []string{rt.Address(rt.Traffic.Listen)}, nil
 	}
 	rec, err := r.loadTarget(op.Target)

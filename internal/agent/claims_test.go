@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/faultfs"
+)
+
+// hiccup is a runner whose first plan meets an error, just as the disk does.
+type hiccup struct {
+	kind.Runner
+	disk  *faultfs.FS
+	plans int
+}
+
+func (h *hiccup) Kind() towpath.ComponentKind { return towpath.KindProcess }
+
+func (h *hiccup) Plan(context.Context, kind.Work) (towpath.ComponentPlan, error) {
+	if h.plans++; h.plans == 1 {
+		h.disk.FailAt(1, errors.New("input/output error"))
+		return towpath.ComponentPlan{}, errors.New("the place is not ready")
+	}
+	return towpath.ComponentPlan{}, nil
+}
+
+// TestAgent_ClaimedAgainAtItsEnd: a lease runs out when an operation has met an
+// error and that is not written down yet. The next claim is another try.
+func TestAgent_ClaimedAgainAtItsEnd(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		fs := faultfs.New()
+		must(t, makeDir(fs, crashDir))
+		j, err := openJournal(fs, crashPath, clock)
+		must(t, err)
+		r := &hiccup{disk: fs}
+		a, err := New(Config{Dir: dir, Place: "local", Now: clock, Extract: halves}, nil, []kind.Runner{r}, slog.New(slog.DiscardHandler))
+		must(t, err)
+		a.journal = j
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+
+		a.take(ctx, issued(t, testOp(1, "api", 1, towpath.VerbPlan)))
+		synctest.Wait() // it waits for the disk
+		a.take(ctx, issued(t, testOp(1, "api", 2, towpath.VerbPlan)))
+		a.work.Wait()
+		as, ok := j.find("op_1")
+		if !ok || as.Operation.Fence != 2 || as.Phase != agentrpc.JournalDone || as.Result.Status != towpath.ResultDone || r.plans != 2 {
+			t.Errorf("after %d tries: %+v", r.plans, as)
+		}
+	})
+}
+
+// TestAgent_ClaimOfARun: a run that is over has the claims that came before.
+func TestAgent_ClaimOfARun(t *testing.T) {
+	op := testOp(1, "api", 2, towpath.VerbPlan)
+	for fence, its := range map[int64]bool{1: true, 2: true, 3: false} {
+		a := &Agent{running: map[string]*running{op.Target.Key(): {id: op.ID, over: true, fence: 2}}}
+		if op.Fence = fence; a.runs(op) != its {
+			t.Errorf("the claim with fence %d is the run's: %v", fence, !its)
+		}
+	}
+}
+
+func issued(t *testing.T, op towpath.Operation) towpath.Operation {
+	t.Helper()
+	var err error
+	op.SpecDigest, err = op.Spec.Digest()
+	must(t, err)
+	return op
+}
