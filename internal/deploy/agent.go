@@ -256,9 +256,12 @@ func (s *Service) finish(ctx context.Context, tx Tx, op towpath.Operation, resul
 		return tx.Enqueue(ctx, WorkPromotion, string(op.Promotion), now)
 	}
 	if phase == towpath.OperationSucceeded {
-		if err := s.tookEffect(ctx, tx, op); err != nil {
-			return err
-		}
+		err = s.tookEffect(ctx, tx, op)
+	} else if phase == towpath.OperationStale {
+		err = s.correct(ctx, tx, op, result)
+	}
+	if err != nil {
+		return err
 	}
 	if err := tx.Record(ctx, ev); err != nil {
 		return err
@@ -281,6 +284,41 @@ func (s *Service) tookEffect(ctx context.Context, tx Tx, op towpath.Operation) e
 		return nil
 	}
 	return tx.SaveRunning(ctx, op.Target, r)
+}
+
+// correct takes from a stale result what really runs, so that the next plan
+// has the right base. A revision that no release of this environment has is
+// left to people: a rollback replaces it.
+func (s *Service) correct(ctx context.Context, tx Tx, op towpath.Operation, result towpath.OperationResult) error {
+	revision := towpath.RevisionID(result.Outputs["running"])
+	running, err := tx.Running(ctx, op.Target.Project, op.Target.Environment)
+	if err != nil {
+		return err
+	}
+	r, known := find(running, op.Target.Component)
+	if !known || revision == "" || revision == r.Revision {
+		return nil
+	}
+	runs, err := tx.Runs(ctx, op.Target.Project, op.Target.Environment, keepRuns)
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
+		content, err := s.contents.Content(ctx, run.Project, run.Release)
+		if err != nil {
+			return err
+		}
+		c, _ := content.Component(r.Component)
+		env, _ := content.Environment(run.Environment)
+		rendered, ok := env.Component(r.Component)
+		if !ok || rendered.Revision != revision {
+			continue
+		}
+		r.Release, r.Revision, r.Layer, r.Size, r.Rendered = run.Release, revision, c.Layer, c.Size, rendered.Spec
+		r.Unsure = true
+		return tx.SaveRunning(ctx, op.Target, r)
+	}
+	return nil
 }
 
 // Observe keeps what an agent saw.

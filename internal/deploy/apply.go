@@ -24,10 +24,12 @@ func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d 
 	case towpath.DeploymentSucceeded:
 		err = s.end(ctx, tx, env, d, now)
 	case towpath.DeploymentReverting:
-		d.Cause = reason
+		d.Cause, d.Stale = reason, trigger == towpath.TriggerMoved
 		err = s.withdraw(ctx, tx, d, now)
 	case towpath.DeploymentRolledBack, towpath.DeploymentFailed:
-		if err = s.doubt(ctx, tx, env, d, reason, now); err == nil {
+		if d.Stale && to == towpath.DeploymentRolledBack {
+			err = s.end(ctx, tx, env, d, now)
+		} else if err = s.doubt(ctx, tx, env, d, reason, now); err == nil {
 			err = s.end(ctx, tx, env, d, now)
 		}
 	case towpath.DeploymentPreempted:

@@ -232,10 +232,26 @@ func (l Promotions) follow(ctx context.Context, p towpath.Promotion, now time.Ti
 		if d.Cause != "" {
 			reason = d.Cause
 		}
+		if trigger == towpath.TriggerRollBack && d.Stale {
+			return l.planAnew(ctx, tx, &p, reason, now)
+		}
 		return l.move(ctx, tx, &p, trigger, reason, now)
 	})
 	failpoint.Hit("promotion.followed")
 	return after, err
+}
+
+// maxStale is how often the base of one promotion's plan may move.
+const maxStale = 3
+
+// planAnew plans a promotion again whose plan had become stale by the time it
+// was carried out. An approval of another plan doesn't count for the new one.
+func (l Promotions) planAnew(ctx context.Context, tx Tx, p *towpath.Promotion, reason string, now time.Time) error {
+	if p.Stale++; p.Stale > maxStale {
+		return l.move(ctx, tx, p, towpath.TriggerFail, "what runs changed under each of its plans; last: "+reason, now)
+	}
+	p.Plan, p.Deployment = nil, ""
+	return l.move(ctx, tx, p, towpath.TriggerReplan, reason, now)
 }
 
 // move takes a promotion to its next phase, with its event, and looks at it

@@ -53,9 +53,9 @@ func prepare(d *towpath.Deployment) Decision {
 		if r.Action == towpath.ActionRemove {
 			continue
 		}
-		done, bad := sequence(&dec, r, towpath.VerbPrepare, towpath.VerbVerifyBefore, dependenciesPrepared(d, r))
-		if bad != "" {
-			return Decision{Trigger: towpath.TriggerStepFail, Reason: bad}
+		done, back := sequence(&dec, r, towpath.VerbPrepare, towpath.VerbVerifyBefore, dependenciesPrepared(d, r))
+		if back != nil {
+			return *back
 		}
 		all = all && done
 	}
@@ -74,9 +74,9 @@ func switchOver(d *towpath.Deployment) Decision {
 		if r.Action == towpath.ActionRemove {
 			continue
 		}
-		done, bad := sequence(&dec, r, towpath.VerbSwitch, towpath.VerbVerifyAfter, true)
-		if bad != "" {
-			return Decision{Trigger: towpath.TriggerStepFail, Reason: bad}
+		done, back := sequence(&dec, r, towpath.VerbSwitch, towpath.VerbVerifyAfter, true)
+		if back != nil {
+			return *back
 		}
 		if !done {
 			return dec
@@ -105,12 +105,12 @@ func retire(d *towpath.Deployment) Decision {
 }
 
 // revert sends traffic back, last component first, then stops the revisions
-// that failed. Only components that a step was issued for need it.
+// that failed. Only components that the deployment touched need it.
 func revert(d *towpath.Deployment) Decision {
 	var dec Decision
 	for i := len(d.Components) - 1; i >= 0; i-- {
 		r := &d.Components[i]
-		if len(r.Steps) == 0 {
+		if !touched(d, r) {
 			continue
 		}
 		if r.From == "" {
@@ -124,7 +124,7 @@ func revert(d *towpath.Deployment) Decision {
 		case !issued:
 			dec.Issue = append(dec.Issue, Issue{r.Component, towpath.VerbRestore, r.From})
 			return dec
-		case step.Phase == towpath.OperationFailed:
+		case step.Phase == towpath.OperationFailed || step.Phase == towpath.OperationStale:
 			return Decision{
 				Trigger: towpath.TriggerGiveUp,
 				Reason:  fmt.Sprintf("%s could not be brought back to its previous revision: %s", r.Component, step.Message),
@@ -137,7 +137,7 @@ func revert(d *towpath.Deployment) Decision {
 	all := true
 	for i := range d.Components {
 		r := &d.Components[i]
-		if len(r.Steps) > 0 && r.From != "" {
+		if touched(d, r) && r.From != "" {
 			all = again(&dec, r, towpath.VerbRetire, r.From) && all
 		}
 	}
@@ -147,25 +147,39 @@ func revert(d *towpath.Deployment) Decision {
 	return dec
 }
 
+// touched reports whether a component has to be brought back. Under a plan
+// whose base had moved only traffic that moved is: what else runs there is not
+// what the deployment took it for, and the next plan replaces it.
+func touched(d *towpath.Deployment, r *towpath.Rollout) bool {
+	if !d.Stale {
+		return len(r.Steps) > 0
+	}
+	step, issued := r.Find(towpath.VerbSwitch)
+	return issued && step.Phase != towpath.OperationStale
+}
+
 // sequence issues first, then second, of a rollout. It reports whether both
-// are done, or why one failed.
-func sequence(dec *Decision, r *towpath.Rollout, first, second towpath.Verb, ready bool) (done bool, bad string) {
+// are done, or that the deployment has to go back: because one failed, or
+// because the plan's base has moved, which is nobody's failure.
+func sequence(dec *Decision, r *towpath.Rollout, first, second towpath.Verb, ready bool) (done bool, back *Decision) {
 	for _, verb := range []towpath.Verb{first, second} {
 		step, issued := r.Find(verb)
 		switch {
 		case !issued && !ready:
-			return false, ""
+			return false, nil
 		case !issued:
 			dec.Issue = append(dec.Issue, Issue{r.Component, verb, r.To})
-			return false, ""
-		case step.Phase == towpath.OperationFailed || step.Phase == towpath.OperationStale:
-			return false, fmt.Sprintf("%s of %s failed: %s", verb, r.Component, step.Message)
+			return false, nil
+		case step.Phase == towpath.OperationFailed:
+			return false, &Decision{Trigger: towpath.TriggerStepFail, Reason: fmt.Sprintf("%s of %s failed: %s", verb, r.Component, step.Message)}
+		case step.Phase == towpath.OperationStale:
+			return false, &Decision{Trigger: towpath.TriggerMoved, Reason: fmt.Sprintf("the plan of %s is stale: %s", r.Component, step.Message)}
 		case step.Phase != towpath.OperationSucceeded:
 			dec.Waiting = waitingFor(r.Component, step)
-			return false, ""
+			return false, nil
 		}
 	}
-	return true, ""
+	return true, nil
 }
 
 // again issues a verb until it has succeeded.

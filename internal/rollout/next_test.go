@@ -204,3 +204,28 @@ func TestNext_GivesUpWhenTheWayBackIsBlocked(t *testing.T) {
 		t.Fatalf("%+v", dec)
 	}
 }
+
+func TestNext_GoesBackFromAMovedBaseWithoutTouchingWhatDidNotMove(t *testing.T) {
+	done := func(verbs ...towpath.Verb) (out []towpath.Step) {
+		for _, v := range verbs {
+			out = append(out, towpath.Step{Verb: v, Phase: towpath.OperationSucceeded})
+		}
+		return out
+	}
+	prepared := []towpath.Verb{towpath.VerbPrepare, towpath.VerbVerifyBefore}
+	d := &towpath.Deployment{Phase: towpath.DeploymentSwitching, Components: []towpath.Rollout{
+		{Component: "api", Action: towpath.ActionReplace, From: "a1", To: "a2", Steps: done(append(prepared, towpath.VerbSwitch, towpath.VerbVerifyAfter)...)},
+		{Component: "web", Action: towpath.ActionReplace, From: "w1", To: "w2", Steps: append(done(prepared...), towpath.Step{Verb: towpath.VerbSwitch, Phase: towpath.OperationStale})},
+	}}
+	if got := Next(d); got.Trigger != towpath.TriggerMoved {
+		t.Fatalf("a stale step leads to %+v", got)
+	}
+	d.Phase, d.Stale = towpath.DeploymentReverting, true
+	if got := Next(d); len(got.Issue) != 1 || got.Issue[0] != (Issue{"api", towpath.VerbRestore, "a1"}) {
+		t.Errorf("going back issues %+v", got)
+	}
+	d.Components[0].Steps = append(d.Components[0].Steps, done(towpath.VerbRestore, towpath.VerbRetire)...)
+	if got := Next(d); got.Trigger != towpath.TriggerReverted {
+		t.Errorf("once api is back: %+v", got)
+	}
+}

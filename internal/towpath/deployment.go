@@ -25,6 +25,9 @@ type Deployment struct {
 	Reason          string          `json:"reason,omitempty"` // of the phase
 	Cause           string          `json:"cause,omitempty"`  // why it goes back, or why a rollback was asked for
 	PlanHash        Digest          `json:"planHash,omitempty"`
+	// Stale says that it goes back because the base of its plan had moved: no
+	// failure of the release, which is planned anew.
+	Stale bool `json:"stale,omitempty"`
 	// Abort is why a person wants it undone; empty: nobody does.
 	Abort string `json:"abort,omitempty"`
 	// Rules come into force when the deployment succeeds; nil for rollbacks.
@@ -71,6 +74,7 @@ const (
 	TriggerSwitched DeploymentTrigger = "switched"
 	TriggerRetired  DeploymentTrigger = "retired"
 	TriggerStepFail DeploymentTrigger = "failed"
+	TriggerMoved    DeploymentTrigger = "base moved" // what runs is not what the plan was made for
 	TriggerAbort    DeploymentTrigger = "aborted"
 	TriggerReverted DeploymentTrigger = "reverted"
 	TriggerPreempt  DeploymentTrigger = "preempted"
@@ -82,11 +86,11 @@ func DeploymentTransitions() Transitions[DeploymentPhase, DeploymentTrigger] {
 	return Transitions[DeploymentPhase, DeploymentTrigger]{
 		DeploymentPreparing: {
 			TriggerPrepared: DeploymentSwitching, TriggerStepFail: DeploymentReverting,
-			TriggerAbort: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
+			TriggerAbort: DeploymentReverting, TriggerMoved: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
 		},
 		DeploymentSwitching: {
 			TriggerSwitched: DeploymentRetiring, TriggerStepFail: DeploymentReverting,
-			TriggerAbort: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
+			TriggerAbort: DeploymentReverting, TriggerMoved: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
 		},
 		DeploymentRetiring: {
 			TriggerRetired: DeploymentSucceeded, TriggerPreempt: DeploymentPreempted,
