@@ -23,6 +23,8 @@ type Apps struct {
 	Router func(ctx context.Context, dir string) error
 	Build  func(ctx context.Context, r BuildRequest, p Progress) (Built, error)
 	Schema func() []byte // of towpath.yaml, JSON Schema
+	// Check says everything that is wrong with a towpath.yaml.
+	Check func(src []byte) error
 }
 
 // Terminal is what an app may write to. Interactive tells that Stderr is a

@@ -14,6 +14,7 @@ type page struct {
 	style style
 	wide  bool
 	now   time.Time
+	width int // of the terminal, in cells; 0: as wide as it gets
 }
 
 // table is rows under columns. Columns named with a leading + are shown wide
@@ -54,14 +55,53 @@ func (p *page) table(t table) {
 			width[i] = max(width[i], lipgloss.Width(r[i]))
 		}
 	}
+	p.fit(keep, width)
 	for _, r := range rows {
 		var b strings.Builder
 		for n, i := range keep {
-			b.WriteString(r[i])
+			cell := shorten(r[i], width[i])
+			b.WriteString(cell)
 			if n < len(keep)-1 {
-				b.WriteString(strings.Repeat(" ", width[i]-lipgloss.Width(r[i])+3))
+				b.WriteString(strings.Repeat(" ", width[i]-lipgloss.Width(cell)+gap))
 			}
 		}
 		p.line("%s", strings.TrimRight(b.String(), " "))
 	}
+}
+
+const (
+	gap      = 3  // cells between columns
+	narrowed = 12 // cells that a column keeps
+)
+
+// fit narrows the widest columns until a row fits the terminal. The first one
+// stays whole: it is the name that people copy.
+func (p *page) fit(keep, width []int) {
+	if p.width == 0 || len(keep) == 0 {
+		return
+	}
+	over := gap*(len(keep)-1) - p.width
+	for _, i := range keep {
+		over += width[i]
+	}
+	for ; over > 0; over-- {
+		widest := keep[0]
+		for _, i := range keep[1:] {
+			if widest == keep[0] || width[i] > width[widest] {
+				widest = i
+			}
+		}
+		if widest == keep[0] || width[widest] <= narrowed {
+			return
+		}
+		width[widest]--
+	}
+}
+
+// shorten cuts a cell that is wider than its column, and shows that it did.
+func shorten(cell string, width int) string {
+	if lipgloss.Width(cell) <= width {
+		return cell
+	}
+	return lipgloss.NewStyle().MaxWidth(width-1).Render(cell) + "…"
 }

@@ -2,9 +2,12 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -30,7 +33,7 @@ func (s *session) runReleaseDiff(ctx context.Context, a, b string, env towpath.E
 	}
 	d, err := c.Diff(ctx, project, a, b, env)
 	if err != nil {
-		return err
+		return s.suggestDiff(ctx, c, project, a, b, env, err)
 	}
 	r := result{data: d, show: func(p *page) { showDiff(p, d) }}
 	for _, x := range d.Components {
@@ -43,6 +46,17 @@ func (s *session) runReleaseDiff(ctx context.Context, a, b string, env towpath.E
 		return outcome(ExitChanges)
 	}
 	return nil
+}
+
+// suggestDiff adds a guess to the error of the one name that was not found.
+func (s *session) suggestDiff(ctx context.Context, c *client.Client, project towpath.ProjectName, a, b string, env towpath.EnvironmentName, err error) error {
+	message, _ := towpath.PublicMessage(err)
+	for _, name := range []string{a, b} {
+		if strings.Contains(message, fmt.Sprintf("%q", name)) {
+			return s.suggestRelease(ctx, c, project, name, err)
+		}
+	}
+	return s.suggestEnvironment(ctx, c, project, env, err)
 }
 
 func showDiff(p *page, d release.Diff) {
