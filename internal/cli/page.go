@@ -55,47 +55,64 @@ func (p *page) table(t table) {
 			width[i] = max(width[i], lipgloss.Width(r[i]))
 		}
 	}
-	p.fit(keep, width)
+	between := p.fit(t.columns, keep, width)
 	for _, r := range rows {
 		var b strings.Builder
 		for n, i := range keep {
 			cell := shorten(r[i], width[i])
 			b.WriteString(cell)
 			if n < len(keep)-1 {
-				b.WriteString(strings.Repeat(" ", width[i]-lipgloss.Width(cell)+gap))
+				b.WriteString(strings.Repeat(" ", width[i]-lipgloss.Width(cell)+between))
 			}
 		}
 		p.line("%s", strings.TrimRight(b.String(), " "))
 	}
 }
 
-const (
-	gap      = 3  // cells between columns
-	narrowed = 12 // cells that a column keeps
-)
+// narrowed is how many cells a column keeps.
+const narrowed = 12
 
-// fit narrows the widest columns until a row fits the terminal. The first one
-// stays whole: it is the name that people copy.
-func (p *page) fit(keep, width []int) {
-	if p.width == 0 || len(keep) == 0 {
-		return
+// prose reports whether a column is text to be read, which says enough when it
+// is cut; the others are names, which people copy.
+func prose(column string) bool {
+	switch column {
+	case "HOLD", "REASON", "SUBJECT", "DETAIL", "REPOSITORY":
+		return true
 	}
-	over := gap*(len(keep)-1) - p.width
+	return false
+}
+
+// fit narrows columns until a row fits the terminal, and returns the cells that
+// are left between them. Gaps go first, then prose, then names other than the
+// first, which stays whole.
+func (p *page) fit(columns []string, keep, width []int) (between int) {
+	between = 3
+	if p.width == 0 || len(keep) == 0 {
+		return between
+	}
+	over := between*(len(keep)-1) - p.width
 	for _, i := range keep {
 		over += width[i]
 	}
-	for ; over > 0; over-- {
-		widest := keep[0]
-		for _, i := range keep[1:] {
-			if widest == keep[0] || width[i] > width[widest] {
-				widest = i
-			}
-		}
-		if widest == keep[0] || width[widest] <= narrowed {
-			return
-		}
-		width[widest]--
+	if over > 0 {
+		between, over = 2, over-(len(keep)-1)
 	}
+	for _, names := range []bool{false, true} {
+		for over > 0 {
+			widest := -1
+			for _, i := range keep[1:] {
+				if (names || prose(columns[i])) && width[i] > narrowed && (widest < 0 || width[i] > width[widest]) {
+					widest = i
+				}
+			}
+			if widest < 0 {
+				break
+			}
+			width[widest]--
+			over--
+		}
+	}
+	return between
 }
 
 // shorten cuts a cell that is wider than its column, and shows that it did.

@@ -28,13 +28,13 @@ func TestPage_table(t *testing.T) {
 					t.Errorf("%d cells in %d: %q", lipgloss.Width(line), width, line)
 				}
 			}
-			if got := draw(width)[1]; !strings.HasPrefix(got, "production-of-the-west   0.0.0-dev.4+g9ed904d   rolled back from") || !strings.Contains(got, "…   0") {
+			if got := draw(width)[1]; !strings.HasPrefix(got, "production-of-the-west  0.0.0-dev.4+g9ed904d  rolled back from") || !strings.Contains(got, "…  0") {
 				t.Errorf("in %d it is %q", width, got)
 			}
 		}
 	})
 	t.Run("never cuts the name, nor a column to nothing", func(t *testing.T) {
-		if got := draw(10)[1]; !strings.HasPrefix(got, "production-of-the-west   ") || !strings.Contains(got, "rolled back…") {
+		if got := draw(10)[1]; !strings.HasPrefix(got, "production-of-the-west  0.0.0-dev.4…  ") || !strings.Contains(got, "rolled back…") {
 			t.Errorf("got %q", got)
 		}
 	})
