@@ -115,7 +115,10 @@ func (s *session) warnScope(ctx context.Context, c *client.Client, g towpath.Gra
 	}
 	if towpath.KindOf(err) == towpath.KindNotFound {
 		message, hint, _ := describe(err)
-		s.say("%s %s; the role is given for when it is there (%s)", s.style.warn("warning:"), message, hint)
+		if hint != "" {
+			hint = " (" + hint + ")"
+		}
+		s.say("%s %s; the role is given for when it is there%s", s.style.warn("warning:"), message, hint)
 	}
 }
 
@@ -142,12 +145,12 @@ func (s *session) accountTable(items []towpath.Account) table {
 			if g.Environment != "" {
 				scope += "/" + string(g.Environment)
 			}
-			if g.Place != "" {
-				scope += "@" + string(g.Place)
-			}
 			role := string(g.Role)
 			if scope != "" {
 				role += " in " + scope
+			}
+			if g.Place != "" {
+				role += " at " + string(g.Place)
 			}
 			roles = append(roles, role)
 		}

@@ -195,6 +195,10 @@ func (d *doctor) agents(ctx context.Context, c *client.Client) {
 		return
 	}
 	for _, e := range status.Environments {
+		// A plan is made by agents: one that is late says that there is none.
+		if len(e.Queue) > 0 && e.Queue[0].Phase == towpath.PromotionPlanning && e.Queue[0].Reason != "" {
+			d.warn("agents", "start the agent of its place: towpath agent --place PLACE", "%s waits for a plan: %s", e.Environment, e.Queue[0].Reason)
+		}
 		switch e.Phase {
 		case inventory.PhaseUnknown:
 			d.warn("agents", "start the agent of its place", "nothing has been heard of what runs in %s", e.Environment)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/towpath/towpath/internal/cli"
 	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/apitest"
 )
@@ -232,4 +233,43 @@ func TestSuggest(t *testing.T) {
 			t.Errorf("it says %s", got.stderr)
 		}
 	})
+}
+
+// TestReleaseDiff_exitCode holds what the help says: as with git diff, whether
+// two releases differ is in the exit code only when it is asked for.
+func TestReleaseDiff_exitCode(t *testing.T) {
+	same := func() *apitest.World {
+		w := storyWorld()
+		w.Diff = release.Diff{A: digest("1.4.0"), B: digest("1.4.0"), Identical: true}
+		return w
+	}
+	broken := func() *apitest.World {
+		w := storyWorld()
+		w.Fail = func(_ context.Context, m string) error {
+			if m == "releases.Diff" {
+				return towpath.E(towpath.KindNotFound, "", "there is no such release")
+			}
+			return nil
+		}
+		return w
+	}
+	diff := []string{"release", "diff", "1.3.0", "1.4.0"}
+	for _, tt := range []struct {
+		name  string
+		world func() *apitest.World
+		args  []string
+		code  int
+	}{
+		{"0 when they differ and nobody asked", storyWorld, diff, cli.ExitOK},
+		{"2 when they differ", storyWorld, append(diff, "--exit-code"), cli.ExitChanges},
+		{"2 whatever the format", storyWorld, append(diff, "--exit-code", "-o", "json"), cli.ExitChanges},
+		{"0 when they are identical", same, append(diff, "--exit-code"), cli.ExitOK},
+		{"1 when they can't be compared", broken, append(diff, "--exit-code"), cli.ExitError},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := newShell(t, apitest.New(t, tt.world())).run(tt.args...); got.code != tt.code {
+				t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+			}
+		})
+	}
 }
