@@ -27,8 +27,8 @@ type Apps struct {
 	Check func(src []byte) error
 }
 
-// Terminal is what an app may write to. Interactive tells that Stderr is a
-// terminal; Colour that styled text is wanted.
+// Terminal is what an app may write to. Interactive tells that Stderr (of the
+// demo: Stdout) is a terminal; Colour that styled text is wanted there.
 type Terminal struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer

@@ -73,7 +73,7 @@ func TestErrors(t *testing.T) {
 		{"suggests a release", []string{"release", "show", "1.4.9"}, "did you mean 1.4.0?"},
 		{"suggests a role", []string{"account", "grant", "ana", "aprover"}, "did you mean approver?"},
 		{"suggests a format", []string{"status", "-o", "jsno"}, "error: \"jsno\" is not a format\nhint: did you mean json?"},
-		{"suggests a flag", []string{"status", "--ouput", "json"}, "did you mean --output?"},
+		{"suggests a flag", []string{"status", "--outpt", "json"}, "did you mean --output?"},
 		{"suggests a version without what comes after its plus", []string{"release", "show", "1.5.0"}, "did you mean 1.5.0+build.7?"},
 		{"suggests the environment that a promotion names", []string{"promote", "1.4.0", "--to", "devv", "--yes"}, "did you mean dev?"},
 		{"suggests a shell", []string{"completion", "bsh"}, "did you mean bash?"},

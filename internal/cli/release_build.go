@@ -111,7 +111,7 @@ func (s *session) upload(ctx context.Context, c *client.Client, project towpath.
 			case towpath.KindNotFound:
 			case towpath.KindForbidden: // the answer to HEAD has no body that says so
 				return towpath.E(towpath.KindForbidden, "release.build", "you may not publish releases of %s", project).
-					WithHint("it needs the role releaser: an admin runs towpath account grant ACCOUNT releaser --in %s", project).WithCause(err)
+					WithHint("it needs the role releaser: an admin runs towpath account grant ACCOUNT releaser --in %s", project)
 			default:
 				return err
 			}

@@ -75,7 +75,11 @@ func Run(ctx context.Context, t cli.Terminal, o cli.DevOptions, version string) 
 		data = filepath.Join(root, ".towpath")
 	}
 	if o.Stop {
-		return agentapp.Stop(ctx, agentapp.Config{Data: filepath.Join(data, "agent"), Log: slog.New(slog.DiscardHandler)})
+		if err := agentapp.Stop(ctx, agentapp.Config{Data: filepath.Join(data, "agent"), Log: slog.New(slog.DiscardHandler)}); err != nil {
+			return err
+		}
+		fmt.Fprintln(t.Stderr, "nothing of this project runs any more; the next `towpath dev` starts it again")
+		return nil
 	}
 	name, emails := identity(ctx, root)
 	logs, log, err := openLog(data)
