@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/agentrpc"
 	agentapp "github.com/towpath/towpath/internal/app/agent"
 	"github.com/towpath/towpath/internal/app/builder"
@@ -43,6 +44,10 @@ func Apps(version string, now func() time.Time) cli.Apps {
 		Agent:  work,
 		Shim:   func(_ context.Context, dir string) error { return run.ShimMain(dir) },
 		Router: router.Main,
+		Check: func(src []byte) error {
+			_, err := builder.Parse(src)
+			return err
+		},
 		Schema: func() []byte { return projectfile.Schema(builder.Kinds()) },
 	}
 }
@@ -94,6 +99,10 @@ func work(ctx context.Context, t cli.Terminal, o cli.AgentOptions) error {
 		if trust, err = read(o.Trust); err != nil {
 			return err
 		}
+	}
+	if strings.ContainsAny(o.Token, " \t\r\n\"{}") || o.Token != "" && !strings.HasPrefix(o.Token, access.TokenPrefix) {
+		return towpath.E(towpath.KindInvalid, op, "what was given as the agent's token is none").
+			WithHint("a token begins with %s; the file holds it and nothing else", access.TokenPrefix)
 	}
 	if o.Server == "" || o.Token == "" {
 		return towpath.E(towpath.KindInvalid, op, "the agent needs its server's URL and a token").

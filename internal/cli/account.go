@@ -90,13 +90,36 @@ func (s *session) newGrantCommand(verb, short string, do grantCall) *cobra.Comma
 				Role: role, Project: towpath.ProjectName(project), Environment: towpath.EnvironmentName(env), Place: towpath.PlaceName(place),
 			}
 			return s.changeAccount(func(c *client.Client) (towpath.Account, error) {
-				return do(c, cmd.Context(), towpath.AccountName(args[0]), g)
+				a, err := do(c, cmd.Context(), towpath.AccountName(args[0]), g)
+				if err == nil && verb == "grant" {
+					s.warnScope(cmd.Context(), c, g)
+				}
+				return a, err
 			})
 		},
 	}
 	cmd.Flags().StringVar(&in, "in", "", "PROJECT or PROJECT/ENV (default: everywhere)")
 	cmd.Flags().StringVar(&place, "place", "", "of the role agent: the place")
 	return cmd
+}
+
+// warnScope tells of a role in what is not there: it is given, because a project
+// may come later, but more often the name is misspelt.
+func (s *session) warnScope(ctx context.Context, c *client.Client, g towpath.Grant) {
+	if g.Project == "" {
+		return
+	}
+	err := s.knownProject(ctx, c, g.Project)
+	if err == nil && g.Environment != "" {
+		err = s.knownEnvironment(ctx, c, g.Project, g.Environment)
+	}
+	if towpath.KindOf(err) == towpath.KindNotFound {
+		message, hint, _ := describe(err)
+		if hint != "" {
+			hint = " (" + hint + ")"
+		}
+		s.say("%s %s; the role is given for when it is there%s", s.style.warn("warning:"), message, hint)
+	}
 }
 
 // changeAccount makes a change and prints the account as it is then.
@@ -107,7 +130,7 @@ func (s *session) changeAccount(do func(*client.Client) (towpath.Account, error)
 	}
 	a, err := do(c)
 	if err != nil {
-		return err
+		return listed(err, "towpath account list")
 	}
 	return s.print(result{data: a, names: []string{string(a.Name)}, table: s.accountTable([]towpath.Account{a})})
 }
@@ -122,12 +145,12 @@ func (s *session) accountTable(items []towpath.Account) table {
 			if g.Environment != "" {
 				scope += "/" + string(g.Environment)
 			}
-			if g.Place != "" {
-				scope += "@" + string(g.Place)
-			}
 			role := string(g.Role)
 			if scope != "" {
 				role += " in " + scope
+			}
+			if g.Place != "" {
+				role += " at " + string(g.Place)
 			}
 			roles = append(roles, role)
 		}

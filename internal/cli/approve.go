@@ -45,9 +45,15 @@ func (s *session) newDecision(verb, short string, do decision) *cobra.Command {
 			}
 			x, err := do(c, ctx, id, reason)
 			if err != nil {
+				return listed(err, "towpath promotion list --open")
+			}
+			if err := s.printPromotion(x); err != nil {
 				return err
 			}
-			return s.printPromotion(x)
+			if !towpath.PromotionTransitions().Terminal(x.Phase) {
+				s.say("it is recorded, and the gates judge again; follow it with: towpath promotion show %s --watch", x.ID)
+			}
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&env, "env", "", "the only open promotion into this environment")
@@ -69,7 +75,8 @@ func (s *session) onlyOpen(ctx context.Context, env towpath.EnvironmentName) (to
 	case 1:
 		return list.Items[0].ID, nil
 	case 0:
-		err := towpath.E(towpath.KindNotFound, "", "no promotion into %s is open", env)
+		err := towpath.E(towpath.KindNotFound, "", "no promotion into %s is open", env).
+			WithHint("towpath promotion list --env %s shows what was; ask for one with: towpath promote RELEASE --to %[1]s", env)
 		return "", s.suggestEnvironment(ctx, c, project, env, err)
 	}
 	var ids []towpath.PromotionID

@@ -23,10 +23,12 @@ type Apps struct {
 	Router func(ctx context.Context, dir string) error
 	Build  func(ctx context.Context, r BuildRequest, p Progress) (Built, error)
 	Schema func() []byte // of towpath.yaml, JSON Schema
+	// Check says everything that is wrong with a towpath.yaml.
+	Check func(src []byte) error
 }
 
-// Terminal is what an app may write to. Interactive tells that Stderr is a
-// terminal; Colour that styled text is wanted.
+// Terminal is what an app may write to. Interactive tells that Stderr (of the
+// demo: Stdout) is a terminal; Colour that styled text is wanted there.
 type Terminal struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer

@@ -65,6 +65,21 @@ func TestReleaseBuild(t *testing.T) {
 			t.Errorf("the second time: %s", again.stdout)
 		}
 	})
+	t.Run("says which role is needed when nothing may be uploaded", func(t *testing.T) {
+		w := apitest.NewWorld()
+		w.Fail = func(_ context.Context, m string) error {
+			if m == "releases.HasBlob" {
+				return towpath.E(towpath.KindForbidden, "", "no").WithHint("it needs releaser")
+			}
+			return nil
+		}
+		sh, closed := newShell(t, apitest.New(t, w)), false
+		sh.apps.Build = builder(&closed, nil)
+		got := sh.run("release", "build")
+		if got.code != cli.ExitNotAllowed || !strings.Contains(got.stderr, "you may not publish releases of shop\nhint: it needs the role releaser") {
+			t.Errorf("exit %d: %s", got.code, got.stderr)
+		}
+	})
 	t.Run("shows the log of a build that failed, and uploads nothing", func(t *testing.T) {
 		w := apitest.NewWorld()
 		sh, closed := newShell(t, apitest.New(t, w)), false

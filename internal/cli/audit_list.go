@@ -25,7 +25,7 @@ func newAuditList(s *session) *cobra.Command {
 	fl.StringVar(&env, "env", "", "in this environment only")
 	fl.StringVar(&f.Subject, "subject", "", "about this ID only")
 	fl.StringVar(&f.Action, "action", "", "this action only, such as promotion.requested")
-	fl.IntVar(&f.Limit, "limit", 0, "how many at most (default 100)")
+	fl.Var((*count)(&f.Limit), "limit", "how many at most (default 100)")
 	fl.Int64Var(&f.Before, "before", 0, "older than this entry")
 	fl.Int64Var(&f.After, "after", 0, "newer than this entry")
 	fl.BoolVar(&oldest, "oldest", false, "oldest first")

@@ -8,6 +8,9 @@ import (
 
 var colours = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
+// Clean takes from text for people what could drive their terminal.
+func Clean(text string) string { return clean(text) }
+
 // clean takes from text for people what could drive their terminal: subjects
 // of commits, reasons and logs come from elsewhere. Colours stay.
 func clean(text string) string {

@@ -11,7 +11,9 @@ func newDemo(s *session) *cobra.Command {
 			if s.apps.Demo == nil {
 				return missing("demo")
 			}
-			return s.apps.Demo(cmd.Context(), s.terminal(), o)
+			t := s.terminal()
+			t.Interactive, t.Colour = isTerminal(s.stdout), s.colour(s.stdout) // the story is its data
+			return s.apps.Demo(cmd.Context(), t, o)
 		},
 	}
 	cmd.Flags().BoolVar(&o.Keep, "keep", false, "leave it running at the end")

@@ -36,6 +36,11 @@ func (s *session) runDeploymentList(ctx context.Context, env towpath.Environment
 	if err != nil {
 		return s.suggestEnvironment(ctx, c, project, env, err)
 	}
+	if len(list.Items) == 0 {
+		if err := s.knownEnvironment(ctx, c, project, env); err != nil {
+			return err
+		}
+	}
 	r := result{data: list, none: "there is no such deployment"}
 	r.table.columns = []string{"DEPLOYMENT", "ENVIRONMENT", "KIND", "VERSION", "PHASE", "BY", "AGE", "TOOK", "REASON", "+DIGEST", "+PREVIOUS", "+PROMOTION"}
 	p := page{now: s.apps.Now(), style: style{s.colour(s.stdout)}}
@@ -63,7 +68,7 @@ func newDeploymentShow(s *session) *cobra.Command {
 			}
 			d, err := c.Deployment(cmd.Context(), towpath.DeploymentID(args[0]))
 			if err != nil {
-				return err
+				return listed(err, "towpath deployment list")
 			}
 			if watch {
 				return s.watchDeployment(cmd.Context(), c, d)

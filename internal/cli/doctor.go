@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -100,9 +101,17 @@ func (d *doctor) git(ctx context.Context) {
 
 func (d *doctor) project() {
 	path := d.s.upward(projectFile)
-	switch name := d.s.projectOfFile(); {
-	case path == "":
+	if path == "" {
 		d.warn("project", "run towpath init in your repository", "there is no %s here or above", projectFile)
+		return
+	}
+	src, err := os.ReadFile(path)
+	if err == nil && d.s.apps.Check != nil {
+		err = d.s.apps.Check(src)
+	}
+	switch name := d.s.projectOfFile(); {
+	case err != nil:
+		d.failed("project", err)
 	case name == "":
 		d.warn("project", "its first lines read version: 1 and project: NAME", "%s names no project", path)
 	default:
@@ -186,6 +195,10 @@ func (d *doctor) agents(ctx context.Context, c *client.Client) {
 		return
 	}
 	for _, e := range status.Environments {
+		// A plan is made by agents: one that is late says that there is none.
+		if len(e.Queue) > 0 && e.Queue[0].Phase == towpath.PromotionPlanning && e.Queue[0].Reason != "" {
+			d.warn("agents", "start the agent of its place: towpath agent --place PLACE", "%s waits for a plan: %s", e.Environment, e.Queue[0].Reason)
+		}
 		switch e.Phase {
 		case inventory.PhaseUnknown:
 			d.warn("agents", "start the agent of its place", "nothing has been heard of what runs in %s", e.Environment)

@@ -56,6 +56,18 @@ func TestDoctor(t *testing.T) {
 		}, nil, cli.ExitOK, []string{"! clock", "NTP"}},
 		{"an agent that is silent", func(w *apitest.World, _ *shell) { w.Status[0].Phase = inventory.PhaseUnknown }, nil, cli.ExitOK, []string{"! agents", "dev"}},
 		{"a folder that is no project", func(_ *apitest.World, sh *shell) { _ = os.Remove(filepath.Join(sh.dir, "towpath.yaml")) }, nil, cli.ExitOK, []string{"! project", "towpath init"}},
+		{"a project file that is not valid", func(_ *apitest.World, sh *shell) {
+			sh.apps.Check = func(src []byte) error {
+				if string(src) != "version: 1\nproject: shop\n" {
+					return nil
+				}
+				return towpath.E(towpath.KindInvalid, "", "towpath.yaml has 2 problems")
+			}
+		}, nil, cli.ExitError, []string{"✗ project", "2 problems"}},
+		{"a plan that nobody makes", func(w *apitest.World, _ *shell) {
+			w.Status[0].Phase = inventory.PhaseEmpty
+			w.Status[0].Queue = []towpath.Promotion{{Phase: towpath.PromotionPlanning, Reason: "no agent has ever connected for place eu"}}
+		}, nil, cli.ExitOK, []string{"! agents", "dev waits for a plan: no agent has ever connected for place eu", "towpath agent"}},
 		{"a server that can't write", nil, func(_ *rest.Config, d *rest.Deps) {
 			d.Checks = []rest.Check{{Name: "write", Run: func(context.Context) error {
 				return towpath.E(towpath.KindUnavailable, "db", "the disk is full").WithHint("make room")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/towpath/towpath/internal/cli"
 	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/apitest"
 )
@@ -71,7 +72,20 @@ func TestErrors(t *testing.T) {
 		{"suggests an environment to hold", []string{"hold", "devv"}, "did you mean dev?"},
 		{"suggests a release", []string{"release", "show", "1.4.9"}, "did you mean 1.4.0?"},
 		{"suggests a role", []string{"account", "grant", "ana", "aprover"}, "did you mean approver?"},
-		{"suggests a format", []string{"status", "-o", "jsno"}, `"jsno" is not a format`},
+		{"suggests a format", []string{"status", "-o", "jsno"}, "error: \"jsno\" is not a format\nhint: did you mean json?"},
+		{"suggests a flag", []string{"status", "--outpt", "json"}, "did you mean --output?"},
+		{"suggests a version without what comes after its plus", []string{"release", "show", "1.5.0"}, "did you mean 1.5.0+build.7?"},
+		{"suggests the environment that a promotion names", []string{"promote", "1.4.0", "--to", "devv", "--yes"}, "did you mean dev?"},
+		{"suggests a shell", []string{"completion", "bsh"}, "did you mean bash?"},
+		{"suggests an environment to list promotions of", []string{"promotion", "list", "--env", "devv"}, "did you mean dev?"},
+		{"does not freeze an environment that is not there", []string{"freeze", "prdo", "--reason", "x"}, "did you mean prod?"},
+		{"says where promotions are listed", []string{"approve", "prm_none"}, "see: towpath promotion list --open"},
+		{"says where freezes are listed", []string{"unfreeze", "frz_none"}, "see: towpath freeze list"},
+		{"says where accounts are listed", []string{"account", "grant", "nobody", "viewer"}, "see: towpath account list"},
+		{"says how a promotion is asked for", []string{"approve", "--env", "lab"}, "towpath promote RELEASE --to lab"},
+		{"refuses a count that is negative", []string{"release", "list", "--limit", "-1"}, `"-1" is no count`},
+		{"refuses a token that is never valid", []string{"token", "create", "x", "--ttl", "0s"}, "no time at all"},
+		{"refuses a folder that is not there", []string{"-C", "/no/such/folder", "status"}, "there is no folder /no/such/folder"},
 		{"lists the promotions when several are open", []string{"approve", "--env", "nowhere"}, "no promotion into nowhere is open"},
 		{"says which arguments a command takes", []string{"rollback"}, "towpath rollback ENV"},
 		{"says which flag is missing", []string{"promote", "1.4.0"}, "--to says into which environment"},
@@ -156,5 +170,106 @@ func TestStatus_drift(t *testing.T) {
 	w.Status[0].Drift = inventory.Drift("world")
 	if got := newShell(t, apitest.New(t, w)).run("status", "--exit-code"); got.code != cli.ExitChanges {
 		t.Errorf("exit %d", got.code)
+	}
+}
+
+// TestSuggest holds that a guess takes the place of the hint that servers give,
+// which only says where the names stand.
+func TestSuggest(t *testing.T) {
+	missing := func(method string) *apitest.World {
+		w := storyWorld()
+		w.Fail = func(_ context.Context, m string) error {
+			if m == method {
+				return towpath.E(towpath.KindNotFound, "test", `project shop has no release "1.4.1"`).WithHint("`towpath release list` shows them")
+			}
+			return nil
+		}
+		return w
+	}
+	t.Run("a near name is better than the hint that is there", func(t *testing.T) {
+		got := newShell(t, apitest.New(t, missing("releases.Get"))).run("release", "show", "1.4.1")
+		if !strings.Contains(got.stderr, "did you mean 1.4.0?") || strings.Contains(got.stderr, "shows them") {
+			t.Errorf("it says %s", got.stderr)
+		}
+	})
+	t.Run("the name of a plan or of a diff that the error is about is guessed", func(t *testing.T) {
+		for method, args := range map[string][]string{
+			"promotions.Preview": {"plan", "1.4.1", "--to", "prod"}, "releases.Diff": {"release", "diff", "1.3.0", "1.4.1"},
+			"promotions.Request": {"promote", "1.4.1", "--to", "dev", "--yes"}, "deploys.Rollback": {"rollback", "prod", "--to", "1.4.1", "--yes"},
+		} {
+			if got := newShell(t, apitest.New(t, missing(method))).run(args...); !strings.Contains(got.stderr, "did you mean 1.4.0?") {
+				t.Errorf("%q says %s", args, got.stderr)
+			}
+		}
+	})
+	t.Run("without one the hint stays", func(t *testing.T) {
+		got := newShell(t, apitest.New(t, missing("releases.Get"))).run("release", "show", "nonsense")
+		if !strings.Contains(got.stderr, "hint: `towpath release list` shows them") {
+			t.Errorf("it says %s", got.stderr)
+		}
+	})
+	t.Run("an empty list of a project that is not there is an error", func(t *testing.T) {
+		w := storyWorld()
+		w.Status, w.Page.Items = nil, nil
+		for _, args := range [][]string{{"status"}, {"release", "list"}} {
+			sh := newShell(t, apitest.New(t, w))
+			if got := sh.run(args...); got.code != cli.ExitOK {
+				t.Errorf("%q of a project that is there: exit %d: %s", args, got.code, got.stderr)
+			}
+			sh.env["TOWPATH_PROJECT"] = "shpo"
+			if got := sh.run(args...); got.code != cli.ExitError || !strings.Contains(got.stderr, "did you mean shop?") {
+				t.Errorf("%q: exit %d: %s", args, got.code, got.stderr)
+			}
+		}
+	})
+	t.Run("a role in what is not there is given, with a warning", func(t *testing.T) {
+		for _, in := range []string{"shpo", "shop/prdo"} {
+			got := newShell(t, apitest.New(t, storyWorld())).run("account", "grant", "bea", "approver", "--in", in)
+			if got.code != cli.ExitOK || !strings.Contains(got.stderr, "warning: ") || !strings.Contains(got.stderr, "did you mean") {
+				t.Errorf("%s: exit %d: %s", in, got.code, got.stderr)
+			}
+		}
+		if got := newShell(t, apitest.New(t, storyWorld())).run("account", "grant", "bea", "approver", "--in", "shop/prod"); got.stderr != "" {
+			t.Errorf("it says %s", got.stderr)
+		}
+	})
+}
+
+// TestReleaseDiff_exitCode holds what the help says: as with git diff, whether
+// two releases differ is in the exit code only when it is asked for.
+func TestReleaseDiff_exitCode(t *testing.T) {
+	same := func() *apitest.World {
+		w := storyWorld()
+		w.Diff = release.Diff{A: digest("1.4.0"), B: digest("1.4.0"), Identical: true}
+		return w
+	}
+	broken := func() *apitest.World {
+		w := storyWorld()
+		w.Fail = func(_ context.Context, m string) error {
+			if m == "releases.Diff" {
+				return towpath.E(towpath.KindNotFound, "", "there is no such release")
+			}
+			return nil
+		}
+		return w
+	}
+	diff := []string{"release", "diff", "1.3.0", "1.4.0"}
+	for _, tt := range []struct {
+		name  string
+		world func() *apitest.World
+		args  []string
+		code  int
+	}{
+		{"0 when they differ and nobody asked", storyWorld, diff, cli.ExitOK},
+		{"2 when they differ", storyWorld, append(diff, "--exit-code"), cli.ExitChanges},
+		{"2 whatever the format", storyWorld, append(diff, "--exit-code", "-o", "json"), cli.ExitChanges},
+		{"0 when they are identical", same, append(diff, "--exit-code"), cli.ExitOK},
+		{"1 when they can't be compared", broken, append(diff, "--exit-code"), cli.ExitError},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := newShell(t, apitest.New(t, tt.world())).run(tt.args...); got.code != tt.code {
+				t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+			}
+		})
 	}
 }

@@ -51,6 +51,10 @@ func (s *session) runFreeze(ctx context.Context, env towpath.EnvironmentName, o 
 		if _, r.Project, err = s.target(); err != nil {
 			return err
 		}
+		// A freeze of an environment that is misspelt would stop nothing.
+		if err := s.knownEnvironment(ctx, c, r.Project, env); err != nil {
+			return err
+		}
 	}
 	if r.From, err = s.moment(o.from); err != nil {
 		return err
@@ -136,7 +140,7 @@ func newUnfreeze(s *session) *cobra.Command {
 				return err
 			}
 			if err := c.Unfreeze(cmd.Context(), towpath.FreezeID(args[0]), reason); err != nil {
-				return err
+				return listed(err, "towpath freeze list")
 			}
 			return s.done("freeze", args[0], "lifted")
 		},

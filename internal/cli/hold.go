@@ -13,17 +13,17 @@ import (
 type holdCall func(*client.Client, context.Context, towpath.ProjectName, towpath.EnvironmentName, string) error
 
 func newHold(s *session) *cobra.Command {
-	return s.newHoldCommand("hold", "Stop automatic promotion into an environment", (*client.Client).Hold)
+	return s.newHoldCommand("hold ENV --reason TEXT", "Stop automatic promotion into an environment", (*client.Client).Hold)
 }
 
 func newUnhold(s *session) *cobra.Command {
-	return s.newHoldCommand("unhold", "Lift the hold on an environment", (*client.Client).Unhold)
+	return s.newHoldCommand("unhold ENV", "Lift the hold on an environment", (*client.Client).Unhold)
 }
 
-func (s *session) newHoldCommand(verb, short string, do holdCall) *cobra.Command {
+func (s *session) newHoldCommand(use, short string, do holdCall) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use: verb + " ENV", Short: short, Args: positional(1, 1), ValidArgsFunction: s.completeEnvironments,
+		Use: use, Short: short, Args: positional(1, 1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, env := cmd.Context(), towpath.EnvironmentName(args[0])
 			c, project, err := s.target()

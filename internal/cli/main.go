@@ -54,9 +54,19 @@ func describe(err error) (message, hint, request string) {
 	message, hint = towpath.PublicMessage(err)
 	request = known.Fields[api.FieldRequestID]
 	if request == "" && known.Cause != nil { // of this process, not of a server
-		message += ": " + known.Cause.Error()
+		message += ": " + innermost(known.Cause).Error()
 	}
 	return message, hint, request
+}
+
+// innermost is what an error of this process began with. What lies between says in
+// other words what its message says.
+func innermost(err error) error {
+	var inner *towpath.Error
+	for errors.As(err, &inner) && inner.Cause != nil {
+		err = inner.Cause
+	}
+	return err
 }
 
 func (s *session) complain(message, hint, request string) {

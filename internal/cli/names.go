@@ -3,57 +3,146 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/towpath/towpath/internal/didyoumean"
+	"github.com/towpath/towpath/internal/http/rest/api"
 	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
 // suggestRelease adds a guess to the error of a release that was not found.
 func (s *session) suggestRelease(ctx context.Context, c *client.Client, project towpath.ProjectName, got string, err error) error {
-	return suggest(err, func() string {
+	return suggest(err, func(has string) string {
 		list, err := c.Releases(ctx, project, client.Page{Limit: 100})
 		if err != nil {
-			return ""
+			return has
 		}
 		var known []string
 		for _, r := range list.Items {
-			known = append(known, r.Version)
+			if r.Version != "" {
+				known = append(known, r.Version)
+			}
 		}
-		if hint := didyoumean.Hint(got, known); hint != "" {
-			return hint
+		switch name := nearestVersion(got, known); {
+		case name != "":
+			return "did you mean " + name + "?"
+		case has != "":
+			return has
 		}
 		return "see: towpath release list"
 	})
 }
 
+// nearestVersion is the version that got was meant to be. People leave out
+// what comes after the plus sign.
+func nearestVersion(got string, known []string) string {
+	var longer []string
+	for _, v := range known {
+		if rest, ok := strings.CutPrefix(v, got); ok && got != "" && rest != "" && !slices.Contains(longer, v) {
+			longer = append(longer, v)
+		}
+	}
+	if len(longer) == 1 {
+		return longer[0]
+	}
+	return didyoumean.Name(got, known)
+}
+
 // suggestEnvironment adds a guess to the error of an environment that was not
 // found.
 func (s *session) suggestEnvironment(ctx context.Context, c *client.Client, project towpath.ProjectName, got towpath.EnvironmentName, err error) error {
-	return suggest(err, func() string {
-		status, err := c.Status(ctx, project, "")
-		if err != nil {
-			return ""
+	return suggest(err, func(has string) string {
+		known, err := environments(ctx, c, project)
+		if err != nil || slices.Contains(known, got) { // something else was not found
+			return has
 		}
-		var known []towpath.EnvironmentName
-		for _, e := range status.Environments {
-			if e.Environment == got {
-				return "" // something else was not found
-			}
-			known = append(known, e.Environment)
+		if hint := didyoumean.Hint(string(got), known); hint != "" {
+			return hint
 		}
-		return didyoumean.Hint(string(got), known)
+		return has
 	})
 }
 
-// suggest asks for a hint when something was not found and nobody gave one.
-func suggest(err error, hint func() string) error {
-	var e *towpath.Error
-	if !errors.As(err, &e) || e.Kind != towpath.KindNotFound || e.Hint != "" {
+// suggestPromotion adds a guess to the error of a request that names a release
+// and an environment, one of which was not found.
+func (s *session) suggestPromotion(ctx context.Context, c *client.Client, project towpath.ProjectName, r api.Promote, err error) error {
+	if towpath.KindOf(err) != towpath.KindNotFound {
 		return err
 	}
-	if h := hint(); h != "" {
-		return e.WithHint("%s", h)
+	known, listErr := environments(ctx, c, project)
+	if listErr == nil && !slices.Contains(known, r.Environment) {
+		return s.suggestEnvironment(ctx, c, project, r.Environment, err)
 	}
-	return err
+	return s.suggestRelease(ctx, c, project, r.Release, err)
+}
+
+func environments(ctx context.Context, c *client.Client, project towpath.ProjectName) ([]towpath.EnvironmentName, error) {
+	status, err := c.Status(ctx, project, "")
+	if err != nil {
+		return nil, err
+	}
+	var names []towpath.EnvironmentName
+	for _, e := range status.Environments {
+		names = append(names, e.Environment)
+	}
+	return names, nil
+}
+
+// knownEnvironment refuses a name that no environment of the project has. It is
+// for what the server accepts for environments that are yet to come.
+func (s *session) knownEnvironment(ctx context.Context, c *client.Client, project towpath.ProjectName, env towpath.EnvironmentName) error {
+	if env == "" {
+		return nil
+	}
+	known, err := environments(ctx, c, project)
+	if err != nil || slices.Contains(known, env) {
+		return err
+	}
+	return towpath.E(towpath.KindNotFound, "", "project %s has no environment %q", project, env).
+		WithHint("%s", didyoumean.Hint(string(env), known))
+}
+
+// knownProject refuses a name that no project has. It is asked when a list is
+// empty, which that of a project that is not there is, too.
+func (s *session) knownProject(ctx context.Context, c *client.Client, project towpath.ProjectName) error {
+	all, err := c.Projects(ctx)
+	if err != nil {
+		return err
+	}
+	var known []towpath.ProjectName
+	for _, p := range all {
+		if p.Name == project {
+			return nil
+		}
+		known = append(known, p.Name)
+	}
+	hint := didyoumean.Hint(string(project), known)
+	if hint == "" {
+		hint = "towpath project list shows those that you may see; towpath project register makes one known"
+	}
+	return towpath.E(towpath.KindNotFound, "", "the server knows no project %q, or you may not see it", project).WithHint("%s", hint)
+}
+
+// listed says where the names stand, when something was not found and nobody
+// gave a better hint.
+func listed(err error, command string) error {
+	return suggest(err, func(has string) string {
+		if has != "" {
+			return has
+		}
+		return fmt.Sprintf("see: %s", command)
+	})
+}
+
+// suggest gives a hint when something was not found. hint is told the one that
+// there is.
+func suggest(err error, hint func(has string) string) error {
+	var e *towpath.Error
+	if !errors.As(err, &e) || e.Kind != towpath.KindNotFound {
+		return err
+	}
+	return e.WithHint("%s", hint(e.Hint))
 }

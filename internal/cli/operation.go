@@ -28,7 +28,7 @@ func newOperationResolve(s *session) *cobra.Command {
 			}
 			r.Again = again
 			if err := c.Resolve(cmd.Context(), towpath.OperationID(args[0]), r); err != nil {
-				return err
+				return listed(err, "towpath deployment show, which names operations that wait for a person")
 			}
 			state := "withdrawn"
 			if again {

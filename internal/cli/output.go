@@ -71,6 +71,9 @@ func (s *session) print(r result) error {
 		return nil
 	}
 	p := &page{style: style{s.colour(s.stdout)}, wide: s.flags.output == formatWide, now: s.apps.Now()}
+	if !p.wide {
+		p.width = terminalWidth(s.stdout)
+	}
 	switch {
 	case r.show != nil:
 		r.show(p)

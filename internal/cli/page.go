@@ -14,6 +14,7 @@ type page struct {
 	style style
 	wide  bool
 	now   time.Time
+	width int // of the terminal, in cells; 0: as wide as it gets
 }
 
 // table is rows under columns. Columns named with a leading + are shown wide
@@ -54,14 +55,70 @@ func (p *page) table(t table) {
 			width[i] = max(width[i], lipgloss.Width(r[i]))
 		}
 	}
+	between := p.fit(t.columns, keep, width)
 	for _, r := range rows {
 		var b strings.Builder
 		for n, i := range keep {
-			b.WriteString(r[i])
+			cell := shorten(r[i], width[i])
+			b.WriteString(cell)
 			if n < len(keep)-1 {
-				b.WriteString(strings.Repeat(" ", width[i]-lipgloss.Width(r[i])+3))
+				b.WriteString(strings.Repeat(" ", width[i]-lipgloss.Width(cell)+between))
 			}
 		}
 		p.line("%s", strings.TrimRight(b.String(), " "))
 	}
+}
+
+// narrowed is how many cells a column keeps.
+const narrowed = 12
+
+// prose reports whether a column is text to be read, which says enough when it
+// is cut; the others are names, which people copy.
+func prose(column string) bool {
+	switch column {
+	case "HOLD", "REASON", "SUBJECT", "DETAIL", "REPOSITORY":
+		return true
+	}
+	return false
+}
+
+// fit narrows columns until a row fits the terminal, and returns the cells that
+// are left between them. Gaps go first, then prose, then names other than the
+// first, which stays whole.
+func (p *page) fit(columns []string, keep, width []int) (between int) {
+	between = 3
+	if p.width == 0 || len(keep) == 0 {
+		return between
+	}
+	over := between*(len(keep)-1) - p.width
+	for _, i := range keep {
+		over += width[i]
+	}
+	if over > 0 {
+		between, over = 2, over-(len(keep)-1)
+	}
+	for _, names := range []bool{false, true} {
+		for over > 0 {
+			widest := -1
+			for _, i := range keep[1:] {
+				if (names || prose(columns[i])) && width[i] > narrowed && (widest < 0 || width[i] > width[widest]) {
+					widest = i
+				}
+			}
+			if widest < 0 {
+				break
+			}
+			width[widest]--
+			over--
+		}
+	}
+	return between
+}
+
+// shorten cuts a cell that is wider than its column, and shows that it did.
+func shorten(cell string, width int) string {
+	if lipgloss.Width(cell) <= width {
+		return cell
+	}
+	return lipgloss.NewStyle().MaxWidth(width-1).Render(cell) + "…"
 }

@@ -34,7 +34,7 @@ func (s *session) runPlan(ctx context.Context, r api.Promote) error {
 	}
 	v, err := c.Plan(ctx, project, r)
 	if err != nil {
-		return s.suggestEnvironment(ctx, c, project, r.Environment, err)
+		return s.suggestPromotion(ctx, c, project, r, err)
 	}
 	err = s.print(result{data: v, names: []string{string(v.Candidate.ID)}, show: func(p *page) { showPreview(p, v) }})
 	if err != nil {

@@ -46,7 +46,7 @@ func newProjectRegister(s *session) *cobra.Command {
 
 func newProjectList(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the projects that you may see", Args: positional(0, 0),
+		Use: "list", Aliases: []string{"ls"}, Short: "List the projects that you may see", Args: positional(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := s.client()
 			if err != nil {
@@ -56,15 +56,14 @@ func newProjectList(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var names []string
-			for _, p := range all {
-				names = append(names, string(p.Name))
+			r := result{data: api.Projects{Items: all}, none: "no project is known, or you may see none; make one known with: towpath project register"}
+			r.table.columns = []string{"PROJECT", "AGE", "REPOSITORY"}
+			p := page{now: s.apps.Now()}
+			for _, x := range all {
+				r.names = append(r.names, string(x.Name))
+				r.table.add(string(x.Name), p.age(x.CreatedAt), orDash(x.Repository))
 			}
-			return s.print(result{data: api.Projects{Items: all}, names: names, show: func(pg *page) {
-				for _, p := range all {
-					pg.field(string(p.Name), p.Repository)
-				}
-			}})
+			return s.print(r)
 		},
 	}
 }

@@ -21,7 +21,7 @@ func newPromote(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "promote RELEASE --to ENV", Short: "Move a release into an environment",
 		Long: "Asks the gates of the environment and, when all allow, deploys. With --watch it follows until the end, or until " +
-			"people have to approve (exit code 5); with --through-approval it waits for them too.",
+			"people have to do something: approve, or lift a hold or a freeze (exit code 5). With --through-approval it waits for them too.",
 		Example: "  towpath promote 1.4.0 --to staging --watch",
 		Args:    positional(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,7 +34,7 @@ func newPromote(s *session) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&env, "to", "", "the environment")
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "follow until the end")
-	cmd.Flags().BoolVar(&o.people, "through-approval", false, "with --watch: go on while people have to approve")
+	cmd.Flags().BoolVar(&o.people, "through-approval", false, "with --watch: go on while it waits for people")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "don't ask")
 	return cmd
 }
@@ -48,7 +48,7 @@ func (s *session) runPromote(ctx context.Context, o promoteOptions) error {
 	if !o.yes && guarded(ctx, c, project, env, o.request.Release) {
 		preview, err := c.Plan(ctx, project, o.request)
 		if err != nil {
-			return s.suggestEnvironment(ctx, c, project, env, err)
+			return s.suggestPromotion(ctx, c, project, o.request, err)
 		}
 		if s.interactive() {
 			p := &page{style: s.style, now: s.apps.Now()}
@@ -61,7 +61,7 @@ func (s *session) runPromote(ctx context.Context, o promoteOptions) error {
 	}
 	promotion, err := c.Promote(ctx, project, o.request)
 	if err != nil {
-		return s.suggestEnvironment(ctx, c, project, env, err)
+		return s.suggestPromotion(ctx, c, project, o.request, err)
 	}
 	if o.watch {
 		return s.watchPromotion(ctx, c, promotion, o.people)

@@ -38,6 +38,11 @@ func (s *session) runPromotionList(ctx context.Context, f client.PromotionFilter
 	if err != nil {
 		return err
 	}
+	if len(list.Items) == 0 {
+		if err := s.knownEnvironment(ctx, c, project, f.Environment); err != nil {
+			return err
+		}
+	}
 	r := result{data: list, none: "there is no such promotion"}
 	r.table.columns = []string{"PROMOTION", "INTO", "VERSION", "PHASE", "BY", "AGE", "REASON", "+DIGEST", "+CANDIDATE", "+DEPLOYMENT"}
 	p := page{now: s.apps.Now(), style: style{s.colour(s.stdout)}}
@@ -61,7 +66,7 @@ func newPromotionShow(s *session) *cobra.Command {
 			}
 			x, err := c.Promotion(cmd.Context(), towpath.PromotionID(args[0]))
 			if err != nil {
-				return err
+				return listed(err, "towpath promotion list")
 			}
 			if watch {
 				return s.watchPromotion(cmd.Context(), c, x, people)
@@ -70,7 +75,7 @@ func newPromotionShow(s *session) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "follow until the end")
-	cmd.Flags().BoolVar(&people, "through-approval", false, "with --watch: go on while people have to approve")
+	cmd.Flags().BoolVar(&people, "through-approval", false, "with --watch: go on while it waits for people")
 	return cmd
 }
 

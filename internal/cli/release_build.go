@@ -107,8 +107,12 @@ func (s *session) upload(ctx context.Context, c *client.Client, project towpath.
 	g.SetLimit(uploads)
 	for _, b := range blobs {
 		g.Go(func() error {
-			_, err := c.HasBlob(ctx, project, b.Digest)
-			if err == nil || towpath.KindOf(err) != towpath.KindNotFound {
+			switch _, err := c.HasBlob(ctx, project, b.Digest); towpath.KindOf(err) {
+			case towpath.KindNotFound:
+			case towpath.KindForbidden: // the answer to HEAD has no body that says so
+				return towpath.E(towpath.KindForbidden, "release.build", "you may not publish releases of %s", project).
+					WithHint("it needs the role releaser: an admin runs towpath account grant ACCOUNT releaser --in %s", project)
+			default:
 				return err
 			}
 			if err := c.PutBlob(ctx, project, b.Digest, b.Size, b.Open); err != nil {

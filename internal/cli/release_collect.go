@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/towpath/towpath/internal/http/rest/api"
@@ -31,9 +29,10 @@ func newReleaseCollect(s *session) *cobra.Command {
 				if out.DryRun {
 					verb = "would be given up"
 				}
-				p.line(fmt.Sprintf("%d releases kept, %d %s: %d blobs, %.1f MiB", out.Kept, len(out.Releases), verb, out.Blobs, float64(out.Bytes)/(1<<20)))
+				p.line("%s kept, %d %s: %s, %s", plural(out.Kept, "release", "releases"), len(out.Releases), verb,
+					plural(out.Blobs, "blob", "blobs"), size(out.Bytes))
 				for _, d := range out.Releases {
-					p.line("  " + string(d))
+					p.line("  %s", d)
 				}
 			}})
 		},

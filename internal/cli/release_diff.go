@@ -2,9 +2,12 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -13,7 +16,12 @@ func newReleaseDiff(s *session) *cobra.Command {
 	var env string
 	var code bool
 	cmd := &cobra.Command{
-		Use: "diff A B", Short: "Say what differs between two releases", Args: positional(2, 2),
+		Use: "diff A B", Short: "Say what differs between two releases",
+		Long: "Says what differs between two releases: components, their settings in each environment, and rules. A release is named by its " +
+			"version, its digest or the beginning of it. Exits 0, whether they differ or not; with --exit-code, as with git diff, 0 says that " +
+			"they are identical, 2 that they differ (git says 1, which is an error here) and 1 that they could not be compared.",
+		Example: "  towpath release diff 1.3.0 1.4.0 --env prod\n  towpath release diff 1.3.0 1.4.0 --exit-code >/dev/null || echo 'not the same'",
+		Args:    positional(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.runReleaseDiff(cmd.Context(), args[0], args[1], towpath.EnvironmentName(env), code)
 		},
@@ -30,9 +38,9 @@ func (s *session) runReleaseDiff(ctx context.Context, a, b string, env towpath.E
 	}
 	d, err := c.Diff(ctx, project, a, b, env)
 	if err != nil {
-		return err
+		return s.suggestDiff(ctx, c, project, a, b, env, err)
 	}
-	r := result{data: d, show: func(p *page) { showDiff(p, d) }}
+	r := result{data: d, show: func(p *page) { showDiff(p, d, a, b) }}
 	for _, x := range d.Components {
 		r.names = append(r.names, string(x.Component))
 	}
@@ -45,8 +53,19 @@ func (s *session) runReleaseDiff(ctx context.Context, a, b string, env towpath.E
 	return nil
 }
 
-func showDiff(p *page, d release.Diff) {
-	p.line("%s %s %s", short(d.A), p.style.dim("to"), short(d.B))
+// suggestDiff adds a guess to the error of the one name that was not found.
+func (s *session) suggestDiff(ctx context.Context, c *client.Client, project towpath.ProjectName, a, b string, env towpath.EnvironmentName, err error) error {
+	message, _ := towpath.PublicMessage(err)
+	for _, name := range []string{a, b} {
+		if strings.Contains(message, fmt.Sprintf("%q", name)) {
+			return s.suggestRelease(ctx, c, project, name, err)
+		}
+	}
+	return s.suggestEnvironment(ctx, c, project, env, err)
+}
+
+func showDiff(p *page, d release.Diff, a, b string) {
+	p.line("%s %s %s", p.named(a, d.A), p.style.dim("to"), p.named(b, d.B))
 	if d.Identical {
 		p.line("identical")
 		return
@@ -80,6 +99,14 @@ func showDiff(p *page, d release.Diff) {
 	if removed > 0 {
 		p.line("\n%s", p.style.bad(plural(removed, "component is removed", "components are removed")))
 	}
+}
+
+// named is a release by the name that somebody gave it, and by its digest.
+func (p *page) named(name string, d towpath.Digest) string {
+	if strings.HasPrefix(string(d), name) || strings.HasPrefix(d.Hex(), name) {
+		return short(d)
+	}
+	return p.style.bold(name) + " " + p.style.dim("("+short(d)+")")
 }
 
 // action is the sign of what happens to a component.

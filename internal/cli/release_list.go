@@ -10,7 +10,7 @@ import (
 
 // pageFlags are those of every list.
 func pageFlags(cmd *cobra.Command, p *client.Page) {
-	cmd.Flags().IntVar(&p.Limit, "limit", 0, "how many at most (default 50)")
+	cmd.Flags().Var((*count)(&p.Limit), "limit", "how many at most (default 50)")
 	cmd.Flags().StringVar(&p.Cursor, "cursor", "", "go on where the page before ended")
 }
 
@@ -39,6 +39,11 @@ func (s *session) runReleaseList(ctx context.Context, q client.Page) error {
 	list, err := c.Releases(ctx, project, q)
 	if err != nil {
 		return err
+	}
+	if len(list.Items) == 0 && q.Cursor == "" {
+		if err := s.knownProject(ctx, c, project); err != nil {
+			return err
+		}
 	}
 	r := result{data: list, none: "there is no release yet; make one with: towpath release build"}
 	r.table.columns = []string{"VERSION", "DIGEST", "COMMIT", "AGE", "RUNS IN", "SUBJECT", "+CANDIDATE", "+REF", "+BY"}

@@ -61,6 +61,9 @@ func (s *session) runRollback(ctx context.Context, o rollbackOptions) error {
 	}
 	r, err := c.Rollback(ctx, project, o.env, o.request)
 	if err != nil {
+		if o.request.To != "" {
+			return s.suggestPromotion(ctx, c, project, api.Promote{Release: o.request.To, Environment: o.env}, err)
+		}
 		return s.suggestEnvironment(ctx, c, project, o.env, err)
 	}
 	if o.watch && r.Deployment != nil {

@@ -2,9 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/towpath/towpath/internal/didyoumean"
 	"github.com/towpath/towpath/internal/towpath"
@@ -63,11 +67,21 @@ func newRoot(s *session) *cobra.Command {
 	add("run", "What runs:", newStatus(s), newVerify(s), newRollback(s), newDeployment(s), newOperation(s))
 	add("admin", "Administration:", newProject(s), newAudit(s), newAccount(s), newToken(s), newServer(s), newAgent(s))
 	root.AddCommand(newSchema(s), newVersion(s), newShim(s), newRouter(s))
+	root.SetOut(s.stdout)                       // which the next line keeps
+	root.InitDefaultCompletionCmd("completion") // now, so that it can be asked for an unknown shell
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args, c.RunE = cobra.ArbitraryArgs, s.group("", "").RunE
+		}
+	}
 	return root
 }
 
 // begin applies what every command shares.
 func (s *session) begin(cmd *cobra.Command, _ []string) error {
+	if info, err := os.Stat(s.flags.dir); err != nil || !info.IsDir() {
+		return towpath.E(towpath.KindInvalid, "", "there is no folder %s", s.flags.dir).WithHint("-C names one that is there")
+	}
 	ctx := cmd.Context()
 	if s.flags.timeout > 0 {
 		ctx, s.cancel = context.WithTimeout(ctx, s.flags.timeout)
@@ -117,7 +131,49 @@ func positional(least, most int) cobra.PositionalArgs {
 }
 
 func usageError(cmd *cobra.Command, err error) error {
+	var known *towpath.Error // of a flag's value
+	var unknown *pflag.NotExistError
+	switch {
+	case errors.As(err, &known) && known.Hint != "":
+		return known
+	case errors.As(err, &unknown):
+		if name := nearestFlag(cmd, unknown.GetSpecifiedName()); name != "" {
+			return towpath.E(towpath.KindInvalid, "", "%s", err).WithHint("did you mean --%s?", name)
+		}
+	}
 	message := err.Error()
 	return towpath.E(towpath.KindInvalid, "", "%s", strings.TrimSpace(message)).
 		WithHint("%s (towpath help %s)", cmd.UseLine(), strings.TrimPrefix(cmd.CommandPath(), "towpath "))
+}
+
+// nearestFlag is the flag that a misspelt one was meant to be.
+func nearestFlag(cmd *cobra.Command, got string) string {
+	var known []string
+	all := func(f *pflag.Flag) {
+		if !f.Hidden {
+			known = append(known, f.Name)
+		}
+	}
+	cmd.Flags().VisitAll(all)
+	cmd.InheritedFlags().VisitAll(all)
+	return didyoumean.Name(got, known)
+}
+
+// count is a flag's value: a whole number that is not negative.
+type count int
+
+// String implements pflag.Value.
+func (c *count) String() string { return strconv.Itoa(int(*c)) }
+
+// Type implements pflag.Value.
+func (c *count) Type() string { return "int" }
+
+// Set implements pflag.Value.
+func (c *count) Set(v string) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 {
+		return towpath.E(towpath.KindInvalid, "", "%q is no count", v).WithHint("write a whole number such as 50")
+	}
+	*c = count(n)
+	return nil
 }

@@ -61,6 +61,19 @@ func isTerminal(v any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// terminalWidth is that of the terminal that v is, 0 for what is none.
+func terminalWidth(v any) int {
+	f, ok := v.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
 // interactive: a person reads stderr and types on stdin.
 func (s *session) interactive() bool { return isTerminal(s.stdin) && isTerminal(s.stderr) }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +39,11 @@ func (s *session) runStatus(ctx context.Context, env towpath.EnvironmentName, co
 		return s.suggestEnvironment(ctx, c, project, env, err)
 	}
 	r := s.statusResult(status.Environments)
+	if len(status.Environments) == 0 {
+		if err := s.knownProject(ctx, c, project); err != nil {
+			return err
+		}
+	}
 	if env != "" && len(status.Environments) == 1 {
 		r.show = func(p *page) { showStatus(p, status.Environments[0]) }
 	}
@@ -54,7 +60,7 @@ func (s *session) runStatus(ctx context.Context, env towpath.EnvironmentName, co
 
 func (s *session) statusResult(environments []inventory.Status) result {
 	r := result{data: api.Status{Environments: environments}, none: "the project has no environment yet; publish a release first"}
-	r.table.columns = []string{"ENVIRONMENT", "VERSION", "PHASE", "HEALTH", "AGE", "BEHIND", "HOLD", "ACTIVE", "QUEUE", "+DRIFT", "+DIGEST", "+COMMIT", "+NEWEST"}
+	r.table.columns = []string{"ENVIRONMENT", "VERSION", "PHASE", "HEALTH", "AGE", "BEHIND", "HOLD", "ACTIVE", "QUEUE", "+DRIFT", "+DIGEST", "+COMMIT", "+NEWEST", "+REQUIRES"}
 	p := page{now: s.apps.Now(), style: style{s.colour(s.stdout)}}
 	for _, e := range environments {
 		hold, active := dash, dash
@@ -66,9 +72,38 @@ func (s *session) statusResult(environments []inventory.Status) result {
 		}
 		r.names = append(r.names, string(e.Environment))
 		r.table.add(string(e.Environment), version(e), p.style.word(string(e.Phase)), p.style.word(string(e.Health)), p.age(e.Since),
-			fmt.Sprint(e.Behind), hold, active, fmt.Sprint(len(e.Queue)), string(e.Drift), short(e.Release), short(e.Commit), orDash(e.Newest))
+			fmt.Sprint(e.Behind), hold, active, fmt.Sprint(len(e.Queue)), string(e.Drift), short(e.Release), short(e.Commit), orDash(e.Newest), orDash(strings.Join(p.requirements(e.Requires), "; ")))
 	}
 	return r
+}
+
+// requirements says of each thing that a release needs what runs, and whether
+// that will do.
+func (p *page) requirements(all []inventory.RequirementStatus) []string {
+	var out []string
+	for _, r := range all {
+		found := p.style.good("✓ " + r.Found)
+		if !r.Satisfied {
+			found = p.style.bad("✗ " + orNone(r.Found))
+		}
+		out = append(out, needed(r)+" "+r.Versions+" "+found)
+	}
+	return out
+}
+
+// needed names what a requirement is about.
+func needed(r inventory.RequirementStatus) string {
+	if r.Component == "" {
+		return string(r.Project)
+	}
+	return string(r.Project) + "/" + string(r.Component)
+}
+
+func orNone(version string) string {
+	if version == "" {
+		return "none runs"
+	}
+	return version
 }
 
 func version(e inventory.Status) string {
@@ -95,6 +130,7 @@ func showStatus(p *page, e inventory.Status) {
 	}
 	if h := e.Hold; h != nil {
 		p.field("hold", p.style.warn(h.Reason)+" (by "+h.By+", "+p.age(h.At)+" ago)")
+		p.line("%-13s lift it with: towpath unhold %s", "", e.Environment)
 	}
 	if b := e.Branch; b != nil {
 		pending := ""
@@ -109,6 +145,18 @@ func showStatus(p *page, e inventory.Status) {
 		for _, c := range e.Components {
 			t.add(string(c.Component), p.style.word(string(c.Health)), orDash(c.Address), fmt.Sprint(c.Instances), p.age(c.Observed),
 				c.Detail, string(c.Revision), orDash(c.Running))
+		}
+		p.table(t)
+	}
+	if len(e.Requires) > 0 {
+		p.heading("Requires")
+		t := table{columns: []string{"NEEDS", "VERSIONS", "RUNS", "COMPATIBLE"}}
+		for _, r := range e.Requires {
+			compatible := p.style.good("yes")
+			if !r.Satisfied {
+				compatible = p.style.bad("no")
+			}
+			t.add(needed(r), r.Versions, orNone(r.Found), compatible)
 		}
 		p.table(t)
 	}

@@ -73,8 +73,16 @@ func storyWorld() *apitest.World {
 			Freezes: []towpath.Freeze{{ID: "frz_1", Project: "shop", Reason: "launch", By: "ana", From: ago(time.Hour)}}, Queue: w.Promotions,
 			Components: []inventory.ComponentStatus{{Component: "web", Revision: "rev_1", Health: towpath.HealthUnhealthy, Detail: "503 at /healthz"}},
 			Branch:     &inventory.BranchStatus{Name: "main", Pending: "main has a commit that 1.3.0 lacks"},
+			Requires: []inventory.RequirementStatus{
+				{Requirement: towpath.Requirement{Project: "billing", Versions: ">=1.2 <2"}, Found: "1.3.1", Satisfied: true},
+				{Requirement: towpath.Requirement{Project: "billing", Component: "ledger", Versions: ">=2"}, Found: "1.3.1"},
+				{Requirement: towpath.Requirement{Project: "search", Versions: "*"}},
+			},
 		},
 		{Project: "shop", Environment: "lab", Phase: inventory.PhaseEmpty, Drift: inventory.DriftUnknown, Health: towpath.HealthUnknown, Components: []inventory.ComponentStatus{}},
+	}
+	w.Projects = []towpath.Project{
+		{Name: "shop", Repository: "/srv/git/shop.git", CreatedAt: ago(72 * time.Hour)}, {Name: "billing", CreatedAt: ago(time.Hour)},
 	}
 	w.Releases = []towpath.Release{{
 		Digest: new, Project: "shop", Size: 52 << 20, Published: ago(3 * time.Hour), Candidates: []towpath.Candidate{candidate},
@@ -84,6 +92,7 @@ func storyWorld() *apitest.World {
 	w.Page = release.List{Next: "c2", Items: []release.Summary{
 		{Digest: new, Version: "1.4.0", Candidate: "cnd_new", Commit: commit, Ref: "main", Subject: "Greet differently", Published: ago(3 * time.Hour), PublishedBy: "ana", Environments: []towpath.EnvironmentName{"dev"}},
 		{Digest: old, Version: "1.3.0", Candidate: "cnd_old", Commit: commit, Published: ago(72 * time.Hour), PublishedBy: "bea", Quarantined: true, Environments: []towpath.EnvironmentName{"prod"}},
+		{Digest: digest("1.5.0"), Version: "1.5.0+build.7", Candidate: "cnd_next", Commit: commit, Published: ago(time.Hour), PublishedBy: "bea"},
 	}}
 	w.Diff = release.Diff{A: old, B: new, Components: []release.ComponentDiff{
 		{Component: "old", Action: towpath.ActionRemove},

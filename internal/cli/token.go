@@ -24,11 +24,14 @@ func newTokenCreate(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("ttl") && ttl < time.Second {
+				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--ttl is how long the token is valid, and %s is no time at all", ttl))
+			}
 			t, err := c.CreateToken(cmd.Context(), api.CreateToken{
 				Account: towpath.AccountName(account), Name: args[0], TTLSeconds: int64(ttl / time.Second),
 			})
 			if err != nil {
-				return err
+				return listed(err, "towpath account list")
 			}
 			if err := s.print(result{data: t, names: []string{string(t.ID)}, show: func(p *page) {
 				p.field("token", string(t.ID))
@@ -58,7 +61,7 @@ func newTokenList(s *session) *cobra.Command {
 			}
 			items, err := c.Tokens(cmd.Context(), towpath.AccountName(account))
 			if err != nil {
-				return err
+				return listed(err, "towpath account list")
 			}
 			r := result{data: api.Tokens{Items: items}, none: "the account has no token"}
 			r.table.columns = []string{"TOKEN", "ACCOUNT", "NAME", "AGE", "USED", "EXPIRES", "REVOKED"}
@@ -87,7 +90,7 @@ func newTokenRevoke(s *session) *cobra.Command {
 				return err
 			}
 			if err := c.RevokeToken(cmd.Context(), towpath.TokenID(args[0])); err != nil {
-				return err
+				return listed(err, "towpath token list --account NAME")
 			}
 			return s.done("token", args[0], "revoked")
 		},

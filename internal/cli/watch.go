@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/http/rest/client"
@@ -27,17 +28,27 @@ func (n snapshot) ended() bool {
 	return d == nil || towpath.DeploymentTransitions().Terminal(d.Phase)
 }
 
-// waitsForPeople: it does not go on until somebody approves.
-func (n snapshot) waitsForPeople() bool {
+// waitsForPeople is the verdicts of gates that don't open before somebody does
+// something: approves, or lifts a hold or a freeze that has no end.
+func (n snapshot) waitsForPeople() []towpath.Verdict {
 	if n.promotion == nil || n.promotion.Phase != towpath.PromotionWaiting {
-		return false
+		return nil
 	}
+	var out []towpath.Verdict
 	for _, v := range n.promotion.Verdicts {
-		if v.Gate == towpath.GateApprovals && v.Outcome == towpath.Wait {
-			return true
+		if v.Outcome != towpath.Wait {
+			continue
+		}
+		switch v.Gate {
+		case towpath.GateApprovals, towpath.GateHold:
+			out = append(out, v)
+		case towpath.GateWindows:
+			if v.Until.IsZero() {
+				out = append(out, v)
+			}
 		}
 	}
-	return false
+	return out
 }
 
 // outcome is the exit code of what was watched.
@@ -143,7 +154,7 @@ func (s *session) watchPromotion(ctx context.Context, c *client.Client, p towpat
 		}
 		d, err := c.Deployment(ctx, p.Deployment)
 		return snapshot{promotion: &p, deployment: &d}, err
-	}, func(n snapshot) bool { return n.ended() || n.waitsForPeople() && !throughApproval })
+	}, func(n snapshot) bool { return n.ended() || len(n.waitsForPeople()) > 0 && !throughApproval })
 	if err != nil {
 		return err
 	}
@@ -154,7 +165,14 @@ func (s *session) watchPromotion(ctx context.Context, c *client.Client, p towpat
 		return err
 	}
 	if !n.ended() {
-		s.say("it waits for approval: somebody else runs towpath approve %s", p.ID)
+		for _, v := range n.waitsForPeople() {
+			if v.Gate == towpath.GateApprovals {
+				s.say("it waits for approval: somebody else runs towpath approve %s", p.ID)
+				continue
+			}
+			s.say("it waits: %s", strings.Join(v.Reasons, " "))
+			s.say("%s %s", s.style.note("hint:"), v.Hint)
+		}
 		s.say("go on watching with: %s --through-approval", resume)
 		return outcome(ExitWaiting)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/towpath/towpath/internal/cli"
 	"github.com/towpath/towpath/internal/ledger"
@@ -55,6 +56,25 @@ func TestPromote_watch(t *testing.T) {
 	t.Run("stops when people have to approve, and says how to go on", func(t *testing.T) {
 		got := newShell(t, apitest.New(t, steps(towpath.PromotionWaiting))).run(promote...)
 		if got.code != cli.ExitWaiting || !strings.Contains(got.stderr, "towpath approve prm_1") || !strings.Contains(got.stderr, "--through-approval") {
+			t.Errorf("exit %d: %s", got.code, got.stderr)
+		}
+	})
+	t.Run("stops at a hold and at a freeze without end, and says how they are lifted", func(t *testing.T) {
+		for _, gate := range []towpath.GateName{towpath.GateHold, towpath.GateWindows} {
+			w := steps(towpath.PromotionWaiting)
+			w.Promotions[0].Verdicts = []towpath.Verdict{{Gate: gate, Outcome: towpath.Wait, Reasons: []string{"It is stopped."}, Hint: "lift it", At: noon()}}
+			got := newShell(t, apitest.New(t, w)).run(promote...)
+			if got.code != cli.ExitWaiting || !strings.Contains(got.stderr, "it waits: It is stopped.\nhint: lift it\n") {
+				t.Errorf("exit %d: %s", got.code, got.stderr)
+			}
+		}
+	})
+	t.Run("waits for what opens by itself", func(t *testing.T) {
+		w := steps(towpath.PromotionWaiting, towpath.PromotionWaiting, towpath.PromotionSucceeded)
+		w.Promotions[0].Verdicts = []towpath.Verdict{
+			{Gate: towpath.GateWindows, Outcome: towpath.Wait, Until: noon().Add(time.Hour)}, {Gate: towpath.GateSoak, Outcome: towpath.Wait},
+		}
+		if got := newShell(t, apitest.New(t, w)).run(promote...); got.code != cli.ExitOK {
 			t.Errorf("exit %d: %s", got.code, got.stderr)
 		}
 	})

@@ -8,11 +8,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"math"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/towpath/towpath/internal/agent"
 	"github.com/towpath/towpath/internal/kind"
@@ -67,24 +68,24 @@ func runners(cfg *Config) (*run.Runner, *router.Client, error) {
 	return processes, routes, err
 }
 
-// Stop ends everything that runs in an agent's folder, and its router. The
-// agent itself must not be running.
+// Stop ends everything that runs in an agent's folder, and its router, and
+// keeps what is known of it: the next agent in the folder starts again what had
+// traffic. The agent itself must have ended; one that works is an error of kind
+// locked.
 func Stop(ctx context.Context, cfg Config) error {
+	if _, err := os.Stat(cfg.Data); errors.Is(err, os.ErrNotExist) {
+		return nil // no agent has ever worked here
+	}
+	unlock, err := lock(cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	processes, routes, err := runners(&cfg)
 	if err != nil {
 		return err
 	}
-	seen, err := processes.Observe(ctx)
-	if err != nil {
-		return err
-	}
-	for _, o := range seen {
-		op := towpath.Operation{
-			ID: towpath.HashID[towpath.OperationID]("op", "stop", o.Target.Key()), Target: o.Target, Verb: towpath.VerbRemove,
-			Fence: math.MaxInt64, Spec: towpath.OperationSpec{Kind: towpath.KindProcess, Timeout: time.Minute},
-		}
-		err = errors.Join(err, processes.Remove(ctx, kind.Work{Operation: op, Say: func(string) {}}))
-	}
+	err = processes.Halt(ctx)
 	st, statusErr := routes.Status(ctx)
 	if statusErr != nil || st.PID <= 0 {
 		return err // none runs
@@ -94,6 +95,21 @@ func Stop(ctx context.Context, cfg Config) error {
 		findErr = p.Signal(syscall.SIGTERM)
 	}
 	return errors.Join(err, findErr)
+}
+
+// lock keeps agents out of a folder, as an agent does itself.
+func lock(dir string) (unlock func(), err error) {
+	const op = "agent.stop"
+	f, err := os.OpenFile(filepath.Join(dir, "agent.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, towpath.E(towpath.KindUnavailable, op, "the agent's lock can't be opened").On(dir).WithCause(err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, towpath.E(towpath.KindLocked, op, "an agent works in this folder, and would start again what is stopped").On(dir).
+			WithHint("end it first: Ctrl-C in the terminal of `towpath dev` or `towpath agent`")
+	}
+	return func() { _ = f.Close() }, nil
 }
 
 // extract unpacks a layer within the limits of a release, read-only.

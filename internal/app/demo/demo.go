@@ -176,15 +176,36 @@ func removeAll(dir string) error {
 
 // invite says what to try next while everything goes on running.
 func (d *demo) invite() {
-	fmt.Fprintf(d.t.Stdout, "\nIt goes on running until Ctrl-C. In %s, try:\n\n  towpath status\n  towpath release diff 1.0.0 1.1.0 --env prod\n  towpath audit list\n", d.root)
+	name := program()
+	fmt.Fprintf(d.t.Stdout, "\nIt goes on running until Ctrl-C. In another terminal, try:\n\n"+
+		"  %[1]s -C %[2]s status\n  %[1]s -C %[2]s release diff 1.0.0 1.1.0 --env prod\n  %[1]s -C %[2]s audit list\n", name, d.root)
 }
 
 // farewell says what to try next.
 func (d *demo) farewell() {
-	fmt.Fprintf(d.t.Stdout, "\nThat took %s; the server's peak was %s. Try next:\n\n"+
-		"  towpath demo --keep      leave it running, and look around\n"+
-		"  towpath init             adopt a repository of your own\n"+
-		"  towpath dev              run all of Towpath for it\n", time.Since(d.began).Round(100*time.Millisecond), peak())
+	fmt.Fprintf(d.t.Stdout, "\nThat took %[1]s; the server's peak was %[2]s. Try next:\n\n"+
+		"  %[3]s demo --keep      leave it running, and look around\n"+
+		"  %[3]s init             adopt a repository of your own\n"+
+		"  %[3]s dev              run all of Towpath for it\n", time.Since(d.began).Round(100*time.Millisecond), peak(), program())
+}
+
+// program is how this program is called from the user's shell: by its name
+// where that finds it, else by its path.
+func program() string {
+	self, err := os.Executable()
+	if err != nil {
+		return "towpath"
+	}
+	found, err := exec.LookPath("towpath")
+	if err != nil {
+		return self
+	}
+	a, errA := os.Stat(found)
+	b, errB := os.Stat(self)
+	if errA == nil && errB == nil && os.SameFile(a, b) {
+		return "towpath"
+	}
+	return self
 }
 
 // peak is the most memory that this process, which is the server, had.

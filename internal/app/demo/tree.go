@@ -12,14 +12,23 @@ import (
 type tree struct {
 	out    io.Writer
 	colour bool
+	live   bool // a step is shown while it runs
 }
 
-func newTree(t cli.Terminal) *tree { return &tree{out: t.Stdout, colour: t.Colour} }
+func newTree(t cli.Terminal) *tree {
+	return &tree{out: t.Stdout, colour: t.Colour, live: t.Interactive}
+}
 
 // step runs one step and says how it went. Its detail is one line.
 func (t *tree) step(title string, f func() (detail string, err error)) error {
 	began := time.Now()
+	if t.live {
+		fmt.Fprintf(t.out, "%s %s", t.paint("36", "▸"), title)
+	}
 	detail, err := f()
+	if t.live {
+		fmt.Fprint(t.out, "\r\x1b[K") // over what was shown of it
+	}
 	took := time.Since(began).Round(10 * time.Millisecond)
 	if err != nil {
 		fmt.Fprintf(t.out, "%s %s\n", t.paint("31", "✗"), title)

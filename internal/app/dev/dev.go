@@ -43,6 +43,7 @@ type Options struct {
 	Owner   towpath.AccountName
 	Emails  []string // commit identities of the owner
 	Log     *slog.Logger
+	Say     func(line string) // what the watcher did, for people; may be nil
 }
 
 // Dev is all roles in one process.
@@ -66,14 +67,19 @@ func Run(ctx context.Context, t cli.Terminal, o cli.DevOptions, version string) 
 	}
 	root := repo.WorkTree()
 	if root == "" {
-		root = repo.Dir()
+		return towpath.E(towpath.KindInvalid, "dev.start", "a bare repository has no towpath.yaml to work with").On(repo.Dir()).
+			WithHint("run it in a clone; `towpath server` works with bare repositories")
 	}
 	data := o.Data
 	if data == "" {
 		data = filepath.Join(root, ".towpath")
 	}
 	if o.Stop {
-		return agentapp.Stop(ctx, agentapp.Config{Data: filepath.Join(data, "agent"), Log: slog.New(slog.DiscardHandler)})
+		if err := agentapp.Stop(ctx, agentapp.Config{Data: filepath.Join(data, "agent"), Log: slog.New(slog.DiscardHandler)}); err != nil {
+			return err
+		}
+		fmt.Fprintln(t.Stderr, "nothing of this project runs any more; the next `towpath dev` starts it again")
+		return nil
 	}
 	name, emails := identity(ctx, root)
 	logs, log, err := openLog(data)
@@ -83,6 +89,7 @@ func Run(ctx context.Context, t cli.Terminal, o cli.DevOptions, version string) 
 	defer logs.Close()
 	d, err := New(ctx, Options{
 		Root: root, Data: data, Listen: o.Listen, Version: version, Watch: true, Owner: name, Emails: emails, Log: log,
+		Say: func(line string) { fmt.Fprintf(t.Stderr, "%s %s\n", time.Now().Format(time.TimeOnly), cli.Clean(line)) },
 	})
 	if err != nil {
 		return err

@@ -2,7 +2,10 @@ package dev
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/app/builder"
@@ -24,16 +27,22 @@ const watchEvery = 2 * time.Second
 // branch, unless Towpath put it there. A commit that can't be built is logged
 // once.
 func (d *Dev) watcher() *reconcile.Loop {
-	tried := map[towpath.CommitID]bool{}
+	tried, missing := map[towpath.CommitID]bool{}, false
 	return reconcile.NewLoop(reconcile.LoopConfig{Interval: watchEvery, Now: time.Now, Log: d.opts.Log},
 		func(ctx context.Context, _ time.Time) (bool, error) {
 			repo, err := git.Open(ctx, d.opts.Root)
 			if err != nil {
 				return false, err
 			}
-			for _, branch := range d.branches(ctx) {
+			seen := false
+			branches := d.branches(ctx)
+			for _, branch := range branches {
 				tip, err := repo.Tip(ctx, branch)
-				if err != nil || tip == "" || tried[tip] {
+				if err != nil || tip == "" {
+					continue
+				}
+				seen = true
+				if tried[tip] {
 					continue
 				}
 				known, err := d.Server.Known(ctx, d.Project, tip)
@@ -47,8 +56,19 @@ func (d *Dev) watcher() *reconcile.Loop {
 					tried[tip] = true
 				}
 			}
+			if !seen && !missing && len(branches) > 0 {
+				missing = true
+				d.say("waiting for the branch %s: make it with git branch %[1]s", branches[0])
+			}
 			return false, nil
 		})
+}
+
+// say tells who started dev what the builder does, one line at a time.
+func (d *Dev) say(format string, args ...any) {
+	if d.opts.Say != nil {
+		d.opts.Say(fmt.Sprintf(format, args...))
+	}
 }
 
 // branches are those of the environments in force, or before there are any,
@@ -77,14 +97,35 @@ func (d *Dev) build(ctx context.Context, branch string, tip towpath.CommitID) {
 	built, err := builder.Build(ctx, cli.BuildRequest{Dir: d.opts.Root, Ref: branch}, nil)
 	if err != nil {
 		log.Error("the commit can't be built", "error", err)
+		d.complain(branch, tip, err)
 		return
 	}
 	out, err := Publish(ctx, d.Client, built)
 	if err != nil {
 		log.Error("the release can't be published", "error", err)
+		d.complain(branch, tip, err)
 		return
 	}
+	d.say("%s: commit %s is release %s (%s)", branch, towpath.Short(tip), out.Candidate.Version, towpath.Short(out.Release.Digest))
 	log.Info("released", "release", string(out.Release.Digest), "version", out.Candidate.Version)
+}
+
+// complain says why a commit is no release, and what to do.
+func (d *Dev) complain(branch string, tip towpath.CommitID, err error) {
+	if errors.Is(err, context.Canceled) {
+		return // it is built when dev runs again
+	}
+	message, hint := towpath.PublicMessage(err)
+	d.say("%s: commit %s is no release: %s", branch, towpath.Short(tip), message)
+	var known *towpath.Error
+	if errors.As(err, &known) && known.Fields["log"] != "" {
+		for line := range strings.Lines(known.Fields["log"]) {
+			d.say("  | %s", strings.TrimRight(line, "\n"))
+		}
+	}
+	if hint != "" {
+		d.say("  hint: %s", hint)
+	}
 }
 
 // Publish uploads what the server lacks of a release and publishes it.

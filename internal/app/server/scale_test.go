@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/store"
@@ -156,6 +157,79 @@ func BenchmarkServer_AtScale(b *testing.B) {
 			})
 			if err != nil {
 				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkServer_AtScaleByAPI measures the same as a client gets it: over
+// loopback, with authentication and JSON, from a server that runs.
+func BenchmarkServer_AtScaleByAPI(b *testing.B) {
+	s, _ := newScale(b)
+	ctx, cancel := context.WithCancel(context.Background())
+	token, err := s.Account(ctx, "ana", nil, []towpath.Role{towpath.RoleAdmin, towpath.RoleViewer}, time.Hour)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	b.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	})
+	c, err := client.New(client.Config{URL: s.URL(), Token: client.Token(token.Secret)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	b.Run("status", func(b *testing.B) {
+		for b.Loop() {
+			st, err := c.Status(ctx, shop, "")
+			if err != nil || len(st.Environments) != scaleEnvironments {
+				b.Fatal(len(st.Environments), err)
+			}
+		}
+	})
+	b.Run("status of one environment", func(b *testing.B) {
+		for b.Loop() {
+			st, err := c.Status(ctx, shop, "env-07")
+			if err != nil || len(st.Environments) != 1 {
+				b.Fatal(len(st.Environments), err)
+			}
+		}
+	})
+	b.Run("release list", func(b *testing.B) {
+		for b.Loop() {
+			l, err := c.Releases(ctx, shop, client.Page{Limit: 50})
+			if err != nil || len(l.Items) != 50 {
+				b.Fatal(len(l.Items), err)
+			}
+		}
+	})
+	b.Run("release list, a late page", func(b *testing.B) {
+		l, err := c.Releases(ctx, shop, client.Page{Limit: 500})
+		for range 15 {
+			if err == nil {
+				l, err = c.Releases(ctx, shop, client.Page{Limit: 500, Cursor: l.Next})
+			}
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			page, err := c.Releases(ctx, shop, client.Page{Limit: 50, Cursor: l.Next})
+			if err != nil || len(page.Items) != 50 {
+				b.Fatal(len(page.Items), err)
+			}
+		}
+	})
+	b.Run("audit list", func(b *testing.B) {
+		for b.Loop() {
+			l, err := c.Events(ctx, client.EventFilter{Project: shop, Newest: true, Limit: 100})
+			if err != nil || len(l.Items) != 100 {
+				b.Fatal(len(l.Items), err)
 			}
 		}
 	})

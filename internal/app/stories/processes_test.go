@@ -3,6 +3,7 @@ package stories_test
 import (
 	"bufio"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -12,9 +13,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// start runs towpath in the background of a story. What it prints comes line
+// process is a towpath in the background of a story. What it prints comes line
 // by line, until its end.
-func start(ts *testscript.TestScript, env []string, args ...string) (*exec.Cmd, <-chan string) {
+type process struct {
+	cmd   *exec.Cmd
+	lines <-chan string
+	ended <-chan struct{}
+}
+
+// start runs towpath in the background of a story, which ends it.
+func start(ts *testscript.TestScript, env []string, args ...string) process {
 	program := ""
 	for dir := range strings.SplitSeq(ts.Getenv("PATH"), ":") {
 		if path, err := exec.LookPath(filepath.Join(dir, "towpath")); err == nil {
@@ -44,11 +52,26 @@ func start(ts *testscript.TestScript, env []string, args ...string) (*exec.Cmd, 
 			}
 		}
 	}()
-	ts.Defer(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-	})
-	return cmd, lines
+	p := process{cmd, lines, ended}
+	ts.Defer(p.kill)
+	return p
+}
+
+// kill kills the process as kill -9 does, and waits until it is gone.
+func (p process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
+// interrupt ends the process as Ctrl-C does and returns its exit code.
+func (p process) interrupt(ts *testscript.TestScript) int {
+	ts.Check(p.cmd.Process.Signal(os.Interrupt))
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		ts.Fatalf("the process did not end when it was interrupted")
+	}
+	return p.cmd.ProcessState.ExitCode()
 }
 
 // find waits for a line that matches and returns its first group.
@@ -70,25 +93,33 @@ func find(ts *testscript.TestScript, lines <-chan string, pattern string) string
 	}
 }
 
+// servers and agents are those that stories run, by script.
+var servers, agents = map[string]process{}, map[string]process{}
+
 // serverOf starts a server on a folder and talks to it as its first admin from
-// then on: serverof DATA
+// then on. After a server was killed its successor takes its address: serverof
+// DATA
 func serverOf(ts *testscript.TestScript, _ bool, args []string) {
-	_, lines := start(ts, nil, "server", "--data", ts.MkAbs(args[0]), "--listen", "127.0.0.1:0")
-	ts.Setenv("TOWPATH_TOKEN", find(ts, lines, `^ +(twp_\w+)$`))
-	ts.Setenv("TOWPATH_URL", find(ts, lines, `url=(http\S+)`))
+	listen, again := strings.CutPrefix(ts.Getenv("TOWPATH_URL"), "http://")
+	if !again {
+		listen = "127.0.0.1:0"
+	}
+	p := start(ts, nil, "server", "--data", ts.MkAbs(args[0]), "--listen", listen)
+	servers[ts.Name()] = p
+	if !again {
+		ts.Setenv("TOWPATH_TOKEN", find(ts, p.lines, `^ +(twp_\w+)$`))
+	}
+	ts.Setenv("TOWPATH_URL", find(ts, p.lines, `url=(http\S+)`))
 }
 
-// agents are the agents that stories run, by script.
-var agents = map[string]*exec.Cmd{}
+// killServer kills the story's server.
+func killServer(ts *testscript.TestScript, _ bool, _ []string) { servers[ts.Name()].kill() }
 
 // agentOf starts an agent with a token on a folder: agentof TOKEN DATA
 func agentOf(ts *testscript.TestScript, _ bool, args []string) {
 	env := []string{"TOWPATH_URL=" + ts.Getenv("TOWPATH_URL"), "TOWPATH_TOKEN=" + args[0]}
-	cmd, _ := start(ts, env, "agent", "--place", "local", "--data", ts.MkAbs(args[1]))
-	agents[ts.Name()] = cmd
+	agents[ts.Name()] = start(ts, env, "agent", "--place", "local", "--data", ts.MkAbs(args[1]))
 }
 
 // killAgent kills the story's agent.
-func killAgent(ts *testscript.TestScript, _ bool, _ []string) {
-	ts.Check(agents[ts.Name()].Process.Kill())
-}
+func killAgent(ts *testscript.TestScript, _ bool, _ []string) { agents[ts.Name()].kill() }

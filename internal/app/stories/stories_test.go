@@ -65,7 +65,8 @@ func TestStories(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"shop": shop, "until": until, "token": token, "edit": edit, "forge": forge,
-			"serverof": serverOf, "agentof": agentOf, "killagent": killAgent,
+			"serverof": serverOf, "agentof": agentOf, "killagent": killAgent, "killserver": killServer,
+			"record": record, "running": running, "demokept": demoKept, "traffic": traffic,
 		},
 	})
 }

@@ -1,0 +1,177 @@
+package stories_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// record writes down every file below a folder, git's own included: name, mode,
+// and what is in it. Two records are equal when nothing was changed: record DIR
+// FILE
+func record(ts *testscript.TestScript, _ bool, args []string) {
+	root := ts.MkAbs(args[0])
+	var out strings.Builder
+	ts.Check(filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		content := ""
+		switch {
+		case info.Mode()&fs.ModeSymlink != 0:
+			content, err = os.Readlink(path)
+		case info.Mode().IsRegular():
+			b, readErr := os.ReadFile(path)
+			content, err = fmt.Sprintf("%x", sha256.Sum256(b)), readErr
+		}
+		fmt.Fprintf(&out, "%s %s %s\n", info.Mode(), name, content)
+		return err
+	}))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(out.String()), 0o600))
+}
+
+// below is the command lines of the processes that name a folder.
+func below(dir string) []string {
+	all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	var out []string
+	for _, path := range all {
+		line, err := os.ReadFile(path) // gone since it was listed: then it does not run
+		if err == nil && bytes.Contains(line, []byte(dir)) {
+			out = append(out, strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return out
+}
+
+// running fails when no process names a folder; negated, when one does that has
+// not ended within a while: running DIR
+func running(ts *testscript.TestScript, neg bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	if !neg {
+		if len(below(dir)) == 0 {
+			ts.Fatalf("nothing runs in %s", dir)
+		}
+		return
+	}
+	deadline := time.Now().Add(patience)
+	for len(below(dir)) > 0 {
+		if time.Now().After(deadline) {
+			ts.Fatalf("still running:\n%s", strings.Join(below(dir), "\n"))
+		}
+		time.Sleep(50 * time.Millisecond) // between two looks
+	}
+}
+
+// demoKept runs a demo that is left running, tries the commands that it prints
+// and ends it as a person would: demokept DIR
+func demoKept(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	p := start(ts, environment(ts), "demo", "--keep", "--dir", dir)
+	find(ts, p.lines, `(It goes on running until Ctrl-C)`)
+	for range 3 {
+		command := find(ts, p.lines, `^  (\S.*)$`)
+		ts.Check(ts.Exec("sh", "-c", command))
+		if ts.ReadFile("stdout") == "" {
+			ts.Fatalf("%q says nothing", command)
+		}
+	}
+	running(ts, false, args)
+	if code := p.interrupt(ts); code != 0 {
+		ts.Fatalf("the demo ended with exit code %d", code)
+	}
+}
+
+// environment is what commands of a story run with.
+func environment(ts *testscript.TestScript) []string {
+	var out []string
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS", "XDG_STATE_HOME", "NO_COLOR", "GIT_CONFIG_NOSYSTEM", "TMPDIR"} {
+		out = append(out, name+"="+ts.Getenv(name))
+	}
+	return out
+}
+
+// streams is the traffic of stories, by script.
+var streams = map[string]func() (sent int, failed error){}
+
+// traffic asks a component of an environment for its page again and again, as
+// its users do. Stopped, it fails when one answer was no success: traffic ENV
+// COMPONENT, traffic stop
+func traffic(ts *testscript.TestScript, _ bool, args []string) {
+	if args[0] == "stop" {
+		sent, failed := streams[ts.Name()]()
+		ts.Check(failed)
+		if sent < 10 {
+			ts.Fatalf("only %d requests were sent", sent)
+		}
+		return
+	}
+	url := "http://" + addressOf(ts, args[0], args[1]) + "/"
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	sent, failed := 0, error(nil)
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil && failed == nil {
+			failed = ask(url)
+			sent++
+		}
+	}()
+	stop := sync.OnceFunc(func() { cancel(); <-ended })
+	ts.Defer(stop)
+	streams[ts.Name()] = func() (int, error) { stop(); return sent, failed }
+}
+
+// ask sends one request over a connection of its own.
+func ask(url string) error {
+	c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Get(url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s answered %s: %s", url, resp.Status, body)
+	}
+	return err
+}
+
+// addressOf is where a component of an environment answers.
+func addressOf(ts *testscript.TestScript, env, component string) string {
+	ts.Check(ts.Exec("towpath", "status", env, "-o", "json"))
+	var doc struct {
+		Environments []struct {
+			Components []struct{ Component, Address string }
+		}
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &doc))
+	for _, e := range doc.Environments {
+		for _, c := range e.Components {
+			if c.Component == component {
+				return c.Address
+			}
+		}
+	}
+	ts.Fatalf("%s of %s has no address", component, env)
+	return ""
+}
