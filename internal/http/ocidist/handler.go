@@ -165,7 +165,7 @@ func routes() map[resource]map[string]handle {
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Docker-Distribution-API-Version", "registry/2.0")
-	h.pace(w, req)
+	defer h.pace(w, req)()
 	what, name, ref := parsePath(req.URL.Path)
 	r := &request{Request: req, what: what, name: towpath.RepositoryName(name), ref: ref}
 	if what == token {

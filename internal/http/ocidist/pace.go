@@ -7,12 +7,16 @@ import (
 )
 
 // pace ends a request whose client sends nothing for a while; how long it takes
-// as a whole does not matter: blobs are large.
-func (h *Handler) pace(w http.ResponseWriter, req *http.Request) {
+// as a whole does not matter: blobs are large. A deadline for writing outlives
+// its request: so there is none when a request begins and when it has ended.
+func (h *Handler) pace(w http.ResponseWriter, req *http.Request) (end func()) {
 	control := http.NewResponseController(w)
 	p := &paced{body: req.Body, extend: func() { _ = control.SetReadDeadline(h.cfg.Now().Add(h.cfg.Idle)) }} // tests have writers without deadlines
 	p.extend()
 	req.Body = p
+	end = func() { _ = control.SetWriteDeadline(time.Time{}) } // likewise
+	end()
+	return end
 }
 
 type paced struct {
