@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -74,8 +75,13 @@ func (s *Service) Status(ctx context.Context, actor towpath.Actor, r towpath.Rep
 	return s.upload(ctx, r, id)
 }
 
+var uploadPattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
 // upload reads an upload that has not expired.
 func (s *Service) upload(ctx context.Context, r towpath.RepositoryName, id UploadID) (Upload, error) {
+	if !uploadPattern.MatchString(string(id)) {
+		return Upload{}, unknownUpload(id)
+	}
 	var u Upload
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		var err error
@@ -102,6 +108,9 @@ func (s *Service) Append(ctx context.Context, actor towpath.Actor, r towpath.Rep
 	}
 	if err := s.next(u, span); err != nil {
 		return u, err
+	}
+	if len(u.Pieces) >= s.cfg.MaxPieces {
+		return u, fail(TooManyRequests, "registry.upload", "the upload has %d pieces already", len(u.Pieces)).WithHint("send larger ones")
 	}
 	src := &source{r: body}
 	piece, err := s.staging.Add(ctx, string(id), src, s.cfg.MaxBlob-u.Size)
@@ -133,8 +142,6 @@ func (s *Service) Append(ctx context.Context, actor towpath.Actor, r towpath.Rep
 func (s *Service) next(u Upload, span Span) error {
 	const op = "registry.upload"
 	switch {
-	case len(u.Pieces) >= s.cfg.MaxPieces:
-		return fail(TooManyRequests, op, "the upload has %d pieces already", len(u.Pieces)).WithHint("send larger ones")
 	case span.Given && span.From != u.Size:
 		return fail(OutOfOrder, op, "the piece begins at byte %d, and %d is the next one", span.From, u.Size).
 			On(string(u.ID)).WithHint("ask for the status of the upload and go on from there")

@@ -1,6 +1,7 @@
 package ocitest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -53,6 +54,24 @@ func support() []requirement {
 			for _, name := range []string{"UPPER", "a..b", "-a", "a_-b"} {
 				c.ExpectCode(c.Do("GET", "/v2/"+name+"/tags/list", nil), 400, "NAME_INVALID")
 				c.ExpectCode(c.Do("POST", "/v2/"+name+"/blobs/uploads/", nil), 400, "NAME_INVALID")
+			}
+		}},
+		{"nonsense is the client's error", func(c *Client) {
+			c.PushBlob(Random(9))
+			for _, part := range []string{"%00", "%ff", "%F0%9F%98%80", "..%2f..%2fx", strings.Repeat("a", 3000), "%22%3E"} {
+				for _, try := range [][2]string{
+					{"GET", c.Repo("manifests/" + part)}, {"PUT", c.Repo("manifests/" + part)}, {"DELETE", c.Repo("manifests/" + part)},
+					{"GET", c.Repo("blobs/" + part)}, {"DELETE", c.Repo("blobs/" + part)}, {"GET", c.Repo("referrers/" + part)},
+					{"GET", c.Repo("blobs/uploads/" + part)}, {"PATCH", c.Repo("blobs/uploads/" + part)}, {"DELETE", c.Repo("blobs/uploads/" + part)},
+					{"POST", c.Repo("blobs/uploads/?mount=" + part)}, {"POST", c.Repo("blobs/uploads/?digest=" + part)},
+					{"GET", "/v2/" + part + "/tags/list"}, {"GET", c.Repo("tags/list?n=" + part)}, {"GET", c.Repo("tags/list?n=2&last=" + part)},
+					{"GET", c.Repo("referrers/" + Sha256(nil) + "?last=" + part)}, {"GET", c.Repo("referrers/" + Sha256(nil) + "?artifactType=" + part)},
+					{"GET", "/v2/_catalog?last=" + part}, {"POST", c.Repo("blobs/uploads/?mount=" + Sha256(Random(8)) + "&from=" + part)},
+				} {
+					if a := c.Do(try[0], try[1], nil); a.Status >= 500 {
+						c.T.Errorf("%s %.200s is %d: %s", try[0], try[1], a.Status, a.Body)
+					}
+				}
 			}
 		}},
 		{"pulling from a repository that does not exist is 404", func(c *Client) {
