@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -132,6 +134,34 @@ func TestRegistry_VersionsNeverMove(t *testing.T) {
 			sub.Push("1.0.0", sub.Manifest())
 			sub.Push("1.0.0", sub.Manifest())
 		})
+	})
+}
+
+// TestRegistry_AVersionWinsARace publishes versions while clients push the same
+// tags: in the end each names its release.
+func TestRegistry_AVersionWinsARace(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		c := h.registryAs("ana", towpath.RoleReleaser, towpath.RoleViewer)
+		bodies := [][]byte{c.Manifest(), c.Manifest()}
+		for i := range 15 {
+			version := fmt.Sprintf("1.0.%d", i)
+			var wg sync.WaitGroup
+			for _, body := range bodies {
+				wg.Go(func() {
+					for range 4 {
+						a := c.Do("PUT", c.Repo("manifests/"+version), body, "Content-Type", ocitest.TypeManifest)
+						if a.Status != 201 && a.Status != 409 {
+							t.Errorf("%d %s", a.Status, a.Body)
+						}
+					}
+				})
+			}
+			cand := h.publish(version, version)
+			wg.Wait()
+			if got := c.Do("HEAD", c.Repo("manifests/"+version), nil).Header.Get("Docker-Content-Digest"); got != string(cand.Release) {
+				t.Errorf("version %s names %s, want %s", version, got, cand.Release)
+			}
+		}
 	})
 }
 
