@@ -10,6 +10,7 @@ import (
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 )
 
 const app = towpath.RepositoryName("shop/app")
@@ -255,6 +256,51 @@ func TestStore_BlobLinks(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestStore_KeptBlobs: who keeps a blob makes who wants to unlink it wait.
+// SQLite has one writer; only PostgreSQL has locks to get wrong.
+func TestStore_KeptBlobs(t *testing.T) {
+	db := dbtest.Postgres(t)
+	s := store.New(db, events{}, nil)
+	d := towpath.HashOf("kept")
+	update(t, s, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.InsertProject(ctx, towpath.Project{Name: shop, CreatedAt: noon}); err != nil {
+			return err
+		}
+		if err := tx.OpenRepository(ctx, app, noon); err != nil {
+			return err
+		}
+		return tx.LinkBlob(ctx, app, d, 3, true, noon)
+	})
+	unlinked := make(chan error, 1)
+	update(t, s, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := tx.KeepBlob(ctx, app, d); err != nil {
+			return err
+		}
+		go func() {
+			unlinked <- s.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+				if _, err := tx.LockBlob(ctx, app, d); err != nil {
+					return err
+				}
+				return tx.UnlinkBlob(ctx, app, d)
+			})
+		}()
+		for waiting := 0; waiting == 0; {
+			select {
+			case err := <-unlinked:
+				t.Fatalf("it was unlinked (%v) while it was kept", err)
+			default:
+			}
+			if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := <-unlinked; err != nil {
+		t.Fatal(err)
+	}
 }
 
 func set(all []towpath.Digest) map[towpath.Digest]bool {

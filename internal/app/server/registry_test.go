@@ -321,6 +321,35 @@ func TestRegistry_HoldsWhatWasPushed(t *testing.T) {
 	})
 }
 
+// racing does something in the moment before what is given up is recorded.
+type racing struct {
+	release.Store
+	before func()
+}
+
+func (r racing) Update(ctx context.Context, f func(context.Context, release.Tx) error) error {
+	r.before()
+	return r.Store.Update(ctx, f)
+}
+
+func TestRegistry_HoldsWhatIsPushedWhileItIsGivenUp(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		bad := h.unneeded()
+		c := h.registryAs("ana", towpath.RoleReleaser, towpath.RoleViewer)
+		_, m := pull(c, "1.1.0")
+		layer := m.Layers[0].Digest
+		store := racing{store.For[release.Tx](h.s.store), func() {
+			c.Expect(c.Do("POST", "/v2/shop/other/blobs/uploads/?mount="+layer+"&from=shop", nil), 201)
+		}}
+		years := release.New(release.Config{Now: func() time.Time { return time.Now().AddDate(5, 0, 0) }}, store, h.s.agents.blobs, nil)
+		out, err := years.Collect(t.Context(), h.ana, shop, false)
+		if err != nil || !slices.Contains(out.Releases, bad.Release) {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		c.Expect(c.Do("GET", "/v2/shop/other/blobs/"+layer, nil), 200)
+	})
+}
+
 func TestRegistry_GivesUpWhatNothingHolds(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		bad := h.unneeded()

@@ -45,8 +45,7 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *request) error {
 	}
 	defer content.Close()
 	if size > small {
-		h.stream(w, r, content, part, status, size)
-		return nil
+		return h.stream(w, r, content, part, status, size)
 	}
 	whole, err := io.ReadAll(content)
 	if err != nil {
@@ -76,15 +75,20 @@ func announce(w http.ResponseWriter, p part, status int, size int64) {
 const held = 32 << 10
 
 // stream sends a part of a large blob. Its digest is that of the whole: so the
-// whole is read, whatever part is asked for, and the connection is cut before
-// the last bytes when it turns out to be damaged.
-func (h *Handler) stream(w http.ResponseWriter, r *request, content io.Reader, p part, status int, size int64) {
-	announce(w, p, status, size)
-	out := h.pacedWriter(w)
+// whole is read, whatever part is asked for, and the last bytes are sent only
+// when it was found to be sound. What was sent before can't be taken back: then
+// the connection is cut.
+func (h *Handler) stream(w http.ResponseWriter, r *request, content io.Reader, p part, status int, size int64) error {
 	back := min(held, p.length)
 	last := bytes.NewBuffer(make([]byte, 0, back))
-	_, err := io.CopyN(io.Discard, content, p.from)
-	if err == nil {
+	if _, err := io.CopyN(io.Discard, content, p.from); err != nil {
+		return err
+	}
+	out := h.pacedWriter(w)
+	begun := p.length > back
+	var err error
+	if begun {
+		announce(w, p, status, size)
 		_, err = io.CopyN(out, content, p.length-back)
 	}
 	if err == nil {
@@ -93,7 +97,13 @@ func (h *Handler) stream(w http.ResponseWriter, r *request, content io.Reader, p
 	if err == nil {
 		_, err = io.Copy(io.Discard, content)
 	}
+	if err != nil && !begun {
+		return err
+	}
 	if err == nil {
+		if !begun {
+			announce(w, p, status, size)
+		}
 		_, err = out.Write(last.Bytes())
 	}
 	if err != nil {
@@ -104,6 +114,7 @@ func (h *Handler) stream(w http.ResponseWriter, r *request, content io.Reader, p
 		// The client must not take what it has for the whole.
 		panic(http.ErrAbortHandler)
 	}
+	return nil
 }
 
 var errRange = errors.New("no such range")

@@ -43,9 +43,9 @@ func TestDamage(t *testing.T) {
 		{"a part of a small blob that is sound itself", small, 4999, "bytes=0-9", 500},
 		{"a large blob at its beginning", large, 0, "", 0},
 		{"a large blob at its end", large, len(large) - 1, "", 0},
-		{"a part of a large blob that is sound itself", large, len(large) - 1, "bytes=100-200", 0},
+		{"a part of a large blob that is sound itself", large, len(large) - 1, "bytes=100-200", 500},
 		{"a large part before the damage", large, len(large) - 1, "bytes=0-2000000", 0},
-		{"a part after the damage", large, 0, "bytes=-1", 0},
+		{"a part after the damage", large, 0, "bytes=-1", 500},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := c.PushBlob(tt.content)
@@ -55,7 +55,7 @@ func TestDamage(t *testing.T) {
 				headers = []string{"Range", tt.ranged}
 			}
 			a, err := c.Try("GET", c.Repo("blobs/"+d), bytes.NewReader(nil), headers...)
-			if tt.status == 0 && err == nil {
+			if tt.status == 0 && err == nil && a.Status < 400 { // Go's client may ask again
 				t.Errorf("%d with %d bytes, as if nothing was wrong", a.Status, len(a.Body))
 			}
 			if tt.status != 0 && (err != nil || a.Status != tt.status) {
