@@ -180,7 +180,7 @@ func open(ctx context.Context, tx Tx, op string, r towpath.RepositoryName, at ti
 	_, err := tx.Project(ctx, r.Project())
 	if towpath.KindOf(err) == towpath.KindNotFound {
 		return fail(NameUnknown, op, "there is no project %s", r.Project()).On(string(r)).
-			WithHint("the first part of a repository's name is a project; register it with `towpath project add`")
+			WithHint("the first part of a repository's name is a project; register it with `towpath project register`")
 	}
 	if err != nil {
 		return err
