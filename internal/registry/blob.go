@@ -119,7 +119,7 @@ func (s *Service) Mount(ctx context.Context, actor towpath.Actor, r towpath.Repo
 // that the actor may not pull from is as good as none.
 func mountable(ctx context.Context, tx Tx, actor towpath.Actor, d towpath.Digest, from towpath.RepositoryName) (towpath.RepositoryName, error) {
 	if from != "" {
-		if allowed("registry.mount", actor, access.RegistryPull, from) != nil {
+		if towpath.KindOf(allowed("registry.mount", actor, access.RegistryPull, from)) != "" {
 			return "", nil
 		}
 		return from, nil

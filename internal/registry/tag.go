@@ -63,12 +63,18 @@ func labelled(ctx context.Context, tx Tx, r towpath.RepositoryName, tag string) 
 func ruled(ctx context.Context, tx Tx, r towpath.RepositoryName, tag string) (string, error) {
 	patterns, err := tx.TagRules(ctx, r.Project())
 	for _, p := range patterns {
-		// A rule that can't be read any more protects everything.
-		if re, err := regexp.Compile(p); err != nil || re.MatchString(tag) {
-			return p, nil
+		if matches(p, tag) {
+			return p, err
 		}
 	}
 	return "", err
+}
+
+// matches reports whether a rule is about a tag; one that can't be read any
+// more is about every tag.
+func matches(pattern, tag string) bool {
+	re, err := regexp.Compile(pattern)
+	return err != nil || re.MatchString(tag)
 }
 
 // SetTagRules replaces the rules of a project: regular expressions (RE2) of

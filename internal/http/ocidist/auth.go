@@ -112,7 +112,7 @@ type tokenAnswer struct {
 // it is known to be valid. What it is good for is decided with every request,
 // by the roles that its account has then.
 func (h *Handler) token(w http.ResponseWriter, r *request) {
-	secret := ""
+	var secret string
 	switch r.Method {
 	case http.MethodGet:
 		secret = secretOf(r.Request)

@@ -26,6 +26,7 @@ func TestDelete_BreaksNothing(t *testing.T) {
 		index := ocitest.Encode(t, ocitest.Object{"schemaVersion": 2, "mediaType": ocitest.TypeIndex, "manifests": []any{
 			ocitest.Describe(ocitest.TypeManifest, "sha256", manifests[0]), ocitest.Describe(ocitest.TypeManifest, "sha256", manifests[1]),
 		}})
+		all := [][]byte{manifests[0], manifests[1], manifests[2], index}
 		tags := []string{"a", "b", "c"}
 		one := func() ocitest.Answer {
 			i, tag := rand.IntN(3), tags[rand.IntN(3)]
@@ -39,7 +40,7 @@ func TestDelete_BreaksNothing(t *testing.T) {
 			case 6:
 				return c.Do("DELETE", c.Repo("blobs/"+ocitest.Sha256(blobs[i])), nil)
 			case 7:
-				return c.Do("DELETE", c.Repo("manifests/"+ocitest.Sha256(append(manifests, index)[rand.IntN(4)])), nil)
+				return c.Do("DELETE", c.Repo("manifests/"+ocitest.Sha256(all[rand.IntN(4)])), nil)
 			default:
 				return c.Do("DELETE", c.Repo("manifests/"+tag), nil)
 			}

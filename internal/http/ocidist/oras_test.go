@@ -20,6 +20,7 @@ import (
 
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/ocitest"
+	"github.com/towpath/towpath/internal/towpathtest/pgtest"
 )
 
 // orasRepository is a repository as a real client sees it, which logs in by the
@@ -157,48 +158,56 @@ func TestClient_Oras(t *testing.T) {
 
 // TestReferrers_NoneIsLost has eight real clients attach to one subject at once.
 func TestReferrers_NoneIsLost(t *testing.T) {
-	const clients, attachments = 8, 40
-	each(t, func(t *testing.T, r *running) {
-		ctx := t.Context()
-		target := r.target("ana", towpath.RoleReleaser, towpath.RoleViewer)
-		repo := orasRepository(t, target, "shop/busy")
-		subject, err := oras.PackManifest(ctx, repo, oras.PackManifestVersion1_1, "application/vnd.example", oras.PackManifestOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var mu sync.Mutex
-		acknowledged := map[string]bool{}
-		var wg sync.WaitGroup
-		for i := range clients {
-			repo := orasRepository(t, target, "shop/busy")
-			wg.Go(func() {
-				for j := range attachments {
-					d, err := oras.PackManifest(ctx, repo, oras.PackManifestVersion1_1, fmt.Sprintf("application/vnd.example.%d", j%3), oras.PackManifestOptions{
-						Subject: &subject, ManifestAnnotations: map[string]string{"n": fmt.Sprintf("%d of %d", j, i)},
-					})
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					mu.Lock()
-					acknowledged[string(d.Digest)] = true
-					mu.Unlock()
-				}
-			})
-		}
-		wg.Wait()
-		found := map[string]bool{}
-		for _, d := range referrersOf(t, repo, subject, "") {
-			found[string(d.Digest)] = true
-		}
-		lost := 0
-		for d := range acknowledged {
-			if !found[d] {
-				lost++
-			}
-		}
-		if lost > 0 || len(acknowledged) != clients*attachments || len(found) != len(acknowledged) {
-			t.Errorf("of %d acknowledged referrers %d are lost, and %d are listed", len(acknowledged), lost, len(found))
-		}
+	each(t, func(t *testing.T, r *running) { noneIsLost(t, r, r) })
+	t.Run("by two servers over one database and one folder", func(t *testing.T) {
+		data, database := t.TempDir(), pgtest.New(t)
+		noneIsLost(t, start(t, data, database, nil), start(t, data, database, nil))
 	})
+}
+
+func noneIsLost(t *testing.T, r, second *running) {
+	const clients, attachments = 8, 40
+	ctx := t.Context()
+	target := r.target("ana", towpath.RoleReleaser, towpath.RoleViewer)
+	other := target
+	other.URL = second.s.URL()
+	repo := orasRepository(t, target, "shop/busy")
+	subject, err := oras.PackManifest(ctx, repo, oras.PackManifestVersion1_1, "application/vnd.example", oras.PackManifestOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	acknowledged := map[string]bool{}
+	var wg sync.WaitGroup
+	for i := range clients {
+		repo := orasRepository(t, []ocitest.Target{target, other}[i%2], "shop/busy")
+		wg.Go(func() {
+			for j := range attachments {
+				d, err := oras.PackManifest(ctx, repo, oras.PackManifestVersion1_1, fmt.Sprintf("application/vnd.example.%d", j%3), oras.PackManifestOptions{
+					Subject: &subject, ManifestAnnotations: map[string]string{"n": fmt.Sprintf("%d of %d", j, i)},
+				})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				acknowledged[string(d.Digest)] = true
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	found := map[string]bool{}
+	for _, d := range referrersOf(t, repo, subject, "") {
+		found[string(d.Digest)] = true
+	}
+	lost := 0
+	for d := range acknowledged {
+		if !found[d] {
+			lost++
+		}
+	}
+	if lost > 0 || len(acknowledged) != clients*attachments || len(found) != len(acknowledged) {
+		t.Errorf("of %d acknowledged referrers %d are lost, and %d are listed", len(acknowledged), lost, len(found))
+	}
 }

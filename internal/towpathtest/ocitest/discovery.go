@@ -61,8 +61,9 @@ func listTags() []requirement {
 		}},
 		{"by n and last, with a Link while there are more", func(c *Client) {
 			c = tagged(c, "pages", "t0", "t1", "t2", "t3", "t4")
-			got, a := list(c, "?n=2")
+			got, _ := list(c, "?n=2")
 			want(c, got, "t0", "t1")
+			var a Answer
 			var all []string
 			for next := c.Repo("tags/list?n=2"); next != ""; next = c.next(a) {
 				a = c.Expect(c.Do("GET", next, nil), 200)
