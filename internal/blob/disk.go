@@ -21,7 +21,7 @@ type DiskConfig struct {
 
 // Disk is a [Store] in one directory of one file system:
 //
-//	sha256/ab/abcdef…          blobs, read-only
+//	sha256/ab/abcdef…          blobs, read-only; beside it sha512/
 //	sha256/ab/abcdef….corrupt  blobs that were found damaged
 //	tmp/                       what is being written
 //
@@ -56,7 +56,7 @@ func NewDisk(cfg DiskConfig) (*Disk, error) {
 		}
 		there = filepath.Dir(there)
 	}
-	for _, dir := range []string{d.tmp(), d.root()} {
+	for _, dir := range []string{d.tmp(), d.root(towpath.SHA256), d.root(towpath.SHA512)} {
 		if err := d.fs.MkdirAll(dir); err != nil {
 			return nil, diskError(op, "the directory "+dir+" can't be made", err)
 		}
@@ -71,19 +71,19 @@ func NewDisk(cfg DiskConfig) (*Disk, error) {
 	}
 }
 
-func (d *Disk) tmp() string  { return filepath.Join(d.dir, "tmp") }
-func (d *Disk) root() string { return filepath.Join(d.dir, "sha256") }
+func (d *Disk) tmp() string                  { return filepath.Join(d.dir, "tmp") }
+func (d *Disk) root(algorithm string) string { return filepath.Join(d.dir, algorithm) }
 
 // place is the directory of a blob and its path.
 func (d *Disk) place(dg towpath.Digest) (shard, path string) {
-	shard = filepath.Join(d.root(), dg.Hex()[:2])
-	return shard, filepath.Join(shard, dg.Hex())
+	shard = filepath.Join(d.root(dg.Algorithm()), dg.Encoded()[:2])
+	return shard, filepath.Join(shard, dg.Encoded())
 }
 
 func valid(op string, dg towpath.Digest) error {
-	if !dg.Valid() {
+	if dg.Algorithm() == "" {
 		return towpath.E(towpath.KindInvalid, op, "%q is not a digest", dg).
-			WithHint("a digest is sha256: and 64 hex digits")
+			WithHint("a digest is sha256: and 64 hex digits, or sha512: and 128")
 	}
 	return nil
 }
@@ -147,13 +147,22 @@ func (d *Disk) Delete(_ context.Context, dg towpath.Digest) error {
 
 // Walk lists the blobs.
 func (d *Disk) Walk(ctx context.Context, visit func(Info) error) error {
+	for _, algorithm := range []string{towpath.SHA256, towpath.SHA512} {
+		if err := d.walk(ctx, algorithm, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Disk) walk(ctx context.Context, algorithm string, visit func(Info) error) error {
 	const op = "blob.walk"
-	shards, err := d.fs.ReadDir(d.root())
+	shards, err := d.fs.ReadDir(d.root(algorithm))
 	if err != nil {
 		return diskError(op, "the store can't be listed", err)
 	}
 	for _, shard := range shards {
-		entries, err := d.fs.ReadDir(filepath.Join(d.root(), shard.Name()))
+		entries, err := d.fs.ReadDir(filepath.Join(d.root(algorithm), shard.Name()))
 		if err != nil {
 			return diskError(op, "the store can't be listed", err)
 		}
@@ -161,8 +170,8 @@ func (d *Disk) Walk(ctx context.Context, visit func(Info) error) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			dg := towpath.Digest("sha256:" + e.Name())
-			if !dg.Valid() || !strings.HasPrefix(e.Name(), shard.Name()) {
+			dg := towpath.Digest(algorithm + ":" + e.Name())
+			if dg.Algorithm() == "" || !strings.HasPrefix(e.Name(), shard.Name()) {
 				continue // put aside, or not ours
 			}
 			info, err := e.Info()

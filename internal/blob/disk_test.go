@@ -27,7 +27,7 @@ func newDisk(t *testing.T, dir string, fs blob.FS) *blob.Disk {
 }
 
 func pathOf(dir string, d towpath.Digest) string {
-	return filepath.Join(dir, "sha256", d.Hex()[:2], d.Hex())
+	return filepath.Join(dir, d.Algorithm(), d.Encoded()[:2], d.Encoded())
 }
 
 func TestDisk_conformance(t *testing.T) {

@@ -14,9 +14,13 @@ func notFound(op string, d towpath.Digest) *towpath.Error {
 	return towpath.E(towpath.KindNotFound, op, "there is no blob %s", d).On(string(d))
 }
 
+// ErrLimit is in the chain of errors that say that a blob is over its limit;
+// a full disk is another matter.
+var ErrLimit = errors.New("over the limit")
+
 func tooLarge(op string, limit int64) *towpath.Error {
 	return towpath.E(towpath.KindExhausted, op, "the blob is larger than the limit of %d bytes", limit).
-		WithHint("make it smaller, or raise the limit of blobs")
+		WithHint("make it smaller, or raise the limit of blobs").WithCause(ErrLimit)
 }
 
 func damaged(op string, d towpath.Digest) *towpath.Error {

@@ -3,7 +3,6 @@ package blob
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"io"
 	"path/filepath"
 
@@ -40,12 +39,13 @@ func (d *Disk) Put(ctx context.Context, expected towpath.Digest, r io.Reader, li
 		}
 		_ = d.fs.Remove(tmp) // Sweep gets what stays
 	}()
-	sum := sha256.New()
+	algorithm := expected.Algorithm()
+	sum := towpath.NewHash(algorithm)
 	size, err = copyLimited(ctx, io.MultiWriter(&diskWriter{w: f}, sum), r, limit)
 	if err != nil {
 		return "", 0, err
 	}
-	got := towpath.DigestFrom(sum.Sum(nil))
+	got := towpath.DigestSum(algorithm, sum)
 	if expected != "" && got != expected {
 		return "", 0, towpath.E(towpath.KindInvalid, op, "the content has digest %s, not %s", got, expected).
 			On(string(expected)).WithHint("it was changed or cut off on its way: send it again")
@@ -66,7 +66,7 @@ func (d *Disk) Put(ctx context.Context, expected towpath.Digest, r io.Reader, li
 // name gives a synced file the name of its digest, durably.
 func (d *Disk) name(op, tmp string, dg towpath.Digest) error {
 	shard, path := d.place(dg)
-	if err := d.ensureShard(op, shard); err != nil {
+	if err := d.ensureShard(op, d.root(dg.Algorithm()), shard); err != nil {
 		return err
 	}
 	d.names.Lock()
@@ -84,7 +84,7 @@ func (d *Disk) name(op, tmp string, dg towpath.Digest) error {
 // ensureShard makes the directory of a blob durable before a name in it is
 // acknowledged. Another process may have made it without having synced it, so
 // it is synced once by each process.
-func (d *Disk) ensureShard(op, shard string) error {
+func (d *Disk) ensureShard(op, root, shard string) error {
 	d.names.Lock()
 	defer d.names.Unlock()
 	if d.shards[shard] {
@@ -93,7 +93,7 @@ func (d *Disk) ensureShard(op, shard string) error {
 	if err := d.fs.MkdirAll(shard); err != nil {
 		return diskError(op, "a directory can't be made", err)
 	}
-	if err := d.fs.SyncDir(d.root()); err != nil {
+	if err := d.fs.SyncDir(root); err != nil {
 		return diskError(op, "a directory can't be synced", err)
 	}
 	d.shards[shard] = true

@@ -15,7 +15,8 @@ type Store interface {
 	// nothing of it is visible under its digest. Putting what is there already
 	// succeeds and heals a damaged copy.
 	//
-	// With a non-empty expected digest, other content is refused (KindInvalid).
+	// With a non-empty expected digest, other content is refused (KindInvalid),
+	// and the blob is named by the algorithm of that digest; otherwise by SHA-256.
 	// More than limit bytes are refused (KindExhausted); limit must be positive.
 	Put(ctx context.Context, expected towpath.Digest, r io.Reader, limit int64) (towpath.Digest, int64, error)
 

@@ -2,7 +2,6 @@ package blob
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"hash"
 	"io"
@@ -24,7 +23,7 @@ type verifier struct {
 }
 
 func newVerifier(ctx context.Context, r io.ReadCloser, d towpath.Digest, size int64, onDamage func() error) *verifier {
-	return &verifier{ctx: ctx, r: r, digest: d, left: size, sum: sha256.New(), damaged: onDamage}
+	return &verifier{ctx: ctx, r: r, digest: d, left: size, sum: towpath.NewHash(d.Algorithm()), damaged: onDamage}
 }
 
 // Read hands out the next bytes.
@@ -71,7 +70,7 @@ func (v *verifier) check() error {
 		return v.failed
 	}
 	v.checked = true
-	if towpath.DigestFrom(v.sum.Sum(nil)) != v.digest {
+	if towpath.DigestSum(v.digest.Algorithm(), v.sum) != v.digest {
 		return v.fail()
 	}
 	return nil
@@ -100,12 +99,12 @@ func (d *Disk) quarantine(op string, dg towpath.Digest) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.New()
+	sum := towpath.NewHash(dg.Algorithm())
 	_, err = io.Copy(sum, f)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if towpath.DigestFrom(sum.Sum(nil)) == dg {
+	if towpath.DigestSum(dg.Algorithm(), sum) == dg {
 		return nil
 	}
 	if err := d.fs.Rename(path, path+".corrupt"); err != nil {

@@ -3,6 +3,8 @@ package release
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -59,6 +61,9 @@ func (s *Service) Collect(ctx context.Context, actor towpath.Actor, p towpath.Pr
 			}
 		}
 	}
+	if err := s.spare(ctx, dead, &out); err != nil {
+		return out, err
+	}
 	out.Blobs = len(dead)
 	if dryRun || len(drop) == 0 {
 		return out, nil
@@ -75,7 +80,12 @@ func (s *Service) giveUp(ctx context.Context, actor towpath.Actor, p towpath.Pro
 		ev.Project, ev.Subject, ev.Release, ev.RequestID = p, string(r.Digest), r.Digest, actor.RequestID
 		events = append(events, ev)
 	}
+	var held []towpath.Digest
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		var err error
+		if held, err = tx.UnlinkGivenUp(ctx, towpath.ReleaseRepository(p), slices.Collect(maps.Keys(dead))); err != nil {
+			return err
+		}
 		for i, r := range drop {
 			if err := tx.MarkCollected(ctx, p, r.Digest, now); err != nil {
 				return err
@@ -91,9 +101,28 @@ func (s *Service) giveUp(ctx context.Context, actor towpath.Actor, p towpath.Pro
 	}
 	var failed []error
 	for d := range dead {
+		if slices.Contains(held, d) {
+			continue
+		}
 		failed = append(failed, s.blobs.Delete(ctx, d))
 	}
 	return errors.Join(failed...)
+}
+
+// spare takes what the registry holds from what is to be given up: what was
+// pushed there is kept until it is deleted there.
+func (s *Service) spare(ctx context.Context, dead map[towpath.Digest]int64, out *Collected) error {
+	var held []towpath.Digest
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		var err error
+		held, err = tx.HeldBlobs(ctx, slices.Collect(maps.Keys(dead)))
+		return err
+	})
+	for _, d := range held {
+		out.Bytes -= dead[d]
+		delete(dead, d)
+	}
+	return err
 }
 
 // sort divides the releases of a project into those to keep and the rest.
@@ -211,6 +240,13 @@ func (s *Service) layers(ctx context.Context, p towpath.ProjectName, d towpath.D
 		out[f.Layer] = f.Size
 	}
 	return out, nil
+}
+
+// Hold waits until no release is being given up, and keeps it so until release
+// is called: what a caller finds to be there is there.
+func (s *Service) Hold() (release func()) {
+	s.collecting.RLock()
+	return s.collecting.RUnlock
 }
 
 // CollectAll collects every project, for the loop.

@@ -30,7 +30,7 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 	}
 	s.collecting.RLock()
 	defer s.collecting.RUnlock()
-	content, size, contentDigest, err := s.check(ctx, r)
+	content, artifact, contentDigest, err := s.check(ctx, r)
 	if err != nil {
 		return Published{}, err
 	}
@@ -47,7 +47,7 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 	}
 	failpoint.Hit("release.stored")
 	now := s.cfg.Now()
-	release := towpath.Release{Digest: towpath.DigestOf(r.Manifest), Project: r.Project, Size: size, Published: now}
+	release := towpath.Release{Digest: artifact.Digest, Project: r.Project, Size: sizeOf(artifact), Published: now}
 	candidate := towpath.Candidate{
 		ID: towpath.CandidateOf(release.Digest, provenance, r.Commit), Project: r.Project, Release: release.Digest,
 		Provenance: provenance, Commit: r.Commit, Ref: r.Ref, Version: r.Version, Subject: subject,
@@ -62,6 +62,9 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 			return err
 		}
 		if err := tx.InsertVersion(ctx, towpath.VersionLabel{Project: r.Project, Version: r.Version, Release: release.Digest, Published: now}); err != nil {
+			return err
+		}
+		if err := shelve(ctx, tx, artifact, []string{r.Version}, now); err != nil {
 			return err
 		}
 		same, err := built(ctx, tx, candidate)
@@ -127,46 +130,45 @@ func (s *Service) offer(ctx context.Context, tx Tx, content *towpath.ReleaseCont
 }
 
 // check verifies a request against its own digests and the uploaded blobs. It
-// returns the content, the bytes of everything and the content's digest.
-func (s *Service) check(ctx context.Context, r PublishRequest) (*towpath.ReleaseContent, int64, towpath.Digest, error) {
+// returns the content, the artifact that it is and the content's digest.
+func (s *Service) check(ctx context.Context, r PublishRequest) (*towpath.ReleaseContent, towpath.Artifact, towpath.Digest, error) {
 	const op = "release.publish"
+	none := towpath.Artifact{}
 	if len(r.Manifest) > oci.MaxManifest {
-		return nil, 0, "", towpath.E(towpath.KindInvalid, op, "the manifest is over %d bytes", oci.MaxManifest)
+		return nil, none, "", towpath.E(towpath.KindInvalid, op, "the manifest is over %d bytes", oci.MaxManifest)
 	}
 	m, err := oci.ParseManifest(r.Manifest)
 	if err != nil {
-		return nil, 0, "", err
+		return nil, none, "", err
 	}
 	raw, err := blob.ReadAll(ctx, s.blobs, m.Config.Digest, oci.MaxContent)
 	if err != nil {
-		return nil, 0, "", err
+		return nil, none, "", err
 	}
 	_, content, err := oci.Decode(r.Manifest, raw)
 	if err != nil {
-		return nil, 0, "", err
+		return nil, none, "", err
 	}
 	if content.Project != r.Project {
-		return nil, 0, "", towpath.E(towpath.KindInvalid, op, "the release belongs to project %s, not %s", content.Project, r.Project).
+		return nil, none, "", towpath.E(towpath.KindInvalid, op, "the release belongs to project %s, not %s", content.Project, r.Project).
 			WithHint("check `project` in towpath.yaml and --project")
 	}
 	if err := checkProvenance(r.Provenance, towpath.DigestOf(r.Manifest)); err != nil {
-		return nil, 0, "", err
+		return nil, none, "", err
 	}
 	if err := checkVersion(content.Naming, r.Version); err != nil {
-		return nil, 0, "", err
+		return nil, none, "", err
 	}
-	size := int64(len(r.Manifest)) + m.Config.Size
 	for _, l := range m.Layers {
 		info, err := s.blobs.Stat(ctx, l.Digest)
 		if err != nil {
-			return nil, 0, "", err
+			return nil, none, "", err
 		}
 		if info.Size != l.Size {
-			return nil, 0, "", towpath.E(towpath.KindInvalid, op, "layer %s has %d bytes, its manifest says %d", towpath.Short(l.Digest), info.Size, l.Size)
+			return nil, none, "", towpath.E(towpath.KindInvalid, op, "layer %s has %d bytes, its manifest says %d", towpath.Short(l.Digest), info.Size, l.Size)
 		}
-		size += l.Size
 	}
-	return content, size, m.Config.Digest, nil
+	return content, artifactOf(r.Project, r.Manifest, m), m.Config.Digest, nil
 }
 
 // checkCommit makes sure that the commit is in the project's repository and

@@ -27,8 +27,20 @@ type history struct {
 // release that ran nowhere is kept as long as the most patient environment
 // keeps its own.
 func retained(all []towpath.Release, environments []history, now time.Time) map[towpath.Digest]bool {
-	keep := map[towpath.Digest]bool{}
-	patience := defaultAge
+	keep, patience := needed(environments, now)
+	for _, r := range all {
+		if now.Sub(r.Published) <= patience {
+			keep[r.Digest] = true
+		}
+	}
+	return keep
+}
+
+// needed is what environments need by their rules, and how long the most
+// patient of them keeps what ran in it.
+func needed(environments []history, now time.Time) (keep map[towpath.Digest]bool, patience time.Duration) {
+	keep = map[towpath.Digest]bool{}
+	patience = defaultAge
 	for _, h := range environments {
 		rule := h.rule
 		if rule.Keep <= 0 {
@@ -54,10 +66,5 @@ func retained(all []towpath.Release, environments []history, now time.Time) map[
 			}
 		}
 	}
-	for _, r := range all {
-		if now.Sub(r.Published) <= patience {
-			keep[r.Digest] = true
-		}
-	}
-	return keep
+	return keep, patience
 }

@@ -51,6 +51,16 @@ type Tx interface {
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
 	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
 	EnvironmentsRunning(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.EnvironmentName, error)
+	LockEnvironment(ctx context.Context, p towpath.ProjectName, name towpath.EnvironmentName) (towpath.Environment, error)
+
+	// A release is an artifact of the registry too.
+	OpenRepository(ctx context.Context, r towpath.RepositoryName, at time.Time) error
+	SaveArtifact(ctx context.Context, a towpath.Artifact) error
+	LinkBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, size int64, byClient bool, at time.Time) error
+	SetTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) error
+	Unshelved(ctx context.Context, limit int) ([]towpath.Release, error)
+	HeldBlobs(ctx context.Context, digests []towpath.Digest) ([]towpath.Digest, error)
+	UnlinkGivenUp(ctx context.Context, r towpath.RepositoryName, digests []towpath.Digest) ([]towpath.Digest, error)
 }
 
 // Commits knows the commits of projects.

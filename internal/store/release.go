@@ -232,3 +232,25 @@ func likePrefix(name string) func(prefix string) string {
 		return prefix + text + "%"
 	}
 }
+
+// Unshelved lists releases that are not in the registry, oldest first, at most
+// limit. Those that were given up are left out: they may have been deleted
+// there.
+func (tx *Tx) Unshelved(ctx context.Context, limit int) ([]towpath.Release, error) {
+	rows, err := tx.Query(ctx, `SELECT r.project, r.digest FROM release r WHERE r.collected = 0 AND NOT EXISTS
+		(SELECT 1 FROM registry_artifact a WHERE a.repository = r.project AND a.digest = r.digest)
+		ORDER BY r.published, r.digest LIMIT $1`, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []towpath.Release
+	for rows.Next() {
+		var r towpath.Release
+		if err := rows.Scan(&r.Project, &r.Digest); err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, sqldb.MapError("release.list", rows.Err())
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
 )
 
@@ -19,6 +20,7 @@ var (
 	_ inventory.Tx = (*Tx)(nil)
 	_ project.Tx   = (*Tx)(nil)
 	_ promote.Tx   = (*Tx)(nil)
+	_ registry.Tx  = (*Tx)(nil)
 	_ release.Tx   = (*Tx)(nil)
 )
 

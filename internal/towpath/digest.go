@@ -2,8 +2,10 @@ package towpath
 
 import (
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/binary"
 	"encoding/hex"
+	"hash"
 	"regexp"
 )
 
@@ -31,6 +33,53 @@ func (d Digest) Hex() string {
 		return ""
 	}
 	return string(d[len("sha256:"):])
+}
+
+// The algorithms that bytes are named by. Whatever Towpath names itself has a
+// SHA-256 digest, and only that is [Digest.Valid]; what clients push into the
+// registry may be named by SHA-512.
+const (
+	SHA256 = "sha256"
+	SHA512 = "sha512"
+)
+
+var sha512Pattern = regexp.MustCompile(`^sha512:[0-9a-f]{128}$`)
+
+// Algorithm is what a digest of either algorithm was made with; it is empty for
+// what has the form of neither.
+func (d Digest) Algorithm() string {
+	switch {
+	case d.Valid():
+		return SHA256
+	case sha512Pattern.MatchString(string(d)):
+		return SHA512
+	}
+	return ""
+}
+
+// Encoded is the digest without its algorithm, which may be either.
+func (d Digest) Encoded() string {
+	if d.Algorithm() == "" {
+		return ""
+	}
+	return string(d[len("sha256:"):]) // both names have the same length
+}
+
+// NewHash is the hash that digests of an algorithm are made with: SHA-512 for
+// its name, SHA-256 for any other.
+func NewHash(algorithm string) hash.Hash {
+	if algorithm == SHA512 {
+		return sha512.New()
+	}
+	return sha256.New()
+}
+
+// DigestSum makes a digest of what was written to a hash of [NewHash].
+func DigestSum(algorithm string, h hash.Hash) Digest {
+	if algorithm != SHA512 {
+		algorithm = SHA256
+	}
+	return Digest(algorithm + ":" + hex.EncodeToString(h.Sum(nil)))
 }
 
 // ParseDigest checks the form of s.

@@ -21,6 +21,7 @@ import (
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/git"
+	"github.com/towpath/towpath/internal/http/ocidist"
 	"github.com/towpath/towpath/internal/http/rest"
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/ledger"
@@ -129,6 +130,10 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}}, store.For[project.Tx](nouns))
 	releases := release.New(release.Config{Now: cfg.Now}, store.For[release.Tx](nouns), blobs, repos)
+	artifacts, err := s.registry(releases, blobs)
+	if err != nil {
+		return err
+	}
 	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next},
 		store.For[promote.Tx](nouns), releases, sign, repos)
 	deploys := deploy.New(deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable},
@@ -169,7 +174,14 @@ func (s *Server) open(ctx context.Context) error {
 			{Name: "writes", Run: s.canWrite},
 			{Name: "ledger", Run: s.ledgerKeepsUp},
 		},
-		Mounts: []rest.Mount{{Pattern: "/agent/v1/", Policy: rest.Authenticated, Handler: protocol}},
+		Mounts: []rest.Mount{
+			{Pattern: "/agent/v1/", Policy: rest.Authenticated, Handler: protocol},
+			// Public: clients of registries log in in a way of their own, which
+			// the handler demands of every request.
+			{Pattern: "/v2/", Policy: rest.Public, Handler: ocidist.New(ocidist.Config{
+				Now: cfg.Now, Log: cfg.Log, RequestID: func(ctx context.Context) string { return rest.Actor(ctx).RequestID },
+			}, artifacts, s.accounts)},
+		},
 	})
 	if err != nil {
 		return err
@@ -182,6 +194,9 @@ func (s *Server) open(ctx context.Context) error {
 		reconcile.Task{Name: "retention", Run: reconcile.NewLoop(
 			reconcile.LoopConfig{Name: "retention", Interval: time.Hour, Now: cfg.Now, Log: cfg.Log},
 			func(ctx context.Context, _ time.Time) (bool, error) { return false, releases.CollectAll(ctx) }).Run},
+		reconcile.Task{Name: "registry", Run: reconcile.NewLoop(
+			reconcile.LoopConfig{Name: "registry", Interval: 10 * time.Minute, Now: cfg.Now, Log: cfg.Log},
+			func(ctx context.Context, _ time.Time) (bool, error) { return tidy(ctx, releases, artifacts) }).Run},
 		reconcile.Task{Name: "http", Run: s.serve},
 	)
 	return nil

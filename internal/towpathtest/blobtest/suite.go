@@ -43,6 +43,7 @@ func Run(t *testing.T, subject Subject) {
 		{"refuses more than the limit and keeps nothing", refusesLarge},
 		{"keeps nothing of a content that could not be read", refusesBroken},
 		{"puts the same content twice", putsTwice},
+		{"keeps what is named by SHA-512 beside the rest", bySHA512},
 		{"does not know what was not put", notThere},
 		{"refuses a digest that is none", badDigest},
 		{"deletes, also what is not there", deletes},
@@ -165,6 +166,47 @@ func putsTwice(t *testing.T, subject Subject) {
 	}
 }
 
+func sha512Of(content string) towpath.Digest {
+	h := towpath.NewHash(towpath.SHA512)
+	h.Write([]byte(content))
+	return towpath.DigestSum(towpath.SHA512, h)
+}
+
+func bySHA512(t *testing.T, subject Subject) {
+	s := subject.New(t)
+	content := strings.Repeat("long ", 1000)
+	short, d := put(t, s, content), sha512Of(content)
+	_, _, err := s.Put(t.Context(), d, strings.NewReader("other"), limit)
+	wantKind(t, err, towpath.KindInvalid)
+	for range 2 {
+		if got, size, err := s.Put(t.Context(), d, strings.NewReader(content), limit); err != nil || got != d || size != int64(len(content)) {
+			t.Fatalf("put = %s, %d, %v", got, size, err)
+		}
+	}
+	if got, err := blob.ReadAll(t.Context(), s, d, limit); err != nil || string(got) != content {
+		t.Fatalf("read %d bytes, %v", len(got), err)
+	}
+	if i, err := s.Stat(t.Context(), d); err != nil || i != (blob.Info{Digest: d, Size: int64(len(content))}) {
+		t.Fatalf("stat = %v, %v", i, err)
+	}
+	if all := stored(t, s); !slices.Equal(all, []towpath.Digest{short, d}) {
+		t.Fatalf("the store has %v", all)
+	}
+	if subject.Damage != nil {
+		subject.Damage(t, s, d)
+		_, err := blob.ReadAll(t.Context(), s, d, limit)
+		wantKind(t, err, towpath.KindInternal)
+		_, err = s.Stat(t.Context(), d)
+		wantKind(t, err, towpath.KindNotFound)
+	}
+	if err := s.Delete(t.Context(), short); err != nil {
+		t.Fatal(err)
+	}
+	if all := stored(t, s); subject.Damage == nil && !slices.Equal(all, []towpath.Digest{d}) {
+		t.Fatalf("the store has %v", all)
+	}
+}
+
 func notThere(t *testing.T, subject Subject) {
 	s := subject.New(t)
 	d := towpath.DigestOf([]byte("never"))
@@ -180,7 +222,7 @@ func notThere(t *testing.T, subject Subject) {
 
 func badDigest(t *testing.T, subject Subject) {
 	s := subject.New(t)
-	for _, d := range []towpath.Digest{"sha256:abc", "../../etc/passwd", "sha256:" + towpath.Digest(strings.Repeat("A", 64))} {
+	for _, d := range []towpath.Digest{"sha256:abc", "../../etc/passwd", "sha256:" + towpath.Digest(strings.Repeat("A", 64)), "sha512:" + towpath.Digest(strings.Repeat("a", 64))} {
 		_, _, err := s.Open(t.Context(), d)
 		wantKind(t, err, towpath.KindInvalid)
 		_, err = s.Stat(t.Context(), d)

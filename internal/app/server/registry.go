@@ -1,0 +1,45 @@
+package server
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/registry"
+	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/store"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// registry makes the registry over the same blobs as the releases.
+func (s *Server) registry(releases *release.Service, blobs blob.Store) (*registry.Service, error) {
+	staging, err := blob.NewStaging(blob.DiskConfig{Dir: filepath.Join(s.cfg.Data, "uploads")})
+	if err != nil {
+		return nil, err
+	}
+	return registry.New(registry.Config{Now: s.cfg.Now}, store.For[registry.Tx](s.store), blobs, staging, protection{releases}, releases), nil
+}
+
+// protection tells the registry which releases are needed. One transaction
+// serves both use cases; each sees its own part of it.
+type protection struct{ releases *release.Service }
+
+// Protected implements [registry.Protection].
+func (p protection) Protected(ctx context.Context, tx registry.Tx, project towpath.ProjectName, d towpath.Digest) (string, error) {
+	both, ok := tx.(release.Tx)
+	if !ok {
+		return "", towpath.E(towpath.KindInternal, "server.registry", "the registry's transaction is not one of releases")
+	}
+	return p.releases.Protected(ctx, both, project, d)
+}
+
+// tidy puts older releases into the registry and gives up what uploads left;
+// again: there may be more to do.
+func tidy(ctx context.Context, releases *release.Service, artifacts *registry.Service) (bool, error) {
+	more, err := releases.Shelve(ctx)
+	if err != nil {
+		return false, err
+	}
+	again, err := artifacts.Expire(ctx)
+	return more || again, err
+}

@@ -1,0 +1,192 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// maxSubjects bounds how far a chain of subjects is followed.
+const maxSubjects = 16
+
+// Delete deletes a tag, or the manifest with a digest and the tags that name
+// it. Bytes are left to the collection of garbage.
+func (s *Service) Delete(ctx context.Context, actor towpath.Actor, r towpath.RepositoryName, ref string) error {
+	const op = "registry.delete"
+	if err := allowed(op, actor, access.RegistryPush, r); err != nil {
+		return err
+	}
+	digest, tag, err := reference(op, ref)
+	if err != nil {
+		return err
+	}
+	now := s.cfg.Now()
+	if tag != "" {
+		ev := event(now, actor, "tag.deleted", r, "")
+		ev.Subject += ":" + tag
+		return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+			if err := deleteTag(ctx, tx, r, tag); err != nil {
+				return err
+			}
+			return tx.Record(ctx, ev)
+		})
+	}
+	ev := event(now, actor, "artifact.deleted", r, digest)
+	given := event(now, actor, "release.collected", r, "")
+	given.Subject, given.Release = string(digest), digest
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		wasRelease, err := s.deleteArtifact(ctx, tx, actor, r, digest, now)
+		if err != nil {
+			return err
+		}
+		if wasRelease {
+			if err := tx.Record(ctx, given); err != nil {
+				return err
+			}
+		}
+		return tx.Record(ctx, ev)
+	})
+}
+
+func deleteTag(ctx context.Context, tx Tx, r towpath.RepositoryName, tag string) error {
+	const op = "registry.delete"
+	if _, err := tx.LockTag(ctx, r, tag); err != nil {
+		return explain(ctx, tx, op, r, err, tag)
+	}
+	if label, err := labelled(ctx, tx, r, tag); err != nil {
+		return err
+	} else if label != "" {
+		return immutable(op, r, tag, "a version of the project, and a version stays for ever")
+	}
+	if pattern, err := ruled(ctx, tx, r, tag); err != nil {
+		return err
+	} else if pattern != "" {
+		return immutable(op, r, tag, "kept from deletion by the project's rule "+pattern)
+	}
+	return tx.DeleteTag(ctx, r, tag)
+}
+
+// deleteArtifact deletes a manifest that nothing needs, and reports whether it
+// was a release, whose record stays.
+func (s *Service) deleteArtifact(ctx context.Context, tx Tx, actor towpath.Actor, r towpath.RepositoryName, d towpath.Digest, now time.Time) (bool, error) {
+	const op = "registry.delete"
+	a, err := tx.LockArtifact(ctx, r, d)
+	if err != nil {
+		return false, explain(ctx, tx, op, r, err, string(d))
+	}
+	if err := s.unneeded(ctx, tx, a); err != nil {
+		return false, err
+	}
+	isRelease, err := isRelease(ctx, tx, r, d)
+	if err != nil {
+		return false, err
+	}
+	if isRelease {
+		// It is what retention does, and so needs the same right.
+		if err := access.Check(actor, access.ServerManage, access.Subject{Project: r.Project()}); err != nil {
+			return false, err
+		}
+		if err := tx.MarkCollected(ctx, r.Project(), d, now); err != nil {
+			return false, err
+		}
+	}
+	tags, err := tx.TagsOf(ctx, r, d)
+	if err != nil {
+		return false, err
+	}
+	for _, tag := range tags {
+		if pattern, err := ruled(ctx, tx, r, tag); err != nil {
+			return false, err
+		} else if pattern != "" {
+			return false, immutable(op, r, tag, "kept from deletion by the project's rule "+pattern)
+		}
+		if err := tx.DeleteTag(ctx, r, tag); err != nil {
+			return false, err
+		}
+	}
+	return isRelease, tx.DeleteArtifact(ctx, r, d)
+}
+
+// unneeded makes sure that no other manifest and no environment needs an
+// artifact, nor what it is about: evidence stays as long as the release.
+func (s *Service) unneeded(ctx context.Context, tx Tx, a towpath.Artifact) error {
+	const op = "registry.delete"
+	by, err := tx.ReferencedBy(ctx, a.Repository, a.Digest)
+	if err != nil {
+		return err
+	}
+	if by != "" {
+		return fail(Unsupported, op, "the manifest is a part of %s", by).On(string(a.Digest)).WithHint("delete that first")
+	}
+	if !a.Repository.IsProjects() {
+		return nil
+	}
+	d := a.Digest
+	for range maxSubjects {
+		why, err := s.protection.Protected(ctx, tx, a.Repository.Project(), d)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			return fail(Denied, op, "release %s can't be deleted, nor what is about it: %s", towpath.Short(d), why).
+				On(string(a.Digest)).WithHint("it can be when nothing needs it any more; `towpath release collect` does that by rule")
+		}
+		about, err := tx.Artifact(ctx, a.Repository, d)
+		if towpath.KindOf(err) == towpath.KindNotFound || err == nil && about.Subject == "" {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		d = about.Subject
+	}
+	return nil
+}
+
+func isRelease(ctx context.Context, tx Tx, r towpath.RepositoryName, d towpath.Digest) (bool, error) {
+	if !r.IsProjects() {
+		return false, nil
+	}
+	_, _, err := tx.Release(ctx, r.Project(), d)
+	if towpath.KindOf(err) == towpath.KindNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// DeleteBlob takes a blob that no manifest names from a repository.
+func (s *Service) DeleteBlob(ctx context.Context, actor towpath.Actor, r towpath.RepositoryName, d towpath.Digest) error {
+	const op = "registry.delete"
+	if err := allowed(op, actor, access.RegistryPush, r); err != nil {
+		return err
+	}
+	if err := checkDigest(op, d); err != nil {
+		return err
+	}
+	ev := event(s.cfg.Now(), actor, "blob.deleted", r, d)
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		_, err := tx.LockBlob(ctx, r, d)
+		if towpath.KindOf(err) == towpath.KindNotFound {
+			if err := known(ctx, tx, op, r); err != nil {
+				return err
+			}
+			return unknownBlob(op, d)
+		}
+		if err != nil {
+			return err
+		}
+		by, err := tx.ReferencedBy(ctx, r, d)
+		if err != nil {
+			return err
+		}
+		if by != "" {
+			return fail(Unsupported, op, "the blob is a part of %s", by).On(string(d)).WithHint("delete that manifest first")
+		}
+		if err := tx.UnlinkBlob(ctx, r, d); err != nil {
+			return err
+		}
+		return tx.Record(ctx, ev)
+	})
+}

@@ -1,0 +1,169 @@
+package registry
+
+import (
+	"encoding/json"
+	"mime"
+	"slices"
+	"strings"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// The media types of manifests.
+const (
+	mediaManifest     = towpath.MediaTypeManifest
+	mediaIndex        = "application/vnd.oci.image.index.v1+json"
+	mediaDocker       = "application/vnd.docker.distribution.manifest.v2+json"
+	mediaDockerList   = "application/vnd.docker.distribution.manifest.list.v2+json"
+	maxDescriptors    = 4096
+	maxMediaType      = 255 // bytes
+	nondistributable  = "nondistributable"
+	foreignDockerType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+)
+
+// document is a manifest or an index as far as the registry reads it. Pointers
+// and slices tell "absent" from "empty".
+type document struct {
+	SchemaVersion int               `json:"schemaVersion"`
+	MediaType     string            `json:"mediaType"`
+	ArtifactType  string            `json:"artifactType"`
+	Config        *descriptor       `json:"config"`
+	Layers        []descriptor      `json:"layers"`
+	Manifests     []descriptor      `json:"manifests"`
+	Subject       *descriptor       `json:"subject"`
+	Annotations   map[string]string `json:"annotations"`
+}
+
+type descriptor struct {
+	MediaType string         `json:"mediaType"`
+	Digest    towpath.Digest `json:"digest"`
+	Size      int64          `json:"size"`
+	URLs      []string       `json:"urls"`
+	Data      []byte         `json:"data"`
+}
+
+// parse reads a manifest that was sent with a content type, which may be
+// empty. What it returns lacks only the repository, the digest and who pushed
+// it when.
+func parse(contentType string, body []byte) (towpath.Artifact, error) {
+	const op = "registry.push"
+	refuse := func(format string, args ...any) (towpath.Artifact, error) {
+		return towpath.Artifact{}, fail(ManifestInvalid, op, format, args...)
+	}
+	var doc document
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return towpath.Artifact{}, fail(ManifestInvalid, op, "the manifest is not JSON of a manifest").WithCause(err)
+	}
+	mediaType, err := mediaTypeOf(contentType, doc)
+	if err != nil {
+		return towpath.Artifact{}, err
+	}
+	if doc.SchemaVersion != 2 {
+		return refuse("the manifest has schema version %d, and only 2 is known", doc.SchemaVersion)
+	}
+	isIndex := mediaType == mediaIndex || mediaType == mediaDockerList
+	// A document that is both could be read as either: who verified the one
+	// would run the other.
+	switch {
+	case isIndex && (doc.Config != nil || doc.Layers != nil):
+		return refuse("an index has neither config nor layers")
+	case !isIndex && doc.Manifests != nil:
+		return refuse("a manifest lists no manifests")
+	case !isIndex && doc.Config == nil:
+		return refuse("the manifest has no config")
+	case len(doc.Layers)+len(doc.Manifests) > maxDescriptors:
+		return refuse("the manifest lists more than %d things", maxDescriptors)
+	}
+	a := towpath.Artifact{
+		MediaType: mediaType, Size: int64(len(body)), ArtifactType: doc.ArtifactType, Annotations: doc.Annotations,
+	}
+	if doc.Subject != nil {
+		if err := doc.Subject.check("subject"); err != nil {
+			return towpath.Artifact{}, err
+		}
+		a.Subject = doc.Subject.Digest
+	}
+	if doc.Config != nil {
+		if a.ArtifactType == "" {
+			a.ArtifactType = doc.Config.MediaType
+		}
+		if a.References, err = refer(a.References, *doc.Config, "config", false); err != nil {
+			return towpath.Artifact{}, err
+		}
+	}
+	if len(a.ArtifactType) > maxMediaType || !plain(a.ArtifactType) {
+		return refuse("the artifact type has more than %d bytes, or some that no type has", maxMediaType)
+	}
+	for _, l := range doc.Layers {
+		if a.References, err = refer(a.References, l, "layer", false); err != nil {
+			return towpath.Artifact{}, err
+		}
+	}
+	for _, m := range doc.Manifests {
+		if a.References, err = refer(a.References, m, "manifest", true); err != nil {
+			return towpath.Artifact{}, err
+		}
+	}
+	return a, nil
+}
+
+// mediaTypeOf is what the request and the document agree on.
+func mediaTypeOf(contentType string, doc document) (string, error) {
+	const op = "registry.push"
+	sent, _, err := mime.ParseMediaType(contentType)
+	if contentType == "" || sent == "application/octet-stream" {
+		sent, err = doc.MediaType, nil
+	}
+	if err != nil {
+		return "", fail(ManifestInvalid, op, "the content type is none").WithCause(err)
+	}
+	if doc.MediaType != "" && doc.MediaType != sent {
+		return "", fail(ManifestInvalid, op, "the manifest says that it is %q, and was sent as %q", shown(doc.MediaType), shown(sent)).
+			WithHint("send it with the content type of its mediaType")
+	}
+	if sent == "" {
+		sent = mediaManifest
+		if doc.Manifests != nil {
+			sent = mediaIndex
+		}
+	}
+	if !slices.Contains([]string{mediaManifest, mediaIndex, mediaDocker, mediaDockerList}, sent) {
+		return "", fail(ManifestInvalid, op, "%q is no type of a manifest that is known here", shown(sent)).
+			WithHint("push OCI image manifests or indexes, or Docker ones of schema 2")
+	}
+	return sent, nil
+}
+
+// check checks a descriptor by itself.
+func (d descriptor) check(what string) error {
+	const op = "registry.push"
+	switch {
+	case d.Digest.Algorithm() == "":
+		return fail(ManifestInvalid, op, "a %s of the manifest has the digest %q, which is none", what, shown(string(d.Digest)))
+	case d.Size < 0:
+		return fail(ManifestInvalid, op, "a %s of the manifest has a negative size", what).On(string(d.Digest))
+	case d.MediaType == "" || len(d.MediaType) > maxMediaType:
+		return fail(ManifestInvalid, op, "a %s of the manifest has no media type, or a long one", what).On(string(d.Digest))
+	}
+	if len(d.Data) == 0 {
+		return nil
+	}
+	h := towpath.NewHash(d.Digest.Algorithm())
+	h.Write(d.Data)
+	if int64(len(d.Data)) != d.Size || towpath.DigestSum(d.Digest.Algorithm(), h) != d.Digest {
+		return fail(ManifestInvalid, op, "a %s of the manifest has data that is not its content", what).On(string(d.Digest))
+	}
+	return nil
+}
+
+// refer adds what a descriptor names, once. What lies elsewhere by its media
+// type is not needed here.
+func refer(all []towpath.Reference, d descriptor, what string, manifest bool) ([]towpath.Reference, error) {
+	if err := d.check(what); err != nil {
+		return nil, err
+	}
+	if !manifest && (strings.Contains(d.MediaType, nondistributable) || d.MediaType == foreignDockerType) {
+		return all, nil
+	}
+	return append(all, towpath.Reference{Digest: d.Digest, Size: d.Size, Manifest: manifest}), nil
+}

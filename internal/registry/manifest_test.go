@@ -1,0 +1,71 @@
+package registry
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+const emptyDigest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a" // of {}
+
+func TestParse(t *testing.T) {
+	body := `{"schemaVersion":2,"mediaType":"` + mediaManifest + `","annotations":{"a":"b"},
+		"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"` + emptyDigest + `","size":2,"data":"e30="},
+		"layers":[{"mediaType":"application/x","digest":"` + emptyDigest + `","size":2},
+			{"mediaType":"application/vnd.oci.image.layer.nondistributable.v1.tar","digest":"` + emptyDigest + `","size":9,"urls":["https://example.com"]}],
+		"subject":{"mediaType":"` + mediaManifest + `","digest":"` + emptyDigest + `","size":7}}`
+	got, err := parse(mediaManifest+"; charset=utf-8", []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := towpath.Reference{Digest: emptyDigest, Size: 2}
+	want := towpath.Artifact{
+		MediaType: mediaManifest, Size: int64(len(body)), ArtifactType: "application/vnd.oci.empty.v1+json",
+		Annotations: map[string]string{"a": "b"}, Subject: emptyDigest, References: []towpath.Reference{ref, ref},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// FuzzManifest: whatever is sent as a manifest, what is accepted is one.
+func FuzzManifest(f *testing.F) {
+	config := `{"mediaType":"application/x","digest":"` + emptyDigest + `","size":2}`
+	for _, body := range []string{
+		`{}`, `[]`, `null`, ``, `{"schemaVersion":2,"config":` + config + `}`,
+		`{"schemaVersion":2,"mediaType":"` + mediaIndex + `","manifests":[` + config + `]}`,
+		`{"schemaVersion":2,"config":` + config + `,"layers":[` + config + `],"subject":` + config + `,"artifactType":"a","annotations":{"k":"v"}}`,
+		`{"schemaVersion":2,"config":` + config + `,"manifests":[]}`,
+		strings.Repeat("[", 20_000), `{"schemaVersion":2,"config":{"size":1e99}}`, `{"schemaVersion":2,"artifactType":"\u0000","config":` + config + `}`,
+	} {
+		for _, contentType := range []string{mediaManifest, mediaIndex, "", ";", "text/plain; a=b"} {
+			f.Add(contentType, []byte(body))
+		}
+	}
+	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
+		a, err := parse(contentType, body)
+		if err != nil {
+			if CodeOf(err) != ManifestInvalid {
+				t.Fatalf("refused with %v", err)
+			}
+			return
+		}
+		if !slices.Contains([]string{mediaManifest, mediaIndex, mediaDocker, mediaDockerList}, a.MediaType) || a.Size != int64(len(body)) {
+			t.Fatalf("accepted as %+v", a)
+		}
+		var doc map[string]json.RawMessage
+		if err := json.Unmarshal(body, &doc); err != nil || !plain(a.ArtifactType) || a.Subject != "" && a.Subject.Algorithm() == "" {
+			t.Fatalf("accepted %q (%v)", body, err)
+		}
+		for _, r := range a.References {
+			if r.Digest.Algorithm() == "" || r.Size < 0 {
+				t.Fatalf("accepted with the reference %+v", r)
+			}
+		}
+	})
+}

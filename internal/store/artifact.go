@@ -1,0 +1,137 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/registry"
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// share is the suffix that keeps the rows of a SELECT from being deleted or
+// changed until the transaction ends, where the engine has row locks; many may
+// hold it.
+func (tx *Tx) share() string {
+	if tx.Dialect() == sqldb.Postgres {
+		return " FOR SHARE"
+	}
+	return ""
+}
+
+// OpenRepository makes a repository of the registry unless it is there.
+func (tx *Tx) OpenRepository(ctx context.Context, r towpath.RepositoryName, at time.Time) error {
+	_, err := tx.exec(ctx, "repository.insert", `INSERT INTO registry_repository (name, project, created)
+		VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, r, r.Project(), sqldb.Micros(at))
+	return err
+}
+
+// HasRepository reports whether a repository of the registry exists.
+func (tx *Tx) HasRepository(ctx context.Context, r towpath.RepositoryName) (bool, error) {
+	var n int
+	err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM registry_repository WHERE name = $1`, r).Scan(&n)
+	return n > 0, sqldb.MapError("repository.get", err)
+}
+
+// RepositoryNames lists repositories of the registry by name, at most limit
+// after one.
+func (tx *Tx) RepositoryNames(ctx context.Context, in registry.Projects, after string, limit int) ([]string, error) {
+	where, args := within("project", in, 3)
+	if where == "" {
+		return nil, nil
+	}
+	return tx.strings(ctx, "repository.list", `SELECT name FROM registry_repository WHERE name > $1 AND `+where+
+		` ORDER BY name LIMIT $2`, append([]any{after, limit}, args...)...)
+}
+
+// within is a condition on a column of projects, whose parameters begin at
+// from; it is empty when nothing can meet it.
+func within(column string, in registry.Projects, from int) (string, []any) {
+	if in.All {
+		return "1 = 1", nil
+	}
+	if len(in.Names) == 0 {
+		return "", nil
+	}
+	args := make([]any, len(in.Names))
+	for i, n := range in.Names {
+		args[i] = n
+	}
+	return column + " IN (" + sqldb.Params(from, len(args)) + ")", args
+}
+
+// SaveArtifact adds an artifact with its references. One that is there stays;
+// once pushed by a client, it remains so.
+func (tx *Tx) SaveArtifact(ctx context.Context, a towpath.Artifact) error {
+	text, err := doc(a)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "artifact.insert", `INSERT INTO registry_artifact
+		(repository, digest, media_type, size, artifact_type, subject, by_client, pushed, doc)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (repository, digest) DO UPDATE
+		SET by_client = CASE WHEN excluded.by_client = 1 THEN 1 ELSE registry_artifact.by_client END`,
+		a.Repository, a.Digest, a.MediaType, a.Size, a.ArtifactType, a.Subject, sqldb.Bool(a.ByClient), sqldb.Micros(a.Pushed), text)
+	if err != nil {
+		return err
+	}
+	for _, ref := range a.References {
+		_, err := tx.exec(ctx, "artifact.insert", `INSERT INTO registry_reference (repository, artifact, digest)
+			VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, a.Repository, a.Digest, ref.Digest)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Artifact reads an artifact without its references.
+func (tx *Tx) Artifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Artifact, error) {
+	return tx.artifact(ctx, r, d, "")
+}
+
+// LockArtifact is [Tx.Artifact] of one that nobody else can delete or name
+// before the transaction ends.
+func (tx *Tx) LockArtifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Artifact, error) {
+	return tx.artifact(ctx, r, d, tx.lock())
+}
+
+func (tx *Tx) artifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, lock string) (towpath.Artifact, error) {
+	var a towpath.Artifact
+	var text string
+	err := one(tx.QueryRow(ctx, `SELECT doc FROM registry_artifact WHERE repository = $1 AND digest = $2`+lock, r, d),
+		"artifact", string(r)+"@"+string(d), &text)
+	if err != nil {
+		return a, err
+	}
+	return a, undoc("artifact", text, &a)
+}
+
+// DeleteArtifact deletes an artifact that no tag names, with its references.
+func (tx *Tx) DeleteArtifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) error {
+	_, err := tx.exec(ctx, "artifact.delete", `DELETE FROM registry_artifact WHERE repository = $1 AND digest = $2`, r, d)
+	return err
+}
+
+// Referrers lists the artifacts about a subject by digest, at most limit after
+// one; artifactType empty is all.
+func (tx *Tx) Referrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]towpath.Artifact, error) {
+	if artifactType == "" {
+		return list[towpath.Artifact](ctx, tx, "artifact", `SELECT doc FROM registry_artifact
+			WHERE repository = $1 AND subject = $2 AND digest > $3 ORDER BY digest LIMIT $4`, r, subject, after, limit)
+	}
+	return list[towpath.Artifact](ctx, tx, "artifact", `SELECT doc FROM registry_artifact
+		WHERE repository = $1 AND subject = $2 AND artifact_type = $3 AND digest > $4 ORDER BY digest LIMIT $5`,
+		r, subject, artifactType, after, limit)
+}
+
+// ReferencedBy is an artifact of the repository that names a blob or manifest;
+// empty when none does.
+func (tx *Tx) ReferencedBy(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Digest, error) {
+	found, err := tx.strings(ctx, "artifact.references", `SELECT artifact FROM registry_reference
+		WHERE repository = $1 AND digest = $2 ORDER BY artifact LIMIT 1`, r, d)
+	if err != nil || len(found) == 0 {
+		return "", err
+	}
+	return towpath.Digest(found[0]), nil
+}

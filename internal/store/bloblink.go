@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/towpath/towpath/internal/registry"
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// LinkBlob records that a repository has a blob. Once brought by a client, it
+// remains so.
+func (tx *Tx) LinkBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, size int64, byClient bool, at time.Time) error {
+	_, err := tx.exec(ctx, "blob.link", `INSERT INTO registry_blob (repository, digest, size, by_client, linked)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (repository, digest) DO UPDATE
+		SET by_client = CASE WHEN excluded.by_client = 1 THEN 1 ELSE registry_blob.by_client END`,
+		r, d, size, sqldb.Bool(byClient), sqldb.Micros(at))
+	return err
+}
+
+// BlobSize is the size in bytes of a blob that a repository has.
+func (tx *Tx) BlobSize(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (int64, error) {
+	return tx.blobSize(ctx, r, d, "")
+}
+
+// KeepBlob is [Tx.BlobSize] of one that can't be unlinked before the
+// transaction ends.
+func (tx *Tx) KeepBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (int64, error) {
+	return tx.blobSize(ctx, r, d, tx.share())
+}
+
+// LockBlob is [Tx.KeepBlob] that waits for all who keep it, and has it alone.
+func (tx *Tx) LockBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (int64, error) {
+	return tx.blobSize(ctx, r, d, tx.lock())
+}
+
+func (tx *Tx) blobSize(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, lock string) (int64, error) {
+	var size int64
+	return size, one(tx.QueryRow(ctx, `SELECT size FROM registry_blob WHERE repository = $1 AND digest = $2`+lock, r, d),
+		"blob", string(d), &size)
+}
+
+// UnlinkBlob takes a blob from a repository.
+func (tx *Tx) UnlinkBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) error {
+	_, err := tx.exec(ctx, "blob.unlink", `DELETE FROM registry_blob WHERE repository = $1 AND digest = $2`, r, d)
+	return err
+}
+
+// RepositoryWithBlob is a repository that has a blob; empty when none has it.
+func (tx *Tx) RepositoryWithBlob(ctx context.Context, in registry.Projects, d towpath.Digest) (towpath.RepositoryName, error) {
+	where, args := within("r.project", in, 2)
+	if where == "" {
+		return "", nil
+	}
+	var name towpath.RepositoryName
+	err := tx.QueryRow(ctx, `SELECT b.repository FROM registry_blob b JOIN registry_repository r ON r.name = b.repository
+		WHERE b.digest = $1 AND `+where+` ORDER BY b.repository LIMIT 1`, append([]any{d}, args...)...).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return name, sqldb.MapError("blob.find", err)
+}
+
+// batch is how many digests one statement takes.
+const batch = 400
+
+// HeldBlobs are those of some blobs that clients pushed into the registry, or
+// that what they pushed needs.
+func (tx *Tx) HeldBlobs(ctx context.Context, digests []towpath.Digest) ([]towpath.Digest, error) {
+	var out []towpath.Digest
+	for part := range slices.Chunk(digests, batch) {
+		args := make([]any, 0, 3*len(part))
+		for range 3 {
+			for _, d := range part {
+				args = append(args, d)
+			}
+		}
+		n := len(part)
+		held, err := tx.strings(ctx, "blob.held", `SELECT digest FROM registry_blob WHERE by_client = 1 AND digest IN (`+sqldb.Params(1, n)+`)
+			UNION SELECT r.digest FROM registry_reference r
+				JOIN registry_artifact a ON a.repository = r.repository AND a.digest = r.artifact
+				WHERE a.by_client = 1 AND r.digest IN (`+sqldb.Params(1+n, n)+`)
+			UNION SELECT digest FROM registry_artifact WHERE digest IN (`+sqldb.Params(1+2*n, n)+`)`, args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range held {
+			out = append(out, towpath.Digest(d))
+		}
+	}
+	return out, nil
+}
+
+// UnlinkGivenUp takes blobs that only releases brought from a repository, but
+// for those that something still holds; it returns these.
+func (tx *Tx) UnlinkGivenUp(ctx context.Context, r towpath.RepositoryName, digests []towpath.Digest) ([]towpath.Digest, error) {
+	digests = slices.Clone(digests)
+	slices.Sort(digests) // the order in which everybody locks them
+	for _, d := range digests {
+		if _, err := tx.LockBlob(ctx, r, d); err != nil && towpath.KindOf(err) != towpath.KindNotFound {
+			return nil, err
+		}
+	}
+	held, err := tx.HeldBlobs(ctx, digests)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range digests {
+		if slices.Contains(held, d) {
+			continue
+		}
+		if err := tx.UnlinkBlob(ctx, r, d); err != nil {
+			return nil, err
+		}
+	}
+	return held, nil
+}

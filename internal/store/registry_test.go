@@ -1,0 +1,396 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/registry"
+	"github.com/towpath/towpath/internal/store"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
+)
+
+const app = towpath.RepositoryName("shop/app")
+
+// artifact adds an artifact to the repository app.
+func artifact(t *testing.T, s *store.Store, name string, change func(*towpath.Artifact)) towpath.Artifact {
+	t.Helper()
+	a := towpath.Artifact{Repository: app, Digest: towpath.HashOf(name), MediaType: "application/x", Size: 7, Pushed: noon, ByClient: true}
+	if change != nil {
+		change(&a)
+	}
+	update(t, s, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.OpenRepository(ctx, a.Repository, noon); err != nil {
+			return err
+		}
+		return tx.SaveArtifact(ctx, a)
+	})
+	return a
+}
+
+func TestStore_Artifacts(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		one := artifact(t, s, "one", func(a *towpath.Artifact) {
+			a.Annotations, a.ArtifactType, a.Subject = map[string]string{"k": "v\u0000ü"}, "t", towpath.HashOf("subject")
+			a.References = []towpath.Reference{{Digest: towpath.HashOf("blob"), Size: 3}, {Digest: towpath.HashOf("blob"), Size: 3}}
+		})
+		artifact(t, s, "one", func(a *towpath.Artifact) { a.Size = 9; a.ByClient = false }) // stays as it was
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			got, err := tx.LockArtifact(ctx, app, one.Digest)
+			if err != nil {
+				return err
+			}
+			one.References, one.ByClient = nil, false // are not read
+			equal(t, got, one)
+			by, err := tx.ReferencedBy(ctx, app, towpath.HashOf("blob"))
+			equal(t, by, one.Digest)
+			if err != nil {
+				return err
+			}
+			by, err = tx.ReferencedBy(ctx, "shop/else", towpath.HashOf("blob"))
+			equal(t, by, "")
+			return err
+		})
+		t.Run("one that a tag names is not deleted", func(t *testing.T) {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error { return tx.SetTag(ctx, app, "v1", one.Digest, noon) })
+			err := s.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error { return tx.DeleteArtifact(ctx, app, one.Digest) })
+			if err == nil {
+				t.Error("it was")
+			}
+		})
+		t.Run("with it go its references", func(t *testing.T) {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				if err := tx.DeleteTag(ctx, app, "v1"); err != nil {
+					return err
+				}
+				if err := tx.DeleteArtifact(ctx, app, one.Digest); err != nil {
+					return err
+				}
+				by, err := tx.ReferencedBy(ctx, app, towpath.HashOf("blob"))
+				equal(t, by, "")
+				if err != nil {
+					return err
+				}
+				_, err = tx.Artifact(ctx, app, one.Digest)
+				wantKind(t, err, towpath.KindNotFound)
+				return nil
+			})
+		})
+		t.Run("one of a repository that is not there is refused", func(t *testing.T) {
+			err := s.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+				return tx.SaveArtifact(ctx, towpath.Artifact{Repository: "shop/none", Digest: "d"})
+			})
+			if err == nil {
+				t.Error("it was taken")
+			}
+		})
+	})
+}
+
+func TestStore_Referrers(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		subject := towpath.HashOf("subject")
+		for i := range 5 {
+			artifact(t, s, fmt.Sprint(i), func(a *towpath.Artifact) { a.Subject, a.ArtifactType = subject, fmt.Sprint("t", i%2) })
+		}
+		artifact(t, s, "another", func(a *towpath.Artifact) { a.Subject = towpath.HashOf("other") })
+		artifact(t, s, "elsewhere", func(a *towpath.Artifact) { a.Subject, a.Repository = subject, "shop/else" })
+		count := func(artifactType string) int {
+			t.Helper()
+			seen, last := 0, towpath.Digest("")
+			for {
+				var page []towpath.Artifact
+				update(t, s, func(ctx context.Context, tx *store.Tx) (err error) {
+					page, err = tx.Referrers(ctx, app, subject, artifactType, last, 2)
+					return err
+				})
+				if len(page) == 0 {
+					return seen
+				}
+				for _, a := range page {
+					if a.Digest <= last || a.Subject != subject {
+						t.Fatalf("after %s comes %+v", last, a)
+					}
+					last = a.Digest
+				}
+				seen += len(page)
+			}
+		}
+		equal(t, []int{count(""), count("t0"), count("t1"), count("none")}, []int{5, 3, 2, 0})
+	})
+}
+
+func TestStore_Tags(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		a, b := artifact(t, s, "a", nil), artifact(t, s, "b", nil)
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			for _, tag := range []string{"b", "B", "a", "C", "_", "1.10", "1.9", "z"} {
+				if created, err := tx.NewTag(ctx, app, tag, a.Digest, noon); err != nil || !created {
+					return fmt.Errorf("%s: %v, %w", tag, created, err)
+				}
+			}
+			created, err := tx.NewTag(ctx, app, "a", b.Digest, noon)
+			equal(t, created, false)
+			return err
+		})
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			all, err := tx.Tags(ctx, app, "", 100)
+			equal(t, all, []string{"1.10", "1.9", "_", "a", "B", "b", "C", "z"})
+			if err != nil {
+				return err
+			}
+			page, err := tx.Tags(ctx, app, "B", 2)
+			equal(t, page, []string{"b", "C"})
+			if err != nil {
+				return err
+			}
+			if err := tx.MoveTag(ctx, app, "a", b.Digest, noon); err != nil {
+				return err
+			}
+			of, err := tx.TagsOf(ctx, app, b.Digest)
+			equal(t, of, []string{"a"})
+			if err != nil {
+				return err
+			}
+			d, err := tx.LockTag(ctx, app, "a")
+			equal(t, d, b.Digest)
+			if err != nil {
+				return err
+			}
+			_, err = tx.Tag(ctx, app, "none")
+			wantKind(t, err, towpath.KindNotFound)
+			return nil
+		})
+		t.Run("a tag names what is there", func(t *testing.T) {
+			err := s.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error { return tx.SetTag(ctx, app, "x", "sha256:none", noon) })
+			if err == nil {
+				t.Error("a tag of nothing was set")
+			}
+		})
+		t.Run("rules are kept", func(t *testing.T) {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				none, err := tx.TagRules(ctx, shop)
+				equal(t, len(none), 0)
+				if err != nil {
+					return err
+				}
+				for _, patterns := range [][]string{{"^v"}, {"^v", "x"}} {
+					if err := tx.SaveTagRules(ctx, shop, patterns); err != nil {
+						return err
+					}
+					got, err := tx.TagRules(ctx, shop)
+					equal(t, got, patterns)
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		})
+	})
+}
+
+func TestStore_BlobLinks(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		d := towpath.HashOf
+		client := artifact(t, s, "client's", func(a *towpath.Artifact) { a.References = []towpath.Reference{{Digest: d("named")}} })
+		artifact(t, s, "release", func(a *towpath.Artifact) {
+			a.ByClient, a.References = false, []towpath.Reference{{Digest: d("layer")}, {Digest: d("named")}}
+		})
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			for name, byClient := range map[string]bool{"pushed": true, "named": false, "layer": false} {
+				if err := tx.LinkBlob(ctx, app, d(name), 3, byClient, noon); err != nil {
+					return err
+				}
+			}
+			return tx.LinkBlob(ctx, app, d("pushed"), 3, false, noon) // a release has it too
+		})
+		names := []towpath.Digest{d("pushed"), d("named"), d("layer"), client.Digest, d("none")}
+		t.Run("what clients brought or need is held", func(t *testing.T) {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				held, err := tx.HeldBlobs(ctx, names)
+				equal(t, set(held), set([]towpath.Digest{d("pushed"), d("named"), client.Digest}))
+				return err
+			})
+		})
+		t.Run("the rest can be given up", func(t *testing.T) {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				held, err := tx.UnlinkGivenUp(ctx, app, names)
+				equal(t, set(held), set([]towpath.Digest{d("pushed"), d("named"), client.Digest}))
+				if err != nil {
+					return err
+				}
+				_, err = tx.KeepBlob(ctx, app, d("layer"))
+				wantKind(t, err, towpath.KindNotFound)
+				size, err := tx.KeepBlob(ctx, app, d("named"))
+				equal(t, size, 3)
+				return err
+			})
+		})
+		t.Run("more than one statement takes", func(t *testing.T) {
+			var many []towpath.Digest
+			for i := range 1000 {
+				many = append(many, d(fmt.Sprint(i)))
+			}
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				held, err := tx.HeldBlobs(ctx, append(many, d("pushed")))
+				equal(t, held, []towpath.Digest{d("pushed")})
+				return err
+			})
+		})
+		t.Run("a blob is found in the projects that one may see", func(t *testing.T) {
+			for want, in := range map[towpath.RepositoryName][]registry.Projects{
+				app: {{All: true}, {Names: []towpath.ProjectName{"other", shop}}},
+				"":  {{}, {Names: []towpath.ProjectName{"other"}}},
+			} {
+				for _, p := range in {
+					update(t, s, func(ctx context.Context, tx *store.Tx) error {
+						got, err := tx.RepositoryWithBlob(ctx, p, d("pushed"))
+						equal(t, got, want)
+						return err
+					})
+				}
+			}
+		})
+	})
+}
+
+// TestStore_KeptBlobs: who keeps a blob makes who wants to unlink it wait.
+// SQLite has one writer; only PostgreSQL has locks to get wrong.
+func TestStore_KeptBlobs(t *testing.T) {
+	db := dbtest.Postgres(t)
+	s := store.New(db, events{}, nil)
+	d := towpath.HashOf("kept")
+	update(t, s, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.InsertProject(ctx, towpath.Project{Name: shop, CreatedAt: noon}); err != nil {
+			return err
+		}
+		if err := tx.OpenRepository(ctx, app, noon); err != nil {
+			return err
+		}
+		return tx.LinkBlob(ctx, app, d, 3, true, noon)
+	})
+	unlinked := make(chan error, 1)
+	update(t, s, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := tx.KeepBlob(ctx, app, d); err != nil {
+			return err
+		}
+		go func() {
+			unlinked <- s.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+				if _, err := tx.LockBlob(ctx, app, d); err != nil {
+					return err
+				}
+				return tx.UnlinkBlob(ctx, app, d)
+			})
+		}()
+		for waiting := 0; waiting == 0; {
+			select {
+			case err := <-unlinked:
+				t.Fatalf("it was unlinked (%v) while it was kept", err)
+			default:
+			}
+			if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := <-unlinked; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func set(all []towpath.Digest) map[towpath.Digest]bool {
+	out := map[towpath.Digest]bool{}
+	for _, d := range all {
+		out[d] = true
+	}
+	return out
+}
+
+func TestStore_RepositoryNames(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			if err := tx.InsertProject(ctx, towpath.Project{Name: "depot", CreatedAt: noon}); err != nil {
+				return err
+			}
+			for _, r := range []towpath.RepositoryName{"shop/b", "shop", "depot/x", "shop/a-1", "shop/a.1", "shop"} {
+				if err := tx.OpenRepository(ctx, r, noon); err != nil {
+					return err
+				}
+			}
+			all, err := tx.RepositoryNames(ctx, registry.Projects{All: true}, "", 10)
+			equal(t, all, []string{"depot/x", "shop", "shop/a-1", "shop/a.1", "shop/b"})
+			if err != nil {
+				return err
+			}
+			some, err := tx.RepositoryNames(ctx, registry.Projects{Names: []towpath.ProjectName{shop}}, "shop", 2)
+			equal(t, some, []string{"shop/a-1", "shop/a.1"})
+			if err != nil {
+				return err
+			}
+			none, err := tx.RepositoryNames(ctx, registry.Projects{}, "", 10)
+			equal(t, len(none), 0)
+			return err
+		})
+	})
+}
+
+func TestStore_Uploads(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		u := registry.Upload{ID: "u1", Repository: app, Expires: noon.Add(time.Hour)}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error { return tx.InsertUpload(ctx, u) })
+		u.Size, u.Pieces = 5, []blob.Piece{{Name: "u1.x", Size: 5}}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			if err := tx.SaveUpload(ctx, u, 0); err != nil {
+				return err
+			}
+			wantKind(t, tx.SaveUpload(ctx, u, 0), towpath.KindConflict)
+			got, err := tx.Upload(ctx, "u1")
+			equal(t, got, u)
+			if err != nil {
+				return err
+			}
+			n, err := tx.CountUploads(ctx, shop)
+			equal(t, n, 1)
+			if err != nil {
+				return err
+			}
+			for at, want := range map[time.Time]int{noon: 0, noon.Add(2 * time.Hour): 1} {
+				old, err := tx.ExpiredUploads(ctx, at, 10)
+				equal(t, len(old), want)
+				if err != nil {
+					return err
+				}
+			}
+			for _, want := range []bool{true, false} {
+				was, err := tx.DeleteUpload(ctx, "u1")
+				equal(t, was, want)
+				if err != nil {
+					return err
+				}
+			}
+			_, err = tx.Upload(ctx, "u1")
+			wantKind(t, err, towpath.KindNotFound)
+			return nil
+		})
+	})
+}
+
+func TestStore_Unshelved(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		a, b, c := publish(t, s, "1.0.0", noon), publish(t, s, "1.1.0", noon.Add(time.Minute)), publish(t, s, "1.2.0", noon.Add(time.Hour))
+		artifact(t, s, "x", func(x *towpath.Artifact) { x.Repository, x.Digest = "shop", b.Release })
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			if err := tx.MarkCollected(ctx, shop, c.Release, noon); err != nil {
+				return err
+			}
+			all, err := tx.Unshelved(ctx, 10)
+			equal(t, all, []towpath.Release{{Project: shop, Digest: a.Release}})
+			return err
+		})
+	})
+}

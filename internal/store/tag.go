@@ -1,0 +1,94 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Tag is the digest that a tag names.
+func (tx *Tx) Tag(ctx context.Context, r towpath.RepositoryName, tag string) (towpath.Digest, error) {
+	return tx.tag(ctx, r, tag, "")
+}
+
+// LockTag is [Tx.Tag] of one that nobody else can move or delete before the
+// transaction ends.
+func (tx *Tx) LockTag(ctx context.Context, r towpath.RepositoryName, tag string) (towpath.Digest, error) {
+	return tx.tag(ctx, r, tag, tx.lock())
+}
+
+func (tx *Tx) tag(ctx context.Context, r towpath.RepositoryName, tag, lock string) (towpath.Digest, error) {
+	var d towpath.Digest
+	return d, one(tx.QueryRow(ctx, `SELECT digest FROM registry_tag WHERE repository = $1 AND tag = $2`+lock, r, tag),
+		"tag", string(r)+":"+tag, &d)
+}
+
+// NewTag sets a tag unless it is there, and reports whether it did.
+func (tx *Tx) NewTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) (bool, error) {
+	n, err := tx.exec(ctx, "tag.insert", `INSERT INTO registry_tag (repository, tag, folded, digest, moved)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, r, tag, strings.ToLower(tag), d, sqldb.Micros(at))
+	return n > 0, err
+}
+
+// MoveTag makes a tag that is there name another artifact.
+func (tx *Tx) MoveTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) error {
+	_, err := tx.exec(ctx, "tag.move", `UPDATE registry_tag SET digest = $1, moved = $2 WHERE repository = $3 AND tag = $4`,
+		d, sqldb.Micros(at), r, tag)
+	return err
+}
+
+// SetTag makes a tag name an artifact, whatever it named before.
+func (tx *Tx) SetTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) error {
+	_, err := tx.exec(ctx, "tag.set", `INSERT INTO registry_tag (repository, tag, folded, digest, moved)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (repository, tag) DO UPDATE SET digest = excluded.digest, moved = excluded.moved`,
+		r, tag, strings.ToLower(tag), d, sqldb.Micros(at))
+	return err
+}
+
+// DeleteTag deletes a tag.
+func (tx *Tx) DeleteTag(ctx context.Context, r towpath.RepositoryName, tag string) error {
+	_, err := tx.exec(ctx, "tag.delete", `DELETE FROM registry_tag WHERE repository = $1 AND tag = $2`, r, tag)
+	return err
+}
+
+// Tags lists the tags of a repository without regard to case, at most limit
+// after one.
+func (tx *Tx) Tags(ctx context.Context, r towpath.RepositoryName, after string, limit int) ([]string, error) {
+	return tx.strings(ctx, "tag.list", `SELECT tag FROM registry_tag WHERE repository = $1 AND (folded, tag) > ($2, $3)
+		ORDER BY folded, tag LIMIT $4`, r, strings.ToLower(after), after, limit)
+}
+
+// TagsOf lists the tags that name an artifact.
+func (tx *Tx) TagsOf(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) ([]string, error) {
+	return tx.strings(ctx, "tag.list", `SELECT tag FROM registry_tag WHERE repository = $1 AND digest = $2 ORDER BY tag`, r, d)
+}
+
+// TagRules lists the patterns of a project's tags that never move.
+func (tx *Tx) TagRules(ctx context.Context, p towpath.ProjectName) ([]string, error) {
+	var text string
+	var patterns []string
+	err := tx.QueryRow(ctx, `SELECT doc FROM registry_rule WHERE project = $1`, p).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, sqldb.MapError("registry.rules", err)
+	}
+	return patterns, undoc("rule", text, &patterns)
+}
+
+// SaveTagRules replaces the patterns of a project's tags that never move.
+func (tx *Tx) SaveTagRules(ctx context.Context, p towpath.ProjectName, patterns []string) error {
+	text, err := doc(patterns)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "registry.rules", `INSERT INTO registry_rule (project, doc) VALUES ($1, $2)
+		ON CONFLICT (project) DO UPDATE SET doc = excluded.doc`, p, text)
+	return err
+}
