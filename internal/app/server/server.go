@@ -159,7 +159,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.services = rest.Services{
 		Projects: s.projects, Releases: releases, Promotions: promotions, Deploys: deploys,
 		Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns), releases),
-		Accounts:  s.accounts, Audit: audit.New(s.ledger),
+		Accounts:  s.accounts, Audit: audit.New(s.ledger), Registry: artifacts,
 	}
 	api, err := rest.New(rest.Config{Version: cfg.Version, Now: cfg.Now, Log: cfg.Log, PublicMetrics: cfg.PublicMetrics}, rest.Deps{
 		Services: rest.Services{
@@ -167,6 +167,7 @@ func (s *Server) open(ctx context.Context) error {
 			Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns), releases),
 			Accounts:  s.accounts,
 			Audit:     audit.New(s.ledger),
+			Registry:  artifacts,
 		},
 		Idempotency: answers{store.NewIdempotency(nouns, cfg.Now, rest.ClaimFor)}, Metrics: metrics, Changed: s.ledger.Changed,
 		Checks: []rest.Check{
