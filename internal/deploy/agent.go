@@ -255,9 +255,10 @@ func (s *Service) finish(ctx context.Context, tx Tx, op towpath.Operation, resul
 	if op.Deployment == "" { // a plan: no effect to record
 		return tx.Enqueue(ctx, WorkPromotion, string(op.Promotion), now)
 	}
-	if phase == towpath.OperationSucceeded {
+	switch phase {
+	case towpath.OperationSucceeded:
 		err = s.tookEffect(ctx, tx, op)
-	} else if phase == towpath.OperationStale {
+	case towpath.OperationStale:
 		err = s.correct(ctx, tx, op, result)
 	}
 	if err != nil {

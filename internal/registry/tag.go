@@ -77,6 +77,23 @@ func matches(pattern, tag string) bool {
 	return err != nil || re.MatchString(tag)
 }
 
+// TagRules are the rules of a project: see [Service.SetTagRules].
+func (s *Service) TagRules(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) ([]string, error) {
+	if err := access.Check(actor, access.ProjectRead, access.Subject{Project: p}); err != nil {
+		return nil, err
+	}
+	var patterns []string
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		if _, err := tx.Project(ctx, p); err != nil {
+			return err
+		}
+		var err error
+		patterns, err = tx.TagRules(ctx, p)
+		return err
+	})
+	return patterns, err
+}
+
 // SetTagRules replaces the rules of a project: regular expressions (RE2) of
 // tags that never move once they are set, nor are deleted.
 func (s *Service) SetTagRules(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, patterns []string) error {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -258,12 +259,14 @@ func TestStore_BlobLinks(t *testing.T) {
 	})
 }
 
-// TestStore_KeptBlobs: who keeps a blob makes who wants to unlink it wait.
-// SQLite has one writer; only PostgreSQL has locks to get wrong.
+// TestStore_KeptBlobs: who wants to unlink a blob waits for those who keep it,
+// and then sees what they needed it for. SQLite has one writer; only PostgreSQL
+// has locks to get wrong.
 func TestStore_KeptBlobs(t *testing.T) {
 	db := dbtest.Postgres(t)
 	s := store.New(db, events{}, nil)
 	d := towpath.HashOf("kept")
+	needed := errors.New("it is needed")
 	update(t, s, func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.InsertProject(ctx, towpath.Project{Name: shop, CreatedAt: noon}); err != nil {
 			return err
@@ -274,18 +277,22 @@ func TestStore_KeptBlobs(t *testing.T) {
 		return tx.LinkBlob(ctx, app, d, 3, true, noon)
 	})
 	unlinked := make(chan error, 1)
+	unlink := func() {
+		unlinked <- s.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+			if _, err := tx.LockBlob(ctx, app, d); err != nil {
+				return err
+			}
+			if by, err := tx.ReferencedBy(ctx, app, d); err != nil || by != "" {
+				return errors.Join(err, needed)
+			}
+			return tx.UnlinkBlob(ctx, app, d)
+		})
+	}
 	update(t, s, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := tx.KeepBlob(ctx, app, d); err != nil {
 			return err
 		}
-		go func() {
-			unlinked <- s.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error {
-				if _, err := tx.LockBlob(ctx, app, d); err != nil {
-					return err
-				}
-				return tx.UnlinkBlob(ctx, app, d)
-			})
-		}()
+		go unlink()
 		for waiting := 0; waiting == 0; {
 			select {
 			case err := <-unlinked:
@@ -296,10 +303,12 @@ func TestStore_KeptBlobs(t *testing.T) {
 				return err
 			}
 		}
-		return nil
+		return tx.SaveArtifact(ctx, towpath.Artifact{
+			Repository: app, Digest: towpath.HashOf("new"), MediaType: "application/x", Pushed: noon, References: []towpath.Reference{{Digest: d, Size: 3}},
+		})
 	})
-	if err := <-unlinked; err != nil {
-		t.Fatal(err)
+	if err := <-unlinked; !errors.Is(err, needed) {
+		t.Fatalf("it was unlinked though an artifact needs it: %v", err)
 	}
 }
 

@@ -11,9 +11,10 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/blob"
+	rest "github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/ledger"
 	"github.com/towpath/towpath/internal/promote"
-	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
@@ -168,10 +169,19 @@ func TestRegistry_AVersionWinsARace(t *testing.T) {
 func TestRegistry_TagRules(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.registryAs("ana", towpath.RoleReleaser, towpath.RoleViewer)
+		admin := h.registryAs("adm", towpath.RoleAdmin).Target
+		api, err := client.New(client.Config{URL: admin.URL, Token: client.Token(admin.Secret)})
+		must(t, 0, err)
 		rules := func(patterns ...string) error {
-			return h.artifacts().SetTagRules(t.Context(), h.ana, shop, patterns)
+			if patterns == nil {
+				patterns = []string{}
+			}
+			return api.SetTagRules(t.Context(), shop, rest.TagRules{Immutable: patterns})
 		}
 		must(t, 0, rules("^v[0-9]", "^final$"))
+		if got, err := api.TagRules(t.Context(), shop); err != nil || !slices.Equal(got.Immutable, []string{"^v[0-9]", "^final$"}) {
+			t.Errorf("got %v, %v", got, err)
+		}
 		body := c.Manifest()
 		d := c.Push("v1", body)
 		c.Push("v1", body) // the same again is no change
@@ -191,19 +201,12 @@ func TestRegistry_TagRules(t *testing.T) {
 				t.Errorf("the rule %.10q: %v", bad, err)
 			}
 		}
-		viewer := towpath.Actor{Account: "vic", Token: "t", Grants: []towpath.Grant{{Role: towpath.RoleViewer}}}
-		if err := h.artifacts().SetTagRules(t.Context(), viewer, shop, nil); towpath.KindOf(err) != towpath.KindForbidden {
-			t.Errorf("a viewer sets rules: %v", err)
+		api, err = client.New(client.Config{URL: c.Target.URL, Token: client.Token(c.Target.Secret)})
+		must(t, 0, err)
+		if err := rules(); towpath.KindOf(err) != towpath.KindForbidden {
+			t.Errorf("a releaser sets rules: %v", err)
 		}
 	})
-}
-
-// artifacts is the use case over the server's store.
-func (h *harness) artifacts() *registry.Service {
-	h.t.Helper()
-	a, err := h.s.registry(h.laterReleases(time.Now()), h.s.agents.blobs)
-	must(h.t, 0, err)
-	return a
 }
 
 func TestRegistry_KeepsWhatIsNeeded(t *testing.T) {

@@ -164,7 +164,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.services = rest.Services{
 		Projects: s.projects, Releases: releases, Promotions: promotions, Deploys: deploys,
 		Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns), releases),
-		Accounts:  s.accounts, Audit: audit.New(s.ledger),
+		Accounts:  s.accounts, Audit: audit.New(s.ledger), Registry: artifacts,
 	}
 	api, err := rest.New(rest.Config{Version: cfg.Version, Now: cfg.Now, Log: cfg.Log, PublicMetrics: cfg.PublicMetrics}, rest.Deps{
 		Services:    s.services,

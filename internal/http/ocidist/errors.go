@@ -89,16 +89,14 @@ type errorBody struct {
 }
 
 type errorItem struct {
-	Code    registry.Code     `json:"code"`
-	Message string            `json:"message"`
-	Detail  map[string]string `json:"detail,omitempty"`
+	Code    registry.Code `json:"code"`
+	Message string        `json:"message"`
 }
 
 func writeError(w http.ResponseWriter, r *request, status int, code registry.Code, message, hint string) {
 	item := errorItem{Code: code, Message: message}
 	if hint != "" {
-		item.Message += ": " + hint // most clients show the message only
-		item.Detail = map[string]string{"hint": hint}
+		item.Message += ": " + hint // clients show the message only, or everything
 	}
 	body, err := json.Marshal(errorBody{Errors: []errorItem{item}})
 	if err != nil {

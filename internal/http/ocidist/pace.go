@@ -7,26 +7,28 @@ import (
 )
 
 // pace ends a request whose client sends nothing for a while; how long it takes
-// as a whole does not matter: blobs are large. A deadline for writing outlives
-// its request: so there is none when a request begins and when it has ended.
+// as a whole does not matter: blobs are large. A deadline holds only while the
+// body is read: left behind, one for reading would end the work that follows,
+// and one for writing the next request.
 func (h *Handler) pace(w http.ResponseWriter, req *http.Request) (end func()) {
 	control := http.NewResponseController(w)
-	p := &paced{body: req.Body, extend: func() { _ = control.SetReadDeadline(h.cfg.Now().Add(h.cfg.Idle)) }} // tests have writers without deadlines
-	p.extend()
-	req.Body = p
-	end = func() { _ = control.SetWriteDeadline(time.Time{}) } // likewise
+	// Errors are of writers without deadlines, which tests have.
+	set := func(at time.Time) { _ = control.SetReadDeadline(at) }
+	req.Body = &paced{body: req.Body, begin: func() { set(h.cfg.Now().Add(h.cfg.Idle)) }, end: func() { set(time.Time{}) }}
+	end = func() { _ = control.SetWriteDeadline(time.Time{}) }
 	end()
 	return end
 }
 
 type paced struct {
-	body   io.ReadCloser
-	extend func()
+	body       io.ReadCloser
+	begin, end func()
 }
 
 // Read implements [io.Reader].
 func (p *paced) Read(b []byte) (int, error) {
-	p.extend()
+	p.begin()
+	defer p.end()
 	return p.body.Read(b)
 }
 
@@ -47,6 +49,6 @@ func (h *Handler) pacedWriter(w http.ResponseWriter) *pacedWriter {
 
 // Write implements [io.Writer].
 func (p *pacedWriter) Write(b []byte) (int, error) {
-	_ = p.control.SetWriteDeadline(p.now().Add(p.idle)) // tests have writers without deadlines
+	_ = p.control.SetWriteDeadline(p.now().Add(p.idle)) // likewise
 	return p.w.Write(b)
 }

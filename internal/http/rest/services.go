@@ -23,6 +23,7 @@ type Services struct {
 	Inventory  Inventory
 	Accounts   Accounts
 	Audit      Audit
+	Registry   Registry
 }
 
 // Projects registers projects.

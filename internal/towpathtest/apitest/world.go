@@ -32,6 +32,7 @@ type World struct {
 	Status      []inventory.Status
 	Accounts    []towpath.Account
 	Tokens      []towpath.Token
+	TagRules    []string
 	Report      ledger.Report
 	Checkpoint  string
 	PublicKey   string
@@ -93,7 +94,7 @@ func (w *World) Changed() <-chan struct{} {
 func (w *World) Services() rest.Services {
 	return rest.Services{
 		Projects: projects{w}, Releases: releases{w}, Promotions: promotions{w}, Deploys: deploys{w},
-		Inventory: inventories{w}, Accounts: accounts{w}, Audit: audits{w},
+		Inventory: inventories{w}, Accounts: accounts{w}, Audit: audits{w}, Registry: registry{w},
 	}
 }
 

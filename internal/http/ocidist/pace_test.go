@@ -1,0 +1,121 @@
+package ocidist_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/http/ocidist"
+	"github.com/towpath/towpath/internal/registry"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+const idle = 100 * time.Millisecond
+
+// slow is a registry that takes its time.
+type slow struct {
+	ocidist.Registry
+	content []byte
+	came    chan error // how the body of an Append ended
+}
+
+func (slow) Finish(ctx context.Context, _ towpath.Actor, _ towpath.RepositoryName, _ registry.UploadID, _ towpath.Digest, _ registry.Span, body io.Reader) error {
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		return err
+	}
+	select { // many pieces are put together
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(5 * idle):
+		return nil
+	}
+}
+
+func (s slow) Append(_ context.Context, _ towpath.Actor, r towpath.RepositoryName, id registry.UploadID, _ registry.Span, body io.Reader) (registry.Upload, error) {
+	_, err := io.Copy(io.Discard, body)
+	s.came <- err
+	return registry.Upload{ID: id, Repository: r}, err
+}
+
+func (s slow) Blob(context.Context, towpath.Actor, towpath.RepositoryName, towpath.Digest) (int64, error) {
+	return int64(len(s.content)), nil
+}
+
+func (s slow) OpenBlob(ctx context.Context, _ towpath.Digest) (io.ReadCloser, error) {
+	return io.NopCloser(io.MultiReader(bytes.NewReader(s.content[:1<<20]), &pause{ctx: ctx}, bytes.NewReader(s.content[1<<20:]))), nil
+}
+
+// pause is a disk that is slow once.
+type pause struct{ ctx context.Context }
+
+func (p *pause) Read([]byte) (int, error) {
+	select {
+	case <-p.ctx.Done():
+		return 0, p.ctx.Err()
+	case <-time.After(5 * idle):
+		return 0, io.EOF
+	}
+}
+
+type anybody struct{}
+
+func (anybody) Authenticate(context.Context, string) (towpath.Actor, error) {
+	return towpath.Actor{Account: "ana", Token: "t"}, nil
+}
+
+func TestPace(t *testing.T) {
+	s := slow{content: bytes.Repeat([]byte("x"), 2<<20), came: make(chan error, 1)}
+	server := httptest.NewServer(ocidist.New(ocidist.Config{Now: time.Now, Idle: idle}, s, anybody{}))
+	t.Cleanup(server.Close)
+	ask := func(method, path, body string) (int, int64, error) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer x")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return 0, 0, err
+		}
+		defer res.Body.Close()
+		n, err := io.Copy(io.Discard, res.Body)
+		return res.StatusCode, n, err
+	}
+	d := string(towpath.DigestOf(nil))
+	for _, body := range []string{"", "the last piece"} {
+		t.Run(fmt.Sprintf("work after a body of %d bytes may take longer than the silence of a client", len(body)), func(t *testing.T) {
+			if status, _, err := ask("PUT", "/v2/shop/blobs/uploads/x?digest="+d, body); status != 201 || err != nil {
+				t.Errorf("got %d, %v", status, err)
+			}
+		})
+	}
+	t.Run("so may a pull from a slow disk", func(t *testing.T) {
+		if status, n, err := ask("GET", "/v2/shop/blobs/"+d, ""); status != 200 || n != 2<<20 || err != nil {
+			t.Errorf("got %d with %d bytes, %v", status, n, err)
+		}
+	})
+	t.Run("a client that sends nothing more is not waited for", func(t *testing.T) {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "PATCH /v2/shop/blobs/uploads/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: 1000\r\n\r\nbegun")
+		select {
+		case err := <-s.came:
+			if err == nil {
+				t.Error("the body ended as if it was whole")
+			}
+		case <-time.After(50 * idle):
+			t.Error("it is waited for")
+		}
+	})
+}
