@@ -63,7 +63,7 @@ func TestPromote_watch(t *testing.T) {
 		for _, gate := range []towpath.GateName{towpath.GateHold, towpath.GateWindows} {
 			w := steps(towpath.PromotionWaiting)
 			w.Promotions[0].Verdicts = []towpath.Verdict{{Gate: gate, Outcome: towpath.Wait, Reasons: []string{"It is stopped."}, Hint: "lift it", At: noon()}}
-			got := newShell(t, apitest.New(t, w)).run(promote...)
+			got := newShell(t, apitest.New(t, w)).run(append(promote, "--timeout", "20s")...)
 			if got.code != cli.ExitWaiting || !strings.Contains(got.stderr, "it waits: It is stopped.\nhint: lift it\n") {
 				t.Errorf("exit %d: %s", got.code, got.stderr)
 			}

@@ -105,7 +105,7 @@ type Protection interface {
 // Collector deletes blobs that nothing needs any more.
 type Collector interface {
 	// Hold waits until it deletes nothing, and keeps it so until release.
-	Hold() (release func())
+	Hold(ctx context.Context) (release func(), err error)
 }
 
 // Config says how the service works; zero values are replaced by defaults.
@@ -191,9 +191,12 @@ func open(ctx context.Context, tx Tx, op string, r towpath.RepositoryName, at ti
 // settled makes sure, once a blob is recorded, that it was not deleted in the
 // moment before. What finds it missing has nothing to offer but to try again.
 func (s *Service) settled(ctx context.Context, op string, d towpath.Digest) error {
-	release := s.collector.Hold()
+	release, err := s.collector.Hold(ctx)
+	if err != nil {
+		return err
+	}
 	defer release()
-	_, err := s.blobs.Stat(ctx, d)
+	_, err = s.blobs.Stat(ctx, d)
 	if towpath.KindOf(err) == towpath.KindNotFound {
 		return towpath.E(towpath.KindUnavailable, op, "the content was given up while it was pushed again").On(string(d)).
 			WithHint("push it once more")

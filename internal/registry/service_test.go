@@ -29,7 +29,7 @@ type nothing struct{}
 func (nothing) Protected(context.Context, registry.Tx, towpath.ProjectName, towpath.Digest) (string, error) {
 	return "", nil
 }
-func (nothing) Hold() func() { return func() {} }
+func (nothing) Hold(context.Context) (func(), error) { return func() {}, nil }
 
 // world is the use case over a real database and a real disk.
 type world struct {

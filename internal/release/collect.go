@@ -32,8 +32,11 @@ func (s *Service) Collect(ctx context.Context, actor towpath.Actor, p towpath.Pr
 	if err := access.Check(actor, access.ServerManage, access.Subject{Project: p}); err != nil {
 		return Collected{}, err
 	}
-	s.collecting.Lock()
-	defer s.collecting.Unlock()
+	alone, err := s.latch.Own(ctx)
+	if err != nil {
+		return Collected{}, err
+	}
+	defer alone.Release()
 	now := s.cfg.Now()
 	out := Collected{Project: p, DryRun: dryRun, Releases: []towpath.Digest{}}
 	keep, drop, err := s.sort(ctx, p, now)
@@ -68,12 +71,12 @@ func (s *Service) Collect(ctx context.Context, actor towpath.Actor, p towpath.Pr
 	if dryRun || len(drop) == 0 {
 		return out, nil
 	}
-	return out, s.giveUp(ctx, actor, p, drop, dead, now)
+	return out, s.giveUp(ctx, alone, actor, p, drop, dead, now)
 }
 
 // giveUp records what is collected, then deletes: a crash in between leaves
 // blobs that nobody needs, never a release that claims what it lacks.
-func (s *Service) giveUp(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, drop []towpath.Release, dead map[towpath.Digest]int64, now time.Time) error {
+func (s *Service) giveUp(ctx context.Context, alone Held, actor towpath.Actor, p towpath.ProjectName, drop []towpath.Release, dead map[towpath.Digest]int64, now time.Time) error {
 	var events []towpath.Event
 	for _, r := range drop {
 		ev := towpath.NewEvent(now, string(actor.Account), "release.collected")
@@ -82,6 +85,9 @@ func (s *Service) giveUp(ctx context.Context, actor towpath.Actor, p towpath.Pro
 	}
 	var held []towpath.Digest
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		if err := s.stillUnneeded(ctx, tx, p, drop, now); err != nil {
+			return err
+		}
 		var err error
 		if held, err = tx.UnlinkGivenUp(ctx, towpath.ReleaseRepository(p), slices.Collect(maps.Keys(dead))); err != nil {
 			return err
@@ -104,9 +110,38 @@ func (s *Service) giveUp(ctx context.Context, actor towpath.Actor, p towpath.Pro
 		if slices.Contains(held, d) {
 			continue
 		}
+		if err := alone.Check(ctx); err != nil {
+			return errors.Join(append(failed, err)...)
+		}
 		failed = append(failed, s.blobs.Delete(ctx, d))
 	}
 	return errors.Join(failed...)
+}
+
+// stillUnneeded makes sure that nothing has begun to need a release since it was
+// sorted out, and keeps it so to the end of the transaction.
+func (s *Service) stillUnneeded(ctx context.Context, tx Tx, p towpath.ProjectName, drop []towpath.Release, now time.Time) error {
+	all, err := tx.Environments(ctx, p)
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		if _, err := tx.LockEnvironment(ctx, p, e.Name); err != nil {
+			return err
+		}
+	}
+	environments, err := histories(ctx, tx, p)
+	if err != nil {
+		return err
+	}
+	keep, _ := needed(environments, now)
+	for _, r := range drop {
+		if keep[r.Digest] {
+			return towpath.E(towpath.KindConflict, "release.collect", "an environment has begun to need release %s", towpath.Short(r.Digest)).
+				WithHint("collect again: the rest will be given up then")
+		}
+	}
+	return nil
 }
 
 // spare takes what the registry holds from what is to be given up: what was
@@ -242,11 +277,14 @@ func (s *Service) layers(ctx context.Context, p towpath.ProjectName, d towpath.D
 	return out, nil
 }
 
-// Hold waits until no release is being given up, and keeps it so until release
-// is called: what a caller finds to be there is there.
-func (s *Service) Hold() (release func()) {
-	s.collecting.RLock()
-	return s.collecting.RUnlock
+// Hold waits until no release is being given up, on any server, and keeps it
+// so until release is called: what a caller finds to be there is there.
+func (s *Service) Hold(ctx context.Context) (release func(), err error) {
+	shared, err := s.latch.Share(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return shared.Release, nil
 }
 
 // CollectAll collects every project, for the loop.

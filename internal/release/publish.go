@@ -28,8 +28,11 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 	if err := access.Check(actor, access.ReleasePublish, access.Subject{Project: r.Project}); err != nil {
 		return Published{}, err
 	}
-	s.collecting.RLock()
-	defer s.collecting.RUnlock()
+	shared, err := s.latch.Share(ctx)
+	if err != nil {
+		return Published{}, err
+	}
+	defer shared.Release()
 	content, artifact, contentDigest, err := s.check(ctx, r)
 	if err != nil {
 		return Published{}, err
@@ -46,6 +49,9 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 		return Published{}, err
 	}
 	failpoint.Hit("release.stored")
+	if err := shared.Check(ctx); err != nil {
+		return Published{}, err
+	}
 	now := s.cfg.Now()
 	release := towpath.Release{Digest: artifact.Digest, Project: r.Project, Size: sizeOf(artifact), Published: now}
 	candidate := towpath.Candidate{

@@ -71,6 +71,20 @@ type Commits interface {
 	Subject(ctx context.Context, p towpath.ProjectName, id towpath.CommitID) (string, error)
 }
 
+// Latch is held alone by the collector, and shared by what publishes: what was
+// found to be there must still be there when it is recorded. It holds among
+// all servers.
+type Latch interface {
+	Share(ctx context.Context) (Held, error)
+	Own(ctx context.Context) (Held, error)
+}
+
+// Held is a latch that is held until Release; Check fails when it was lost.
+type Held interface {
+	Check(ctx context.Context) error
+	Release()
+}
+
 // Config says how the service works.
 type Config struct {
 	Now      func() time.Time
@@ -83,10 +97,7 @@ type Service struct {
 	store   Store
 	blobs   blob.Store
 	commits Commits
-
-	// collecting is held by the collector, and for reading by what publishes:
-	// what was found to be there must still be there when it is recorded.
-	collecting sync.RWMutex
+	latch   Latch
 
 	mu       sync.Mutex
 	contents map[towpath.Digest]*towpath.ReleaseContent // by digest of the content; never changes
@@ -96,11 +107,11 @@ type Service struct {
 const maxContents = 256
 
 // New makes the service.
-func New(cfg Config, store Store, blobs blob.Store, commits Commits) *Service {
+func New(cfg Config, store Store, blobs blob.Store, commits Commits, latch Latch) *Service {
 	if cfg.MaxLayer <= 0 {
 		cfg.MaxLayer = 4 << 30
 	}
-	return &Service{cfg: cfg, store: store, blobs: blobs, commits: commits, contents: map[towpath.Digest]*towpath.ReleaseContent{}}
+	return &Service{cfg: cfg, store: store, blobs: blobs, commits: commits, latch: latch, contents: map[towpath.Digest]*towpath.ReleaseContent{}}
 }
 
 // HasBlob is the size of a blob in bytes, or not-found.

@@ -75,7 +75,10 @@ func (s *Service) Shelve(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	release := s.Hold()
+	release, err := s.Hold(ctx)
+	if err != nil {
+		return false, err
+	}
 	defer release()
 	for _, r := range missing {
 		if err := s.shelveOld(ctx, r); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/pgtest"
@@ -212,7 +213,7 @@ func TestServer_CollectsWhatRetentionDoesNotKeep(t *testing.T) {
 	h.runs("staging", "1.1.0")
 	collected := func(when time.Time) release.Collected {
 		t.Helper()
-		later := release.New(release.Config{Now: func() time.Time { return when }}, store.For[release.Tx](h.s.store), h.s.agents.blobs, nil)
+		later := release.New(release.Config{Now: func() time.Time { return when }}, store.For[release.Tx](h.s.store), h.s.agents.blobs, nil, latch{sqldb.NewLatch(h.s.db, "retention")})
 		out, err := later.Collect(ctx, h.ana, shop, true)
 		must(t, 0, err)
 		return out

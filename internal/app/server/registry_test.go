@@ -16,6 +16,7 @@ import (
 	"github.com/towpath/towpath/internal/ledger"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/ocitest"
@@ -33,7 +34,7 @@ func (h *harness) registryAs(name towpath.AccountName, roles ...towpath.Role) *o
 
 // laterReleases is the use case of releases at another time.
 func (h *harness) laterReleases(when time.Time) *release.Service {
-	return release.New(release.Config{Now: func() time.Time { return when }}, store.For[release.Tx](h.s.store), h.s.agents.blobs, nil)
+	return release.New(release.Config{Now: func() time.Time { return when }}, store.For[release.Tx](h.s.store), h.s.agents.blobs, nil, latch{sqldb.NewLatch(h.s.db, "retention")})
 }
 
 func onEach(t *testing.T, f func(t *testing.T, h *harness)) {
@@ -344,7 +345,7 @@ func TestRegistry_HoldsWhatIsPushedWhileItIsGivenUp(t *testing.T) {
 		store := racing{store.For[release.Tx](h.s.store), func() {
 			c.Expect(c.Do("POST", "/v2/shop/other/blobs/uploads/?mount="+layer+"&from=shop", nil), 201)
 		}}
-		years := release.New(release.Config{Now: func() time.Time { return time.Now().AddDate(5, 0, 0) }}, store, h.s.agents.blobs, nil)
+		years := release.New(release.Config{Now: func() time.Time { return time.Now().AddDate(5, 0, 0) }}, store, h.s.agents.blobs, nil, latch{sqldb.NewLatch(h.s.db, "retention")})
 		out, err := years.Collect(t.Context(), h.ana, shop, false)
 		if err != nil || !slices.Contains(out.Releases, bad.Release) {
 			t.Fatalf("%+v, %v", out, err)

@@ -129,7 +129,7 @@ func (s *Server) open(ctx context.Context) error {
 		_, err := git.Open(ctx, path)
 		return err
 	}}, store.For[project.Tx](nouns))
-	releases := release.New(release.Config{Now: cfg.Now}, store.For[release.Tx](nouns), blobs, repos)
+	releases := release.New(release.Config{Now: cfg.Now}, store.For[release.Tx](nouns), blobs, repos, latch{sqldb.NewLatch(s.db, "retention")})
 	artifacts, err := s.registry(releases, blobs)
 	if err != nil {
 		return err

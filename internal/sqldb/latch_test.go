@@ -1,0 +1,117 @@
+package sqldb_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
+	"github.com/towpath/towpath/internal/towpathtest/pgtest"
+)
+
+// TestLatch has many goroutines of two servers share a latch and have it alone:
+// whoever has it alone is alone, and all come through.
+func TestLatch(t *testing.T) {
+	url := pgtest.New(t)
+	for _, engine := range []struct {
+		name string
+		open func(t *testing.T) []*sqldb.DB // of servers
+	}{
+		{"one server on SQLite", func(t *testing.T) []*sqldb.DB { return []*sqldb.DB{dbtest.Open(t, t.TempDir()+"/x.db")} }},
+		{"two servers on PostgreSQL", func(t *testing.T) []*sqldb.DB { return []*sqldb.DB{dbtest.Open(t, url), dbtest.Open(t, url)} }},
+	} {
+		t.Run(engine.name, func(t *testing.T) {
+			var sharing, owning atomic.Int64
+			var all sync.WaitGroup
+			for _, db := range engine.open(t) {
+				latch := sqldb.NewLatch(db, "test")
+				first, err := latch.Share(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				second, err := latch.Share(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				second.Release()
+				first.Release()
+				for range 4 {
+					all.Go(func() {
+						for range 20 {
+							h, err := latch.Share(t.Context())
+							if err != nil {
+								t.Error(err)
+								return
+							}
+							sharing.Add(1)
+							if owning.Load() > 0 {
+								t.Error("shared while somebody had it alone")
+							}
+							if err := h.Check(t.Context()); err != nil {
+								t.Error(err)
+							}
+							sharing.Add(-1)
+							h.Release()
+						}
+					})
+				}
+				all.Go(func() {
+					for range 20 {
+						h, err := latch.Own(t.Context())
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						if owning.Add(1) > 1 || sharing.Load() > 0 {
+							t.Error("not alone")
+						}
+						owning.Add(-1)
+						h.Release()
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
+	t.Run("whoever is cut off has lost it", func(t *testing.T) {
+		one, two := dbtest.Open(t, url), dbtest.Open(t, url)
+		h, err := sqldb.NewLatch(one, "cut").Own(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := two.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); err != nil {
+			t.Fatal(err)
+		}
+		other, err := sqldb.NewLatch(two, "cut").Own(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		other.Release()
+		if err := h.Check(t.Context()); towpath.KindOf(err) != towpath.KindLocked {
+			t.Errorf("it thinks that it holds it: %v", err)
+		}
+		h.Release()
+	})
+	t.Run("waiting ends with the context", func(t *testing.T) {
+		one, two := dbtest.Open(t, url), dbtest.Open(t, url)
+		h, err := sqldb.NewLatch(one, "wait").Own(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := sqldb.NewLatch(two, "wait").Share(ctx); err == nil {
+			t.Error("shared what somebody has alone")
+		}
+		h.Release()
+		again, err := sqldb.NewLatch(two, "wait").Own(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.Release()
+	})
+}
