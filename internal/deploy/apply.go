@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/gate"
@@ -99,15 +100,29 @@ func (s *Service) switched(ctx context.Context, tx Tx, env *towpath.Environment,
 // endRun closes the stay of what ran before. Going back from a release is
 // what takes its verification back.
 func (s *Service) endRun(ctx context.Context, tx Tx, env *towpath.Environment, d *towpath.Deployment, now time.Time) error {
-	runs, err := tx.Runs(ctx, d.Project, d.Environment, 1)
-	if err != nil || len(runs) == 0 || !runs[0].Ended.IsZero() {
+	run, ok, err := standing(ctx, tx, *env)
+	if err != nil || !ok {
 		return err
 	}
-	runs[0].Ended = now
-	if d.Kind == towpath.DeploymentRollback && runs[0].Release != d.Release {
-		runs[0].Verified, runs[0].Doubt = false, "rolled back from: "+d.Cause
+	run.Ended = now
+	if d.Kind == towpath.DeploymentRollback && run.Release != d.Release {
+		run.Verified, run.Doubt = false, "rolled back from: "+d.Cause
 	}
-	return tx.SaveRun(ctx, runs[0])
+	return tx.SaveRun(ctx, run)
+}
+
+// standing is the stay of what an environment runs. Later ones may be of what
+// never got through.
+func standing(ctx context.Context, tx Tx, env towpath.Environment) (run towpath.Run, ok bool, err error) {
+	if env.Deployment == "" {
+		return run, false, nil
+	}
+	runs, err := tx.Runs(ctx, env.Project, env.Name, keepRuns)
+	i := slices.IndexFunc(runs, func(r towpath.Run) bool { return r.Deployment == env.Deployment && r.Ended.IsZero() })
+	if err != nil || i < 0 {
+		return run, false, err
+	}
+	return runs[i], true, nil
 }
 
 // doubt records that a candidate failed in an environment and holds it.

@@ -51,6 +51,9 @@ func (s *Service) rollback(ctx context.Context, tx Tx, actor towpath.Actor, r Ro
 	if err != nil {
 		return RollbackResult{}, err
 	}
+	if active != nil && active.Kind == towpath.DeploymentRollback && r.To == "" {
+		return underWay(env, active, r.DryRun), nil // asking twice goes back once
+	}
 	target, err := s.backTo(ctx, tx, env, active, r.To)
 	if err != nil {
 		return RollbackResult{}, err
@@ -87,6 +90,14 @@ func (s *Service) rollback(ctx context.Context, tx Tx, actor towpath.Actor, r Ro
 	return out, s.begin(ctx, tx, actor, &env, active, &d, now)
 }
 
+// underWay is the result of asking for a rollback while one is active.
+func underWay(env towpath.Environment, d *towpath.Deployment, dryRun bool) RollbackResult {
+	return RollbackResult{
+		Environment: env.Name, From: d.Previous, FromVersion: d.PreviousVersion, To: d.Release, ToVersion: d.Version,
+		DryRun: dryRun, Components: []towpath.ComponentPlan{}, Deployment: d,
+	}
+}
+
 // begin writes the rollback down: what it pre-empts, the hold and the
 // deployment itself.
 func (s *Service) begin(ctx context.Context, tx Tx, actor towpath.Actor, env *towpath.Environment, active, d *towpath.Deployment, now time.Time) error {
@@ -111,6 +122,9 @@ func (s *Service) begin(ctx context.Context, tx Tx, actor towpath.Actor, env *to
 	if d.Cause != "" {
 		reason += ": " + d.Cause
 	}
+	if err := s.doubtWhatRuns(ctx, tx, *env, d, reason); err != nil {
+		return err
+	}
 	env.Active = d.ID
 	env.Hold = &towpath.Hold{Reason: reason, By: string(actor.Account), At: now}
 	if err := tx.SaveEnvironment(ctx, *env); err != nil {
@@ -130,6 +144,17 @@ func (s *Service) begin(ctx context.Context, tx Tx, actor towpath.Actor, env *to
 		return err
 	}
 	return tx.Enqueue(ctx, WorkDeployment, string(d.ID), now)
+}
+
+// doubtWhatRuns takes the verification of what an environment runs back as soon
+// as somebody wants to be rid of it: no other rollback may go there.
+func (s *Service) doubtWhatRuns(ctx context.Context, tx Tx, env towpath.Environment, d *towpath.Deployment, reason string) error {
+	run, ok, err := standing(ctx, tx, env)
+	if err != nil || !ok || run.Release == d.Release {
+		return err
+	}
+	run.Verified, run.Doubt = false, reason
+	return tx.SaveRun(ctx, run)
 }
 
 // active is the deployment under way; nil when there is none.

@@ -179,14 +179,12 @@ func (s *Service) verifiedAgain(ctx context.Context, tx Tx, op towpath.Operation
 		return err
 	}
 	v := verification(op.Promotion, env, ops)
-	runs, err := tx.Runs(ctx, env.Project, env.Name, 1)
-	if err != nil || !v.Done || len(runs) == 0 {
+	run, ok, err := standing(ctx, tx, env)
+	if err != nil || !v.Done || !ok || run.Began.After(op.CreatedAt) { // something else was deployed since
 		return err
 	}
-	run, action := runs[0], "environment.verified"
+	action := "environment.verified"
 	switch {
-	case !run.Ended.IsZero() || run.Deployment != env.Deployment:
-		return nil // something else has been deployed since
 	case !v.Passed:
 		action = "environment.verification-failed"
 		run.Verified, run.Doubt = false, failedAgain+v.failures()

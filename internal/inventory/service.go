@@ -5,6 +5,7 @@ package inventory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -30,7 +31,7 @@ type Tx interface {
 	OpenPromotions(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.Promotion, error)
 	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
-	Runs(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.Run, error)
+	RunsOf(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) ([]towpath.Run, error)
 	RefMove(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.RefMove, bool, error)
 }
 
@@ -131,12 +132,12 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 			return st, err
 		}
 		st.Quarantined = q != nil
-		runs, err := tx.Runs(ctx, env.Project, env.Name, 1)
+		runs, err := tx.RunsOf(ctx, env.Project, env.Name, env.Candidate)
 		if err != nil {
 			return st, err
 		}
-		if len(runs) > 0 && runs[0].Deployment == env.Deployment {
-			st.Doubt = runs[0].Doubt
+		if i := slices.IndexFunc(runs, func(r towpath.Run) bool { return r.Deployment == env.Deployment }); i >= 0 {
+			st.Doubt = runs[i].Doubt
 		}
 	}
 	var err error

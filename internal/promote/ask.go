@@ -12,7 +12,7 @@ import (
 )
 
 // Request asks for a release to be promoted into an environment. Asking for
-// what is under way already returns that promotion.
+// what is under way already returns that promotion, which is the actor's then.
 func (s *Service) Request(ctx context.Context, actor towpath.Actor, r Request) (towpath.Promotion, error) {
 	subject := access.Subject{Project: r.Project, Environment: r.Environment}
 	if err := access.Check(actor, access.PromotionRequest, subject); err != nil {
@@ -28,7 +28,7 @@ func (s *Service) Request(ctx context.Context, actor towpath.Actor, r Request) (
 		}
 		env, err := tx.LockEnvironment(ctx, r.Project, r.Environment)
 		if err != nil {
-			return noEnvironment(ctx, tx, r, err)
+			return noEnvironment(ctx, tx, "promotion.request", r.Project, r.Environment, err)
 		}
 		gone, err := tx.Collected(ctx, c.Project, c.Release)
 		if err != nil {
@@ -47,7 +47,7 @@ func (s *Service) Request(ctx context.Context, actor towpath.Actor, r Request) (
 		}
 		for _, p := range have {
 			if p.Candidate == c.ID {
-				out, err = tx.Promotion(ctx, p.ID)
+				out, err = s.takeOver(ctx, tx, actor, p.ID, now)
 				return err
 			}
 		}
@@ -56,6 +56,25 @@ func (s *Service) Request(ctx context.Context, actor towpath.Actor, r Request) (
 	})
 	failpoint.Hit("promotion.requested")
 	return out, err
+}
+
+// takeOver makes an automatic promotion that waits the actor's own: a hold
+// stops what Towpath does by itself, not what a person asks for.
+func (s *Service) takeOver(ctx context.Context, tx Tx, actor towpath.Actor, id towpath.PromotionID, now time.Time) (towpath.Promotion, error) {
+	p, err := tx.LockPromotion(ctx, id)
+	if err != nil || p.Mode != towpath.PromotionAutomatic || p.Phase == towpath.PromotionDeploying {
+		return p, err
+	}
+	p.Mode, p.RequestedBy, p.UpdatedAt = towpath.PromotionManual, actor.Account, now
+	if err := tx.SavePromotion(ctx, p); err != nil {
+		return p, err
+	}
+	ev := event(p, actor, "promotion.taken-over", now)
+	ev.Reason = p.Version
+	if err := tx.Record(ctx, ev); err != nil {
+		return p, err
+	}
+	return p, tx.Enqueue(ctx, WorkPromotion, string(id), now)
 }
 
 // find is the candidate that a name means.
@@ -89,11 +108,11 @@ func (s *Service) open(ctx context.Context, tx Tx, actor towpath.Actor, p towpat
 }
 
 // noEnvironment adds the names there are to a not-found.
-func noEnvironment(ctx context.Context, tx Tx, r Request, err error) error {
+func noEnvironment(ctx context.Context, tx Tx, op string, p towpath.ProjectName, e towpath.EnvironmentName, err error) error {
 	if towpath.KindOf(err) != towpath.KindNotFound {
 		return err
 	}
-	all, listErr := tx.Environments(ctx, r.Project)
+	all, listErr := tx.Environments(ctx, p)
 	if listErr != nil {
 		return err
 	}
@@ -101,7 +120,7 @@ func noEnvironment(ctx context.Context, tx Tx, r Request, err error) error {
 	for _, e := range all {
 		names += " " + string(e.Name)
 	}
-	return towpath.E(towpath.KindNotFound, "promotion.request", "project %s has no environment %q", r.Project, r.Environment).
+	return towpath.E(towpath.KindNotFound, op, "project %s has no environment %q", p, e).
 		WithHint("its environments are:%s", names)
 }
 
@@ -121,7 +140,7 @@ func (s *Service) Preview(ctx context.Context, actor towpath.Actor, r Request) (
 			return err
 		}
 		if env, err = tx.Environment(ctx, r.Project, r.Environment); err != nil {
-			return noEnvironment(ctx, tx, r, err)
+			return noEnvironment(ctx, tx, "promotion.request", r.Project, r.Environment, err)
 		}
 		return nil
 	})

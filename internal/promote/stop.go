@@ -31,7 +31,7 @@ func (s *Service) setHold(ctx context.Context, actor towpath.Actor, p towpath.Pr
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		env, err := tx.LockEnvironment(ctx, p, e)
 		if err != nil {
-			return noEnvironment(ctx, tx, Request{Project: p, Environment: e}, err)
+			return noEnvironment(ctx, tx, action, p, e, err)
 		}
 		if env.Hold == nil && hold == nil {
 			return towpath.E(towpath.KindConflict, "environment.unhold", "%s is not on hold", e)
@@ -87,6 +87,11 @@ func (s *Service) Freeze(ctx context.Context, actor towpath.Actor, r FreezeReque
 		By: actor.Account, From: from, Until: r.Until, Emergency: r.Emergency,
 	}
 	return f, s.changeFreeze(ctx, actor, f, "freeze.created", r.Reason, now, func(ctx context.Context, tx Tx) error {
+		if r.Environment != "" {
+			if _, err := tx.Environment(ctx, r.Project, r.Environment); err != nil {
+				return noEnvironment(ctx, tx, op, r.Project, r.Environment, err)
+			}
+		}
 		return tx.InsertFreeze(ctx, f)
 	})
 }

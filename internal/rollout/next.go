@@ -142,7 +142,11 @@ func revert(d *towpath.Deployment) Decision {
 		}
 	}
 	if all {
-		return Decision{Trigger: towpath.TriggerReverted, Reason: "the previous release runs again"}
+		reason := "the previous release runs again"
+		if d.Previous == "" {
+			reason = "what it had started is gone again; nothing ran before"
+		}
+		return Decision{Trigger: towpath.TriggerReverted, Reason: reason}
 	}
 	return dec
 }

@@ -311,3 +311,70 @@ func TestServer_ARunningEnvironmentStaysInItsPlace(t *testing.T) {
 		t.Errorf("dev runs %s", st.Version)
 	}
 }
+
+func TestServer_GoingBackTwiceGoesBackOnce(t *testing.T) {
+	h := newHarness(t)
+	ctx := context.Background()
+	h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0")
+	good := h.status("dev").Release
+	h.publish("1.1.0", "two")
+	h.runs("dev", "1.1.0")
+	h.answer(func(op towpath.Operation) towpath.OperationResult {
+		if op.Verb == towpath.VerbVerifyBefore && op.Spec.Release == good && op.Target.Environment == "dev" {
+			return towpath.OperationResult{Status: towpath.ResultUnknown, Message: "who knows"}
+		}
+		return towpath.OperationResult{}
+	})
+	first, err := h.svc.Deploys.Rollback(ctx, h.ana, rollbackTo("dev"))
+	must(t, 0, err)
+	again, err := h.svc.Deploys.Rollback(ctx, h.ben, rollbackTo("dev"))
+	must(t, 0, err)
+	if again.Deployment == nil || again.Deployment.ID != first.Deployment.ID || again.ToVersion != "1.0.0" || again.FromVersion != "1.1.0" {
+		t.Errorf("asked again: %+v", again)
+	}
+	if _, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev", To: "1.1.0"}); towpath.KindOf(err) != towpath.KindConflict {
+		t.Errorf("back to what somebody wants to be rid of: %v", err)
+	}
+}
+
+func TestServer_AStayEndsAlsoWhenSomethingFailedSince(t *testing.T) {
+	h := newHarness(t)
+	ctx := context.Background()
+	h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0")
+	h.answer(func(op towpath.Operation) towpath.OperationResult {
+		if op.Verb == towpath.VerbVerifyBefore && op.Target.Environment == "dev" {
+			return towpath.OperationResult{Status: towpath.ResultFailed, Message: "it is broken"}
+		}
+		return towpath.OperationResult{}
+	})
+	h.publish("1.1.0", "bad")
+	h.promotion("dev", "1.1.0", towpath.PromotionRolledBack)
+	h.answer(nil)
+	must(t, 0, h.svc.Promotions.Unhold(ctx, h.ana, shop, "dev", ""))
+	h.publish("1.2.0", "good")
+	h.runs("dev", "1.2.0")
+	var standing int
+	err := h.s.db.QueryRow(ctx, `SELECT COUNT(*) FROM run WHERE environment = 'dev' AND doc NOT LIKE '%"ended"%'`).Scan(&standing)
+	must(t, 0, err)
+	if standing != 1 {
+		t.Errorf("%d releases stay in dev at once", standing)
+	}
+}
+
+func TestServer_APersonTakesAPromotionThatWaitsOver(t *testing.T) {
+	h := newHarness(t)
+	ctx := context.Background()
+	h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0")
+	must(t, 0, h.svc.Promotions.Hold(ctx, h.ana, shop, "dev", "looking"))
+	h.publish("1.1.0", "two")
+	waits := h.promotion("dev", "1.1.0", towpath.PromotionWaiting)
+	p, err := h.svc.Promotions.Request(ctx, h.ben, promote.Request{Project: shop, Environment: "dev", Release: "1.1.0"})
+	must(t, 0, err)
+	if p.ID != waits.ID || p.RequestedBy != "ben" || p.Mode != towpath.PromotionManual {
+		t.Errorf("got %s by %s, %s", p.ID, p.RequestedBy, p.Mode)
+	}
+	h.runs("dev", "1.1.0")
+}

@@ -110,13 +110,18 @@ func (r *router) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 		h = r.once(rt, h)
 	}
 	return func(w http.ResponseWriter, req *http.Request) {
-		if !rt.unbounded {
+		// Deadlines are the connection's, which another request had before. A
+		// writer without deadlines, as in tests, has none to set.
+		control := http.NewResponseController(w)
+		if rt.unbounded {
+			_ = control.SetReadDeadline(time.Time{})
+			_ = control.SetWriteDeadline(time.Time{})
+		} else {
 			ctx, cancel := context.WithTimeout(req.Context(), rt.timeout)
 			defer cancel()
 			req = req.WithContext(ctx)
-			control := http.NewResponseController(w)
 			until := r.cfg.Now().Add(rt.timeout)
-			_ = control.SetReadDeadline(until) // a writer without deadlines, as in tests, has none to set
+			_ = control.SetReadDeadline(until)
 			_ = control.SetWriteDeadline(until.Add(time.Second))
 			req.Body = http.MaxBytesReader(w, req.Body, rt.maxBody)
 		}
