@@ -110,6 +110,7 @@ func TestOutput(t *testing.T) {
 		{"freeze_list", 0, []string{"freeze", "list"}},
 		{"unfreeze", 0, []string{"unfreeze", "frz_1"}},
 		{"check_post", 0, []string{"check", "post", "scan", "--release", "1.4.0", "--state", "success"}},
+		{"verify", 1, []string{"verify", "prod"}},
 		{"rollback_dry", 0, []string{"rollback", "prod", "--dry-run"}},
 		{"rollback", 0, []string{"rollback", "prod", "--yes", "--reason", "errors"}},
 		{"deployment_list", 0, []string{"deployment", "list"}},

@@ -128,6 +128,9 @@ func showStatus(p *page, e inventory.Status) {
 	if e.Behind > 0 {
 		p.field("behind", plural(e.Behind, "candidate", "candidates")+"; newest is "+orDash(e.Newest))
 	}
+	if e.Doubt != "" {
+		p.field("verified", p.style.bad("not any more: "+e.Doubt))
+	}
 	if h := e.Hold; h != nil {
 		p.field("hold", p.style.warn(h.Reason)+" (by "+h.By+", "+p.age(h.At)+" ago)")
 		p.line("%-13s lift it with: towpath unhold %s", "", e.Environment)

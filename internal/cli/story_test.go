@@ -51,6 +51,13 @@ func storyWorld() *apitest.World {
 		Approvals: []towpath.Approval{{By: "bea", Approve: true, At: ago(2 * time.Hour), PlanHash: digest("an older plan"), PolicyVersion: digest("policy"), Reason: "go"}},
 		UpdatedAt: ago(time.Minute),
 	}}
+	w.Verification = deploy.Verification{
+		ID: "ver_1", Release: old, Version: "1.3.0", Done: true,
+		Components: []deploy.ComponentVerification{
+			{Component: "api", Phase: towpath.OperationFailed, Message: "the verification job checkout got 500"},
+			{Component: "web", Phase: towpath.OperationSucceeded},
+		},
+	}
 	w.Deployments = []towpath.Deployment{deployment(towpath.DeploymentSwitching), {
 		ID: "dep_1", Project: "shop", Environment: "dev", Kind: towpath.DeploymentPromotion, Promotion: "prm_0", Release: new, Version: "1.4.0",
 		Commit: commit, Previous: old, PreviousVersion: "1.3.0", Phase: towpath.DeploymentSucceeded, By: "towpath",
