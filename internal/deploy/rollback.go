@@ -122,6 +122,9 @@ func (s *Service) begin(ctx context.Context, tx Tx, actor towpath.Actor, env *to
 	if d.Cause != "" {
 		reason += ": " + d.Cause
 	}
+	if env.Rules.Branch != "" && env.Release != d.Release {
+		reason += "; the branch " + env.Rules.Branch + " stays ahead, at " + env.Version
+	}
 	if err := s.doubtWhatRuns(ctx, tx, *env, d, reason); err != nil {
 		return err
 	}

@@ -70,8 +70,9 @@ func (l Environments) promote(ctx context.Context, tx Tx, env towpath.Environmen
 }
 
 // wanted is the candidate that an environment takes next by itself: what was
-// built last from its own branch by a person's push, or what its upstream
-// runs. The first environment takes the newest build of its branch.
+// built last from its own branch by a person's push, which asks for it also
+// where promotion is manual; or what its upstream runs. A first environment
+// without a branch takes the newest build.
 func wanted(ctx context.Context, tx Tx, env towpath.Environment) (towpath.Candidate, bool, error) {
 	if env.Rules.From == "" || env.Rules.Branch != "" {
 		recent, err := tx.Candidates(ctx, env.Project, time.Time{}, "", 20)
@@ -79,8 +80,9 @@ func wanted(ctx context.Context, tx Tx, env towpath.Environment) (towpath.Candid
 			return towpath.Candidate{}, false, err
 		}
 		for _, c := range recent {
-			if c.Ref == env.Rules.Branch || env.Rules.From == "" && env.Rules.Branch == "" {
-				if env.Rules.Promotion != towpath.PromotionAutomatic {
+			pushed := c.Ref == env.Rules.Branch && c.Ref != "" // to its branch: a person asks
+			if pushed || env.Rules.From == "" && env.Rules.Branch == "" {
+				if !pushed && env.Rules.Promotion != towpath.PromotionAutomatic {
 					break
 				}
 				if env.Rules.From == "" || c.Published.After(env.Since) {

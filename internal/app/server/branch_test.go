@@ -124,3 +124,36 @@ func TestServer_ARollbackWritesNoBranch(t *testing.T) {
 		t.Errorf("the branch moved to %s", got)
 	}
 }
+
+func TestServer_APushToAnEnvironmentsBranchAsksForItsPromotion(t *testing.T) {
+	h := newHarness(t)
+	h.staging = towpath.PromotionManual
+	h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0")
+	h.ref = "staging"
+	h.publish("1.1.0", "two")
+	h.runs("staging", "1.1.0")
+	l, err := h.svc.Promotions.List(context.Background(), h.ana, promote.Filter{Project: shop, Environment: "staging"})
+	must(t, 0, err)
+	if len(l.Items) != 1 {
+		t.Errorf("%d promotions into staging, want that of the push", len(l.Items))
+	}
+}
+
+func TestServer_ARollbacksHoldSaysThatTheBranchIsAhead(t *testing.T) {
+	h := newHarness(t)
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		h.publish(version, version)
+		h.runs("staging", version)
+		h.at("staging", "staging")
+	}
+	_, err := h.svc.Deploys.Rollback(context.Background(), h.ana, rollbackTo("staging"))
+	must(t, 0, err)
+	h.runs("staging", "1.0.0")
+	if st := h.status("staging"); st.Hold == nil || !strings.Contains(st.Hold.Reason, "the branch staging stays ahead, at 1.1.0") {
+		t.Errorf("the hold says %+v", st.Hold)
+	}
+	if got, want := h.repo.Tip("staging"), h.repo.Tip("main"); got != want {
+		t.Errorf("the branch moved to %s", got)
+	}
+}

@@ -30,10 +30,12 @@ type harness struct {
 	s       *Server
 	svc     rest.Services
 	repo    *gittest.Repo
-	place   towpath.PlaceName // of dev in releases; empty is local
-	ana     towpath.Actor     // author
-	ben     towpath.Actor     // approver
-	stop    func()            // the server and the agent
+	place   towpath.PlaceName     // of dev in releases; empty is local
+	staging towpath.PromotionMode // empty is automatic
+	ref     string                // that releases are built from; empty is main
+	ana     towpath.Actor         // author
+	ben     towpath.Actor         // approver
+	stop    func()                // the server and the agent
 	mu      sync.Mutex
 	outcome func(op towpath.Operation) towpath.OperationResult
 	ops     []towpath.Operation
@@ -156,7 +158,7 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 	}
 	for _, e := range []towpath.EnvironmentSpec{
 		{Name: "dev", Promotion: towpath.PromotionAutomatic, Place: cmp.Or(h.place, "local")},
-		{Name: "staging", From: "dev", Branch: "staging", Promotion: towpath.PromotionAutomatic, Place: "local"},
+		{Name: "staging", From: "dev", Branch: "staging", Promotion: cmp.Or(h.staging, towpath.PromotionAutomatic), Place: "local"},
 		{
 			Name: "prod", From: "staging", Branch: "production", Promotion: towpath.PromotionAutomatic, Place: "local",
 			Gates: towpath.GateRules{Approvals: &towpath.ApprovalRule{Count: 1}},
@@ -176,7 +178,7 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 		must(h.t, 0, h.svc.Releases.PutBlob(ctx, h.ana, shop, towpath.DigestOf(b), bytes.NewReader(b)))
 	}
 	out := must2(h.t)(h.svc.Releases.Publish(ctx, h.ana, release.PublishRequest{
-		Project: shop, Manifest: enc.Manifest, Provenance: statement(enc.Digest, version), Commit: commit, Ref: "main", Version: version,
+		Project: shop, Manifest: enc.Manifest, Provenance: statement(enc.Digest, version), Commit: commit, Ref: cmp.Or(h.ref, "main"), Version: version,
 	}))
 	return out.Candidate
 }
