@@ -37,7 +37,7 @@ func TestServer_Crash(t *testing.T) {
 						if !engine.hits(point, n) {
 							continue
 						}
-						if !story(t, engine.new(t), fmt.Sprintf("%s:%d", point, n), engine.spare) {
+						if reached, _ := story(t, engine.new(t), fmt.Sprintf("%s:%d", point, n), engine.spare); !reached {
 							if n == 1 {
 								t.Errorf("nothing passes %s", point)
 							}

@@ -58,6 +58,7 @@ func (w *world) resumed(what string) {
 		return
 	}
 	took := time.Since(time.UnixMicro(at))
+	w.took = max(w.took, took)
 	w.t.Logf("%s %s after the server was killed", what, took.Round(10*time.Millisecond))
 	if took > resume {
 		w.t.Errorf("%s only %s after the server was killed\n%s", what, took, w.log)
@@ -105,9 +106,9 @@ func (w *world) rollBack() {
 }
 
 // story carries 1.1.0 to prod and back, with a server that dies at a step, and
-// reports whether it got there. It comes back, or another server on the same
-// database has to do.
-func story(t *testing.T, database, point string, spare bool) (reached bool) {
+// reports whether it got there and how long what it was doing took to go on. It
+// comes back, or another server on the same database has to do.
+func story(t testing.TB, database, point string, spare bool) (reached bool, took time.Duration) {
 	t.Helper()
 	w := newWorld(t, database)
 	lost := w.traffic()
@@ -130,7 +131,7 @@ func story(t *testing.T, database, point string, spare bool) (reached bool) {
 	}
 	w.nothingTwice()
 	w.nothingLost()
-	return w.kills.Load() > 0
+	return w.kills.Load() > 0, w.took
 }
 
 // traffic asks both environments all the time; the function ends it and counts.

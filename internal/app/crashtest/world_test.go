@@ -40,13 +40,14 @@ const (
 // world is a server and an agent, each a process of its own, people who use
 // them, and a repository.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	dir      string
 	front    *front
 	log      *log
-	database string       // URL; empty: SQLite
-	kills    atomic.Int64 // of the server
-	killed   atomic.Int64 // when, until a step has ended since; Unix µs
+	database string        // URL; empty: SQLite
+	kills    atomic.Int64  // of the server
+	killed   atomic.Int64  // when, until a step has ended since; Unix µs
+	took     time.Duration // the longest step that the server was killed in
 	mu       sync.Mutex
 	server   *program
 	spare    *program // another server on the same database; nil: none
@@ -57,7 +58,7 @@ type world struct {
 }
 
 // newWorld starts everything and carries version 1.0.0 to prod.
-func newWorld(t *testing.T, database string) *world {
+func newWorld(t testing.TB, database string) *world {
 	t.Helper()
 	w := &world{
 		t: t, dir: t.TempDir(), front: newFront(t), log: &log{}, database: database,
