@@ -39,12 +39,6 @@ func (p *Presence) Show(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// Leave ends the presence: the process has stopped working.
-func (p *Presence) Leave(ctx context.Context) error {
-	_, err := p.db.Exec(ctx, `DELETE FROM lease WHERE name = $1`, presencePrefix+p.owner)
-	return err
-}
-
 // Present reports whether a process has given a sign of life that holds at now.
 func Present(ctx context.Context, q Querier, owner string, now time.Time) (bool, error) {
 	var n int

@@ -145,9 +145,11 @@ func cut(t *testing.T, data string, disk *faultdb.Disk, n int, rng *rand.Rand) s
 	t.Helper()
 	left := t.TempDir()
 	must(t, 0, os.CopyFS(filepath.Join(left, "blobs"), os.DirFS(filepath.Join(data, "blobs"))))
-	key, err := os.ReadFile(filepath.Join(data, "ledger.key"))
-	must(t, 0, err)
-	must(t, 0, os.WriteFile(filepath.Join(left, "ledger.key"), key, 0o600))
+	for _, name := range []string{"ledger.key", "blobs.id"} {
+		b, err := os.ReadFile(filepath.Join(data, name))
+		must(t, 0, err)
+		must(t, 0, os.WriteFile(filepath.Join(left, name), b, 0o600))
+	}
 	must(t, 0, disk.Cut(left, n, rng))
 	db, err := sqldb.Open(t.Context(), filepath.Join(left, "towpath.db"))
 	must(t, 0, err)

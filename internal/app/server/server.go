@@ -104,6 +104,9 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.join(ctx, key.Public()); err != nil {
+		return err
+	}
 	owner := string(towpath.NewID[towpath.EventID]("srv", cfg.Now()))
 	if s.ledger, err = ledger.New(ledger.Config{Key: key, Owner: owner, Lease: lease, Now: cfg.Now, Log: cfg.Log}, s.db); err != nil {
 		return err

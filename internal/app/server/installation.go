@@ -1,0 +1,73 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// join makes sure that this server signs with the key and reads the files of
+// the installation that its database belongs to; the first server founds it.
+// One with another key would sign checkpoints that nobody trusts, one with
+// other files would not find what the others took in.
+func (s *Server) join(ctx context.Context, key string) error {
+	const op = "server.start"
+	place, err := placeID(filepath.Join(s.cfg.Data, "blobs.id"))
+	if err != nil {
+		return err
+	}
+	var haveKey, havePlace string
+	err = s.db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO installation (one, ledger_key, blobs) VALUES (1, $1, $2) ON CONFLICT DO NOTHING`, key, place); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `SELECT ledger_key, blobs FROM installation WHERE one = 1`).Scan(&haveKey, &havePlace)
+	})
+	switch {
+	case err != nil:
+		return sqldb.MapError(op, err)
+	case haveKey != key:
+		return towpath.E(towpath.KindConflict, op, "the ledger in the database is signed with another key than this data folder's").On(s.cfg.Data).
+			WithHint("servers of one database share one data folder; use that of the others, or a database of its own")
+	case havePlace != place:
+		return towpath.E(towpath.KindConflict, op, "the files of the releases in the database are in another data folder").On(s.cfg.Data).
+			WithHint("servers of one database share one data folder; use that of the others, or a database of its own")
+	}
+	return nil
+}
+
+// placeID names the folder that a file is in, wherever that is mounted: the
+// first one who asks gives the name.
+func placeID(path string) (string, error) {
+	broken := func(err error) (string, error) {
+		return "", towpath.E(towpath.KindUnavailable, "server.start", "the name of the data folder can't be read or written").On(path).WithCause(err)
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		var f *os.File
+		if f, err = os.CreateTemp(filepath.Dir(path), ".blobs.id-*"); err != nil {
+			return broken(err)
+		}
+		_, err = f.WriteString(rand.Text() + "\n")
+		err = errors.Join(err, f.Sync(), f.Close())
+		if err == nil {
+			err = os.Link(f.Name(), path) // fails when somebody else was first
+		}
+		_ = os.Remove(f.Name())
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return broken(err)
+		}
+		b, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return broken(err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
