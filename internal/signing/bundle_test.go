@@ -129,3 +129,6 @@ func FuzzVerifier_Verify(f *testing.F) {
 		}
 	})
 }
+
+// rawJSON is JSON as it is, for a predicate.
+func rawJSON[T ~string | ~[]byte](s T) json.RawMessage { return json.RawMessage(s) }
