@@ -83,9 +83,9 @@ func (r *run) list(ctx context.Context, at string) (found []evidence.Package, un
 		found, err = evidence.NPMPackages(src)
 	}
 	if err != nil {
-		return nil, err.Error(), nil
+		unread = err.Error()
 	}
-	return found, "", nil
+	return found, unread, nil
 }
 
 // optional is a file's content; nil when the commit lacks it, or when it is no

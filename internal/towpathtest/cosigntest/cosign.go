@@ -44,8 +44,7 @@ func New(t testing.TB) *Cosign {
 // build makes the binary once, whichever process of the tests is first.
 func build(t testing.TB, bin string) {
 	t.Helper()
-	dir := filepath.Dir(bin)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(bin), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	lock, err := os.OpenFile(bin+".lock", os.O_CREATE|os.O_RDWR, 0o600)
@@ -59,11 +58,7 @@ func build(t testing.TB, bin string) {
 	if _, err := os.Stat(bin); err == nil {
 		return
 	}
-	tmp, err := os.MkdirTemp(dir, "cosign-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(tmp)
+	tmp := bin + ".new" // beside it, so that it can be renamed
 	t.Logf("building cosign %s", Version)
 	// At low priority: tests of other packages have deadlines.
 	cmd := exec.CommandContext(t.Context(), "nice", "-n", "10", "go", "install", "github.com/sigstore/cosign/v3/cmd/cosign@"+Version)
@@ -72,6 +67,9 @@ func build(t testing.TB, bin string) {
 		t.Fatalf("cosign can't be built: %v\n%s", err, out)
 	}
 	if err := os.Rename(filepath.Join(tmp, "cosign"), bin); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(tmp); err != nil {
 		t.Fatal(err)
 	}
 }
