@@ -10,13 +10,14 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
 // What the provenance says it is: https://slsa.dev/spec/v1.0/provenance.
 const (
-	PredicateType = "https://slsa.dev/provenance/v1"
+	PredicateType = evidence.TypeProvenance
 	BuildType     = "https://towpath.dev/build/v1"
 )
 

@@ -9,7 +9,8 @@ import (
 )
 
 // render puts the release together: every component rendered for every
-// environment, the manifest over it, and the provenance beside it.
+// environment, the manifest over it, and beside it the bill of materials and the
+// provenance.
 func (r *run) render(ctx context.Context) error {
 	c, err := r.content()
 	if err != nil {
@@ -41,6 +42,9 @@ func (r *run) render(ctx context.Context) error {
 		res.Components = append(res.Components, ComponentResult{
 			Name: r.units[i].name, Layer: l.Digest, Size: l.Size, Files: l.Files, Cached: l.cached, Duration: l.duration,
 		})
+	}
+	if res.SBOM, err = r.sbom(ctx); err != nil {
+		return err
 	}
 	res.Provenance, err = r.provenance()
 	res.ProvenanceDigest = towpath.DigestOf(res.Provenance)

@@ -31,6 +31,7 @@ type Result struct {
 	Content          *towpath.ReleaseContent
 	Provenance       []byte // in-toto statement
 	ProvenanceDigest towpath.Digest
+	SBOM             []byte // CycloneDX: the same for the same release
 	Commit           towpath.CommitID
 	Subject          string // first line of the commit's message
 	Ref              string

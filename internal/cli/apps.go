@@ -91,6 +91,9 @@ type BuildRequest struct {
 	Ref     string // empty: HEAD
 	Version string // empty: the builder chooses
 	Check   bool   // build twice and compare
+	Key     string // file of the signing key; empty: nothing is signed
+	// Password asks for the key's password; nil: it has none.
+	Password func() ([]byte, error)
 }
 
 // Built is a release that has not been published.
@@ -102,10 +105,20 @@ type Built struct {
 	Commit     towpath.CommitID
 	Ref        string
 	Version    string
-	Blobs      []Blob
+	Blobs      []Blob // of the release and of its evidence
+	Evidence   []Evidence
+	SignedBy   string // ID of the key; empty: nothing was signed
 	Warnings   []string
 	// Close frees the files that Blobs open; may be nil.
 	Close func() error
+}
+
+// Evidence is what a build says about its release. Its manifest is among the
+// blobs, with all that it names.
+type Evidence struct {
+	Type     string         `json:"type"` // of the predicate; media type of what is no statement
+	Manifest towpath.Digest `json:"manifest"`
+	Signed   bool           `json:"signed"`
 }
 
 // Blob is content to be uploaded.

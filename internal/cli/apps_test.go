@@ -29,7 +29,8 @@ func builder(closed *bool, fail error) func(context.Context, cli.BuildRequest, c
 		return cli.Built{
 			Project: "shop", Manifest: []byte(`{"m":1}`), Provenance: []byte(`{}`), Digest: digest(`{"m":1}`), Commit: commit, Ref: r.Ref,
 			Version: r.Version, Blobs: []cli.Blob{blob("one"), blob("three")}, Warnings: []string{"the tree has changes that are not committed"},
-			Close: func() error { *closed = true; return nil },
+			Evidence: []cli.Evidence{{Type: "application/vnd.cyclonedx+json", Manifest: digest("three")}},
+			Close:    func() error { *closed = true; return nil },
 		}, nil
 	}
 }

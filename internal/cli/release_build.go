@@ -10,6 +10,7 @@ import (
 
 	"github.com/towpath/towpath/internal/http/rest/api"
 	"github.com/towpath/towpath/internal/http/rest/client"
+	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -26,6 +27,8 @@ type builtRelease struct {
 	Candidate towpath.CandidateID `json:"candidate"`
 	Created   bool                `json:"created"` // false: it was published before
 	Uploaded  int64               `json:"uploaded"`
+	SignedBy  string              `json:"signedBy,omitempty"` // ID of the key
+	Evidence  []Evidence          `json:"evidence,omitempty"`
 	Warnings  []string            `json:"warnings,omitempty"`
 }
 
@@ -34,17 +37,26 @@ func newReleaseBuild(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "build", Short: "Make a commit into a release and publish it",
 		Long: "Exports the commit, runs the components' builds, renders every environment, packs, uploads what the server " +
-			"does not have, and publishes. The same tree gives the same digest on any machine.",
-		Example: "  towpath release build\n  towpath release build --ref v1.4.0 --version 1.4.0",
+			"does not have, and publishes. The same tree gives the same digest on any machine.\n\n" +
+			"With a key the release, its provenance and its bill of materials are signed, as cosign does. The key's password is " +
+			"asked for, or taken from " + signing.PasswordEnv + ".",
+		Example: "  towpath release build\n  towpath release build --ref v1.4.0 --version 1.4.0\n  towpath release build --key cosign.key",
 		Args:    positional(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r.Dir = s.flags.dir
+			r.Dir, r.Password = s.flags.dir, s.password
+			if r.Key == "" {
+				r.Key = s.env(keyEnv)
+			}
+			if r.Key != "" {
+				r.Key = s.path(r.Key)
+			}
 			return s.runReleaseBuild(cmd.Context(), r)
 		},
 	}
 	cmd.Flags().StringVar(&r.Ref, "ref", "", "branch, tag or commit (default HEAD)")
 	cmd.Flags().StringVar(&r.Version, "version", "", "semver label; it never moves once published (default: from tag or commit)")
 	cmd.Flags().BoolVar(&r.Check, "check", false, "build twice and compare")
+	cmd.Flags().StringVar(&r.Key, "key", "", "file of the key to sign with ("+keyEnv+"); see towpath key generate")
 	return cmd
 }
 
@@ -87,13 +99,15 @@ func (s *session) runReleaseBuild(ctx context.Context, r BuildRequest) (err erro
 	}
 	out := builtRelease{
 		Project: project, Digest: published.Release.Digest, Version: published.Candidate.Version, Commit: published.Candidate.Commit,
-		Ref: published.Candidate.Ref, Candidate: published.Candidate.ID, Created: published.Created, Uploaded: uploaded, Warnings: built.Warnings,
+		Ref: published.Candidate.Ref, Candidate: published.Candidate.ID, Created: published.Created, Uploaded: uploaded,
+		SignedBy: built.SignedBy, Evidence: built.Evidence, Warnings: built.Warnings,
 	}
 	return s.print(result{data: out, names: []string{string(out.Digest)}, show: func(p *page) {
 		p.field("release", p.style.bold(out.Version))
 		p.field("digest", string(out.Digest))
 		p.field("commit", string(out.Commit))
 		p.field("candidate", string(out.Candidate))
+		p.field("signed by", out.SignedBy)
 		if !out.Created {
 			p.line("it was published before; nothing was changed")
 		}

@@ -38,6 +38,10 @@ func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (cli.
 	if root == "" {
 		root = repo.Dir()
 	}
+	signer, err := key(r)
+	if err != nil {
+		return cli.Built{}, err
+	}
 	cache := filepath.Join(root, cacheFolder)
 	blobs, err := blob.NewDisk(blob.DiskConfig{Dir: filepath.Join(cache, "blobs")})
 	if err != nil {
@@ -81,7 +85,7 @@ func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (cli.
 	for _, l := range res.Layers {
 		add(l.Digest, l.Size)
 	}
-	return out, nil
+	return out, attest(ctx, &out, res, signer, time.Now())
 }
 
 // steps turns the builder's events into steps for people.

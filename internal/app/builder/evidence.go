@@ -1,0 +1,103 @@
+package builder
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"time"
+
+	"github.com/towpath/towpath/internal/build"
+	"github.com/towpath/towpath/internal/cli"
+	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// key is the signing key of a build; nil when none was configured. It is read
+// before anything is built: a wrong password is no reason to wait.
+func key(r cli.BuildRequest) (*signing.Key, error) {
+	if r.Key == "" {
+		return nil, nil
+	}
+	password := r.Password
+	if password == nil {
+		password = func() ([]byte, error) { return nil, nil }
+	}
+	return signing.Load(r.Key, password)
+}
+
+// attest adds to what is handed over what there is to say about the release: its
+// bill of materials always, and with a key the signed statements too.
+func attest(ctx context.Context, out *cli.Built, res *build.Result, k *signing.Key, now time.Time) error {
+	subject := oci.Blob{Digest: res.Digest, Size: int64(len(res.Manifest))}
+	a, err := oci.AttachSBOM(subject, res.SBOM)
+	if err != nil {
+		return err
+	}
+	hand(out, cli.Evidence{Type: a.ArtifactType, Manifest: a.Digest}, a)
+	if k == nil {
+		return nil
+	}
+	out.SignedBy = string(k.ID())
+	statements, err := statementsOf(res)
+	if err != nil {
+		return err
+	}
+	for _, s := range statements {
+		bundle, err := signing.Sign(ctx, k, s.bytes)
+		if err != nil {
+			return err
+		}
+		a, err := oci.AttachBundle(subject, s.kind, bundle, now)
+		if err != nil {
+			return err
+		}
+		hand(out, cli.Evidence{Type: s.kind, Manifest: a.Digest, Signed: true}, a)
+	}
+	return nil
+}
+
+type statement struct {
+	kind  string
+	bytes []byte
+}
+
+// statementsOf is what the builder says about a release that it made.
+func statementsOf(res *build.Result) ([]statement, error) {
+	signature, err := evidence.MakeSignature(res.Digest)
+	if err != nil {
+		return nil, err
+	}
+	sbom, err := evidence.Make(string(res.Content.Project), res.Digest, evidence.TypeSBOM, json.RawMessage(res.SBOM))
+	if err != nil {
+		return nil, err
+	}
+	return []statement{
+		{evidence.TypeSignature, signature}, {evidence.TypeProvenance, res.Provenance}, {evidence.TypeSBOM, sbom},
+	}, nil
+}
+
+// hand adds an attachment to what is uploaded, its manifest last.
+func hand(out *cli.Built, e cli.Evidence, a oci.Attachment) {
+	out.Evidence = append(out.Evidence, e)
+	for _, b := range append(a.Blobs, a.Manifest) {
+		d := towpath.DigestOf(b)
+		if has(out.Blobs, d) {
+			continue // the empty config is everybody's
+		}
+		out.Blobs = append(out.Blobs, cli.Blob{Digest: d, Size: int64(len(b)), Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(b)), nil
+		}})
+	}
+}
+
+func has(blobs []cli.Blob, d towpath.Digest) bool {
+	for _, b := range blobs {
+		if b.Digest == d {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,180 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/towpath/towpath/internal/cli"
+	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/apitest"
+)
+
+// keyShell is a shell in whose folder is a key with the password sesame.
+func keyShell(t *testing.T) (sh *shell, id string) {
+	t.Helper()
+	sh = newShell(t, nil)
+	sh.env["COSIGN_PASSWORD"] = "sesame"
+	got := sh.run("key", "generate", "-o", "name")
+	if got.code != cli.ExitOK {
+		t.Fatalf("exit %d: %s", got.code, got.stderr)
+	}
+	return sh, strings.TrimSpace(got.stdout)
+}
+
+// anonymous replaces what is new in each run.
+func (sh *shell) anonymous(text, id string, file string) string {
+	text = strings.ReplaceAll(strings.ReplaceAll(text, sh.dir, "DIR"), id, "ID")
+	if b, err := os.ReadFile(filepath.Join(sh.dir, file)); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "-----") {
+				text = strings.ReplaceAll(text, line, "BASE64")
+			}
+		}
+	}
+	return text
+}
+
+func TestKey(t *testing.T) {
+	for _, format := range []string{"table", "wide", "json", "yaml", "name"} {
+		t.Run("generate and public as "+format, func(t *testing.T) {
+			sh, id := keyShell(t)
+			made := sh.run("key", "generate", "--name", "other", "-o", format)
+			other := strings.TrimSpace(sh.run("key", "public", "other.pub", "-o", "name").stdout)
+			golden(t, filepath.Join("key_generate", format), sh.anonymous(made.stdout, other, "other.pub"))
+			golden(t, filepath.Join("key_public", format), sh.anonymous(sh.run("key", "public", "-o", format).stdout, id, "cosign.pub"))
+		})
+	}
+	t.Run("writes a private key that only its owner reads, and that opens with the password", func(t *testing.T) {
+		sh, id := keyShell(t)
+		file := filepath.Join(sh.dir, "cosign.key")
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Fatalf("%v, %v", info, err)
+		}
+		key, err := signing.Load(file, func() ([]byte, error) { return []byte("sesame"), nil })
+		if err != nil || string(key.ID()) != id {
+			t.Fatalf("%v, %v", key, err)
+		}
+	})
+	t.Run("replaces nothing", func(t *testing.T) {
+		sh, id := keyShell(t)
+		got := sh.run("key", "generate")
+		if got.code != cli.ExitError || !strings.Contains(got.stderr, "never replaced") {
+			t.Fatalf("exit %d: %s", got.code, got.stderr)
+		}
+		if still := sh.run("key", "public", "-o", "name"); strings.TrimSpace(still.stdout) != id {
+			t.Fatalf("%s%s", still.stdout, still.stderr)
+		}
+	})
+	t.Run("makes no key without a password", func(t *testing.T) {
+		sh := newShell(t, nil)
+		got := sh.run("key", "generate")
+		if left, _ := os.ReadDir(sh.dir); got.code != cli.ExitError || !strings.Contains(got.stderr, "COSIGN_PASSWORD") || len(left) > 0 {
+			t.Fatalf("exit %d: %s, %v", got.code, got.stderr, left)
+		}
+	})
+	t.Run("prints the same public key of either file, of the named one or of TOWPATH_KEY", func(t *testing.T) {
+		sh, _ := keyShell(t)
+		want, err := os.ReadFile(filepath.Join(sh.dir, "cosign.pub"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sh.env["TOWPATH_KEY"] = filepath.Join(sh.dir, "cosign.pub")
+		for _, args := range [][]string{{}, {"cosign.key"}, {"cosign.pub"}} {
+			if got := sh.run(append([]string{"key", "public"}, args...)...); got.stdout != string(want) {
+				t.Errorf("%q: %s%s", args, got.stdout, got.stderr)
+			}
+		}
+	})
+	t.Run("says that the password is wrong, and shows none", func(t *testing.T) {
+		sh, _ := keyShell(t)
+		for _, wrong := range []string{"mistyped", ""} {
+			sh.env["COSIGN_PASSWORD"] = wrong
+			got := sh.run("key", "public")
+			if got.code != cli.ExitError || !strings.Contains(got.stderr, "the password is wrong") || strings.Contains(got.stderr, "mistyped") {
+				t.Errorf("exit %d: %s", got.code, got.stderr)
+			}
+		}
+	})
+}
+
+func TestKey_Terminal(t *testing.T) {
+	type typed struct {
+		name, keys string
+		code       int
+		says       string
+	}
+	for _, tt := range []typed{
+		{"takes a password that was typed twice", "sesame\nsesame\n", cli.ExitOK, "private:"},
+		{"refuses passwords that differ", "sesame\nseesame\n", cli.ExitError, "the passwords differ"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tty, keyboard, screen := openPTY(t)
+			dir := t.TempDir()
+			// The line discipline keeps what is typed before it is asked for.
+			if _, err := keyboard.WriteString(tt.keys); err != nil {
+				t.Fatal(err)
+			}
+			code := cli.Main(t.Context(), []string{"-C", dir, "key", "generate"}, tty, tty, tty, func(string) string { return "" }, cli.Apps{Now: noon})
+			shown := screen()
+			if code != tt.code || !strings.Contains(shown, tt.says) || !strings.Contains(shown, "new password of the key: ") {
+				t.Fatalf("exit %d: %s", code, shown)
+			}
+			if _, after, _ := strings.Cut(shown, "new password"); strings.Contains(after, "sesame") {
+				t.Errorf("the password was shown: %s", shown)
+			}
+		})
+	}
+}
+
+func TestReleaseBuild_key(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args []string
+		env  string
+		want string // of the folder
+	}{
+		"no key":                 {},
+		"the flag's key":         {args: []string{"--key", "own.key"}, env: "other.key", want: "own.key"},
+		"the environment's key":  {env: "env.key", want: "env.key"},
+		"a key of another place": {args: []string{"--key", "/elsewhere/cosign.key"}, want: "/elsewhere/cosign.key"},
+	} {
+		t.Run("signs with "+name, func(t *testing.T) {
+			sh := newShell(t, apitest.New(t, apitest.NewWorld()))
+			sh.env["TOWPATH_KEY"], sh.env["COSIGN_PASSWORD"] = tt.env, "sesame"
+			var asked cli.BuildRequest
+			var closed bool
+			build := builder(&closed, nil)
+			sh.apps.Build = func(ctx context.Context, r cli.BuildRequest, p cli.Progress) (cli.Built, error) {
+				asked = r
+				b, err := build(ctx, r, p)
+				if r.Key != "" {
+					b.SignedBy = "theKeysID="
+				}
+				return b, err
+			}
+			got := sh.run(append([]string{"release", "build"}, tt.args...)...)
+			want := tt.want
+			if want != "" && !filepath.IsAbs(want) {
+				want = filepath.Join(sh.dir, want)
+			}
+			if got.code != cli.ExitOK || asked.Key != want || strings.Contains(got.stdout, "theKeysID=") != (want != "") {
+				t.Fatalf("exit %d, key %q: %s%s", got.code, asked.Key, got.stdout, got.stderr)
+			}
+			if p, err := asked.Password(); err != nil || !bytes.Equal(p, []byte("sesame")) {
+				t.Fatalf("%s, %v", p, err)
+			}
+		})
+	}
+	t.Run("publishes nothing that can't be signed", func(t *testing.T) {
+		w := apitest.NewWorld()
+		sh, closed := newShell(t, apitest.New(t, w)), false
+		sh.apps.Build = builder(&closed, towpath.E(towpath.KindInvalid, "signing.decrypt", "the password is wrong"))
+		if got := sh.run("release", "build", "--key", "cosign.key"); got.code != cli.ExitError || w.Called("releases.Publish") != 0 || w.Called("releases.PutBlob") != 0 {
+			t.Fatalf("exit %d: %s", got.code, got.stderr)
+		}
+	})
+}

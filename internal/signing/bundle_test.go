@@ -1,0 +1,134 @@
+package signing_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// rawBundle signs any payload as any type, which [signing.Sign] refuses to.
+func rawBundle(t testing.TB, k *signing.Key, payloadType, payload string) []byte {
+	t.Helper()
+	sig, err := k.SignDigest(t.Context(), sha256.Sum256(fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(payloadType), payloadType, len(payload), payload)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(map[string]any{
+		"mediaType":            oci.MediaTypeBundle,
+		"verificationMaterial": map[string]any{"publicKey": map[string]any{"hint": string(k.ID())}},
+		"dsseEnvelope": map[string]any{
+			"payload": base64.StdEncoding.EncodeToString([]byte(payload)), "payloadType": payloadType,
+			"signatures": []any{map[string]any{"sig": base64.StdEncoding.EncodeToString(sig)}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// payloadOf is what a bundle's envelope holds.
+func payloadOf(t testing.TB, bundle []byte) string {
+	t.Helper()
+	var b struct {
+		Envelope struct {
+			Payload []byte `json:"payload"`
+		} `json:"dsseEnvelope"`
+	}
+	if err := json.Unmarshal(bundle, &b); err != nil {
+		t.Fatal(err)
+	}
+	return string(b.Envelope.Payload)
+}
+
+// blobBundle is the signature of plain bytes, as `cosign sign-blob` makes it.
+func blobBundle(t testing.TB, k *signing.Key, content []byte) []byte {
+	t.Helper()
+	sum := sha256.Sum256(content)
+	sig, err := k.SignDigest(t.Context(), sum)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(map[string]any{
+		"mediaType":            oci.MediaTypeBundle,
+		"verificationMaterial": map[string]any{"publicKey": map[string]any{"hint": string(k.ID())}},
+		"messageSignature": map[string]any{
+			"messageDigest": map[string]any{"algorithm": "SHA2_256", "digest": base64.StdEncoding.EncodeToString(sum[:])},
+			"signature":     base64.StdEncoding.EncodeToString(sig),
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestVerifier_VerifyBlob(t *testing.T) {
+	k := newKey(t)
+	content := []byte("plain bytes")
+	good, digest := blobBundle(t, k, content), towpath.DigestOf(content)
+	allowed := func(k *signing.TrustedKey) { k.Types = []string{signing.TypeBlob} }
+	v := verifier(t, trusting(t, k, allowed))
+	if got, err := v.VerifyBlob(good, digest, noon()); err != nil || got.Key != k.ID() || got.Statement != nil {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	statement, err := evidence.MakeSignature(digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		v      *signing.Verifier
+		bundle []byte
+		digest towpath.Digest
+		reason signing.Reason
+	}{
+		"other bytes":                           {v, good, release, signing.ReasonSubject},
+		"a statement about them":                {v, signed(t, k, statement), digest, signing.ReasonContent},
+		"a key for statements only":             {verifier(t, trusting(t, k)), good, digest, signing.ReasonNotAllowed},
+		"another key":                           {v, blobBundle(t, newKey(t), content), digest, signing.ReasonUnknownKey},
+		"a signature of other bytes":            {v, changed(t, good, func(b, _ map[string]any) { b["messageSignature"].(map[string]any)["signature"] = "MAYCAQECAQE=" }), digest, signing.ReasonSignature},
+		"a digest of another algorithm, so any": {v, changed(t, good, func(b, _ map[string]any) { delete(b["messageSignature"].(map[string]any), "messageDigest") }), digest, signing.ReasonSubject},
+	} {
+		t.Run("refuses "+name, func(t *testing.T) {
+			if got, err := tt.v.VerifyBlob(tt.bundle, tt.digest, noon()); got != nil || signing.ReasonOf(err) != tt.reason {
+				t.Fatalf("%+v, %v, want %s", got, err, tt.reason)
+			}
+		})
+	}
+}
+
+func FuzzVerifier_Verify(f *testing.F) {
+	k := newKey(f)
+	v := verifier(f, trusting(f, k, func(t *signing.TrustedKey) { t.Types = append(t.Types, signing.TypeBlob) }))
+	good := signature(f, k)
+	for _, seed := range [][]byte{
+		good, blobBundle(f, k, []byte("x")), rawBundle(f, k, "text/plain", "x"), rawBundle(f, k, signing.PayloadType, "{}"),
+		[]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":""},"tlogEntries":[{}]},"dsseEnvelope":{}}`),
+		[]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"x509CertificateChain":{}},"messageSignature":{}}`),
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := v.Verify(b, wanted())
+		if (err == nil) != (got != nil) || err != nil && signing.ReasonOf(err) == "" {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		// The fuzzer has no key: it can only bring what was signed here.
+		if got != nil && payloadOf(t, b) != payloadOf(t, good) {
+			t.Fatalf("forged: %s", b)
+		}
+		if got, err := v.VerifyBlob(b, release, noon()); got != nil || signing.ReasonOf(err) == "" {
+			t.Fatalf("%+v, %v", got, err)
+		}
+	})
+}
+
+// rawJSON is JSON as it is, for a predicate.
+func rawJSON[T ~string | ~[]byte](s T) json.RawMessage { return json.RawMessage(s) }

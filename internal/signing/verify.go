@@ -1,0 +1,185 @@
+package signing
+
+import (
+	"crypto"
+	"encoding/hex"
+	"time"
+
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	common "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/signature"
+
+	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// MaxBundle is the largest bundle that is read, in bytes: a bill of materials
+// of a large project, in base64.
+const MaxBundle = 16 << 20
+
+// Requirement is what a bundle must prove. Everything is required: a bundle
+// that proves something else proves nothing.
+type Requirement struct {
+	Type    string         // of the predicate
+	Subject towpath.Digest // what the statement must be about
+	// At is when the bundle is known to have existed: when our ledger recorded
+	// it, or else now. Never a time that the bundle itself claims.
+	At time.Time
+}
+
+// Verified is what a bundle proves.
+type Verified struct {
+	Statement *evidence.Statement // nil of a blob's signature
+	Key       KeyID
+	KeyName   string
+}
+
+// Verify checks that a bundle holds a statement of the required type about the
+// required subject, signed once, by a key that may sign such statements and was
+// valid. Its errors are denials with a [Reason].
+func (v *Verifier) Verify(b []byte, want Requirement) (*Verified, error) {
+	if err := want.check(); err != nil {
+		return nil, err
+	}
+	read, err := parse(b)
+	if err != nil {
+		return nil, err
+	}
+	if err := onlyStatement(read.Bundle); err != nil {
+		return nil, err
+	}
+	key, err := v.key(read.Bundle, want.At, want.Type)
+	if err != nil {
+		return nil, err
+	}
+	statement, err := evidence.Parse(read.GetDsseEnvelope().GetPayload())
+	if err != nil {
+		message, _ := towpath.PublicMessage(err)
+		return nil, refuse(ReasonStatement, "%s", message).WithCause(err)
+	}
+	// Nothing of the statement is believed before this. Its subject is checked
+	// below, on the stricter of the two readings.
+	if err := key.verify(read, verify.WithoutArtifactUnsafe()); err != nil {
+		return nil, err
+	}
+	if statement.Type != want.Type {
+		return nil, refuse(ReasonPredicate, "the bundle says something else: it is a %q, not a %q", shown(statement.Type), want.Type)
+	}
+	if !statement.About(want.Subject) {
+		return nil, refuse(ReasonSubject, "the bundle is about something else than %s", want.Subject).On(string(want.Subject))
+	}
+	return &Verified{Statement: statement, Key: key.id, KeyName: key.Name}, nil
+}
+
+// VerifyBlob checks the signature of plain bytes, which are given by digest:
+// what `cosign sign-blob` makes.
+func (v *Verifier) VerifyBlob(b []byte, blob towpath.Digest, at time.Time) (*Verified, error) {
+	if err := (Requirement{Type: TypeBlob, Subject: blob, At: at}).check(); err != nil {
+		return nil, err
+	}
+	read, err := parse(b)
+	if err != nil {
+		return nil, err
+	}
+	message := read.GetMessageSignature()
+	if message == nil {
+		return nil, refuse(ReasonContent, "the bundle holds no signature of plain bytes")
+	}
+	key, err := v.key(read.Bundle, at, TypeBlob)
+	if err != nil {
+		return nil, err
+	}
+	sum, err := hex.DecodeString(blob.Hex())
+	if err != nil {
+		return nil, err
+	}
+	if d := message.GetMessageDigest(); d.GetAlgorithm() != common.HashAlgorithm_SHA2_256 || string(d.GetDigest()) != string(sum) {
+		return nil, refuse(ReasonSubject, "the bundle is about something else than %s", blob).On(string(blob))
+	}
+	if err := key.verify(read, verify.WithArtifactDigest("sha256", sum)); err != nil {
+		return nil, err
+	}
+	return &Verified{Key: key.id, KeyName: key.Name}, nil
+}
+
+// check refuses a caller that asks for less than everything.
+func (r Requirement) check() error {
+	if r.Type == "" || !r.Subject.Valid() || r.At.IsZero() {
+		return towpath.E(towpath.KindInternal, "signing.verify", "a bundle was to be verified without saying what it must prove")
+	}
+	return nil
+}
+
+// parse reads a bundle of the one version that is accepted, signed with a key.
+func parse(b []byte) (*bundle.Bundle, error) {
+	if len(b) > MaxBundle {
+		return nil, refuse(ReasonTooLarge, "the bundle has %d bytes; at most %d are read", len(b), MaxBundle)
+	}
+	read := &bundle.Bundle{}
+	if err := read.UnmarshalJSON(b); err != nil {
+		return nil, refuse(ReasonMalformed, "it is not a Sigstore bundle").WithCause(err)
+	}
+	if read.GetMediaType() != oci.MediaTypeBundle {
+		return nil, refuse(ReasonMalformed, "the bundle is a %q, not a %s", shown(read.GetMediaType()), oci.MediaTypeBundle).
+			WithHint("sign with cosign 3, or 2 with --new-bundle-format")
+	}
+	if read.GetVerificationMaterial().GetPublicKey() == nil {
+		return nil, refuse(ReasonKeyless, "the bundle was signed with a certificate, and only keys are trusted").
+			WithHint("sign with a key: `cosign sign --key`, `towpath release build --key`")
+	}
+	return read, nil
+}
+
+// onlyStatement refuses a bundle that is not one statement, signed once.
+// Another payload type would have its bytes read as something that the signer
+// did not mean.
+func onlyStatement(b *protobundle.Bundle) error {
+	envelope := b.GetDsseEnvelope()
+	switch {
+	case envelope == nil:
+		return refuse(ReasonContent, "the bundle holds a signature of plain bytes, not a statement").
+			WithHint("make statements with `towpath release build --key`, `cosign attest` or `cosign sign`")
+	case envelope.GetPayloadType() != PayloadType:
+		return refuse(ReasonPayloadType, "the bundle holds a %q, not an in-toto statement", shown(envelope.GetPayloadType()))
+	case len(envelope.GetSignatures()) != 1:
+		return refuse(ReasonSignatures, "the bundle has %d signatures; exactly one is accepted", len(envelope.GetSignatures()))
+	}
+	return nil
+}
+
+// key is the trusted key that a bundle names, if it may be used. That the
+// bundle names it proves nothing yet.
+func (v *Verifier) key(b *protobundle.Bundle, at time.Time, predicate string) (trusted, error) {
+	hint := KeyID(b.GetVerificationMaterial().GetPublicKey().GetHint())
+	key, ok := v.keys[hint]
+	if !ok {
+		return trusted{}, refuse(ReasonUnknownKey, "the bundle was signed with the key %q, which is not trusted", shown(string(hint))).
+			WithHint("sign with a trusted key, or trust this one")
+	}
+	return key, key.usable(at, predicate)
+}
+
+// verify checks the signature with this key and no other.
+func (k trusted) verify(b *bundle.Bundle, about verify.ArtifactPolicyOption) error {
+	verifier, err := signature.LoadVerifier(k.public, crypto.SHA256)
+	if err != nil {
+		return refuse(ReasonSignature, "the key %q can't verify", k.Name).WithCause(err)
+	}
+	only := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+		return root.NewExpiringKey(verifier, k.NotBefore, k.NotAfter), nil
+	})
+	// No time in the bundle is believed, so none is asked for: when the key was
+	// valid is judged by usable. The statement is read by package evidence.
+	check, err := verify.NewVerifier(only, verify.WithNoObserverTimestamps(), verify.WithoutStatementPredicate())
+	if err == nil {
+		_, err = check.Verify(b, verify.NewPolicy(about, verify.WithKey()))
+	}
+	if err != nil {
+		return refuse(ReasonSignature, "the signature is not one of the key %q over this content: one of them was changed", k.Name).WithCause(err)
+	}
+	return nil
+}
