@@ -50,6 +50,7 @@ func TestStories(t *testing.T) {
 		}
 		keep[name] = strings.TrimSpace(string(out))
 	}
+	compileShop(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -69,6 +70,22 @@ func TestStories(t *testing.T) {
 			"record": record, "running": running, "demokept": demoKept, "traffic": traffic,
 		},
 	})
+}
+
+// compileShop builds the sample once, as its towpath.yaml does, so that no story
+// waits for a cold cache to compile the standard library.
+func compileShop(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := examples.Write(examples.Shop, dir); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", t.TempDir(), "./api", "./web")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 }
 
 // stopAll ends what any agent below a folder left running, and makes what it
