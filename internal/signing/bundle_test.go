@@ -89,12 +89,15 @@ func TestVerifier_VerifyBlob(t *testing.T) {
 		digest towpath.Digest
 		reason signing.Reason
 	}{
-		"other bytes":                           {v, good, release, signing.ReasonSubject},
-		"a statement about them":                {v, signed(t, k, statement), digest, signing.ReasonContent},
-		"a key for statements only":             {verifier(t, trusting(t, k)), good, digest, signing.ReasonNotAllowed},
-		"another key":                           {v, blobBundle(t, newKey(t), content), digest, signing.ReasonUnknownKey},
-		"a signature of other bytes":            {v, changed(t, good, func(b, _ map[string]any) { b["messageSignature"].(map[string]any)["signature"] = "MAYCAQECAQE=" }), digest, signing.ReasonSignature},
-		"a digest of another algorithm, so any": {v, changed(t, good, func(b, _ map[string]any) { delete(b["messageSignature"].(map[string]any), "messageDigest") }), digest, signing.ReasonSubject},
+		"other bytes":                {v, good, release, signing.ReasonSubject},
+		"a statement about them":     {v, signed(t, k, statement), digest, signing.ReasonContent},
+		"a key for statements only":  {verifier(t, trusting(t, k)), good, digest, signing.ReasonNotAllowed},
+		"another key":                {v, blobBundle(t, newKey(t), content), digest, signing.ReasonUnknownKey},
+		"a signature of other bytes": {v, changed(t, good, func(b, _ map[string]any) { b["messageSignature"].(map[string]any)["signature"] = "MAYCAQECAQE=" }), digest, signing.ReasonSignature},
+		"no digest":                  {v, changed(t, good, func(b, _ map[string]any) { delete(b["messageSignature"].(map[string]any), "messageDigest") }), digest, signing.ReasonSubject},
+		"a digest of another algorithm": {v, changed(t, good, func(b, _ map[string]any) {
+			b["messageSignature"].(map[string]any)["messageDigest"].(map[string]any)["algorithm"] = "SHA2_512"
+		}), digest, signing.ReasonSubject},
 	} {
 		t.Run("refuses "+name, func(t *testing.T) {
 			if got, err := tt.v.VerifyBlob(tt.bundle, tt.digest, noon()); got != nil || signing.ReasonOf(err) != tt.reason {

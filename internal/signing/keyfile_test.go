@@ -82,11 +82,9 @@ func TestKey_ShowsNoSecret(t *testing.T) {
 		fmt.Sprint(k), fmt.Sprintf("%v", k), fmt.Sprintf("%+v", k), fmt.Sprintf("%#v", k), fmt.Sprintf("%s", k), fmt.Sprintf("%x", k),
 		fmt.Sprintf("%d", k), fmt.Sprintf("%v", struct{ K *signing.Key }{k}), log.String(),
 	} {
-		if !strings.Contains(out, string(k.ID())) && !strings.Contains(out, "0x") {
-			t.Errorf("%q does not name the key", out)
-		}
-		if strings.Contains(out, "PrivateKey") || strings.Contains(out, "D:") {
-			t.Errorf("%q shows more than its ID", out)
+		// The log's line has a time and a message besides.
+		if !strings.Contains(out, string(k.ID())) || len(out) > len(k.String())+80 {
+			t.Errorf("%q is not the key's ID alone", out)
 		}
 	}
 }
