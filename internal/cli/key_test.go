@@ -39,7 +39,7 @@ func (sh *shell) anonymous(text, id string, file string) string {
 	return text
 }
 
-func TestKey(t *testing.T) {
+func TestKeyCommands(t *testing.T) {
 	for _, format := range []string{"table", "wide", "json", "yaml", "name"} {
 		t.Run("generate and public as "+format, func(t *testing.T) {
 			sh, id := keyShell(t)
@@ -102,7 +102,7 @@ func TestKey(t *testing.T) {
 	})
 }
 
-func TestKey_Terminal(t *testing.T) {
+func TestKeyCommands_Terminal(t *testing.T) {
 	type typed struct {
 		name, keys string
 		code       int
