@@ -113,6 +113,15 @@ type Built struct {
 	Close func() error
 }
 
+// Attached are the manifests of the evidence, to be published with the release.
+func (b Built) Attached() []towpath.Digest {
+	out := make([]towpath.Digest, len(b.Evidence))
+	for i, e := range b.Evidence {
+		out[i] = e.Manifest
+	}
+	return out
+}
+
 // Evidence is what a build says about its release. Its manifest is among the
 // blobs, with all that it names.
 type Evidence struct {

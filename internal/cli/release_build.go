@@ -90,6 +90,7 @@ func (s *session) runReleaseBuild(ctx context.Context, r BuildRequest) (err erro
 	}
 	published, err := c.PublishRelease(ctx, project, api.PublishRelease{
 		Manifest: built.Manifest, Provenance: built.Provenance, Commit: built.Commit, Ref: built.Ref, Version: built.Version,
+		Evidence: built.Attached(),
 	})
 	if err != nil {
 		return err

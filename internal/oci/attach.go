@@ -78,6 +78,55 @@ func attach(subject Blob, mediaType string, content []byte, annotations map[stri
 	}, nil
 }
 
+// Attached is what a manifest attaches to a release.
+type Attached struct {
+	ArtifactType string
+	Annotations  map[string]string
+	Subject      towpath.Digest
+	Blobs        []Blob // the empty config, and what is attached
+}
+
+// ParseAttachment reads a manifest of the form that [AttachBundle] and
+// [AttachSBOM] make; whatever else a manifest may have is refused.
+func ParseAttachment(b []byte) (*Attached, error) {
+	const op = "oci.parse-attachment"
+	if len(b) > MaxManifest {
+		return nil, towpath.E(towpath.KindExhausted, op, "the manifest of the evidence is larger than %d bytes", MaxManifest)
+	}
+	var raw v1.Manifest
+	if err := decodeStrict(op, "manifest of evidence", b, &raw); err != nil {
+		return nil, err
+	}
+	wrong := func(format string, args ...any) error {
+		return towpath.E(towpath.KindInvalid, op, format, args...).
+			WithHint("hand over what `towpath release build` made; attach anything else through the registry")
+	}
+	switch {
+	case raw.SchemaVersion != 2 || raw.MediaType != towpath.MediaTypeManifest:
+		return nil, wrong("the evidence is not an OCI image manifest")
+	case raw.ArtifactType == "" || raw.ArtifactType == towpath.ArtifactTypeRelease:
+		return nil, wrong("%q is no type of evidence", raw.ArtifactType)
+	case raw.Subject == nil || len(raw.Layers) != 1:
+		return nil, wrong("evidence has one subject and one layer")
+	case raw.Config.MediaType != v1.MediaTypeEmptyJSON:
+		return nil, wrong("the evidence has a config, and evidence has none")
+	}
+	out := &Attached{ArtifactType: raw.ArtifactType, Annotations: raw.Annotations}
+	subject, ok := plain(*raw.Subject)
+	if !ok {
+		return nil, wrong("the evidence's subject is not a valid descriptor")
+	}
+	out.Subject = subject.Digest
+	for _, d := range []v1.Descriptor{raw.Config, raw.Layers[0]} {
+		blob, ok := plain(d)
+		if !ok {
+			return nil, wrong("a descriptor of the evidence is not a valid one")
+		}
+		out.Blobs = append(out.Blobs, blob)
+	}
+	return out, nil
+}
+
 func emptyJSON() []byte { return []byte("{}") }
 
 // emptyConfig is the descriptor of the OCI 1.1 guidance for artifacts without a

@@ -79,3 +79,51 @@ func TestAttach_refusesNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestParseAttachment(t *testing.T) {
+	subject := oci.Blob{Digest: towpath.DigestOf([]byte("a release")), Size: 9}
+	bill, err := oci.AttachSBOM(subject, []byte(`{"bomFormat":"CycloneDX"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := oci.ParseAttachment(bill.Manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Subject != subject.Digest || got.ArtifactType != oci.MediaTypeSBOM || len(got.Blobs) != 2 || got.Blobs[1].Digest != towpath.DigestOf(bill.Blobs[1]) {
+		t.Errorf("got %+v", got)
+	}
+	for what, change := range map[string][2]string{
+		"an unknown field":   {`"schemaVersion":2`, `"schemaVersion":2,"more":1`},
+		"another schema":     {`"schemaVersion":2`, `"schemaVersion":1`},
+		"a release":          {`"artifactType":"` + oci.MediaTypeSBOM + `"`, `"artifactType":"` + towpath.ArtifactTypeRelease + `"`},
+		"no type":            {`"artifactType":"` + oci.MediaTypeSBOM + `",`, ``},
+		"no subject":         {`"subject":`, `"annotations":{},"ignored":`},
+		"a digest of nobody": {string(subject.Digest), "sha256:short"},
+		"a config":           {`application/vnd.oci.empty.v1+json`, `application/vnd.oci.image.config.v1+json`},
+	} {
+		t.Run("refuses "+what, func(t *testing.T) {
+			b := bytes.Replace(bill.Manifest, []byte(change[0]), []byte(change[1]), 1)
+			if bytes.Equal(b, bill.Manifest) {
+				t.Fatalf("nothing was changed in %s", b)
+			}
+			if _, err := oci.ParseAttachment(b); towpath.KindOf(err) != towpath.KindInvalid {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func FuzzParseAttachment(f *testing.F) {
+	bill, err := oci.AttachSBOM(oci.Blob{Digest: towpath.DigestOf([]byte("a release")), Size: 9}, []byte("{}"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(bill.Manifest)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := oci.ParseAttachment(b)
+		if err == nil && (!a.Subject.Valid() || len(a.Blobs) != 2) {
+			t.Errorf("%s is %+v", b, a)
+		}
+	})
+}

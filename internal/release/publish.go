@@ -37,6 +37,10 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 	if err != nil {
 		return Published{}, err
 	}
+	evidence, err := s.evidence(ctx, r, artifact.Digest)
+	if err != nil {
+		return Published{}, err
+	}
 	subject, err := s.checkCommit(ctx, r)
 	if err != nil {
 		return Published{}, err
@@ -62,6 +66,8 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 	ev := towpath.NewEvent(now, string(actor.Account), "release.published")
 	ev.Project, ev.Subject, ev.Release, ev.RequestID = r.Project, string(candidate.ID), release.Digest, actor.RequestID
 	ev.Reason = r.Version
+	attached := towpath.NewEvent(now, string(actor.Account), "evidence.attached")
+	attached.Project, attached.Subject, attached.Release, attached.RequestID = r.Project, string(candidate.ID), release.Digest, actor.RequestID
 	out := Published{Release: release, Candidate: candidate}
 	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		if err := tx.InsertRelease(ctx, release, contentDigest); err != nil {
@@ -71,6 +77,9 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 			return err
 		}
 		if err := shelve(ctx, tx, artifact, []string{r.Version}, now); err != nil {
+			return err
+		}
+		if err := attach(ctx, tx, evidence, attached, now); err != nil {
 			return err
 		}
 		same, err := built(ctx, tx, candidate)

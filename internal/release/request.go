@@ -16,6 +16,9 @@ type PublishRequest struct {
 	Commit     towpath.CommitID
 	Ref        string // the branch or tag that was built; may be empty
 	Version    string // semver label
+	// Evidence are the digests of manifests about the release, uploaded with
+	// what they name: they are attached to it in the registry.
+	Evidence []towpath.Digest
 }
 
 // Published is the answer to a [PublishRequest].

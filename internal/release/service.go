@@ -58,6 +58,7 @@ type Tx interface {
 	SaveArtifact(ctx context.Context, a towpath.Artifact) error
 	LinkBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, size int64, byClient bool, at time.Time) error
 	SetTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) error
+	Artifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Artifact, error)
 	Unshelved(ctx context.Context, limit int) ([]towpath.Release, error)
 	HeldBlobs(ctx context.Context, digests []towpath.Digest) ([]towpath.Digest, error)
 	UnlinkGivenUp(ctx context.Context, r towpath.RepositoryName, digests []towpath.Digest) ([]towpath.Digest, error)

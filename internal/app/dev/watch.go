@@ -141,5 +141,6 @@ func Publish(ctx context.Context, c *client.Client, built cli.Built) (release.Pu
 	}
 	return c.PublishRelease(ctx, built.Project, api.PublishRelease{
 		Manifest: built.Manifest, Provenance: built.Provenance, Commit: built.Commit, Ref: built.Ref, Version: built.Version,
+		Evidence: built.Attached(),
 	})
 }

@@ -2,6 +2,7 @@ package stories_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/towpath/towpath/internal/towpathtest/cosigntest"
 )
 
 // process is a towpath in the background of a story. What it prints comes line
@@ -123,3 +126,24 @@ func agentOf(ts *testscript.TestScript, _ bool, args []string) {
 
 // killAgent kills the story's agent.
 func killAgent(ts *testscript.TestScript, _ bool, _ []string) { agents[ts.Name()].kill() }
+
+// cosign has the real cosign verify the release of a digest in the registry of
+// the server that is known in the current folder: cosign VERB KEY DIGESTFILE
+// [TYPE]
+func cosign(ts *testscript.TestScript, neg bool, args []string) {
+	var known struct{ URL, Token, Project string }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(".towpath/client.json")), &known))
+	c := cosigntest.New(stories)
+	run := []string{
+		args[0], "--key", ts.MkAbs(args[1]), "--insecure-ignore-tlog=true", "--allow-http-registry=true",
+		"--registry-username", "ana", "--registry-password", known.Token,
+	}
+	if len(args) > 3 {
+		run = append(run, "--type", args[3])
+	}
+	image := strings.TrimPrefix(known.URL, "http://") + "/" + known.Project + "@" + strings.TrimSpace(ts.ReadFile(args[2]))
+	out, err := c.Run(append(run, image)...)
+	if (err == nil) == neg {
+		ts.Fatalf("cosign %s: %v\n%s", args[0], err, out)
+	}
+}

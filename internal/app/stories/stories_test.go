@@ -41,7 +41,11 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"towpath": func() { os.Exit(towpath()) }})
 }
 
+// stories is the test that all stories are part of.
+var stories *testing.T
+
 func TestStories(t *testing.T) {
+	stories = t
 	keep := map[string]string{}
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS"} {
 		out, err := exec.Command("go", "env", name).Output()
@@ -66,7 +70,7 @@ func TestStories(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"shop": shop, "until": until, "token": token, "edit": edit, "forge": forge,
-			"serverof": serverOf, "agentof": agentOf, "killagent": killAgent, "killserver": killServer,
+			"cosign": cosign, "serverof": serverOf, "agentof": agentOf, "killagent": killAgent, "killserver": killServer,
 			"record": record, "running": running, "demokept": demoKept, "traffic": traffic,
 		},
 	})

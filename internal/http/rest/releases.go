@@ -21,7 +21,7 @@ func (a *API) releaseRoutes() {
 	}, func(ctx context.Context, actor towpath.Actor, in *publish) (release.Published, error) {
 		return svc.Publish(ctx, actor, release.PublishRequest{
 			Project: in.Project, Manifest: in.Body.Manifest, Provenance: in.Body.Provenance,
-			Commit: in.Body.Commit, Ref: in.Body.Ref, Version: in.Body.Version,
+			Commit: in.Body.Commit, Ref: in.Body.Ref, Version: in.Body.Version, Evidence: in.Body.Evidence,
 		})
 	})
 	type list struct {

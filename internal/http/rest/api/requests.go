@@ -19,6 +19,7 @@ type PublishRelease struct {
 	Commit     towpath.CommitID `json:"commit" doc:"full git object name"`
 	Ref        string           `json:"ref,omitempty" doc:"the branch or tag that was built"`
 	Version    string           `json:"version" doc:"semver label; once published it never moves"`
+	Evidence   []towpath.Digest `json:"evidence,omitempty" maxItems:"64" doc:"digests of manifests that are attached to the release; uploaded before, with what they name"`
 }
 
 // Collect gives up the files of releases that retention does not keep.

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"github.com/towpath/towpath/internal/ledger"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/ocitest"
+)
+
+// attached uploads a bill of materials about something.
+func (h *harness) attached(subject []byte, bill string) towpath.Digest {
+	h.t.Helper()
+	a, err := oci.AttachSBOM(oci.Blob{Digest: towpath.DigestOf(subject), Size: int64(len(subject))}, []byte(bill))
+	must(h.t, 0, err)
+	for _, b := range append(a.Blobs, a.Manifest) {
+		must(h.t, 0, h.svc.Releases.PutBlob(context.Background(), h.ana, shop, towpath.DigestOf(b), bytes.NewReader(b)))
+	}
+	return a.Digest
+}
+
+func TestServer_EvidenceComesWithItsRelease(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		ctx := context.Background()
+		one := h.publish("1.0.0", "one")
+		manifest := must3(readBlob(ctx, h, one.Release))(t)
+		publish := func(evidence ...towpath.Digest) error {
+			_, err := h.svc.Releases.Publish(ctx, h.ana, release.PublishRequest{
+				Project: shop, Manifest: manifest, Provenance: statement(one.Release, "1.0.0"), Commit: one.Commit, Ref: one.Ref,
+				Version: one.Version, Evidence: evidence,
+			})
+			return err
+		}
+		bill := h.attached(manifest, `{"bomFormat":"CycloneDX"}`)
+		for range 2 { // the second time it is there
+			must(t, 0, publish(bill))
+		}
+		c := h.registryAs("vic", towpath.RoleViewer)
+		got := ocitest.JSON[struct {
+			Manifests []struct{ Digest, ArtifactType string }
+		}](t, c.Expect(c.Do("GET", c.Repo("referrers/"+string(one.Release)), nil), 200))
+		if len(got.Manifests) != 1 || got.Manifests[0].Digest != string(bill) || got.Manifests[0].ArtifactType != oci.MediaTypeSBOM {
+			t.Errorf("referrers: %+v", got)
+		}
+		pull(c, string(bill))
+		h.until("it is recorded, once", func() bool {
+			entries, err := h.s.ledger.List(ctx, ledger.Filter{Project: shop, Action: "evidence.attached"})
+			must(t, 0, err)
+			return len(entries) == 1 && entries[0].Event.Release == one.Release
+		})
+		t.Run("not what is about something else", func(t *testing.T) {
+			if err := publish(h.attached([]byte("something else"), "{}")); towpath.KindOf(err) != towpath.KindInvalid {
+				t.Errorf("got %v", err)
+			}
+		})
+		t.Run("not what was not uploaded", func(t *testing.T) {
+			if err := publish(towpath.DigestOf([]byte("nowhere"))); towpath.KindOf(err) != towpath.KindNotFound {
+				t.Errorf("got %v", err)
+			}
+		})
+		t.Run("not what is no evidence", func(t *testing.T) {
+			if err := publish(one.Release); towpath.KindOf(err) != towpath.KindInvalid {
+				t.Errorf("got %v", err)
+			}
+		})
+	})
+}
