@@ -68,7 +68,7 @@ type Server struct {
 // lease is how long others wait for a server that died: what it worked on is
 // taken up by another one then. A server that starts on an SQLite file waits
 // for nobody.
-const lease = 6 * time.Second
+const lease = 5 * time.Second
 
 // New opens the database, brings its schema up to date and puts the server
 // together. It starts nothing but the listener.
