@@ -342,14 +342,22 @@ func TestRegistry_HoldsWhatIsPushedWhileItIsGivenUp(t *testing.T) {
 		c := h.registryAs("ana", towpath.RoleReleaser, towpath.RoleViewer)
 		_, m := pull(c, "1.1.0")
 		layer := m.Layers[0].Digest
+		// The push is answered once the collector has gone, and recorded before.
+		pushed := make(chan ocitest.Answer, 1)
 		store := racing{store.For[release.Tx](h.s.store), func() {
-			c.Expect(c.Do("POST", "/v2/shop/other/blobs/uploads/?mount="+layer+"&from=shop", nil), 201)
+			go func() { pushed <- c.Do("POST", "/v2/shop/other/blobs/uploads/?mount="+layer+"&from=shop", nil) }()
+			h.until("the push is recorded", func() bool {
+				n := 0
+				err := h.s.db.QueryRow(t.Context(), `SELECT COUNT(*) FROM registry_blob WHERE repository = 'shop/other'`).Scan(&n)
+				return err == nil && n > 0
+			})
 		}}
 		years := release.New(release.Config{Now: func() time.Time { return time.Now().AddDate(5, 0, 0) }}, store, h.s.agents.blobs, nil, latch{sqldb.NewLatch(h.s.db, "retention")})
 		out, err := years.Collect(t.Context(), h.ana, shop, false)
 		if err != nil || !slices.Contains(out.Releases, bad.Release) {
 			t.Fatalf("%+v, %v", out, err)
 		}
+		c.Expect(<-pushed, 201)
 		c.Expect(c.Do("GET", "/v2/shop/other/blobs/"+layer, nil), 200)
 	})
 }
