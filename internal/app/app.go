@@ -53,7 +53,8 @@ func Apps(version string, now func() time.Time) cli.Apps {
 }
 
 // serve is `towpath server`. The first start makes an account that may do
-// everything and prints its token, once.
+// everything and prints its token, once; whoever owns the data folder can have
+// another one printed.
 func serve(ctx context.Context, t cli.Terminal, o cli.ServerOptions, version string) error {
 	log := slog.New(slog.NewTextHandler(t.Stderr, nil))
 	s, err := server.New(ctx, server.Config{
@@ -64,10 +65,14 @@ func serve(ctx context.Context, t cli.Terminal, o cli.ServerOptions, version str
 		return err
 	}
 	first, err := s.Empty(ctx)
-	if err == nil && first {
+	if err == nil && (first || o.AdminToken) {
 		token, tokenErr := s.Account(ctx, "admin", nil, []towpath.Role{towpath.RoleAdmin, towpath.RoleViewer}, 24*time.Hour)
 		if err = tokenErr; err == nil {
-			fmt.Fprintf(t.Stdout, "The first start made the account admin. Its token, shown once and valid for a day:\n\n  %s\n\n", token.Secret)
+			made := "A token of the account admin"
+			if first {
+				made = "The first start made the account admin. Its token"
+			}
+			fmt.Fprintf(t.Stdout, "%s, shown once and valid for a day:\n\n  %s\n\n", made, token.Secret)
 		}
 	}
 	if err != nil {

@@ -73,6 +73,7 @@ type ServerOptions struct {
 	TLSCert       string // files; both or neither
 	TLSKey        string
 	PublicMetrics bool
+	AdminToken    bool // print a new token of the first account
 }
 
 // AgentOptions are those of agent.

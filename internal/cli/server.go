@@ -24,6 +24,7 @@ func newServer(s *session) *cobra.Command {
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:7171", "address")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "file with the certificate")
 	f.StringVar(&o.TLSKey, "tls-key", "", "file with its key")
+	f.BoolVar(&o.AdminToken, "admin-token", false, "print a new token of the account admin, valid for a day: for who has lost theirs")
 	f.BoolVar(&o.PublicMetrics, "public-metrics", false, "serve /metrics without a token")
 	return cmd
 }

@@ -100,16 +100,16 @@ func find(ts *testscript.TestScript, lines <-chan string, pattern string) string
 var servers, agents = map[string]process{}, map[string]process{}
 
 // serverOf starts a server on a folder and talks to it as its first admin from
-// then on. After a server was killed its successor takes its address: serverof
-// DATA
+// then on. After a server was killed its successor takes its address, and has a
+// token of its own printed when it is told to: serverof DATA [--admin-token]
 func serverOf(ts *testscript.TestScript, _ bool, args []string) {
 	listen, again := strings.CutPrefix(ts.Getenv("TOWPATH_URL"), "http://")
 	if !again {
 		listen = "127.0.0.1:0"
 	}
-	p := start(ts, nil, "server", "--data", ts.MkAbs(args[0]), "--listen", listen)
+	p := start(ts, nil, append([]string{"server", "--data", ts.MkAbs(args[0]), "--listen", listen}, args[1:]...)...)
 	servers[ts.Name()] = p
-	if !again {
+	if !again || len(args) > 1 {
 		ts.Setenv("TOWPATH_TOKEN", find(ts, p.lines, `^ +(twp_\w+)$`))
 	}
 	ts.Setenv("TOWPATH_URL", find(ts, p.lines, `url=(http\S+)`))
