@@ -86,6 +86,9 @@ func (r *Repository) walk(ctx context.Context, op string, commit towpath.CommitI
 		blobs.askAhead(entries)
 	}
 	for _, e := range entries {
+		if ctx.Err() != nil { // git may have answered all there is already
+			return context.Cause(ctx)
+		}
 		if err := fn(e); err != nil {
 			return err
 		}
