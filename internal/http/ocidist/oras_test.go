@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -131,14 +132,14 @@ func TestClient_Oras(t *testing.T) {
 		t.Run("a copy with everything about it arrives whole, without sending blobs again", func(t *testing.T) {
 			other := orasRepository(t, target, "other/oras")
 			opts := oras.DefaultExtendedCopyOptions
-			mounted := 0
+			var mounted atomic.Int64
 			opts.MountFrom = func(context.Context, v1.Descriptor) ([]string, error) { return []string{"shop/oras"}, nil }
-			opts.OnMounted = func(context.Context, v1.Descriptor) error { mounted++; return nil }
+			opts.OnMounted = func(context.Context, v1.Descriptor) error { mounted.Add(1); return nil }
 			got, err := oras.ExtendedCopy(ctx, repo, "v1", other, "copied", opts)
 			if err != nil || got.Digest != subject.Digest {
 				t.Fatal(got, err)
 			}
-			if mounted == 0 {
+			if mounted.Load() == 0 {
 				t.Error("no blob was mounted")
 			}
 			if all := referrersOf(t, other, subject, ""); len(all) != 2 {
