@@ -33,6 +33,9 @@ const (
 	AccountManage Verb = "account.manage" // accounts, grants and commit identities
 	ServerManage  Verb = "server.manage"  // backup, collection of garbage, configuration
 
+	TrustRead   Verb = "trust.read"
+	TrustManage Verb = "trust.manage" // add, expire and revoke trusted keys
+
 	RegistryPull Verb = "registry.pull"
 	RegistryPush Verb = "registry.push"
 
@@ -73,7 +76,7 @@ func table() []rule {
 
 		{verb: ReleaseRead, does: "read releases", roles: people(), anyEnvironment: true, system: true},
 		{verb: ReleasePublish, does: "publish releases", roles: roles(towpath.RoleReleaser)},
-		{verb: Quarantine, does: "quarantine releases", roles: roles(towpath.RoleOperator, towpath.RoleAdmin)},
+		{verb: Quarantine, does: "quarantine releases", system: true, roles: roles(towpath.RoleOperator, towpath.RoleAdmin)},
 
 		{verb: EnvironmentRead, does: "see the environment", roles: people(), system: true},
 		{verb: PlanRequest, does: "plan promotions", system: true, roles: roles(towpath.RoleReleaser, towpath.RolePromoter, towpath.RoleApprover, towpath.RoleOperator)},
@@ -96,6 +99,9 @@ func table() []rule {
 		// edits their own.
 		{verb: AccountManage, does: "manage accounts", roles: roles(towpath.RoleAdmin)},
 		{verb: ServerManage, does: "manage the server", roles: roles(towpath.RoleAdmin), system: true},
+
+		{verb: TrustRead, does: "see trusted keys", roles: people(), anyEnvironment: true, anyProject: true},
+		{verb: TrustManage, does: "change trusted keys", roles: roles(towpath.RoleAdmin)},
 
 		{verb: RegistryPull, does: "pull from the registry", roles: people(), anyEnvironment: true},
 		{verb: RegistryPush, does: "push to the registry", roles: roles(towpath.RoleReleaser)},

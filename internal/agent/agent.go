@@ -49,6 +49,9 @@ type Config struct {
 	// Extract unpacks a layer into a folder, within limits. It may leave the end
 	// of r unread.
 	Extract func(ctx context.Context, r io.Reader, dest *os.Root) error
+	// Released says whether an operation does what its release holds; see
+	// [Verified].
+	Released Released
 
 	ClaimWait    time.Duration // of one long poll; 20 s
 	ObserveEvery time.Duration // 5 s
@@ -97,8 +100,8 @@ type trustedKey struct {
 
 // New makes an agent with the runners of the kinds that it can run.
 func New(cfg Config, client Client, runners []kind.Runner, logger *slog.Logger) (*Agent, error) {
-	if cfg.Dir == "" || cfg.Place == "" || cfg.Now == nil || cfg.Extract == nil {
-		return nil, towpath.E(towpath.KindInvalid, "agent.new", "an agent needs a folder, a place, a clock and an extractor")
+	if cfg.Dir == "" || cfg.Place == "" || cfg.Now == nil || cfg.Extract == nil || cfg.Released == nil {
+		return nil, towpath.E(towpath.KindInvalid, "agent.new", "an agent needs a folder, a place, a clock, an extractor and a check of releases")
 	}
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {

@@ -90,6 +90,8 @@ type bench struct {
 	done   chan error
 	key    string
 	log    *lockedBuffer
+
+	released agent.Released
 }
 
 // onBench runs a test in a bubble with an agent that is running.
@@ -97,7 +99,7 @@ func onBench(t *testing.T, test func(t *testing.T, b *bench)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{t: t, dir: dir, srv: newServer(t), runner: &script{active: map[string]bool{}}, log: &lockedBuffer{}}
+		b := &bench{t: t, dir: dir, srv: newServer(t), runner: &script{active: map[string]bool{}}, log: &lockedBuffer{}, released: believing{}}
 		b.client = b.srv.pipe(t)
 		b.start()
 		defer func() { b.stop() }()
@@ -111,7 +113,7 @@ func onBench(t *testing.T, test func(t *testing.T, b *bench)) {
 func (b *bench) start() {
 	b.t.Helper()
 	a, err := agent.New(agent.Config{
-		Dir: filepath.Join(b.dir, "agent"), Name: "test", Place: "local", Now: time.Now, Extract: extract, TrustedKey: b.key,
+		Dir: filepath.Join(b.dir, "agent"), Name: "test", Place: "local", Now: time.Now, Extract: extract, Released: b.released, TrustedKey: b.key,
 	}, b.client, []kind.Runner{b.runner}, slog.New(slog.NewTextHandler(b.log, nil)))
 	if err != nil {
 		b.t.Fatal(err)
@@ -168,4 +170,11 @@ func (b *bench) withdraw(id towpath.OperationID) {
 func untilCancelled(ctx context.Context, _ kind.Work) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
+}
+
+// believing takes every release for what the server says.
+type believing struct{}
+
+func (believing) Check(context.Context, agent.Blobs, towpath.Operation, agentrpc.Authorisation) error {
+	return nil
 }

@@ -41,7 +41,7 @@ func TestAgent_ClaimedAgainAtItsEnd(t *testing.T) {
 		j, err := openJournal(fs, crashPath, clock)
 		must(t, err)
 		r := &hiccup{disk: fs}
-		a, err := New(Config{Dir: dir, Place: "local", Now: clock, Extract: halves}, nil, []kind.Runner{r}, slog.New(slog.DiscardHandler))
+		a, err := New(Config{Dir: dir, Place: "local", Now: clock, Extract: halves, Released: &Verified{}}, nil, []kind.Runner{r}, slog.New(slog.DiscardHandler))
 		must(t, err)
 		a.journal = j
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)

@@ -158,6 +158,10 @@ func (a *Agent) execute(ctx context.Context, as assignment, withdrawn bool) {
 			a.ended(ctx, op, err)
 			return
 		}
+		if err := a.released(ctx, op, auth); err != nil {
+			a.ended(ctx, op, err)
+			return
+		}
 	case agentrpc.JournalIntent:
 		if a.recovered(ctx, runner, as, withdrawn) {
 			return

@@ -64,7 +64,7 @@ func agentMain(dir, url string) error {
 		return err
 	}
 	a, err := agent.New(agent.Config{
-		Dir: filepath.Join(dir, "agent"), Name: "test", Place: "local", Now: time.Now, Extract: extract,
+		Dir: filepath.Join(dir, "agent"), Name: "test", Place: "local", Now: time.Now, Extract: extract, Released: believing{},
 		ObserveEvery: 200 * time.Millisecond, RetryPause: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond,
 	}, agentrpc.NewClient(url, "token", &http.Client{}), []kind.Runner{processes}, log)
 	if err != nil {

@@ -113,8 +113,16 @@ func work(ctx context.Context, t cli.Terminal, o cli.AgentOptions) error {
 		return towpath.E(towpath.KindInvalid, op, "the agent needs its server's URL and a token").
 			WithHint("make an account with `towpath account create`, then `towpath account grant NAME agent --place PLACE` and `towpath token create agent --account NAME`")
 	}
+	var keys []string
+	for _, file := range o.ReleaseKeys {
+		key, err := read(file)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, key)
+	}
 	log := slog.New(slog.NewTextHandler(t.Stderr, nil))
-	a, err := agentapp.New(agentapp.Config{Data: o.Data, Place: o.Place, TrustedKey: trust, Log: log},
+	a, err := agentapp.New(agentapp.Config{Data: o.Data, Place: o.Place, TrustedKey: trust, ReleaseKeys: keys, Log: log},
 		agentrpc.NewClient(o.Server, o.Token, &http.Client{}))
 	if err != nil {
 		return err

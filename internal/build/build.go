@@ -48,6 +48,7 @@ type run struct {
 	req     Request
 	started time.Time
 	commit  Commit
+	ref     string // in full, if what was asked for is one
 	project *towpath.ProjectSpec
 	lock    *lock
 	units   []unit  // components by name, then folders by role
@@ -65,6 +66,12 @@ func (r *run) prepare(ctx context.Context) error {
 	id, err := r.source.Resolve(ctx, r.req.Ref)
 	if err != nil {
 		return err
+	}
+	if r.ref, err = r.source.FullName(ctx, r.req.Ref); err != nil {
+		return err
+	}
+	if r.ref == "" {
+		r.ref = r.req.Ref
 	}
 	if r.commit, err = r.source.Commit(ctx, id); err != nil {
 		return err

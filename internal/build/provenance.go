@@ -30,7 +30,7 @@ func (r *run) provenance() ([]byte, error) {
 	}
 	finished := r.cfg.Now()
 	params := map[string]any{
-		"ref": r.req.Ref, "commit": string(r.commit.ID), "tree": r.commit.Tree, "version": r.result.Version,
+		"ref": r.ref, "commit": string(r.commit.ID), "tree": r.commit.Tree, "version": r.result.Version,
 	}
 	repository := withoutPassword(r.req.Repository)
 	if repository != "" {
@@ -87,7 +87,7 @@ func (r *run) materials(repository string) []*intoto.ResourceDescriptor {
 	}
 	source := &intoto.ResourceDescriptor{Name: "source", Digest: map[string]string{algorithm: string(r.commit.ID)}}
 	if repository != "" {
-		source.Uri = "git+" + repository + "@" + r.req.Ref
+		source.Uri = "git+" + repository + "@" + r.ref
 	}
 	all := []*intoto.ResourceDescriptor{source}
 	if r.lock == nil {

@@ -49,7 +49,7 @@ func TestBuild_provenance(t *testing.T) {
 	t.Run("says what was built from what, and no password", func(t *testing.T) {
 		params := pred.BuildDefinition.ExternalParameters.AsMap()
 		for key, want := range map[string]string{
-			"repository": "https://example.com/shop.git", "ref": "main", "version": "1.0.0",
+			"repository": "https://example.com/shop.git", "ref": "refs/heads/main", "version": "1.0.0",
 			"commit": string(r.Tip("main")), "tree": r.Git("rev-parse", "main^{tree}"),
 		} {
 			if params[key] != want {

@@ -13,6 +13,9 @@ import (
 type Source interface {
 	// Resolve is the commit that a branch, tag or commit ID names.
 	Resolve(ctx context.Context, ref string) (towpath.CommitID, error)
+	// FullName is the ref that a name stands for, as in refs/heads/main; empty
+	// for what is a commit and no ref.
+	FullName(ctx context.Context, ref string) (string, error)
 	Commit(ctx context.Context, id towpath.CommitID) (Commit, error)
 	// TreeID names the content at a path: equal IDs, equal content. A path
 	// that the commit lacks is KindNotFound.

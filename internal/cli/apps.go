@@ -84,6 +84,9 @@ type AgentOptions struct {
 	Place     towpath.PlaceName
 	Data      string // folder of the journal and of what runs
 	Trust     string // file with the server's public key
+	// ReleaseKeys are files with public keys: nothing runs that none of them
+	// signed.
+	ReleaseKeys []string
 }
 
 // BuildRequest asks for a commit to be made into a release.

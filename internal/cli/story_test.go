@@ -105,6 +105,13 @@ func storyWorld() *apitest.World {
 		{Component: "old", Action: towpath.ActionRemove},
 		{Component: "web", Environment: "prod", Action: towpath.ActionReplace, Changes: plan.Components[2].Changes},
 	}, Rules: []release.RuleDiff{{Environment: "prod", Changes: []towpath.Change{{Path: "gates.approvals.count", Before: "2", After: "1"}}, Loosens: []string{"one approval less"}}}}
+	w.Keys = []towpath.TrustedKey{{
+		Name: "builder-2026", ID: "q83vEjRWeJC6mHZUMhD+3LqYdlQyEP7cuph2VDIQ/tw=", PublicKey: "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n", Project: "shop",
+		Types: []towpath.EvidenceType{"provenance", "sbom", "signature"}, AddedBy: "ana", AddedAt: ago(48 * time.Hour),
+	}, {
+		Name: "security", ID: "EjRWeJC6mHZUMhD+3LqYdlQyEP7cuph2VDIQ/tzvq80=", Types: []towpath.EvidenceType{"signature"}, AddedBy: "bea", AddedAt: ago(24 * time.Hour),
+		Project: "shop", Environment: "prod", Revoked: &towpath.KeyRevocation{Reason: "it leaked", By: "bea", At: ago(time.Hour)},
+	}}
 	w.Freezes = []towpath.Freeze{{ID: "frz_1", Project: "shop", Environment: "prod", Reason: "launch", By: "ana", From: ago(time.Hour), Until: noon().Add(time.Hour)}, {ID: "frz_2", Reason: "incident", By: "bea", From: ago(time.Minute), Emergency: true}}
 	w.Accounts = []towpath.Account{{Name: "ana", Emails: []string{"ana@example.com"}, Grants: []towpath.Grant{{Role: towpath.RoleAdmin}}, CreatedAt: ago(90 * 24 * time.Hour)}, {Name: "bea", Grants: []towpath.Grant{{Role: towpath.RoleViewer, Project: "shop"}, {Role: towpath.RoleAgent, Place: "local"}}, Disabled: true}}
 	w.Tokens = []towpath.Token{{ID: "tok_1", Account: "ana", Name: "laptop", CreatedAt: ago(time.Hour), ExpiresAt: noon().Add(24 * time.Hour), UsedAt: ago(time.Minute)}, {ID: "tok_0", Account: "ana", Name: "old", Revoked: true}}

@@ -29,7 +29,7 @@ func (n snapshot) ended() bool {
 }
 
 // waitsForPeople is the verdicts of gates that don't open before somebody does
-// something: approves, or lifts a hold or a freeze that has no end.
+// something: approves, signs, or lifts a hold or a freeze that has no end.
 func (n snapshot) waitsForPeople() []towpath.Verdict {
 	if n.promotion == nil || n.promotion.Phase != towpath.PromotionWaiting {
 		return nil
@@ -40,7 +40,7 @@ func (n snapshot) waitsForPeople() []towpath.Verdict {
 			continue
 		}
 		switch v.Gate {
-		case towpath.GateApprovals, towpath.GateHold:
+		case towpath.GateApprovals, towpath.GateHold, towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM:
 			out = append(out, v)
 		case towpath.GateWindows:
 			if v.Until.IsZero() {

@@ -76,6 +76,25 @@ func arbitrary(t *rapid.T) Input {
 	many("running", 3, func() {
 		in.Running = append(in.Running, Running{Project: towpath.ProjectName(pick("runs", "billing", "mail")), Component: towpath.ComponentName(pick("component", "api", "db")), Version: pick("version", "1.0.0", "0.9.0-dev.1")})
 	})
+	if rapid.Bool().Draw(t, "no provenance rule") {
+		in.Environment.Rules.Gates.Provenance = nil
+	}
+	in.Environment.Rules.Gates.Signed.Count = rapid.IntRange(0, 2).Draw(t, "signatures")
+	in.Attestations, in.Reviews = nil, nil
+	many("attestations", 5, func() {
+		a := statement(towpath.EvidenceType(pick("type", "signature", "provenance", "sbom", "promotion")), towpath.KeyName(pick("key", "a", "b", "")))
+		a.KeyID, a.Recorded, a.Refused = pick("key ID", "1", "2"), moment(), pick("refused", "", "", "it is forged")
+		if rapid.Bool().Draw(t, "readable") {
+			a.Provenance = &towpath.ProvenanceFacts{Builder: pick("builder", "https://ci.example.com", "laptop"), Repository: "https://git.example.com/shop", Ref: pick("ref", "main", "refs/tags/main", "feature"), Commit: towpath.CommitID(pick("built", "c1", "c2"))}
+			a.SBOM = &towpath.SBOMFacts{Components: rapid.IntRange(0, 3).Draw(t, "components"), Incomplete: rapid.Bool().Draw(t, "incomplete")}
+		}
+		in.Attestations = append(in.Attestations, a)
+	})
+	many("reviews", 2, func() {
+		a := yes(passing(), towpath.AccountName(pick("reviewer", "ana", "dina", "towpath")))
+		a.Approve, a.Candidate = rapid.Bool().Draw(t, "agrees"), towpath.CandidateID(pick("reviewed", "cnd_1", "cnd_0"))
+		in.Reviews = append(in.Reviews, a)
+	})
 	many("foreign", 12, func() {
 		in.Foreign = append(in.Foreign, towpath.CommitAuthor{Commit: towpath.CommitID(pick("foreign", "f1", "f2", "f3")), Email: pick("by", "x@example.com", "y@example.com"), Subject: pick("subject", "one", "two")})
 	})

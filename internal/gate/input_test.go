@@ -20,6 +20,11 @@ func passing() Input {
 			Approvals: &towpath.ApprovalRule{Count: 1},
 			Windows:   []towpath.Window{{Kind: towpath.WindowAllow, Days: []string{"mon", "tue", "wed", "thu"}, Start: "09:00", End: "16:00", Timezone: "Europe/Vienna"}},
 			Checks:    []string{"ci/load-test"},
+			Signed:    &towpath.SignedRule{Count: 1},
+			Provenance: &towpath.ProvenanceRule{
+				Builders: []string{"https://ci.example.com"}, Repositories: []string{"https://git.example.com/shop"}, Branches: []string{"main", "release/*"}, Reviewed: true,
+			},
+			SBOM: &towpath.SBOMRule{Complete: true},
 		},
 	}
 	in := Input{
@@ -42,7 +47,23 @@ func passing() Input {
 		Running:  []Running{{Project: "billing", Component: "api", Version: "1.3.0"}},
 	}
 	in.Approvals = []towpath.Approval{yes(in, "cleo")}
+	in.Reviews = []towpath.Approval{yes(in, "dina")}
+	in.Attestations = []towpath.Attestation{
+		statement(towpath.EvidenceSignature, "builder-2026"), statement(towpath.EvidenceProvenance, "builder-2026"), statement(towpath.EvidenceSBOM, "builder-2026"),
+	}
+	in.Attestations[1].Provenance = &towpath.ProvenanceFacts{
+		Builder: "https://ci.example.com", Repository: "https://git.example.com/shop", Ref: "refs/heads/main", Commit: "c2",
+	}
+	in.Attestations[2].SBOM = &towpath.SBOMFacts{Format: "CycloneDX 1.6", Components: 12}
 	return in
+}
+
+// statement is a verified one.
+func statement(t towpath.EvidenceType, key towpath.KeyName) towpath.Attestation {
+	return towpath.Attestation{
+		Type: t, Artifact: towpath.Digest("sha256:" + string(t) + string(key)), Bundle: "sha256:bundle",
+		Recorded: noon.Add(-time.Hour), KeyID: "id of " + string(key), Key: key,
+	}
 }
 
 func stay(began, ended time.Time, doubt string) towpath.Run {

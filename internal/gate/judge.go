@@ -37,6 +37,11 @@ type Input struct {
 	// Foreign are commits on the environment's branch that the candidate lacks,
 	// less those that Towpath or the forge made and Towpath recorded.
 	Foreign []towpath.CommitAuthor
+	// Attestations are the statements attached to the candidate's release, each
+	// with what its verification under the environment's trusted keys said.
+	Attestations []towpath.Attestation
+	// Reviews are what people said of this candidate in other environments.
+	Reviews []towpath.Approval
 	// Errors says of a gate why its evidence could not be gathered, as a
 	// sentence for people. Such a gate waits, whatever the rest says.
 	Errors map[towpath.GateName]string
@@ -75,6 +80,7 @@ type finding struct {
 func Gates() []towpath.GateName {
 	return []towpath.GateName{
 		towpath.GateQuarantine, towpath.GateUpstream, towpath.GateSoak, towpath.GateBranch,
+		towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM,
 		towpath.GateCompatibility, towpath.GateChecks, towpath.GatePlan, towpath.GateApprovals,
 		towpath.GateWindows, towpath.GateHold,
 	}
@@ -86,6 +92,9 @@ func judges() map[towpath.GateName]judge {
 		towpath.GateUpstream:      upstream,
 		towpath.GateSoak:          soak,
 		towpath.GateBranch:        branch,
+		towpath.GateSigned:        signed,
+		towpath.GateProvenance:    provenance,
+		towpath.GateSBOM:          sbom,
 		towpath.GateCompatibility: compatibility,
 		towpath.GateChecks:        checks,
 		towpath.GatePlan:          plan,

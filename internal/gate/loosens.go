@@ -36,7 +36,73 @@ func Loosens(inForce, proposed towpath.EnvironmentSpec) []string {
 			say("The check %s is not asked for any more.", key)
 		}
 	}
+	out = append(out, loosenedEvidence(inForce.Gates, proposed.Gates)...)
 	return append(out, loosenedWindows(inForce.Gates.Windows, proposed.Gates.Windows)...)
+}
+
+func loosenedEvidence(old, next towpath.GateRules) []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	switch a, b := old.Signed, next.Signed; {
+	case a == nil:
+	case b == nil:
+		say("Signatures are not asked for any more.")
+	default:
+		if max(1, b.Count) < max(1, a.Count) {
+			say("The number of signatures falls from %d to %d.", max(1, a.Count), max(1, b.Count))
+		}
+		out = append(out, widened("Signatures by", a.Keys, b.Keys)...)
+	}
+	switch a, b := old.Provenance, next.Provenance; {
+	case a == nil:
+	case b == nil:
+		say("Provenance is not asked for any more.")
+	default:
+		out = append(out, widened("Provenance by", a.Keys, b.Keys)...)
+		out = append(out, widened("Builds by", a.Builders, b.Builders)...)
+		out = append(out, widened("Builds from", a.Repositories, b.Repositories)...)
+		out = append(out, widened("Builds at", a.Branches, b.Branches)...)
+		if a.Reviewed && !b.Reviewed {
+			say("Nobody but the authors needs to have reviewed it any more.")
+		}
+	}
+	switch a, b := old.SBOM, next.SBOM; {
+	case a == nil:
+	case b == nil:
+		say("A bill of materials is not asked for any more.")
+	default:
+		out = append(out, widened("Bills of materials by", a.Keys, b.Keys)...)
+		if a.Complete && !b.Complete {
+			say("A bill of materials may be incomplete.")
+		}
+	}
+	return out
+}
+
+// widened says what a list of what counts lets in that it did not; an empty
+// list lets in everything.
+func widened[T ~string](what string, old, next []T) []string {
+	if len(old) == 0 {
+		return nil
+	}
+	if len(next) == 0 {
+		return []string{fmt.Sprintf("%s anything else than %s count too.", what, list(textOf(old)))}
+	}
+	var out []string
+	for _, x := range next {
+		if !slices.Contains(old, x) {
+			out = append(out, fmt.Sprintf("%s %s count too.", what, x))
+		}
+	}
+	return out
+}
+
+func textOf[T ~string](names []T) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = string(n)
+	}
+	return out
 }
 
 func loosenedApprovals(old, next *towpath.ApprovalRule) []string {

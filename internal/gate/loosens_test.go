@@ -33,6 +33,23 @@ func TestLoosens(t *testing.T) {
 			e.Gates.Approvals = &towpath.ApprovalRule{Count: 1, Roles: []towpath.Role{"approver", "admin"}}
 		}, []string{"Approvals by the role admin count too."}, nil},
 		{"a check less", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Checks = nil }, []string{"The check ci/load-test is not asked for any more."}, nil},
+		{"no evidence", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Signed, e.Gates.Provenance, e.Gates.SBOM = nil, nil, nil },
+			[]string{"Signatures are not asked for any more.", "Provenance is not asked for any more.", "A bill of materials is not asked for any more."}, nil},
+		{"fewer signatures", func(e *towpath.EnvironmentSpec) { e.Gates.Signed = &towpath.SignedRule{Count: 2} },
+			func(e *towpath.EnvironmentSpec) { e.Gates.Signed = &towpath.SignedRule{Count: 1} }, []string{"The number of signatures falls from 2 to 1."}, nil},
+		{"any key", func(e *towpath.EnvironmentSpec) { e.Gates.Signed = &towpath.SignedRule{Keys: []towpath.KeyName{"a"}} },
+			func(e *towpath.EnvironmentSpec) { e.Gates.Signed = &towpath.SignedRule{} }, []string{"Signatures by anything else than a count too."}, nil},
+		{"another builder, and nobody reviews", nil, func(e *towpath.EnvironmentSpec) {
+			e.Gates.Provenance = &towpath.ProvenanceRule{
+				Builders: []string{"https://ci.example.com", "laptop"}, Repositories: []string{"https://git.example.com/shop"}, Branches: []string{"main", "release/*"},
+			}
+		}, []string{"Builds by laptop count too.", "Nobody but the authors needs to have reviewed it any more."}, nil},
+		{"any branch", nil, func(e *towpath.EnvironmentSpec) {
+			e.Gates.Provenance = &towpath.ProvenanceRule{
+				Builders: []string{"https://ci.example.com"}, Repositories: []string{"https://git.example.com/shop"}, Reviewed: true,
+			}
+		}, []string{"Builds at anything else than main, release/* count too."}, nil},
+		{"an incomplete bill", nil, func(e *towpath.EnvironmentSpec) { e.Gates.SBOM = &towpath.SBOMRule{} }, []string{"A bill of materials may be incomplete."}, nil},
 		{"no allow windows", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Windows = nil }, []string{"Promotions are allowed at all times instead of in windows."}, nil},
 		{"an allow window more", nil, func(e *towpath.EnvironmentSpec) {
 			e.Gates.Windows = []towpath.Window{office, {Kind: towpath.WindowAllow, Days: []string{"sat"}}}

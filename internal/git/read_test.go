@@ -15,6 +15,35 @@ import (
 
 const absent = towpath.CommitID("0123456789012345678901234567890123456789")
 
+func TestRepository_FullName(t *testing.T) {
+	g := gittest.New(t)
+	first := g.CommitFile("a.txt", "one\n")
+	g.Tag("v1.0.0", string(first))
+	g.Branch("main", "feature/login", "both")
+	g.Git("tag", "both", string(first))
+	g.Git("update-ref", "refs/remotes/origin/prod", string(first))
+	r := open(t, g.Dir)
+	for ref, want := range map[string]string{
+		"main": "refs/heads/main", "HEAD": "refs/heads/main", "feature/login": "refs/heads/feature/login", "refs/heads/main": "refs/heads/main",
+		"v1.0.0": "refs/tags/v1.0.0", "refs/tags/both": "refs/tags/both", "both": "refs/heads/both",
+		"origin/prod": "refs/heads/prod", string(first): "", string(first)[:10]: "", "main~0": "",
+	} {
+		t.Run(ref, func(t *testing.T) {
+			if got := must[string](t)(r.FullName(t.Context(), ref)); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+	t.Run("HEAD that is on no branch", func(t *testing.T) {
+		g.Git("checkout", "--quiet", "--detach", string(first))
+		if got := must[string](t)(r.FullName(t.Context(), "HEAD")); got != "" {
+			t.Errorf("got %q", got)
+		}
+	})
+	_, err := r.FullName(t.Context(), "--all")
+	wantKind(t, err, towpath.KindInvalid)
+}
+
 func TestRepository_Resolve(t *testing.T) {
 	g := gittest.New(t)
 	first := g.CommitFile("a.txt", "one\n")

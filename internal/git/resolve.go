@@ -125,3 +125,40 @@ func noCommit(op string, id towpath.CommitID) error {
 	return towpath.E(towpath.KindNotFound, op, "there is no commit %s in this repository", id).
 		WithHint("fetch it, or check that this is the right repository")
 }
+
+// FullName is the ref that a name stands for, as in refs/heads/main: of HEAD
+// the branch that is checked out, and of a branch of a remote the branch there.
+// It is empty for what is a commit and no ref.
+func (r *Repository) FullName(ctx context.Context, ref string) (string, error) {
+	const op = "git.full-name"
+	if err := checkRevision(op, ref); err != nil {
+		return "", err
+	}
+	if strings.ContainsAny(ref, "~^") {
+		return "", nil // an ancestor of what it names
+	}
+	objects, err := r.look(ctx, op, branchPrefix+ref, tagPrefix+ref)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case objects[0].id != "":
+		return branchPrefix + ref, nil
+	case objects[1].id != "":
+		return tagPrefix + ref, nil
+	}
+	out, err := r.git(ctx, op, input{}, "rev-parse", "--symbolic-full-name", ref) // which is no option: it was checked
+	if err != nil {
+		return "", err
+	}
+	name := strings.TrimSpace(string(out))
+	if remote, ok := strings.CutPrefix(name, "refs/remotes/"); ok {
+		if _, branch, ok := strings.Cut(remote, "/"); ok {
+			return branchPrefix + branch, nil
+		}
+	}
+	if !strings.HasPrefix(name, "refs/") {
+		return "", nil
+	}
+	return name, nil
+}

@@ -24,12 +24,15 @@ func readGates(env object) towpath.GateRules {
 	if !ok {
 		return towpath.GateRules{}
 	}
-	o.only("soak", "approvals", "windows", "checks")
+	o.only("soak", "approvals", "windows", "checks", "signed", "provenance", "sbom")
 	g := towpath.GateRules{
-		Soak:      o.duration("soak", 0, 0, 90*24*time.Hour),
-		Approvals: readApprovals(o),
-		Windows:   readWindows(o),
-		Checks:    readChecks(o),
+		Soak:       o.duration("soak", 0, 0, 90*24*time.Hour),
+		Approvals:  readApprovals(o),
+		Windows:    readWindows(o),
+		Checks:     readChecks(o),
+		Signed:     readSigned(o),
+		Provenance: readProvenance(o),
+		SBOM:       readSBOM(o),
 	}
 	if n, ok := o.value("soak"); ok && g.Soak > 0 {
 		if _, ok := env.value("from"); !ok {

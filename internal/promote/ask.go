@@ -66,6 +66,10 @@ func (s *Service) takeOver(ctx context.Context, tx Tx, actor towpath.Actor, id t
 		return p, err
 	}
 	p.Mode, p.RequestedBy, p.UpdatedAt = towpath.PromotionManual, actor.Account, now
+	if p.Phase == towpath.PromotionWaiting {
+		// What the gates said of the automatic one is not said of this one.
+		p.Verdicts, p.Reason = nil, "the gates judge"
+	}
 	if err := tx.SavePromotion(ctx, p); err != nil {
 		return p, err
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/gate"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -44,6 +45,11 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 		if accounts, err = tx.AccountsByEmail(ctx); err != nil {
 			return err
 		}
+		if rule := in.Environment.Rules.Gates.Provenance; rule != nil && rule.Reviewed {
+			if in.Reviews, err = tx.ApprovalsOf(ctx, p.Project, p.Candidate); err != nil {
+				return err
+			}
+		}
 		in.Running, err = neighbours(ctx, tx, p.Environment)
 		return err
 	})
@@ -56,7 +62,55 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 	}
 	in.Requires = content.Requires
 	s.history(ctx, &in, merges, accounts)
+	s.statements(ctx, &in)
 	return in, nil
+}
+
+// statements gathers what is attached to the release. An agent may ask for more
+// than the gates do.
+func (s *Service) statements(ctx context.Context, in *gate.Input) {
+	said, err := s.said.Statements(ctx, in.Promotion.Project, in.Promotion.Environment, in.Promotion.Release)
+	if err != nil {
+		m, _ := towpath.PublicMessage(err) // to no effect in an environment that asks for nothing
+		for _, g := range []towpath.GateName{towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM} {
+			in.Errors[g] = "what is attached to the release can't be read: " + m
+		}
+	}
+	in.Attestations = said
+}
+
+// proof is what an agent verifies again before it runs a release.
+type proof struct {
+	evidence   []towpath.Evidence // what the gates rely on
+	signatures []towpath.Digest   // bundles of every signature, trusted or not
+}
+
+// maxProof bounds the evidence that an authorisation names, of each sort.
+const maxProof = 32
+
+// proof puts together what an authorisation says of the release's evidence.
+func (s *Service) proof(ctx context.Context, in gate.Input) (proof, error) {
+	var out proof
+	types := in.Environment.Rules.Gates.EvidenceTypes()
+	var keys map[towpath.KeyName]string
+	for _, a := range in.Attestations {
+		if a.Type == towpath.EvidenceSignature && a.Bundle != "" && len(out.signatures) < maxProof {
+			out.signatures = append(out.signatures, a.Bundle)
+		}
+		if !a.Verified() || !slices.Contains(types, a.Type) || len(out.evidence) == maxProof {
+			continue
+		}
+		if keys == nil {
+			var err error
+			if keys, err = s.said.PublicKeys(ctx, in.Promotion.Project, in.Promotion.Environment); err != nil {
+				return out, err
+			}
+		}
+		out.evidence = append(out.evidence, towpath.Evidence{
+			Type: evidence.URI(a.Type), Bundle: a.Bundle, PublicKey: keys[a.Key], Recorded: a.Recorded,
+		})
+	}
+	return out, nil
 }
 
 // neighbours lists what runs in the environment of this name in any project.
@@ -93,21 +147,28 @@ func neighbours(ctx context.Context, tx Tx, name towpath.EnvironmentName) ([]gat
 // way and count no more.
 func (s *Service) history(ctx context.Context, in *gate.Input, merges map[towpath.CommitID]bool, accounts map[string]towpath.AccountName) {
 	p, rules := in.Promotion, in.Environment.Rules
+	reviewed := rules.Gates.Provenance != nil && rules.Gates.Provenance.Reviewed
+	fail := func(why string) {
+		if rules.Gates.Approvals != nil {
+			in.Errors[towpath.GateApprovals] = why
+		}
+		if reviewed {
+			in.Errors[towpath.GateProvenance] = why
+		}
+	}
 	has, err := s.repos.Has(ctx, p.Project)
 	if err == nil && !has {
-		if rules.Gates.Approvals != nil {
-			in.Errors[towpath.GateApprovals] = "the server can't read the project's repository, so it can't tell who the authors are"
-		}
+		fail("the server can't read the project's repository, so it can't tell who the authors are")
 		if rules.Branch != "" {
 			in.Errors[towpath.GateBranch] = "the server can't read the project's repository, so it can't tell what the branch has"
 		}
 		return
 	}
-	if rules.Gates.Approvals != nil && in.Candidate.Commit != in.Environment.Commit {
+	if (rules.Gates.Approvals != nil || reviewed) && in.Candidate.Commit != in.Environment.Commit {
 		authors, err := s.repos.Authors(ctx, p.Project, in.Environment.Commit, in.Candidate.Commit)
 		if err != nil {
 			m, _ := towpath.PublicMessage(err)
-			in.Errors[towpath.GateApprovals] = "the authors can't be read from git: " + m
+			fail("the authors can't be read from git: " + m)
 		}
 		for _, a := range authors {
 			in.Authors = append(in.Authors, gate.Author{

@@ -111,6 +111,10 @@ func (l Promotions) judge(ctx context.Context, p towpath.Promotion, now time.Tim
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	proof, err := l.proof(ctx, in)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
 	id := towpath.NewID[towpath.DeploymentID]("dep", now)
 	verdicts := gate.Judge(in)
 	outcome := gate.Summarise(verdicts)
@@ -147,7 +151,7 @@ func (l Promotions) judge(ctx context.Context, p towpath.Promotion, now time.Tim
 		case env.Active != "":
 			return l.wait(ctx, tx, p, judged, "another deployment is active: "+string(env.Active), now)
 		}
-		return l.deploy(ctx, tx, &env, &p, id, now)
+		return l.deploy(ctx, tx, &env, &p, id, proof, now)
 	})
 	failpoint.Hit("promotion.judged")
 	return reconcile.After(after), err
@@ -169,7 +173,7 @@ func (l Promotions) wait(ctx context.Context, tx Tx, p towpath.Promotion, judged
 
 // deploy writes the deployment of an allowed promotion, in the transaction
 // that holds the environment: there is never a second one.
-func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment, p *towpath.Promotion, id towpath.DeploymentID, now time.Time) error {
+func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment, p *towpath.Promotion, id towpath.DeploymentID, proof proof, now time.Time) error {
 	content, err := l.contents.Content(ctx, p.Project, p.Release)
 	if err != nil {
 		return err
@@ -189,7 +193,8 @@ func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment,
 	}
 	d.Authorisation, err = l.signer.Authorise(towpath.Authorisation{
 		Deployment: d.ID, Kind: d.Kind, Project: d.Project, Environment: d.Environment, Candidate: d.Candidate,
-		Release: d.Release, Previous: d.Previous, PlanHash: p.Plan.Hash, Changes: p.Plan.Planned(), PolicyVersion: p.PolicyVersion, Approvers: approvers(*p), At: now,
+		Release: d.Release, Previous: d.Previous, PlanHash: p.Plan.Hash, Changes: p.Plan.Planned(), PolicyVersion: p.PolicyVersion, Approvers: approvers(*p),
+		Evidence: proof.evidence, Signatures: proof.signatures, At: now,
 	})
 	if err != nil {
 		return err

@@ -52,6 +52,7 @@ type Tx interface {
 	PromotionsOf(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) ([]towpath.Promotion, error)
 	Promotions(ctx context.Context, f Filter, limit int) ([]towpath.Promotion, error)
 	InsertApproval(ctx context.Context, a towpath.Approval) error
+	ApprovalsOf(ctx context.Context, p towpath.ProjectName, c towpath.CandidateID) ([]towpath.Approval, error) // in any environment
 
 	InsertFreeze(ctx context.Context, f towpath.Freeze) error
 	Freeze(ctx context.Context, id towpath.FreezeID) (towpath.Freeze, error)
@@ -80,6 +81,13 @@ type Tx interface {
 // Contents reads what a release holds.
 type Contents interface {
 	Content(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.ReleaseContent, error)
+}
+
+// Statements verifies what is attached to a release, under the keys that are
+// trusted in an environment.
+type Statements interface {
+	Statements(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, release towpath.Digest) ([]towpath.Attestation, error)
+	PublicKeys(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (map[towpath.KeyName]string, error)
 }
 
 // Signer signs authorisations with the ledger's key.
@@ -125,19 +133,20 @@ type Service struct {
 	cfg      Config
 	store    Store
 	contents Contents
+	said     Statements
 	signer   Signer
 	repos    Repositories
 }
 
 // New makes the service.
-func New(cfg Config, store Store, contents Contents, signer Signer, repos Repositories) *Service {
+func New(cfg Config, store Store, contents Contents, said Statements, signer Signer, repos Repositories) *Service {
 	if cfg.Claimable == nil {
 		cfg.Claimable = func(towpath.PlaceName) {}
 	}
 	if cfg.PlanTimeout <= 0 {
 		cfg.PlanTimeout = 20 * time.Second
 	}
-	return &Service{cfg: cfg, store: store, contents: contents, signer: signer, repos: repos}
+	return &Service{cfg: cfg, store: store, contents: contents, said: said, signer: signer, repos: repos}
 }
 
 func event(p towpath.Promotion, actor towpath.Actor, action string, now time.Time) towpath.Event {

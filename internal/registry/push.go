@@ -74,7 +74,10 @@ func (s *Service) Push(ctx context.Context, actor towpath.Actor, r PushRequest) 
 		if err != nil {
 			return err
 		}
-		return tx.Record(ctx, ev)
+		if err := tx.Record(ctx, ev); err != nil || a.Subject == "" {
+			return err
+		}
+		return tx.WakePromotions(ctx, r.Repository.Project(), now) // a gate may wait for what is said about a release
 	})
 	if err != nil {
 		return Pushed{}, err

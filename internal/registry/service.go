@@ -19,6 +19,9 @@ type Store interface {
 // Tx is what registry reads and writes in one transaction.
 type Tx interface {
 	Record(ctx context.Context, ev towpath.Event) error
+	// WakePromotions has every promotion of a project that has not ended judged
+	// again.
+	WakePromotions(ctx context.Context, p towpath.ProjectName, now time.Time) error
 	Project(ctx context.Context, name towpath.ProjectName) (towpath.Project, error)
 	Version(ctx context.Context, p towpath.ProjectName, version string) (towpath.VersionLabel, error)
 	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.Release, towpath.Digest, error)

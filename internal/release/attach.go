@@ -84,5 +84,8 @@ func attach(ctx context.Context, tx Tx, evidence []towpath.Artifact, ev towpath.
 		return towpath.E(towpath.KindInternal, "release.publish", "the event can't be encoded").WithCause(err)
 	}
 	ev.Data = data
-	return tx.Record(ctx, ev)
+	if err := tx.Record(ctx, ev); err != nil {
+		return err
+	}
+	return tx.WakePromotions(ctx, ev.Project, now) // a gate may wait for it
 }

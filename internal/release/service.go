@@ -27,6 +27,9 @@ type Store interface {
 type Tx interface {
 	Record(ctx context.Context, ev towpath.Event) error
 	Enqueue(ctx context.Context, kind, key string, due time.Time) error
+	// WakePromotions has every promotion of a project that has not ended judged
+	// again.
+	WakePromotions(ctx context.Context, p towpath.ProjectName, now time.Time) error
 
 	InsertRelease(ctx context.Context, r towpath.Release, content towpath.Digest) error
 	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.Release, towpath.Digest, error)

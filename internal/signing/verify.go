@@ -106,6 +106,31 @@ func (v *Verifier) VerifyBlob(b []byte, blob towpath.Digest, at time.Time) (*Ver
 	return &Verified{Key: key.id, KeyName: key.Name}, nil
 }
 
+// Claim is what a bundle says that it is; nothing of it is proven.
+type Claim struct {
+	Type string // of the predicate
+	Key  KeyID
+}
+
+// Read says what a bundle claims to be, so that it can be verified as that.
+func Read(b []byte) (Claim, error) {
+	read, err := parse(b)
+	if err != nil {
+		return Claim{}, err
+	}
+	if err := onlyStatement(read.Bundle); err != nil {
+		return Claim{}, err
+	}
+	c := Claim{Key: KeyID(shown(read.GetVerificationMaterial().GetPublicKey().GetHint()))}
+	statement, err := evidence.Parse(read.GetDsseEnvelope().GetPayload())
+	if err != nil {
+		message, _ := towpath.PublicMessage(err)
+		return c, refuse(ReasonStatement, "%s", message).WithCause(err)
+	}
+	c.Type = statement.Type
+	return c, nil
+}
+
 // check refuses a caller that asks for less than everything.
 func (r Requirement) check() error {
 	if r.Type == "" || !r.Subject.Valid() || r.At.IsZero() {

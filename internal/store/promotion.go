@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/sqldb"
@@ -67,6 +68,21 @@ func (tx *Tx) OpenPromotions(ctx context.Context, p towpath.ProjectName, e towpa
 		WHERE project = $1 AND environment = $2 AND open = 1 ORDER BY requested, id`, p, e)
 }
 
+// WakePromotions has every promotion of a project that has not ended judged
+// again; of all projects when it is empty.
+func (tx *Tx) WakePromotions(ctx context.Context, p towpath.ProjectName, now time.Time) error {
+	ids, err := tx.strings(ctx, "promotion.wake", `SELECT id FROM promotion WHERE (project = $1 OR $1 = '') AND open = 1 ORDER BY id`, p)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := tx.Enqueue(ctx, promote.WorkPromotion, id, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // PromotionsOf lists the promotions of a candidate into an environment, newest
 // first, without their approvals.
 func (tx *Tx) PromotionsOf(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) ([]towpath.Promotion, error) {
@@ -110,6 +126,13 @@ func (tx *Tx) InsertApproval(ctx context.Context, a towpath.Approval) error {
 // Approvals lists the decisions on a promotion in the order they were made.
 func (tx *Tx) Approvals(ctx context.Context, id towpath.PromotionID) ([]towpath.Approval, error) {
 	return list[towpath.Approval](ctx, tx, "approval", `SELECT doc FROM approval WHERE promotion = $1 ORDER BY given, id`, id)
+}
+
+// ApprovalsOf lists the decisions on every promotion of a candidate, in the order
+// they were made.
+func (tx *Tx) ApprovalsOf(ctx context.Context, p towpath.ProjectName, c towpath.CandidateID) ([]towpath.Approval, error) {
+	return list[towpath.Approval](ctx, tx, "approval", `SELECT a.doc FROM approval a JOIN promotion p ON p.id = a.promotion
+		WHERE p.project = $1 AND p.candidate = $2 ORDER BY a.given, a.id`, p, c)
 }
 
 func stored(p towpath.Promotion) towpath.Promotion { p.Approvals = nil; return p }

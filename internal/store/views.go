@@ -10,6 +10,7 @@ import (
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/trust"
 )
 
 // One transaction type serves every use case; each sees the part that it
@@ -22,6 +23,7 @@ var (
 	_ promote.Tx   = (*Tx)(nil)
 	_ registry.Tx  = (*Tx)(nil)
 	_ release.Tx   = (*Tx)(nil)
+	_ trust.Tx     = (*Tx)(nil)
 )
 
 // For narrows a store to the transactions of one use case: For[release.Tx](s)

@@ -153,7 +153,17 @@ type Authorisation struct {
 	Changes       []PlannedChange `json:"changes,omitempty"` // what PlanHash is made of
 	PolicyVersion Digest          `json:"policyVersion,omitempty"`
 	Approvers     []AccountName   `json:"approvers,omitempty"`
+	Evidence      []Evidence      `json:"evidence,omitempty"`   // what the gates relied on
+	Signatures    []Digest        `json:"signatures,omitempty"` // bundles of every signature over the release, trusted by the server or not
 	At            time.Time       `json:"at"`
+}
+
+// Evidence is a bundle that a gate relied on, with the key that verifies it.
+type Evidence struct {
+	Type      string    `json:"type"` // predicate type
+	Bundle    Digest    `json:"bundle"`
+	PublicKey string    `json:"publicKey"` // PEM
+	Recorded  time.Time `json:"recorded"`
 }
 
 // PlannedChange is a component in an approved plan, without what changes in it.

@@ -16,6 +16,7 @@ type (
 	EnvironmentName string
 	AccountName     string // "ana"
 	PlaceName       string // where an agent runs things: "local"
+	KeyName         string // of a trusted key: "builder-2026"
 )
 
 // NamePattern is the shape of every name that people choose.

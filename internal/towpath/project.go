@@ -145,6 +145,10 @@ type GateRules struct {
 	Approvals *ApprovalRule `json:"approvals,omitempty"`
 	Windows   []Window      `json:"windows,omitempty"`
 	Checks    []string      `json:"checks,omitempty"` // keys of external checks that must have passed
+	// What has to be attached to the release, signed by keys that are trusted.
+	Signed     *SignedRule     `json:"signed,omitempty"`
+	Provenance *ProvenanceRule `json:"provenance,omitempty"`
+	SBOM       *SBOMRule       `json:"sbom,omitempty"`
 }
 
 // ApprovalRule says who must agree.

@@ -95,7 +95,7 @@ const (
 // GateName names a gate.
 type GateName string
 
-// The gates of the walking skeleton.
+// The gates.
 const (
 	GateUpstream      GateName = "upstream"      // verified in `from`
 	GateSoak          GateName = "soak"          // ran there long enough
@@ -107,6 +107,9 @@ const (
 	GateCompatibility GateName = "compatibility" // what it needs runs beside it
 	GateBranch        GateName = "branch"        // the branch can advance to it
 	GatePlan          GateName = "plan"          // the plan is known and its base has not moved
+	GateSigned        GateName = "signed"        // signed with keys that are trusted
+	GateProvenance    GateName = "provenance"    // comes from where it should
+	GateSBOM          GateName = "sbom"          // says what it is made of
 )
 
 // Verdict is what one gate said, with the inputs it saw and its reasons.

@@ -28,12 +28,19 @@ type Config struct {
 	Data       string // folder of the journal, the files and what runs
 	Place      towpath.PlaceName
 	TrustedKey string // the server's; empty: the first one it shows
-	Log        *slog.Logger
+	// ReleaseKeys are public keys in PEM: nothing runs that none of them signed.
+	// Empty: the server's word for what counts is enough.
+	ReleaseKeys []string
+	Log         *slog.Logger
 }
 
 // New makes an agent that talks through a client.
 func New(cfg Config, client agent.Client) (*agent.Agent, error) {
 	processes, _, err := runners(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	released, err := agent.NewVerified(cfg.ReleaseKeys)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +50,7 @@ func New(cfg Config, client agent.Client) (*agent.Agent, error) {
 	}
 	return agent.New(agent.Config{
 		Dir: cfg.Data, Name: host, Place: cfg.Place, Now: time.Now, TrustedKey: cfg.TrustedKey,
-		Extract: extract, ObserveEvery: 2 * time.Second,
+		Extract: extract, Released: released, ObserveEvery: 2 * time.Second,
 	}, client, []kind.Runner{processes}, cfg.Log)
 }
 

@@ -20,6 +20,11 @@ type Source struct {
 
 var _ build.Source = Source{}
 
+// FullName is the ref that a name stands for.
+func (s Source) FullName(ctx context.Context, ref string) (string, error) {
+	return s.Repository.FullName(ctx, ref)
+}
+
 // Resolve is the commit that a ref names.
 func (s Source) Resolve(ctx context.Context, ref string) (towpath.CommitID, error) {
 	return s.Repository.Resolve(ctx, ref)

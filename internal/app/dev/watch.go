@@ -25,9 +25,10 @@ const watchEvery = 2 * time.Second
 
 // watcher makes a release of every new commit at the tip of an environment's
 // branch, unless Towpath put it there. A commit that can't be built is logged
-// once.
+// once. A branch that is behind one before it when it is first looked at waits
+// for what comes upstream: nobody asked for the commit that it has.
 func (d *Dev) watcher() *reconcile.Loop {
-	tried, missing := map[towpath.CommitID]bool{}, false
+	tried, met, missing := map[towpath.CommitID]bool{}, map[string]bool{}, false
 	return reconcile.NewLoop(reconcile.LoopConfig{Interval: watchEvery, Now: time.Now, Log: d.opts.Log},
 		func(ctx context.Context, _ time.Time) (bool, error) {
 			repo, err := git.Open(ctx, d.opts.Root)
@@ -36,12 +37,19 @@ func (d *Dev) watcher() *reconcile.Loop {
 			}
 			seen := false
 			branches := d.branches(ctx)
-			for _, branch := range branches {
+			for i, branch := range branches {
 				tip, err := repo.Tip(ctx, branch)
 				if err != nil || tip == "" {
 					continue
 				}
 				seen = true
+				if !met[branch] {
+					behind, err := behindOne(ctx, repo, tip, branches[:i])
+					if err != nil {
+						return false, err
+					}
+					met[branch], tried[tip] = true, tried[tip] || behind
+				}
 				if tried[tip] {
 					continue
 				}
@@ -62,6 +70,24 @@ func (d *Dev) watcher() *reconcile.Loop {
 			}
 			return false, nil
 		})
+}
+
+// behindOne reports whether a commit is in the history of one of the branches
+// and not their tip.
+func behindOne(ctx context.Context, repo *git.Repository, tip towpath.CommitID, branches []string) (bool, error) {
+	for _, branch := range branches {
+		ahead, err := repo.Tip(ctx, branch)
+		if err != nil {
+			return false, err
+		}
+		if ahead == "" || ahead == tip {
+			continue
+		}
+		if behind, err := repo.IsAncestor(ctx, tip, ahead); err != nil || behind {
+			return behind, err
+		}
+	}
+	return false, nil
 }
 
 // say tells who started dev what the builder does, one line at a time.

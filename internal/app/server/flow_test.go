@@ -376,5 +376,8 @@ func TestServer_APersonTakesAPromotionThatWaitsOver(t *testing.T) {
 	if p.ID != waits.ID || p.RequestedBy != "ben" || p.Mode != towpath.PromotionManual {
 		t.Errorf("got %s by %s, %s", p.ID, p.RequestedBy, p.Mode)
 	}
+	if len(p.Verdicts) > 0 || strings.Contains(p.Reason, "hold") {
+		t.Errorf("it still has what the gates said of the automatic one: %s, %v", p.Reason, p.Verdicts)
+	}
 	h.runs("dev", "1.1.0")
 }

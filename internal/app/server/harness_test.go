@@ -33,6 +33,7 @@ type harness struct {
 	place   towpath.PlaceName     // of dev in releases; empty is local
 	staging towpath.PromotionMode // empty is automatic
 	ref     string                // that releases are built from; empty is main
+	gates   towpath.GateRules     // of dev in releases
 	ana     towpath.Actor         // author
 	ben     towpath.Actor         // approver
 	stop    func()                // the server and the agent
@@ -157,7 +158,7 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 		}},
 	}
 	for _, e := range []towpath.EnvironmentSpec{
-		{Name: "dev", Promotion: towpath.PromotionAutomatic, Place: cmp.Or(h.place, "local")},
+		{Name: "dev", Promotion: towpath.PromotionAutomatic, Place: cmp.Or(h.place, "local"), Gates: h.gates},
 		{Name: "staging", From: "dev", Branch: "staging", Promotion: cmp.Or(h.staging, towpath.PromotionAutomatic), Place: "local"},
 		{
 			Name: "prod", From: "staging", Branch: "production", Promotion: towpath.PromotionAutomatic, Place: "local",

@@ -33,6 +33,7 @@ import (
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/store/migrations"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/trust"
 )
 
 // Config says what the server stands on.
@@ -137,8 +138,9 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	keys := trust.New(trust.Config{Now: cfg.Now}, store.For[trust.Tx](nouns), blobs, releases)
 	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next},
-		store.For[promote.Tx](nouns), releases, sign, repos)
+		store.For[promote.Tx](nouns), releases, keys, sign, repos)
 	deploys := deploy.New(deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable},
 		store.For[deploy.Tx](nouns), releases, sign)
 
@@ -146,7 +148,7 @@ func (s *Server) open(ctx context.Context) error {
 		func(w sqldb.Work) reconcile.Claim {
 			return reconcile.Claim{Kind: w.Kind, Key: w.Key, Fence: w.Fence, Attempts: w.Attempts}
 		},
-		deploys, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions})
+		deploys, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, trust.Revocations{Service: keys})
 	if err != nil {
 		return err
 	}
@@ -167,7 +169,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.services = rest.Services{
 		Projects: s.projects, Releases: releases, Promotions: promotions, Deploys: deploys,
 		Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns), releases),
-		Accounts:  s.accounts, Audit: audit.New(s.ledger), Registry: artifacts,
+		Accounts:  s.accounts, Audit: audit.New(s.ledger), Registry: artifacts, Trust: keys,
 	}
 	api, err := rest.New(rest.Config{Version: cfg.Version, Now: cfg.Now, Log: cfg.Log, PublicMetrics: cfg.PublicMetrics}, rest.Deps{
 		Services:    s.services,

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/towpath/towpath/internal/account"
 	"github.com/towpath/towpath/internal/deploy"
@@ -11,6 +12,7 @@ import (
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/trust"
 )
 
 // Services are the use cases behind the API. They authorise; the handlers do
@@ -24,6 +26,7 @@ type Services struct {
 	Accounts   Accounts
 	Audit      Audit
 	Registry   Registry
+	Trust      Trust
 }
 
 // Projects registers projects.
@@ -90,6 +93,15 @@ type Accounts interface {
 	CreateToken(ctx context.Context, actor towpath.Actor, r account.TokenRequest) (account.NewToken, error)
 	Tokens(ctx context.Context, actor towpath.Actor, name towpath.AccountName) ([]towpath.Token, error)
 	RevokeToken(ctx context.Context, actor towpath.Actor, id towpath.TokenID) error
+}
+
+// Trust manages trusted keys and verifies what is attached to releases.
+type Trust interface {
+	Add(ctx context.Context, actor towpath.Actor, r trust.AddRequest) (towpath.TrustedKey, error)
+	List(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.TrustedKey, error)
+	Expire(ctx context.Context, actor towpath.Actor, name towpath.KeyName, at time.Time) (towpath.TrustedKey, error)
+	Revoke(ctx context.Context, actor towpath.Actor, name towpath.KeyName, reason string) (towpath.TrustedKey, error)
+	Evidence(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name string, e towpath.EnvironmentName) (trust.Evidence, error)
 }
 
 // Audit reads and verifies the ledger. Its types are the ledger's.

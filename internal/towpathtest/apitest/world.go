@@ -11,6 +11,7 @@ import (
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/trust"
 )
 
 // World is what the use cases know. Set fields before the server is used, or
@@ -33,6 +34,8 @@ type World struct {
 	Accounts    []towpath.Account
 	Tokens      []towpath.Token
 	TagRules    []string
+	Keys        []towpath.TrustedKey
+	Evidence    trust.Evidence
 	Report      ledger.Report
 	Checkpoint  string
 	PublicKey   string
@@ -94,7 +97,7 @@ func (w *World) Changed() <-chan struct{} {
 func (w *World) Services() rest.Services {
 	return rest.Services{
 		Projects: projects{w}, Releases: releases{w}, Promotions: promotions{w}, Deploys: deploys{w},
-		Inventory: inventories{w}, Accounts: accounts{w}, Audit: audits{w}, Registry: registry{w},
+		Inventory: inventories{w}, Accounts: accounts{w}, Audit: audits{w}, Registry: registry{w}, Trust: trusts{w},
 	}
 }
 

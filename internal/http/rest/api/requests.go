@@ -45,6 +45,22 @@ type Rollback struct {
 	DryRun bool   `json:"dryRun,omitempty" doc:"say what would be done, do nothing"`
 }
 
+// TrustKey asks for the signatures of a key to be believed.
+type TrustKey struct {
+	Name        towpath.KeyName         `json:"name" minLength:"1" maxLength:"63" doc:"lower-case DNS label, never used twice: builder-2026"`
+	PublicKey   string                  `json:"publicKey" minLength:"1" maxLength:"10000" doc:"PEM: cosign.pub"`
+	Project     towpath.ProjectName     `json:"project,omitempty" doc:"empty: in every project"`
+	Environment towpath.EnvironmentName `json:"environment,omitempty" doc:"empty: in every environment"`
+	Types       []towpath.EvidenceType  `json:"types,omitempty" maxItems:"20" doc:"what it may sign: signature, provenance, sbom, promotion, or predicate types; absent: the first three"`
+	NotBefore   time.Time               `json:"notBefore,omitzero" doc:"signatures that the ledger took before don't count"`
+	NotAfter    time.Time               `json:"notAfter,omitzero" doc:"nor those that it takes from then on"`
+}
+
+// ExpireKey says until when a key is good.
+type ExpireKey struct {
+	At time.Time `json:"at"`
+}
+
 // PostFreeze stops promotions.
 type PostFreeze struct {
 	Project     towpath.ProjectName     `json:"project,omitempty" doc:"empty with emergency: all projects"`

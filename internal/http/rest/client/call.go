@@ -20,6 +20,7 @@ import (
 type call struct {
 	method string
 	path   string // escaped, below [api.Base]
+	root   bool   // path is below the server's root
 	query  url.Values
 	body   any                           // sent as JSON
 	open   func() (io.ReadCloser, error) // sent raw, opened for each attempt
@@ -121,6 +122,9 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		body, size, contentType = bytes.NewReader(b), int64(len(b)), "application/json"
 	}
 	target := c.base + api.Base + k.path
+	if k.root {
+		target = c.base + k.path
+	}
 	if len(k.query) > 0 {
 		target += "?" + k.query.Encode()
 	}

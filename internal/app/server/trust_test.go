@@ -1,0 +1,335 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/ocitest"
+	"github.com/towpath/towpath/internal/trust"
+)
+
+// signingKey is a new key and its public half.
+func signingKey(t *testing.T) (*signing.Key, string) {
+	t.Helper()
+	k, err := signing.Generate()
+	must(t, 0, err)
+	pem, err := signing.EncodePublic(k.Public())
+	must(t, 0, err)
+	return k, string(pem)
+}
+
+// trusts has a key believed in the shop.
+func (h *harness) trusts(name towpath.KeyName, pem string, change ...func(*trust.AddRequest)) error {
+	r := trust.AddRequest{Name: name, PublicKey: pem, Project: shop}
+	for _, f := range change {
+		f(&r)
+	}
+	_, err := h.svc.Trust.Add(context.Background(), h.ana, r)
+	return err
+}
+
+// says pushes a signed statement about a release, as cosign does.
+func (h *harness) says(c *ocitest.Client, k *signing.Key, release towpath.Digest, predicateType string, predicate any) {
+	h.t.Helper()
+	ctx := context.Background()
+	manifest := must3(readBlob(ctx, h, release))(h.t)
+	statement, err := evidence.Make("", release, predicateType, predicate)
+	must(h.t, 0, err)
+	bundle, err := signing.Sign(ctx, k, statement)
+	must(h.t, 0, err)
+	a, err := oci.AttachBundle(oci.Blob{Digest: release, Size: int64(len(manifest))}, predicateType, bundle, time.Unix(0, 0))
+	must(h.t, 0, err)
+	for _, b := range a.Blobs {
+		c.Expect(c.Do("POST", c.Repo("blobs/uploads/?digest="+ocitest.Sha256(b)), b, "Content-Type", "application/octet-stream"), 201)
+	}
+	c.Expect(c.Do("PUT", c.Repo("manifests/"+string(a.Digest)), a.Manifest, "Content-Type", towpath.MediaTypeManifest), 201)
+}
+
+func (h *harness) signs(c *ocitest.Client, k *signing.Key, release towpath.Digest) {
+	h.t.Helper()
+	h.says(c, k, release, evidence.TypeSignature, struct{}{})
+}
+
+// reason waits until the verdict of a gate has a reason.
+func (h *harness) reason(e towpath.EnvironmentName, version string, gate towpath.GateName, says string) {
+	h.t.Helper()
+	h.until(string(gate)+" says "+says, func() bool {
+		l, err := h.svc.Promotions.List(context.Background(), h.ana, promote.Filter{Project: shop, Environment: e})
+		must(h.t, 0, err)
+		for _, p := range l.Items {
+			for _, v := range p.Verdicts {
+				if p.Version == version && v.Gate == gate && v.Outcome == towpath.Wait && strings.Contains(strings.Join(v.Reasons, " "), says) {
+					return true
+				}
+			}
+		}
+		return false
+	})
+}
+
+func TestServer_GatesOfEvidence(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		ctx := context.Background()
+		c := h.registryAs("vic", towpath.RoleViewer, towpath.RoleReleaser)
+		builder, builderPEM := signingKey(t)
+		stranger, _ := signingKey(t)
+		h.gates = towpath.GateRules{
+			Signed:     &towpath.SignedRule{Count: 1, Keys: []towpath.KeyName{"builder"}},
+			Provenance: &towpath.ProvenanceRule{Builders: []string{"https://ci.example.com"}, Branches: []string{"main"}},
+			SBOM:       &towpath.SBOMRule{Complete: true},
+		}
+		one := h.publish("1.0.0", "one")
+		h.promotion("dev", "1.0.0", towpath.PromotionWaiting)
+		h.reason("dev", "1.0.0", towpath.GateSigned, "0 of 1 signature by builder.")
+
+		h.signs(c, stranger, one.Release)
+		h.reason("dev", "1.0.0", towpath.GateSigned, "which is not trusted")
+		h.signs(c, builder, one.Release)
+		must(t, 0, h.trusts("builder", builderPEM)) // also for what was signed before
+		h.reason("dev", "1.0.0", towpath.GateProvenance, "No provenance that counts says that 1.0.0 was built from commit")
+		from := func(commit towpath.CommitID) map[string]any {
+			return map[string]any{
+				"runDetails": map[string]any{"builder": map[string]any{"id": "https://ci.example.com"}},
+				"buildDefinition": map[string]any{"resolvedDependencies": []any{
+					map[string]any{"uri": "git+https://git.example.com/shop@refs/heads/main", "digest": map[string]any{"gitCommit": string(commit)}},
+				}},
+			}
+		}
+		h.says(c, builder, one.Release, evidence.TypeProvenance, from("0123456789"))
+		h.reason("dev", "1.0.0", towpath.GateProvenance, "is of another build, of commit 0123456789")
+		h.says(c, builder, one.Release, evidence.TypeProvenance, from(one.Commit))
+		h.says(c, builder, one.Release, evidence.TypeSBOM, map[string]any{"bomFormat": "CycloneDX", "specVersion": "1.6", "compositions": []any{map[string]any{"aggregate": "incomplete"}}})
+		h.reason("dev", "1.0.0", towpath.GateSBOM, "it says that it is incomplete")
+		h.says(c, builder, one.Release, evidence.TypeSBOM, map[string]any{"bomFormat": "CycloneDX", "specVersion": "1.6"})
+		h.runs("dev", "1.0.0")
+
+		t.Run("the agent is told what to verify again", func(t *testing.T) {
+			key, err := note.NewVerifier(h.s.PublicKey())
+			must(t, 0, err)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			i := slices.IndexFunc(h.ops, func(op towpath.Operation) bool {
+				return op.Verb == towpath.VerbPrepare && op.Target.Environment == "dev"
+			})
+			auth, err := agentrpc.VerifyAuthorisation(h.ops[i].Spec.Authorisation, key)
+			must(t, 0, err)
+			var types []string
+			for _, e := range auth.Evidence {
+				types = append(types, e.Type)
+				if e.PublicKey != builderPEM || e.Recorded.IsZero() {
+					t.Errorf("got %+v", e)
+				}
+			}
+			slices.Sort(types)
+			if want := []string{evidence.TypeSBOM, evidence.TypeSBOM, evidence.TypeSignature, evidence.TypeProvenance, evidence.TypeProvenance}; !slices.Equal(types, want) {
+				t.Errorf("got %q, want %q", types, want)
+			}
+			if len(auth.Signatures) != 2 {
+				t.Errorf("got %d signatures, want the stranger's too", len(auth.Signatures))
+			}
+		})
+		t.Run("people see what holds", func(t *testing.T) {
+			got, err := h.svc.Trust.Evidence(ctx, h.ana, shop, "1.0.0", "dev")
+			must(t, 0, err)
+			held := map[towpath.EvidenceType]int{}
+			for _, s := range got.Statements {
+				if s.Verified() {
+					held[s.Type]++
+				} else if s.Rule != string(signing.ReasonUnknownKey) {
+					t.Errorf("refused by the rule %q: %s", s.Rule, s.Refused)
+				}
+			}
+			if len(got.Statements) != 6 || held["signature"] != 1 || held["provenance"] != 2 || held["sbom"] != 2 || len(got.Wanted) != 3 {
+				t.Errorf("held %v of %d; wanted are %v", held, len(got.Statements), got.Wanted)
+			}
+		})
+		t.Run("nobody who may not read releases", func(t *testing.T) {
+			if _, err := h.svc.Trust.Evidence(ctx, towpath.Actor{Account: "eve", Token: "tok"}, shop, "1.0.0", ""); towpath.KindOf(err) != towpath.KindForbidden {
+				t.Errorf("got %v", err)
+			}
+		})
+	})
+}
+
+func TestServer_ARevokedKeyTakesWhatOnlyItSigned(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		ctx := context.Background()
+		c := h.registryAs("vic", towpath.RoleViewer, towpath.RoleReleaser)
+		lost, lostPEM := signingKey(t)
+		kept, keptPEM := signingKey(t)
+		must(t, 0, h.trusts("lost", lostPEM))
+		must(t, 0, h.trusts("kept", keptPEM))
+		h.gates = towpath.GateRules{Signed: &towpath.SignedRule{Count: 1}}
+		publish := func(version string, keys ...*signing.Key) towpath.Candidate {
+			x := h.publish(version, version)
+			for _, k := range keys {
+				h.signs(c, k, x.Release)
+			}
+			return x
+		}
+		both := publish("1.0.0", lost, kept)
+		only := publish("1.1.0", lost)
+		h.runs("dev", "1.1.0")
+		other := publish("1.2.0", kept)
+		h.runs("dev", "1.2.0")
+		h.publish("1.3.0", "nobody's")
+
+		_, err := h.svc.Trust.Revoke(ctx, h.ana, "lost", "it was on a laptop")
+		must(t, 0, err)
+		quarantine := func(d towpath.Digest) *towpath.Quarantine {
+			r, err := h.svc.Releases.Get(ctx, h.ana, shop, string(d))
+			must(t, 0, err)
+			return r.Quarantine
+		}
+		h.until("what only it signed is quarantined", func() bool { return quarantine(only.Release) != nil })
+		if q := quarantine(only.Release); q.By != towpath.System().Account || !strings.Contains(q.Reason, "only the key lost signed it, which was revoked by ana: it was on a laptop") {
+			t.Errorf("got %+v", q)
+		}
+		for _, x := range []towpath.Candidate{both, other} {
+			if quarantine(x.Release) != nil {
+				t.Errorf("%s is quarantined too", x.Version)
+			}
+		}
+		t.Run("nothing that it signs counts any more", func(t *testing.T) {
+			publish("1.4.0", lost)
+			h.reason("dev", "1.4.0", towpath.GateSigned, "was revoked: it was on a laptop")
+		})
+		t.Run("it is not trusted again", func(t *testing.T) {
+			if err := h.trusts("again", lostPEM); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "revoked") {
+				t.Errorf("got %v", err)
+			}
+		})
+		t.Run("nor revoked again", func(t *testing.T) {
+			if _, err := h.svc.Trust.Revoke(ctx, h.ana, "lost", "twice"); towpath.KindOf(err) != towpath.KindConflict {
+				t.Errorf("got %v", err)
+			}
+		})
+	})
+}
+
+func TestServer_KeysAreRotatedWithOverlap(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		ctx := context.Background()
+		c := h.registryAs("vic", towpath.RoleViewer, towpath.RoleReleaser)
+		old, oldPEM := signingKey(t)
+		next, nextPEM := signingKey(t)
+		must(t, 0, h.trusts("old", oldPEM))
+		must(t, 0, h.trusts("next", nextPEM))
+		h.gates = towpath.GateRules{Signed: &towpath.SignedRule{Count: 1}}
+		one := h.publish("1.0.0", "one")
+		h.signs(c, old, one.Release)
+		h.runs("dev", "1.0.0")
+		_, err := h.svc.Trust.Expire(ctx, h.ana, "old", time.Now())
+		must(t, 0, err)
+		holds := func(version string) bool {
+			got, err := h.svc.Trust.Evidence(ctx, h.ana, shop, version, "dev")
+			must(t, 0, err)
+			return slices.ContainsFunc(got.Statements, func(a towpath.Attestation) bool { return a.Verified() })
+		}
+		if !holds("1.0.0") {
+			t.Error("what the key signed before it expired does not hold any more")
+		}
+		two := h.publish("1.1.0", "two")
+		h.signs(c, old, two.Release)
+		h.reason("dev", "1.1.0", towpath.GateSigned, "was valid until")
+		h.signs(c, next, two.Release)
+		h.runs("dev", "1.1.0")
+	})
+}
+
+func TestServer_TrustedKeys(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		ctx := context.Background()
+		h.publish("1.0.0", "one")
+		_, pem := signingKey(t)
+		_, other := signingKey(t)
+		must(t, 0, h.trusts("builder", "\n"+pem+"\n", func(r *trust.AddRequest) { r.Environment = "dev" }))
+		in := func(p towpath.ProjectName, e towpath.EnvironmentName) func(*trust.AddRequest) {
+			return func(r *trust.AddRequest) { r.Project, r.Environment = p, e }
+		}
+		for _, tt := range []struct {
+			name   string
+			key    towpath.KeyName
+			pem    string
+			change func(*trust.AddRequest)
+			kind   towpath.Kind
+		}{
+			{"the same name", "builder", other, in(shop, ""), towpath.KindConflict},
+			{"the same key where it counts already", "other", pem, in(shop, "dev"), towpath.KindConflict},
+			{"the same key everywhere", "other", pem, in("", ""), towpath.KindConflict},
+			{"the same key in another environment", "elsewhere", pem, in(shop, "prod"), ""},
+			{"a bad name", "Builder", other, in(shop, ""), towpath.KindInvalid},
+			{"no key", "other", "ssh-rsa AAAA", in(shop, ""), towpath.KindInvalid},
+			{"an environment of no project", "other", other, in("", "dev"), towpath.KindInvalid},
+			{"a project that is not there", "other", other, in("shpo", ""), towpath.KindNotFound},
+			{"an environment that is not there", "other", other, in(shop, "pord"), towpath.KindNotFound},
+			{"a type that is none", "other", other, func(r *trust.AddRequest) { r.Types = []towpath.EvidenceType{"signatures"} }, towpath.KindInvalid},
+			{"a time without end", "other", other, func(r *trust.AddRequest) {
+				r.NotBefore, r.NotAfter = time.Unix(10, 0), time.Unix(5, 0)
+			}, towpath.KindInvalid},
+			{"a predicate type", "other", other, func(r *trust.AddRequest) { r.Types = []towpath.EvidenceType{"https://example.com/x"} }, ""},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				err := h.trusts(tt.key, tt.pem, tt.change)
+				if tt.kind == "" && err != nil || tt.kind != "" && towpath.KindOf(err) != tt.kind {
+					t.Errorf("got %v, want %s", err, tt.kind)
+				}
+			})
+		}
+		t.Run("who may not change it", func(t *testing.T) {
+			all := h.ana
+			defer func() { h.ana = all }()
+			h.ana = towpath.Actor{Account: "op", Token: "tok", Grants: []towpath.Grant{{Role: towpath.RoleOperator}, {Role: towpath.RoleAdmin, Project: shop, Environment: "prod"}}}
+			_, third := signingKey(t)
+			if err := h.trusts("third", third); towpath.KindOf(err) != towpath.KindForbidden {
+				t.Errorf("added: %v", err)
+			}
+			if _, err := h.svc.Trust.Revoke(ctx, h.ana, "builder", "x"); towpath.KindOf(err) != towpath.KindForbidden {
+				t.Errorf("revoked: %v", err)
+			}
+			if err := h.trusts("third", third, in(shop, "prod")); err != nil {
+				t.Errorf("not where it may: %v", err)
+			}
+		})
+		t.Run("lists", func(t *testing.T) {
+			names := func(e towpath.EnvironmentName) string {
+				keys, err := h.svc.Trust.List(ctx, h.ana, shop, e)
+				must(t, 0, err)
+				var out []string
+				for _, k := range keys {
+					out = append(out, string(k.Name))
+				}
+				return strings.Join(out, " ")
+			}
+			if all, dev := names(""), names("dev"); all != "builder elsewhere other third" || dev != "builder other" {
+				t.Errorf("all: %s; of dev: %s", all, dev)
+			}
+		})
+		t.Run("a revocation says why", func(t *testing.T) {
+			if _, err := h.svc.Trust.Revoke(ctx, h.ana, "builder", ""); towpath.KindOf(err) != towpath.KindInvalid {
+				t.Errorf("got %v", err)
+			}
+		})
+		t.Run("no private key is kept", func(t *testing.T) {
+			keys, err := h.svc.Trust.List(ctx, h.ana, "", "")
+			must(t, 0, err)
+			b, err := json.Marshal(keys)
+			must(t, 0, err)
+			if strings.Contains(string(b), "PRIVATE") {
+				t.Error("it is")
+			}
+		})
+	})
+}

@@ -1,0 +1,272 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/http/rest/client"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/trust"
+)
+
+type releaseChecks struct {
+	env     string
+	keys    []string
+	rebuild bool
+}
+
+func newReleaseVerify(s *session) *cobra.Command {
+	var o releaseChecks
+	cmd := &cobra.Command{
+		Use: "verify RELEASE", Short: "Check a release's bytes and what is said about it",
+		Long: "Reads every byte of the release from the registry and compares the digests; lists the signed statements about it and whether " +
+			"they hold; and fails unless there is what the environment's rules ask for (without --env: a signature).\n\n" +
+			"The server says which keys are trusted. With --key the signature is verified here, with these keys and no others. " +
+			"--rebuild builds the commit again in this repository and compares the digest.",
+		Example: "  towpath release verify 1.4.0 --env prod\n  towpath release verify 1.4.0 --key cosign.pub --rebuild",
+		Args:    positional(1, 1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return s.runReleaseVerify(cmd.Context(), args[0], o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.env, "env", "", "whose trusted keys count, and whose rules say what there must be")
+	f.StringArrayVar(&o.keys, "key", nil, "file of a public key to verify signatures with, here (repeat it for several)")
+	f.BoolVar(&o.rebuild, "rebuild", false, "build the commit again and compare the digest")
+	return cmd
+}
+
+// verifiedRelease is the result of release verify.
+type verifiedRelease struct {
+	trust.Evidence
+	Bytes    int64          `json:"bytes"`             // read and compared
+	Blobs    int            `json:"blobs"`             // with the manifest
+	Rebuilt  towpath.Digest `json:"rebuilt,omitempty"` // digest of the commit, built again
+	SignedBy string         `json:"signedBy,omitempty"`
+	Verified bool           `json:"verified"`
+	Problems []string       `json:"problems,omitempty"` // sentences
+}
+
+func (s *session) runReleaseVerify(ctx context.Context, name string, o releaseChecks) error {
+	if o.rebuild && s.apps.Build == nil {
+		return missing("builder")
+	}
+	own, err := s.ownKeys(o.keys)
+	if err != nil {
+		return err
+	}
+	c, project, err := s.target()
+	if err != nil {
+		return err
+	}
+	out := verifiedRelease{}
+	if out.Evidence, err = c.Evidence(ctx, project, name, towpath.EnvironmentName(o.env)); err != nil {
+		return s.suggestRelease(ctx, c, project, name, s.suggestEnvironment(ctx, c, project, towpath.EnvironmentName(o.env), err))
+	}
+	if err := out.readAll(ctx, c); err != nil {
+		return err
+	}
+	if own != nil {
+		err = out.signedHere(ctx, c, own)
+	} else {
+		out.wants()
+	}
+	if err != nil {
+		return err
+	}
+	if o.rebuild {
+		if err := s.rebuild(ctx, &out); err != nil {
+			return err
+		}
+	}
+	out.Verified = len(out.Problems) == 0
+	err = s.print(result{data: out, names: []string{string(out.Release)}, show: func(p *page) { showVerified(p, out) }})
+	if err == nil && !out.Verified {
+		return outcome(ExitDenied)
+	}
+	return err
+}
+
+func (s *session) ownKeys(files []string) (*signing.Verifier, error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	var t signing.Trust
+	for _, f := range files {
+		pem, err := s.readPublicPEM(f)
+		if err != nil {
+			return nil, err
+		}
+		t.Keys = append(t.Keys, signing.TrustedKey{Name: f, PublicKey: pem, Types: []string{evidence.TypeSignature}})
+	}
+	return signing.NewVerifier(t)
+}
+
+func (v *verifiedRelease) problem(sentence string) { v.Problems = append(v.Problems, sentence) }
+
+// readAll reads the release as a client of registries does, and compares.
+func (v *verifiedRelease) readAll(ctx context.Context, c *client.Client) error {
+	manifest, err := v.read(ctx, c, v.Release, true, oci.MaxManifest)
+	if err != nil || manifest == nil {
+		return err
+	}
+	m, err := oci.ParseManifest(manifest)
+	if err != nil {
+		return v.damaged(err)
+	}
+	content, err := v.read(ctx, c, m.Config.Digest, false, oci.MaxContent)
+	if err != nil || content == nil {
+		return err
+	}
+	if _, _, err := oci.Decode(manifest, content); err != nil {
+		return v.damaged(err)
+	}
+	for _, l := range m.Layers {
+		if err := v.check(ctx, c, l.Digest, l.Size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// damaged notes what is wrong with the release itself.
+func (v *verifiedRelease) damaged(err error) error {
+	message, _ := towpath.PublicMessage(err)
+	v.problem(message + ".")
+	return nil
+}
+
+// read reads something small; nothing when it is not what it should be.
+func (v *verifiedRelease) read(ctx context.Context, c *client.Client, d towpath.Digest, manifest bool, limit int64) ([]byte, error) {
+	var b []byte
+	err := c.Pull(ctx, v.Project, d, manifest, func(r io.Reader) (err error) {
+		b, err = io.ReadAll(io.LimitReader(r, limit+1))
+		return err
+	})
+	if err != nil {
+		return nil, v.unread(d, err)
+	}
+	if v.compare(d, towpath.DigestOf(b)); towpath.DigestOf(b) != d {
+		return nil, nil
+	}
+	v.Blobs, v.Bytes = v.Blobs+1, v.Bytes+int64(len(b))
+	return b, nil
+}
+
+// check reads something large and keeps nothing of it.
+func (v *verifiedRelease) check(ctx context.Context, c *client.Client, d towpath.Digest, size int64) error {
+	sum, n := sha256.New(), int64(0)
+	err := c.Pull(ctx, v.Project, d, false, func(r io.Reader) (err error) {
+		sum.Reset()
+		n, err = io.Copy(sum, io.LimitReader(r, size+1))
+		return err
+	})
+	if err != nil {
+		return v.unread(d, err)
+	}
+	v.compare(d, towpath.DigestFrom(sum.Sum(nil)))
+	v.Blobs, v.Bytes = v.Blobs+1, v.Bytes+n
+	return nil
+}
+
+func (v *verifiedRelease) compare(want, got towpath.Digest) {
+	if want != got {
+		v.problem("The registry answered other bytes than " + string(want) + ": their digest is " + string(got) + ".")
+	}
+}
+
+// unread tells damage and absence from a server that can't be asked.
+func (v *verifiedRelease) unread(d towpath.Digest, err error) error {
+	switch towpath.KindOf(err) {
+	case towpath.KindNotFound:
+		v.problem("The registry does not have " + string(d) + ".")
+		return nil
+	case towpath.KindUnavailable, towpath.KindUnauthenticated, towpath.KindForbidden:
+		return err
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		v.problem("The registry breaks off in " + string(d) + ": its copy is damaged.")
+		return nil
+	}
+	return err
+}
+
+// wants compares what is verified with what is asked for.
+func (v *verifiedRelease) wants() {
+	for _, t := range v.Wanted {
+		if !slices.ContainsFunc(v.Statements, func(a towpath.Attestation) bool { return a.Type == t && a.Verified() }) {
+			v.problem("There is no " + string(t) + " that holds.")
+		}
+	}
+}
+
+// signedHere looks for a signature by one of the user's own keys.
+func (v *verifiedRelease) signedHere(ctx context.Context, c *client.Client, own *signing.Verifier) error {
+	for _, a := range v.Statements {
+		if a.Type != towpath.EvidenceSignature || a.Bundle == "" {
+			continue
+		}
+		b, err := v.read(ctx, c, a.Bundle, false, signing.MaxBundle)
+		if err != nil {
+			return err
+		}
+		got, err := own.Verify(b, signing.Requirement{Type: evidence.TypeSignature, Subject: v.Release, At: a.Recorded})
+		if err == nil {
+			v.SignedBy = got.KeyName
+			return nil
+		}
+	}
+	v.problem("None of the given keys signed it.")
+	return nil
+}
+
+// rebuild builds the commit again.
+func (s *session) rebuild(ctx context.Context, v *verifiedRelease) (err error) {
+	steps := s.newSteps()
+	built, err := s.apps.Build(ctx, BuildRequest{Dir: s.flags.dir, Ref: string(v.Commit), Version: v.Version}, steps.report)
+	steps.end()
+	if err != nil {
+		return err
+	}
+	if built.Close != nil {
+		defer func() { err = errors.Join(err, built.Close()) }()
+	}
+	if v.Rebuilt = built.Digest; v.Rebuilt != v.Release {
+		v.problem("Commit " + short(v.Commit) + " gives another release here: " + string(v.Rebuilt) + ".")
+	}
+	return nil
+}
+
+func showVerified(p *page, v verifiedRelease) {
+	p.field("release", p.style.bold(v.Version))
+	p.field("digest", string(v.Release))
+	p.field("read", plural(v.Blobs, "blob", "blobs")+", "+size(v.Bytes))
+	p.field("signed by", v.SignedBy)
+	p.field("rebuilt", string(v.Rebuilt))
+	if len(v.Statements) > 0 {
+		p.heading("Statements")
+		t := table{columns: []string{"TYPE", "KEY", "RECORDED", "HOLDS", "+BUNDLE"}}
+		for _, a := range v.Statements {
+			holds := p.style.good("yes")
+			if !a.Verified() {
+				holds = p.style.bad("no: " + a.Refused)
+			}
+			t.add(string(a.Type), orDash(a.Key), at(a.Recorded), holds, string(a.Bundle))
+		}
+		p.table(t)
+	}
+	if v.Verified {
+		p.line("%s", p.style.good("everything that is asked for holds"))
+		return
+	}
+	p.heading("Problems")
+	for _, x := range v.Problems {
+		p.line("%s", p.style.bad(x))
+	}
+}

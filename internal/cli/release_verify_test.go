@@ -1,0 +1,173 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/towpath/towpath/internal/cli"
+	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/http/rest"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/apitest"
+	"github.com/towpath/towpath/internal/trust"
+)
+
+// verifiable is a server with one release in its registry, signed by a key.
+type verifiable struct {
+	world   *apitest.World
+	blobs   map[string][]byte // of the registry, by digest
+	release towpath.Digest
+	layer   towpath.Digest
+	public  string // file
+	other   string // file of a key that signed nothing
+	shell   *shell
+}
+
+func newVerifiable(t *testing.T) *verifiable {
+	t.Helper()
+	v := &verifiable{world: apitest.NewWorld(), blobs: map[string][]byte{}}
+	put := func(b []byte) towpath.Digest { d := towpath.DigestOf(b); v.blobs[string(d)] = b; return d }
+	v.layer = put([]byte("files"))
+	spec := json.RawMessage(`{}`)
+	enc, err := oci.Encode(&towpath.ReleaseContent{
+		Schema: towpath.ReleaseSchema, Project: "shop",
+		Components: []towpath.ReleaseComponent{{Name: "api", Kind: towpath.KindProcess, Layer: v.layer, Size: 5}},
+		Environments: []towpath.ReleaseEnvironment{{Rules: towpath.EnvironmentSpec{Name: "prod"}, Components: []towpath.RenderedComponent{{
+			Name: "api", Spec: spec, Revision: towpath.RevisionOf(towpath.KindProcess, v.layer, spec),
+		}}}},
+	})
+	fatal(t, err)
+	put(enc.Content)
+	v.release = put(enc.Manifest)
+	key, err := signing.Generate()
+	fatal(t, err)
+	statement, err := evidence.MakeSignature(v.release)
+	fatal(t, err)
+	bundle, err := signing.Sign(t.Context(), key, statement)
+	fatal(t, err)
+	v.world.Evidence = trust.Evidence{
+		Project: "shop", Release: v.release, Version: "1.4.0", Commit: "c0ffee", Wanted: []towpath.EvidenceType{towpath.EvidenceSignature},
+		Statements: []towpath.Attestation{{
+			Type: towpath.EvidenceSignature, Artifact: "sha256:a", Bundle: put(bundle), Recorded: noon(), KeyID: "id", Key: "builder-2026",
+		}},
+	}
+	s := apitest.New(t, v.world, func(_ *rest.Config, d *rest.Deps) {
+		d.Mounts = append(d.Mounts, rest.Mount{Pattern: "/v2/", Policy: rest.Authenticated, Handler: http.HandlerFunc(v.serve)})
+	})
+	v.shell = newShell(t, s)
+	v.public, v.other = v.keyFile(t, "mine.pub", key), v.keyFile(t, "other.pub", nil)
+	return v
+}
+
+func fatal(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serve is the part of a registry that is read.
+func (v *verifiable) serve(w http.ResponseWriter, r *http.Request) {
+	if b, ok := v.blobs[r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]; ok {
+		_, _ = w.Write(b)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, `{"errors":[{"code":"BLOB_UNKNOWN","message":"there is no such blob"}]}`)
+}
+
+// keyFile writes a public key; of a new one when there is none.
+func (v *verifiable) keyFile(t *testing.T, name string, k *signing.Key) string {
+	t.Helper()
+	var err error
+	if k == nil {
+		k, err = signing.Generate()
+		fatal(t, err)
+	}
+	pem, err := signing.EncodePublic(k.Public())
+	fatal(t, err)
+	file := filepath.Join(t.TempDir(), name)
+	fatal(t, os.WriteFile(file, pem, 0o600))
+	return file
+}
+
+func TestReleaseVerify(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(v *verifiable)
+		args   func(v *verifiable) []string
+		code   int
+		says   string
+	}{
+		{name: "passes what is asked for", says: "everything that is asked for holds"},
+		{name: "passes with the key", args: func(v *verifiable) []string { return []string{"--key", v.other, "--key", v.public} }, says: "signed by:    "},
+		{name: "fails with another key", args: func(v *verifiable) []string { return []string{"--key", v.other} }, code: cli.ExitDenied, says: "None of the given keys signed it."},
+		{name: "fails without a signature that holds", change: func(v *verifiable) {
+			s := &v.world.Evidence.Statements[0]
+			s.Key, s.Refused = "", "the key was revoked"
+		}, code: cli.ExitDenied, says: "There is no signature that holds."},
+		{name: "fails without what the environment asks for", change: func(v *verifiable) {
+			v.world.Evidence.Wanted = []towpath.EvidenceType{towpath.EvidenceSBOM}
+		}, args: func(*verifiable) []string { return []string{"--env", "prod"} }, code: cli.ExitDenied, says: "There is no sbom that holds."},
+		{name: "finds other bytes", change: func(v *verifiable) { v.blobs[string(v.layer)] = []byte("flies") }, code: cli.ExitDenied, says: "other bytes than"},
+		{name: "finds more bytes", change: func(v *verifiable) { v.blobs[string(v.layer)] = []byte("files and more") }, code: cli.ExitDenied, says: "other bytes than"},
+		{name: "finds another manifest", change: func(v *verifiable) { v.blobs[string(v.release)] = []byte("{}") }, code: cli.ExitDenied, says: "other bytes than"},
+		{name: "finds a file missing", change: func(v *verifiable) { delete(v.blobs, string(v.layer)) }, code: cli.ExitDenied, says: "The registry does not have sha256:"},
+		{name: "builds the commit again", args: func(v *verifiable) []string {
+			v.shell.apps.Build = func(_ context.Context, r cli.BuildRequest, _ cli.Progress) (cli.Built, error) {
+				if r.Ref != "c0ffee" || r.Version != "1.4.0" || r.Key != "" {
+					t.Errorf("asked to build %+v", r)
+				}
+				return cli.Built{Digest: v.release}, nil
+			}
+			return []string{"--rebuild"}
+		}, says: "rebuilt:      sha256:"},
+		{name: "finds another release in the commit", args: func(v *verifiable) []string {
+			v.shell.apps.Build = func(context.Context, cli.BuildRequest, cli.Progress) (cli.Built, error) {
+				return cli.Built{Digest: "sha256:other"}, nil
+			}
+			return []string{"--rebuild"}
+		}, code: cli.ExitDenied, says: "Commit c0ffee gives another release here: sha256:other."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v := newVerifiable(t)
+			if tt.change != nil {
+				v.world.Do(func(*apitest.World) { tt.change(v) })
+			}
+			args := []string{"release", "verify", "1.4.0"}
+			if tt.args != nil {
+				args = append(args, tt.args(v)...)
+			}
+			got := v.shell.run(args...)
+			if got.code != tt.code || !strings.Contains(got.stdout, tt.says) {
+				t.Errorf("exit %d, want %d: %s%s", got.code, tt.code, got.stdout, got.stderr)
+			}
+		})
+	}
+	t.Run("as JSON", func(t *testing.T) {
+		v := newVerifiable(t)
+		got := v.shell.run("release", "verify", "1.4.0", "--key", v.other, "-o", "json")
+		var out struct {
+			Schema, Release, Version string
+			Verified                 bool
+			Blobs                    int
+			Bytes                    int64
+			Problems                 []string
+			Statements               []struct{ Type, Key string }
+		}
+		fatal(t, json.Unmarshal([]byte(got.stdout), &out))
+		if out.Schema != cli.OutputSchema || out.Release != string(v.release) || out.Version != "1.4.0" || out.Verified || out.Blobs != 4 || out.Bytes == 0 || len(out.Problems) != 1 ||
+			len(out.Statements) != 1 || out.Statements[0].Key != "builder-2026" {
+			t.Errorf("got %+v", out)
+		}
+	})
+}

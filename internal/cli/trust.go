@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func newTrust(s *session) *cobra.Command {
+	return s.group("trust", "Keys whose signatures are believed",
+		newTrustAdd(s), newTrustList(s), newTrustExpire(s), newTrustRevoke(s))
+}
+
+type trustOptions struct {
+	key, environment, notBefore, notAfter string
+	types                                 []string
+	everywhere                            bool
+}
+
+func newTrustAdd(s *session) *cobra.Command {
+	var o trustOptions
+	cmd := &cobra.Command{
+		Use: "add NAME --key FILE", Short: "Believe the signatures of a key, in this project or one of its environments",
+		Long: "Trusts a public key (cosign.pub) under a name that the rules of environments can mean. To rotate keys, add the next one beside " +
+			"the present one, then let that expire: both count in between.",
+		Example: "  towpath trust add builder-2026 --key cosign.pub\n  towpath trust add security --key security.pub --type signature --env prod",
+		Args:    positional(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.key == "" {
+				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--key names the file of the public key"))
+			}
+			return s.runTrustAdd(cmd.Context(), towpath.KeyName(args[0]), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.key, "key", "", "file of the public key, such as cosign.pub")
+	f.StringVar(&o.environment, "env", "", "only in this environment (default: all)")
+	f.StringSliceVar(&o.types, "type", nil, "what it may sign: signature, provenance, sbom, promotion, or a predicate type (default: the first three)")
+	f.StringVar(&o.notBefore, "not-before", "", "RFC 3339 time, or a duration from now")
+	f.StringVar(&o.notAfter, "not-after", "", "RFC 3339 time, or a duration from now")
+	f.BoolVar(&o.everywhere, "everywhere", false, "in every project")
+	return cmd
+}
+
+func (s *session) runTrustAdd(ctx context.Context, name towpath.KeyName, o trustOptions) error {
+	pem, err := s.readPublicPEM(o.key)
+	if err != nil {
+		return err
+	}
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	r := api.TrustKey{Name: name, PublicKey: pem, Environment: towpath.EnvironmentName(o.environment)}
+	if !o.everywhere {
+		if _, r.Project, err = s.target(); err != nil {
+			return err
+		}
+	}
+	for _, t := range o.types {
+		r.Types = append(r.Types, towpath.EvidenceType(t))
+	}
+	if r.NotBefore, err = s.moment(o.notBefore); err != nil {
+		return err
+	}
+	if r.NotAfter, err = s.moment(o.notAfter); err != nil {
+		return err
+	}
+	k, err := c.TrustKey(ctx, r)
+	if err != nil {
+		return s.suggestEnvironment(ctx, c, r.Project, r.Environment, err)
+	}
+	return s.printKey(k)
+}
+
+// readPublicPEM reads a public key. Of a private one nothing is read: what is
+// handed out must not need its password.
+func (s *session) readPublicPEM(file string) (string, error) {
+	path := s.path(file)
+	b, err := signing.ReadKeyFile(path)
+	if err != nil {
+		return "", err
+	}
+	if _, err := signing.ParsePublic(b); err != nil {
+		if other := strings.TrimSuffix(path, ".key") + ".pub"; strings.HasSuffix(path, ".key") {
+			if _, statErr := os.Stat(other); statErr == nil {
+				return "", towpath.E(towpath.KindInvalid, "", "%s is no public key", file).WithHint("the public key is in %s", other)
+			}
+		}
+		return "", err
+	}
+	return string(b), nil
+}
+
+func newTrustList(s *session) *cobra.Command {
+	var env string
+	cmd := &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List trusted keys, the revoked ones too", Args: positional(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, project, err := s.target()
+			if err != nil {
+				return err
+			}
+			items, err := c.TrustedKeys(cmd.Context(), project, towpath.EnvironmentName(env))
+			if err != nil {
+				return err
+			}
+			r := result{data: api.TrustedKeys{Items: items}, none: "no key is trusted; `towpath trust add` trusts one", table: s.keyTable(items)}
+			for _, k := range items {
+				r.names = append(r.names, string(k.Name))
+			}
+			return s.print(r)
+		},
+	}
+	cmd.Flags().StringVar(&env, "env", "", "only those that count in this environment")
+	return cmd
+}
+
+func (s *session) keyTable(items []towpath.TrustedKey) table {
+	p := &page{now: s.apps.Now()}
+	t := table{columns: []string{"KEY", "SIGNS", "PROJECT", "ENVIRONMENT", "STATE", "BY", "AGE", "+ID"}}
+	for _, k := range items {
+		t.add(string(k.Name), join(k.Types), orAll(k.Project), orAll(k.Environment), s.keyState(k), string(k.AddedBy), p.age(k.AddedAt), k.ID)
+	}
+	return t
+}
+
+func orAll[T ~string](v T) string {
+	if v == "" {
+		return "(all)"
+	}
+	return string(v)
+}
+
+// keyState is a word and, where it is not enough, when or why.
+func (s *session) keyState(k towpath.TrustedKey) string {
+	now := s.apps.Now()
+	switch {
+	case k.Revoked != nil:
+		return "revoked: " + k.Revoked.Reason
+	case !k.NotBefore.IsZero() && now.Before(k.NotBefore):
+		return "from " + at(k.NotBefore)
+	case !k.NotAfter.IsZero() && !now.Before(k.NotAfter):
+		return "expired " + at(k.NotAfter)
+	case !k.NotAfter.IsZero():
+		return "until " + at(k.NotAfter)
+	}
+	return "trusted"
+}
+
+func newTrustExpire(s *session) *cobra.Command {
+	var when string
+	cmd := &cobra.Command{
+		Use: "expire NAME", Short: "Say until when signatures of a key count; those taken before go on counting",
+		Example: "  towpath trust expire builder-2026 --at 720h",
+		Args:    positional(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			t := s.apps.Now().Truncate(time.Second)
+			if when != "" {
+				if t, err = s.moment(when); err != nil {
+					return err
+				}
+			}
+			k, err := c.ExpireKey(cmd.Context(), towpath.KeyName(args[0]), t)
+			if err != nil {
+				return listed(err, "towpath trust list")
+			}
+			return s.printKey(k)
+		},
+	}
+	cmd.Flags().StringVar(&when, "at", "", "RFC 3339 time, or a duration from now (default now)")
+	return cmd
+}
+
+func newTrustRevoke(s *session) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use: "revoke NAME --reason TEXT", Short: "Make everything that a key ever signed worthless, and quarantine what only it signed",
+		Long: "For a key that got into wrong hands. Nothing that it signed counts any more, whenever that was; releases that no other trusted " +
+			"key signed are quarantined. It can't be taken back: trust another key.",
+		Args: positional(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if reason == "" {
+				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--reason says why; it stands on everything that the key signed"))
+			}
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			k, err := c.RevokeKey(cmd.Context(), towpath.KeyName(args[0]), reason)
+			if err != nil {
+				return listed(err, "towpath trust list")
+			}
+			return s.printKey(k)
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	return cmd
+}
+
+func (s *session) printKey(k towpath.TrustedKey) error {
+	return s.print(result{data: k, names: []string{string(k.Name)}, show: func(p *page) {
+		p.field("key", p.style.bold(string(k.Name)))
+		p.field("id", k.ID)
+		p.field("signs", join(k.Types))
+		p.field("project", orAll(k.Project))
+		p.field("environment", orAll(k.Environment))
+		p.field("state", s.keyState(k))
+	}})
+}

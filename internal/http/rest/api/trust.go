@@ -1,0 +1,8 @@
+package api
+
+import "github.com/towpath/towpath/internal/towpath"
+
+// TrustedKeys are keys whose signatures are believed, by name.
+type TrustedKeys struct {
+	Items []towpath.TrustedKey `json:"items"`
+}

@@ -1,0 +1,62 @@
+package client
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/trust"
+)
+
+// TrustedKeys lists the keys whose signatures are believed in a project, or in
+// one environment of it.
+func (c *Client) TrustedKeys(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.TrustedKey, error) {
+	q := url.Values{}
+	set(q, "project", p)
+	set(q, "environment", e)
+	out, err := ask[api.TrustedKeys](ctx, c, get("/trusted-keys", q))
+	return out.Items, err
+}
+
+// TrustKey has the signatures of a key believed.
+func (c *Client) TrustKey(ctx context.Context, r api.TrustKey) (towpath.TrustedKey, error) {
+	return ask[towpath.TrustedKey](ctx, c, post("/trusted-keys", r))
+}
+
+// ExpireKey says until when signatures of a key count.
+func (c *Client) ExpireKey(ctx context.Context, name towpath.KeyName, at time.Time) (towpath.TrustedKey, error) {
+	return ask[towpath.TrustedKey](ctx, c, post(keyPath(name, "/expire"), api.ExpireKey{At: at}))
+}
+
+// RevokeKey makes everything that a key signed worthless.
+func (c *Client) RevokeKey(ctx context.Context, name towpath.KeyName, reason string) (towpath.TrustedKey, error) {
+	return ask[towpath.TrustedKey](ctx, c, post(keyPath(name, "/revoke"), api.Reason{Reason: reason}))
+}
+
+// Evidence lists the signed statements about a release, each verified under the
+// keys that are trusted in an environment; e empty: in any.
+func (c *Client) Evidence(ctx context.Context, p towpath.ProjectName, name string, e towpath.EnvironmentName) (trust.Evidence, error) {
+	q := url.Values{}
+	set(q, "environment", e)
+	return ask[trust.Evidence](ctx, c, get(projectPath(p, "/releases/"+url.PathEscape(name)+"/evidence"), q))
+}
+
+func keyPath(name towpath.KeyName, rest string) string {
+	return "/trusted-keys/" + url.PathEscape(string(name)) + rest
+}
+
+// Pull reads a blob, or with manifest a manifest, from the server's registry,
+// as any client of registries would. What it yields is not checked.
+func (c *Client) Pull(ctx context.Context, p towpath.ProjectName, d towpath.Digest, manifest bool, use func(io.Reader) error) error {
+	what := "blobs"
+	if manifest {
+		what = "manifests"
+	}
+	k := call{method: http.MethodGet, root: true, long: true, path: "/v2/" + url.PathEscape(string(p)) + "/" + what + "/" + string(d)}
+	k.header = http.Header{"Accept": {towpath.MediaTypeManifest, "*/*"}}
+	return c.do(ctx, k, func(r *http.Response) error { return use(r.Body) })
+}

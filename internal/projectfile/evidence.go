@@ -1,0 +1,101 @@
+package projectfile
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// maxSignatures bounds how many keys must have signed.
+const maxSignatures = 20
+
+// maxSource is the longest ID of a builder or name of a repository, in bytes.
+const maxSource = 500
+
+func readSigned(gates object) *towpath.SignedRule {
+	o, ok := gates.child("signed")
+	if !ok {
+		return nil
+	}
+	o.only("count", "keys")
+	rule := &towpath.SignedRule{Count: o.integer("count", 1, 1, maxSignatures), Keys: readKeys(o)}
+	if n, ok := o.value("count"); ok && len(rule.Keys) > 0 && rule.Count > len(rule.Keys) {
+		o.r.problem(n, o.at("count"), fmt.Sprintf("%d signatures are wanted, and only %d keys count", rule.Count, len(rule.Keys)), "name more keys, or ask for fewer signatures")
+	}
+	return rule
+}
+
+func readProvenance(gates object) *towpath.ProvenanceRule {
+	o, ok := gates.child("provenance")
+	if !ok {
+		return nil
+	}
+	o.only("keys", "builders", "repositories", "branches", "reviewed")
+	return &towpath.ProvenanceRule{
+		Keys: readKeys(o), Builders: readSources(o, "builders", "the ID of a builder, as in https://ci.example.com/towpath"),
+		Repositories: readSources(o, "repositories", "a repository as the provenance names it, as in https://git.example.com/shop"),
+		Branches:     readBranches(o), Reviewed: o.boolean("reviewed"),
+	}
+}
+
+func readSBOM(gates object) *towpath.SBOMRule {
+	o, ok := gates.child("sbom")
+	if !ok {
+		return nil
+	}
+	o.only("keys", "complete")
+	return &towpath.SBOMRule{Keys: readKeys(o), Complete: o.boolean("complete")}
+}
+
+// readKeys are names of trusted keys; whether there are such keys is known to
+// the server only.
+func readKeys(o object) []towpath.KeyName {
+	var out []towpath.KeyName
+	for _, e := range atLeastOne(o, "keys", "take keys out: any key that is trusted counts then") {
+		o.r.name(e.n, e.path, e.n.text)
+		out = append(out, towpath.KeyName(e.n.text))
+	}
+	slices.Sort(out)
+	return out
+}
+
+func readSources(o object, key, what string) []string {
+	var out []string
+	for _, e := range atLeastOne(o, key, "take "+key+" out: any counts then") {
+		if e.n.text == "" || len(e.n.text) > maxSource || strings.ContainsAny(e.n.text, " \t\n") {
+			o.r.problem(e.n, e.path, fmt.Sprintf("%q can't be matched", e.n.text), "write "+what)
+			continue
+		}
+		out = append(out, e.n.text)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// readBranches are patterns as package gate matches them.
+func readBranches(o object) []string {
+	var out []string
+	for _, e := range atLeastOne(o, "branches", "take branches out: any counts then") {
+		_, err := path.Match(strings.TrimSuffix(e.n.text, "/**"), "")
+		if err != nil || e.n.text == "" || strings.HasPrefix(e.n.text, "refs/") {
+			o.r.problem(e.n, e.path, fmt.Sprintf("%q is no pattern of a branch", e.n.text), "write a branch, or a pattern such as release/* or team/**")
+			continue
+		}
+		out = append(out, e.n.text)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// atLeastOne are the texts of a list that, when it is there, is not empty: an
+// empty one could be meant as "none" as well as "all".
+func atLeastOne(o object, key, hint string) []entry {
+	out := o.texts(key, true)
+	if n, ok := o.value(key); ok && n.kind == kindList && len(n.items) == 0 {
+		o.r.problem(n, o.at(key), "there are no "+key, hint)
+	}
+	return out
+}

@@ -1,0 +1,125 @@
+package towpath
+
+import "time"
+
+// TrustedKey is a public key and what is believed of whoever has its private
+// half, in one environment, in a project, or everywhere.
+type TrustedKey struct {
+	Name        KeyName         `json:"name"`                  // for people and rules: "builder-2026"
+	ID          string          `json:"id"`                    // of the public key: what bundles name it by
+	PublicKey   string          `json:"publicKey"`             // PEM
+	Project     ProjectName     `json:"project,omitempty"`     // empty: every project
+	Environment EnvironmentName `json:"environment,omitempty"` // empty: every environment
+	// Types are what it may say: names of [EvidenceType]s, or predicate types.
+	Types     []EvidenceType `json:"types"`
+	NotBefore time.Time      `json:"notBefore,omitzero"` // signatures known since before this don't count
+	NotAfter  time.Time      `json:"notAfter,omitzero"`  // the first instant that is too late
+	AddedBy   AccountName    `json:"addedBy"`
+	AddedAt   time.Time      `json:"addedAt"`
+	Revoked   *KeyRevocation `json:"revoked,omitempty"`
+	Rev       int64          `json:"-"` // optimistic lock
+}
+
+// KeyRevocation makes everything that a key ever signed worthless.
+type KeyRevocation struct {
+	Reason string      `json:"reason"`
+	By     AccountName `json:"by"`
+	At     time.Time   `json:"at"`
+}
+
+// Overlaps reports whether two keys speak about some environment both.
+func (k TrustedKey) Overlaps(other TrustedKey) bool {
+	return (k.Project == "" || other.Project == "" || k.Project == other.Project) &&
+		(k.Environment == "" || other.Environment == "" || k.Environment == other.Environment)
+}
+
+// EvidenceType is what a statement says, by a short name for the usual ones or
+// by its predicate type, a URI.
+type EvidenceType string
+
+// The types of evidence that have a short name.
+const (
+	EvidenceSignature  EvidenceType = "signature"
+	EvidenceProvenance EvidenceType = "provenance"
+	EvidenceSBOM       EvidenceType = "sbom"
+	EvidencePromotion  EvidenceType = "promotion"
+)
+
+// EvidenceTypes lists the types that have a short name.
+func EvidenceTypes() []EvidenceType {
+	return []EvidenceType{EvidenceSignature, EvidenceProvenance, EvidenceSBOM, EvidencePromotion}
+}
+
+// Attestation is a signed statement that is attached to a release, and what
+// its verification said.
+type Attestation struct {
+	Type     EvidenceType `json:"type"`
+	Artifact Digest       `json:"artifact"` // the manifest that attaches it
+	Bundle   Digest       `json:"bundle"`
+	Recorded time.Time    `json:"recorded"`      // when the ledger took it
+	KeyID    string       `json:"keyId"`         // that it names
+	Key      KeyName      `json:"key,omitempty"` // the trusted key that it was verified with
+	// Refused says why it proves nothing, as a sentence, and Rule which rule it
+	// broke; both are empty when it was verified.
+	Refused string `json:"refused,omitempty"`
+	Rule    string `json:"rule,omitempty"`
+	// What it says; set for its type, and only when it was verified.
+	Provenance *ProvenanceFacts `json:"provenance,omitempty"`
+	SBOM       *SBOMFacts       `json:"sbom,omitempty"`
+}
+
+// Verified reports whether the statement proves what it says.
+func (a Attestation) Verified() bool { return a.Refused == "" && a.Key != "" }
+
+// ProvenanceFacts is what a SLSA provenance says about where a release comes
+// from; what it leaves out is empty.
+type ProvenanceFacts struct {
+	Builder    string   `json:"builder"`
+	Repository string   `json:"repository,omitempty"`
+	Ref        string   `json:"ref,omitempty"` // a branch or tag, with or without refs/heads/
+	Commit     CommitID `json:"commit,omitempty"`
+}
+
+// SBOMFacts is what a bill of materials says about itself.
+type SBOMFacts struct {
+	Format     string `json:"format"` // "CycloneDX 1.6"
+	Components int    `json:"components"`
+	Incomplete bool   `json:"incomplete,omitempty"` // it says that something is missing
+}
+
+// SignedRule wants signatures over the release.
+type SignedRule struct {
+	Count int       `json:"count"`          // by that many different keys
+	Keys  []KeyName `json:"keys,omitempty"` // whose; empty: of any trusted key that may sign
+}
+
+// ProvenanceRule wants a signed provenance that says where the release comes
+// from. What is empty is not asked for.
+type ProvenanceRule struct {
+	Keys         []KeyName `json:"keys,omitempty"`
+	Builders     []string  `json:"builders,omitempty"`     // IDs of builders
+	Repositories []string  `json:"repositories,omitempty"` // as the provenance names them
+	Branches     []string  `json:"branches,omitempty"`     // patterns: main, release/*
+	Reviewed     bool      `json:"reviewed,omitempty"`     // somebody who is no author agreed to the candidate, anywhere
+}
+
+// SBOMRule wants a signed bill of materials.
+type SBOMRule struct {
+	Keys     []KeyName `json:"keys,omitempty"`
+	Complete bool      `json:"complete,omitempty"` // it doesn't say that something is missing
+}
+
+// EvidenceTypes lists the types of evidence that the rules ask for.
+func (g GateRules) EvidenceTypes() []EvidenceType {
+	var out []EvidenceType
+	if g.Signed != nil {
+		out = append(out, EvidenceSignature)
+	}
+	if g.Provenance != nil {
+		out = append(out, EvidenceProvenance)
+	}
+	if g.SBOM != nil {
+		out = append(out, EvidenceSBOM)
+	}
+	return out
+}

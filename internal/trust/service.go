@@ -1,0 +1,322 @@
+package trust
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// WorkRevocation is the kind of work that looks for what only a revoked key
+// signed; its key is the name of the trusted key.
+const WorkRevocation = "revocation"
+
+// maxKeys bounds how many keys are kept, the revoked ones among them.
+const maxKeys = 1000
+
+// Store opens transactions.
+type Store interface {
+	Update(ctx context.Context, f func(context.Context, Tx) error) error
+	View(ctx context.Context, f func(context.Context, Tx) error) error
+}
+
+// Tx is what trust reads and writes in one transaction.
+type Tx interface {
+	Record(ctx context.Context, ev towpath.Event) error
+	Enqueue(ctx context.Context, kind, key string, due time.Time) error
+	// WakePromotions has every promotion of a project that has not ended judged
+	// again; of all projects when it is empty.
+	WakePromotions(ctx context.Context, p towpath.ProjectName, now time.Time) error
+
+	InsertTrustedKey(ctx context.Context, k towpath.TrustedKey) error // conflict: the name is taken
+	LockTrustedKey(ctx context.Context, name towpath.KeyName) (towpath.TrustedKey, error)
+	SaveTrustedKey(ctx context.Context, k towpath.TrustedKey) error
+	TrustedKeys(ctx context.Context) ([]towpath.TrustedKey, error) // all of them, by name
+
+	Project(ctx context.Context, name towpath.ProjectName) (towpath.Project, error)
+	Projects(ctx context.Context) ([]towpath.Project, error)
+	Environment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.Environment, error)
+	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
+	FindCandidates(ctx context.Context, p towpath.ProjectName, name string, limit int) ([]towpath.Candidate, error)
+	Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error) // those that were not collected
+	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
+	Referrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]towpath.Artifact, error)
+}
+
+// Quarantiner revokes a release everywhere.
+type Quarantiner interface {
+	Quarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error)
+}
+
+// Config says how the service works.
+type Config struct {
+	Now func() time.Time
+}
+
+// Service is the use case.
+type Service struct {
+	cfg         Config
+	store       Store
+	blobs       blob.Store
+	quarantiner Quarantiner
+
+	mu    sync.Mutex
+	known map[remembered]towpath.Attestation // what verification said before
+}
+
+// New makes the service.
+func New(cfg Config, store Store, blobs blob.Store, q Quarantiner) *Service {
+	return &Service{cfg: cfg, store: store, blobs: blobs, quarantiner: q, known: map[remembered]towpath.Attestation{}}
+}
+
+// AddRequest asks for a key to be trusted.
+type AddRequest struct {
+	Name        towpath.KeyName
+	PublicKey   string                  // PEM
+	Project     towpath.ProjectName     // empty: every project
+	Environment towpath.EnvironmentName // empty: every environment
+	Types       []towpath.EvidenceType  // empty: signature, provenance and sbom
+	NotBefore   time.Time
+	NotAfter    time.Time
+}
+
+var namePattern = regexp.MustCompile(towpath.NamePattern)
+
+// Add trusts a key from now on. Names are never used twice, also not after a
+// revocation: rules of environments mean keys by name.
+func (s *Service) Add(ctx context.Context, actor towpath.Actor, r AddRequest) (towpath.TrustedKey, error) {
+	if err := access.Check(actor, access.TrustManage, access.Subject{Project: r.Project, Environment: r.Environment}); err != nil {
+		return towpath.TrustedKey{}, err
+	}
+	k, err := s.read(r, actor)
+	if err != nil {
+		return k, err
+	}
+	ev := towpath.NewEvent(k.AddedAt, string(actor.Account), "key.trusted")
+	ev.Project, ev.Environment, ev.Subject, ev.RequestID = k.Project, k.Environment, string(k.Name), actor.RequestID
+	ev.Reason = k.ID + " may sign " + joinTypes(k.Types)
+	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		if err := exists(ctx, tx, k); err != nil {
+			return err
+		}
+		all, err := tx.TrustedKeys(ctx)
+		if err != nil {
+			return err
+		}
+		if err := fits(k, all); err != nil {
+			return err
+		}
+		if err := tx.InsertTrustedKey(ctx, k); err != nil {
+			return err
+		}
+		if err := tx.Record(ctx, ev); err != nil {
+			return err
+		}
+		return tx.WakePromotions(ctx, k.Project, k.AddedAt)
+	})
+	return k, err
+}
+
+// read makes a key of a request.
+func (s *Service) read(r AddRequest, actor towpath.Actor) (towpath.TrustedKey, error) {
+	const op = "trust.add"
+	var none towpath.TrustedKey
+	if !namePattern.MatchString(string(r.Name)) {
+		return none, towpath.E(towpath.KindInvalid, op, "%q is no name for a key", r.Name).
+			WithHint("use lower-case letters, digits and hyphens, starting with a letter: builder-2026")
+	}
+	if r.Environment != "" && r.Project == "" {
+		return none, towpath.E(towpath.KindInvalid, op, "an environment belongs to a project, and none is named").
+			WithHint("give the project too, or trust the key everywhere")
+	}
+	public, err := signing.ParsePublic([]byte(r.PublicKey))
+	if err != nil {
+		return none, err
+	}
+	id, err := signing.IDOf(public)
+	if err != nil {
+		return none, err
+	}
+	pem, err := signing.EncodePublic(public) // one form, whatever came around it
+	if err != nil {
+		return none, err
+	}
+	types := r.Types
+	if len(types) == 0 {
+		types = []towpath.EvidenceType{towpath.EvidenceSignature, towpath.EvidenceProvenance, towpath.EvidenceSBOM}
+	}
+	types = slices.Clone(types)
+	slices.Sort(types)
+	k := towpath.TrustedKey{
+		Name: r.Name, ID: string(id), PublicKey: string(pem), Project: r.Project, Environment: r.Environment,
+		Types: slices.Compact(types), NotBefore: r.NotBefore, NotAfter: r.NotAfter, AddedBy: actor.Account, AddedAt: s.cfg.Now(),
+	}
+	for _, t := range k.Types {
+		if !slices.Contains(towpath.EvidenceTypes(), t) && !strings.Contains(string(t), ":") {
+			return none, towpath.E(towpath.KindInvalid, op, "there is no type of evidence %q", t).
+				WithHint("one of %s, or a predicate type such as https://slsa.dev/provenance/v1", joinTypes(towpath.EvidenceTypes()))
+		}
+	}
+	_, err = signing.NewVerifier(trustOf([]towpath.TrustedKey{k}))
+	return k, err
+}
+
+// exists makes sure that what a key is for is there: a project that is misspelt
+// would trust it in nothing.
+func exists(ctx context.Context, tx Tx, k towpath.TrustedKey) error {
+	if k.Project != "" {
+		if _, err := tx.Project(ctx, k.Project); err != nil {
+			return err
+		}
+	}
+	if k.Environment == "" {
+		return nil
+	}
+	_, err := tx.Environment(ctx, k.Project, k.Environment)
+	return err
+}
+
+// fits makes sure that a key has one record in every environment.
+func fits(k towpath.TrustedKey, all []towpath.TrustedKey) error {
+	if len(all) >= maxKeys {
+		return towpath.E(towpath.KindExhausted, "trust.add", "there are %d keys already", len(all))
+	}
+	for _, old := range all {
+		if old.ID != k.ID || !old.Overlaps(k) {
+			continue
+		}
+		e := towpath.E(towpath.KindConflict, "trust.add", "this key is there already, as %s", old.Name).On(string(old.Name))
+		if old.Revoked != nil {
+			e.Message = fmt.Sprintf("this key was revoked, as %s: %s", old.Name, old.Revoked.Reason)
+			return e.WithHint("make another key: towpath key generate")
+		}
+		return e.WithHint("`towpath trust list` shows what it may sign, and where")
+	}
+	return nil
+}
+
+// List lists keys: those that count in a project, in an environment of it, or
+// with neither all that the actor may see.
+func (s *Service) List(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.TrustedKey, error) {
+	if err := access.Check(actor, access.TrustRead, access.Subject{Project: p, Environment: e}); err != nil {
+		return nil, err
+	}
+	every, in := access.Projects(actor, access.TrustRead)
+	var out []towpath.TrustedKey
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		all, err := tx.TrustedKeys(ctx)
+		out = slices.DeleteFunc(all, func(k towpath.TrustedKey) bool {
+			switch {
+			case k.Project != "" && !every && !slices.Contains(in, k.Project):
+				return true
+			case p != "" && k.Project != "" && k.Project != p:
+				return true
+			}
+			return e != "" && k.Environment != "" && k.Environment != e
+		})
+		return err
+	})
+	return out, err
+}
+
+// Expire says until when signatures of a key count: of those that the ledger
+// took before, nothing changes. It is how keys are rotated.
+func (s *Service) Expire(ctx context.Context, actor towpath.Actor, name towpath.KeyName, at time.Time) (towpath.TrustedKey, error) {
+	return s.change(ctx, actor, name, "key.expires", at.UTC().Format(time.RFC3339), func(k *towpath.TrustedKey, _ time.Time) error {
+		switch {
+		case at.IsZero():
+			return towpath.E(towpath.KindInvalid, "trust.expire", "there is no time").WithHint("say when, as in 2027-01-31T00:00:00Z")
+		case !k.NotBefore.IsZero() && !k.NotBefore.Before(at):
+			return towpath.E(towpath.KindInvalid, "trust.expire", "the key is valid from %s on", k.NotBefore.UTC().Format(time.RFC3339)).
+				WithHint("choose a later time, or revoke it: towpath trust revoke %s", name)
+		}
+		k.NotAfter = at
+		return nil
+	})
+}
+
+// Revoke makes everything that a key ever signed worthless, and has what only
+// it signed quarantined.
+func (s *Service) Revoke(ctx context.Context, actor towpath.Actor, name towpath.KeyName, reason string) (towpath.TrustedKey, error) {
+	if reason == "" {
+		return towpath.TrustedKey{}, towpath.E(towpath.KindInvalid, "trust.revoke", "a revocation needs a reason").
+			WithHint("say why with --reason: it stands on everything that the key signed")
+	}
+	return s.change(ctx, actor, name, "key.revoked", reason, func(k *towpath.TrustedKey, now time.Time) error {
+		k.Revoked = &towpath.KeyRevocation{Reason: reason, By: actor.Account, At: now}
+		return nil
+	})
+}
+
+// change changes a key that was not revoked. What its signatures are worth is
+// looked at again everywhere.
+func (s *Service) change(ctx context.Context, actor towpath.Actor, name towpath.KeyName, action, reason string, f func(*towpath.TrustedKey, time.Time) error) (towpath.TrustedKey, error) {
+	now := s.cfg.Now()
+	var out towpath.TrustedKey
+	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		k, err := tx.LockTrustedKey(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := access.Check(actor, access.TrustManage, access.Subject{Project: k.Project, Environment: k.Environment}); err != nil {
+			return err
+		}
+		if k.Revoked != nil {
+			return towpath.E(towpath.KindConflict, "trust.change", "the key %s was revoked by %s: %s", name, k.Revoked.By, k.Revoked.Reason).On(string(name)).
+				WithHint("trust another key: a revocation is not taken back")
+		}
+		if err := f(&k, now); err != nil {
+			return err
+		}
+		if err := tx.SaveTrustedKey(ctx, k); err != nil {
+			return err
+		}
+		ev := towpath.NewEvent(now, string(actor.Account), action)
+		ev.Project, ev.Environment, ev.Subject, ev.Reason, ev.RequestID = k.Project, k.Environment, string(k.Name), reason, actor.RequestID
+		if err := tx.Record(ctx, ev); err != nil {
+			return err
+		}
+		out = k
+		if err := tx.WakePromotions(ctx, k.Project, now); err != nil {
+			return err
+		}
+		if k.Revoked == nil {
+			return nil
+		}
+		return tx.Enqueue(ctx, WorkRevocation, string(k.Name), now)
+	})
+	return out, err
+}
+
+// trustOf is what package signing believes, of records.
+func trustOf(keys []towpath.TrustedKey) signing.Trust {
+	var out signing.Trust
+	for _, k := range keys {
+		t := signing.TrustedKey{Name: string(k.Name), PublicKey: k.PublicKey, NotBefore: k.NotBefore, NotAfter: k.NotAfter}
+		for _, e := range k.Types {
+			t.Types = append(t.Types, evidence.URI(e))
+		}
+		if k.Revoked != nil {
+			t.Revoked = &signing.Revocation{Reason: k.Revoked.Reason, At: k.Revoked.At}
+		}
+		out.Keys = append(out.Keys, t)
+	}
+	return out
+}
+
+func joinTypes(types []towpath.EvidenceType) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = string(t)
+	}
+	return strings.Join(names, ", ")
+}

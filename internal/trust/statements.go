@@ -1,0 +1,280 @@
+package trust
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// maxStatements bounds how many statements about one release are read, and
+// pageStatements how many at a time.
+const (
+	maxStatements  = 1000
+	pageStatements = 100
+)
+
+// maxRemembered bounds how many verifications are remembered.
+const maxRemembered = 8192
+
+// remembered is what the outcome of a verification depends on.
+type remembered struct {
+	artifact, release, trust towpath.Digest
+	recorded                 time.Time
+}
+
+// Statements are the signed statements that are attached to a release, each
+// verified under the keys that are trusted in an environment, or with none under
+// all that are trusted anywhere in the project. A statement that proves nothing is listed with the
+// reason. It authorises nobody: see [Service.Evidence].
+func (s *Service) Statements(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, release towpath.Digest) ([]towpath.Attestation, error) {
+	var keys []towpath.TrustedKey
+	var attached []towpath.Artifact
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		all, err := tx.TrustedKeys(ctx)
+		if err != nil {
+			return err
+		}
+		keys = slices.DeleteFunc(all, func(k towpath.TrustedKey) bool { return !counts(k, p, e) })
+		attached, err = bundles(ctx, tx, p, release)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	judge, err := newJudge(keys)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]towpath.Attestation, 0, len(attached))
+	for _, a := range attached {
+		x, err := s.verify(ctx, judge, a, release)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// Evidence is what is said about a release, and what of it counts.
+type Evidence struct {
+	Project     towpath.ProjectName     `json:"project"`
+	Release     towpath.Digest          `json:"release"`
+	Version     string                  `json:"version"`
+	Commit      towpath.CommitID        `json:"commit"`
+	Environment towpath.EnvironmentName `json:"environment,omitempty"` // whose keys count; empty: those of the project in any
+	// Wanted is what the environment's rules ask for; a signature without one.
+	Wanted     []towpath.EvidenceType `json:"wanted"`
+	Statements []towpath.Attestation  `json:"statements"`
+}
+
+// Evidence is [Service.Statements] of a release by any of its names, for people.
+func (s *Service) Evidence(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name string, e towpath.EnvironmentName) (Evidence, error) {
+	if err := access.Check(actor, access.ReleaseRead, access.Subject{Project: p}); err != nil {
+		return Evidence{}, err
+	}
+	var c towpath.Candidate
+	wanted := []towpath.EvidenceType{towpath.EvidenceSignature}
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		if e != "" {
+			env, err := tx.Environment(ctx, p, e)
+			if err != nil {
+				return err
+			}
+			wanted = append([]towpath.EvidenceType{}, env.Rules.Gates.EvidenceTypes()...)
+		}
+		found, err := tx.FindCandidates(ctx, p, name, towpath.MaxMeanings)
+		if err != nil {
+			return err
+		}
+		c, err = towpath.ChooseCandidate(p, name, found)
+		return err
+	})
+	if err != nil {
+		return Evidence{}, err
+	}
+	said, err := s.Statements(ctx, p, e, c.Release)
+	return Evidence{
+		Project: p, Release: c.Release, Version: c.Version, Commit: c.Commit, Environment: e, Wanted: wanted, Statements: said,
+	}, err
+}
+
+// PublicKeys are the keys that are trusted in an environment, in PEM by name.
+func (s *Service) PublicKeys(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (map[towpath.KeyName]string, error) {
+	out := map[towpath.KeyName]string{}
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		all, err := tx.TrustedKeys(ctx)
+		for _, k := range all {
+			if counts(k, p, e) {
+				out[k.Name] = k.PublicKey
+			}
+		}
+		return err
+	})
+	return out, err
+}
+
+func counts(k towpath.TrustedKey, p towpath.ProjectName, e towpath.EnvironmentName) bool {
+	return (k.Project == "" || k.Project == p) && (e == "" || k.Environment == "" || k.Environment == e)
+}
+
+// bundles lists the manifests that attach a bundle to a release.
+func bundles(ctx context.Context, tx Tx, p towpath.ProjectName, release towpath.Digest) ([]towpath.Artifact, error) {
+	var out []towpath.Artifact
+	after := towpath.Digest("")
+	for {
+		page, err := tx.Referrers(ctx, towpath.ReleaseRepository(p), release, oci.MediaTypeBundle, after, pageStatements)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, page...)
+		if len(out) > maxStatements {
+			return nil, towpath.E(towpath.KindExhausted, "trust.statements", "more than %d statements are attached to the release", maxStatements).
+				On(string(release)).WithHint("delete those that are not needed in the registry")
+		}
+		if len(page) < pageStatements {
+			return out, nil
+		}
+		after = page[len(page)-1].Digest
+	}
+}
+
+// judge verifies under some keys.
+type judge struct {
+	verifier *signing.Verifier
+	names    map[signing.KeyID]towpath.KeyName
+	trust    towpath.Digest // of the keys
+}
+
+func newJudge(keys []towpath.TrustedKey) (*judge, error) {
+	keys = dedupe(keys)
+	trust := trustOf(keys)
+	v, err := signing.NewVerifier(trust)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(trust)
+	if err != nil {
+		return nil, towpath.E(towpath.KindInternal, "trust.statements", "trusted keys can't be encoded").WithCause(err)
+	}
+	j := &judge{verifier: v, names: map[signing.KeyID]towpath.KeyName{}, trust: towpath.DigestOf(text)}
+	for _, k := range keys {
+		j.names[signing.KeyID(k.ID)] = k.Name
+	}
+	return j, nil
+}
+
+// verify says what one attached bundle proves. Its errors are of reading it;
+// what is wrong with it is told in the answer.
+func (s *Service) verify(ctx context.Context, j *judge, a towpath.Artifact, release towpath.Digest) (towpath.Attestation, error) {
+	key := remembered{artifact: a.Digest, release: release, trust: j.trust, recorded: a.Pushed}
+	s.mu.Lock()
+	x, ok := s.known[key]
+	s.mu.Unlock()
+	if ok {
+		return x, nil
+	}
+	x = towpath.Attestation{Artifact: a.Digest, Recorded: a.Pushed}
+	b, err := s.bundle(ctx, a, release, &x)
+	if err != nil {
+		return x, err
+	}
+	if x.Refused == "" {
+		j.judge(b, release, &x)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) >= maxRemembered {
+		clear(s.known)
+	}
+	s.known[key] = x
+	return x, nil
+}
+
+// bundle reads the bundle of a manifest; nothing when it is refused already.
+func (s *Service) bundle(ctx context.Context, a towpath.Artifact, release towpath.Digest, x *towpath.Attestation) ([]byte, error) {
+	manifest, err := blob.ReadAll(ctx, s.blobs, a.Digest, oci.MaxManifest)
+	if err != nil {
+		return nil, err
+	}
+	m, err := oci.ParseAttachment(manifest)
+	if err != nil {
+		refuse(x, err)
+		return nil, nil
+	}
+	if m.Subject != release {
+		refuse(x, towpath.E(towpath.KindInvalid, "", "its manifest is about something else"))
+		return nil, nil
+	}
+	content := m.Blobs[len(m.Blobs)-1]
+	x.Bundle = content.Digest
+	if content.Size > signing.MaxBundle {
+		refuse(x, towpath.E(towpath.KindInvalid, "", "the bundle has %d bytes; at most %d are read", content.Size, signing.MaxBundle))
+		return nil, nil
+	}
+	return blob.ReadAll(ctx, s.blobs, content.Digest, signing.MaxBundle)
+}
+
+// judge verifies a bundle as what it says that it is.
+func (j *judge) judge(b []byte, release towpath.Digest, x *towpath.Attestation) {
+	claim, err := signing.Read(b)
+	x.KeyID = string(claim.Key)
+	if claim.Type != "" {
+		x.Type = evidence.TypeOf(claim.Type)
+	}
+	if err != nil {
+		refuse(x, err)
+		return
+	}
+	got, err := j.verifier.Verify(b, signing.Requirement{Type: claim.Type, Subject: release, At: x.Recorded})
+	if err != nil {
+		refuse(x, err)
+		return
+	}
+	x.Key = j.names[got.Key]
+	switch x.Type {
+	case towpath.EvidenceProvenance:
+		x.Provenance, err = evidence.ReadProvenance(got.Statement.Predicate)
+	case towpath.EvidenceSBOM:
+		x.SBOM, err = evidence.ReadSBOM(got.Statement.Predicate)
+	}
+	if err != nil {
+		refuse(x, err)
+	}
+}
+
+// refuse notes why a bundle proves nothing, as a part of a sentence.
+func refuse(x *towpath.Attestation, err error) {
+	message, _ := towpath.PublicMessage(err)
+	x.Key, x.Refused, x.Rule = "", strings.TrimSuffix(message, "."), string(signing.ReasonOf(err))
+	if x.Rule == "" {
+		x.Rule = "malformed"
+	}
+}
+
+// dedupe keeps one record of each key: in environments of its
+// own each it may have several. One that was revoked anywhere counts nowhere.
+func dedupe(keys []towpath.TrustedKey) []towpath.TrustedKey {
+	byID := map[string]towpath.TrustedKey{}
+	for _, k := range keys {
+		if old, ok := byID[k.ID]; !ok || old.Revoked == nil && k.Revoked != nil {
+			byID[k.ID] = k
+		}
+	}
+	var out []towpath.TrustedKey
+	for _, k := range keys {
+		if byID[k.ID].Name == k.Name {
+			out = append(out, k)
+		}
+	}
+	return out
+}
