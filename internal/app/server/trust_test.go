@@ -84,7 +84,7 @@ func TestServer_GatesOfEvidence(t *testing.T) {
 		ctx := context.Background()
 		c := h.registryAs("vic", towpath.RoleViewer, towpath.RoleReleaser)
 		builder, builderPEM := signingKey(t)
-		stranger, _ := signingKey(t)
+		stranger, strangerPEM := signingKey(t)
 		h.gates = towpath.GateRules{
 			Signed:     &towpath.SignedRule{Count: 1, Keys: []towpath.KeyName{"builder"}},
 			Provenance: &towpath.ProvenanceRule{Builders: []string{"https://ci.example.com"}, Branches: []string{"main"}},
@@ -96,6 +96,7 @@ func TestServer_GatesOfEvidence(t *testing.T) {
 
 		h.signs(c, stranger, one.Release)
 		h.reason("dev", "1.0.0", towpath.GateSigned, "which is not trusted")
+		must(t, 0, h.trusts("stranger", strangerPEM, func(r *trust.AddRequest) { r.Environment = "prod" }))
 		h.signs(c, builder, one.Release)
 		must(t, 0, h.trusts("builder", builderPEM)) // also for what was signed before
 		h.reason("dev", "1.0.0", towpath.GateProvenance, "No provenance that counts says that 1.0.0 was built from commit")
@@ -153,6 +154,13 @@ func TestServer_GatesOfEvidence(t *testing.T) {
 			}
 			if len(got.Statements) != 6 || held["signature"] != 1 || held["provenance"] != 2 || held["sbom"] != 2 || len(got.Wanted) != 3 {
 				t.Errorf("held %v of %d; wanted are %v", held, len(got.Statements), got.Wanted)
+			}
+		})
+		t.Run("another environment trusts others", func(t *testing.T) {
+			got, err := h.svc.Trust.Evidence(ctx, h.ana, shop, "1.0.0", "prod")
+			must(t, 0, err)
+			if !slices.ContainsFunc(got.Statements, func(a towpath.Attestation) bool { return a.Key == "stranger" && a.Verified() }) {
+				t.Errorf("got %+v", got.Statements)
 			}
 		})
 		t.Run("nobody who may not read releases", func(t *testing.T) {
