@@ -112,6 +112,7 @@ func TestOutput(t *testing.T) {
 		{"check_post", 0, []string{"check", "post", "scan", "--release", "1.4.0", "--state", "success"}},
 		{"verify", 1, []string{"verify", "prod"}},
 		{"trust_list", 0, []string{"trust", "list"}},
+		{"trust_public", 0, []string{"trust", "public", "builder-2026"}},
 		{"trust_expire", 0, []string{"trust", "expire", "builder-2026", "--at", "2026-12-31T00:00:00Z"}},
 		{"trust_revoke", 0, []string{"trust", "revoke", "builder-2026", "--reason", "the laptop is gone"}},
 		{"rollback_dry", 0, []string{"rollback", "prod", "--dry-run"}},

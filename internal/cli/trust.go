@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/http/rest/api"
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/towpath"
@@ -15,7 +16,7 @@ import (
 
 func newTrust(s *session) *cobra.Command {
 	return s.group("trust", "Keys whose signatures are believed",
-		newTrustAdd(s), newTrustList(s), newTrustExpire(s), newTrustRevoke(s))
+		newTrustAdd(s), newTrustList(s), newTrustPublic(s), newTrustExpire(s), newTrustRevoke(s))
 }
 
 type trustOptions struct {
@@ -127,7 +128,7 @@ func (s *session) keyTable(items []towpath.TrustedKey) table {
 	p := &page{now: s.apps.Now()}
 	t := table{columns: []string{"KEY", "SIGNS", "PROJECT", "ENVIRONMENT", "STATE", "BY", "AGE", "+ID"}}
 	for _, k := range items {
-		t.add(string(k.Name), join(k.Types), orAll(k.Project), orAll(k.Environment), s.keyState(k), string(k.AddedBy), p.age(k.AddedAt), k.ID)
+		t.add(string(k.Name), join(k.Types), orAll(k.Project), orAll(k.Environment), s.keyState(k), orDash(k.AddedBy), p.age(k.AddedAt), k.ID)
 	}
 	return t
 }
@@ -153,6 +154,32 @@ func (s *session) keyState(k towpath.TrustedKey) string {
 		return "until " + at(k.NotAfter)
 	}
 	return "trusted"
+}
+
+func newTrustPublic(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "public NAME", Short: "Print the public key of a trusted key; the server's own is called towpath",
+		Long: "Prints a public key for those who verify outside. With the server's own, cosign checks how promotions of a release ended:\n\n" +
+			"  towpath trust public towpath > towpath.pub\n" +
+			"  cosign verify-attestation --key towpath.pub --insecure-ignore-tlog=true --type " + evidence.TypePromotion + " REGISTRY/PROJECT@DIGEST",
+		Args: positional(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, project, err := s.target()
+			if err != nil {
+				return err
+			}
+			items, err := c.TrustedKeys(cmd.Context(), project, "")
+			if err != nil {
+				return err
+			}
+			for _, k := range items {
+				if string(k.Name) == args[0] {
+					return s.print(result{data: k, names: []string{string(k.Name)}, show: func(p *page) { p.WriteString(k.PublicKey) }})
+				}
+			}
+			return towpath.E(towpath.KindNotFound, "", "no key is called %q", args[0]).WithHint("see: towpath trust list")
+		},
+	}
 }
 
 func newTrustExpire(s *session) *cobra.Command {

@@ -279,6 +279,11 @@ func (s *Service) moveAs(ctx context.Context, tx Tx, actor towpath.Actor, p *tow
 	if err := tx.Record(ctx, ev); err != nil {
 		return err
 	}
+	if attested(to) {
+		if err := tx.Enqueue(ctx, WorkAttestation, string(p.ID), now); err != nil {
+			return err
+		}
+	}
 	if towpath.PromotionTransitions().Terminal(to) {
 		return tx.Enqueue(ctx, WorkEnvironment, environmentKey(p.Project, p.Environment), now)
 	}

@@ -135,18 +135,19 @@ type Service struct {
 	contents Contents
 	said     Statements
 	signer   Signer
+	attestor Attestor
 	repos    Repositories
 }
 
 // New makes the service.
-func New(cfg Config, store Store, contents Contents, said Statements, signer Signer, repos Repositories) *Service {
+func New(cfg Config, store Store, contents Contents, said Statements, signer Signer, attestor Attestor, repos Repositories) *Service {
 	if cfg.Claimable == nil {
 		cfg.Claimable = func(towpath.PlaceName) {}
 	}
 	if cfg.PlanTimeout <= 0 {
 		cfg.PlanTimeout = 20 * time.Second
 	}
-	return &Service{cfg: cfg, store: store, contents: contents, said: said, signer: signer, repos: repos}
+	return &Service{cfg: cfg, store: store, contents: contents, said: said, signer: signer, attestor: attestor, repos: repos}
 }
 
 func event(p towpath.Promotion, actor towpath.Actor, action string, now time.Time) towpath.Event {

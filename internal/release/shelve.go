@@ -59,6 +59,12 @@ func shelve(ctx context.Context, tx Tx, a towpath.Artifact, versions []string, n
 	return nil
 }
 
+// Shelve puts what is about a release into the registry, under its digest and
+// no tag.
+func Shelve(ctx context.Context, tx Tx, a towpath.Artifact, now time.Time) error {
+	return shelve(ctx, tx, a, nil, now)
+}
+
 // shelving is how many releases one pass of [Service.Shelve] puts into the
 // registry.
 const shelving = 100

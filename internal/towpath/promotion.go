@@ -24,7 +24,8 @@ type Promotion struct {
 	Verdicts      []Verdict       `json:"verdicts,omitempty"`
 	Approvals     []Approval      `json:"approvals,omitempty"`
 	Deployment    DeploymentID    `json:"deployment,omitempty"`
-	Stale         int             `json:"stale,omitempty"` // how often the base of its plan moved while it was carried out
+	Attestation   Digest          `json:"attestation,omitempty"` // the manifest that attaches how it ended to the release
+	Stale         int             `json:"stale,omitempty"`       // how often the base of its plan moved while it was carried out
 	UpdatedAt     time.Time       `json:"updatedAt"`
 	Rev           int64           `json:"-"`
 }

@@ -60,6 +60,8 @@ type Quarantiner interface {
 // Config says how the service works.
 type Config struct {
 	Now func() time.Time
+	// Own is the server's key, which counts everywhere for what it attests.
+	Own towpath.TrustedKey
 }
 
 // Service is the use case.
@@ -134,6 +136,9 @@ func (s *Service) read(r AddRequest, actor towpath.Actor) (towpath.TrustedKey, e
 		return none, towpath.E(towpath.KindInvalid, op, "%q is no name for a key", r.Name).
 			WithHint("use lower-case letters, digits and hyphens, starting with a letter: builder-2026")
 	}
+	if r.Name == s.cfg.Own.Name {
+		return none, towpath.E(towpath.KindInvalid, op, "%q is the server's own key", r.Name).WithHint("choose another name")
+	}
 	if r.Environment != "" && r.Project == "" {
 		return none, towpath.E(towpath.KindInvalid, op, "an environment belongs to a project, and none is named").
 			WithHint("give the project too, or trust the key everywhere")
@@ -205,7 +210,7 @@ func fits(k towpath.TrustedKey, all []towpath.TrustedKey) error {
 }
 
 // List lists keys: those that count in a project, in an environment of it, or
-// with neither all that the actor may see.
+// with neither all that the actor may see; the server's own is the last.
 func (s *Service) List(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.TrustedKey, error) {
 	if err := access.Check(actor, access.TrustRead, access.Subject{Project: p, Environment: e}); err != nil {
 		return nil, err
@@ -225,7 +230,10 @@ func (s *Service) List(ctx context.Context, actor towpath.Actor, p towpath.Proje
 		})
 		return err
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return append(out, s.cfg.Own), nil
 }
 
 // Expire says until when signatures of a key count: of those that the ledger

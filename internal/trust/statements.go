@@ -44,6 +44,7 @@ func (s *Service) Statements(ctx context.Context, p towpath.ProjectName, e towpa
 			return err
 		}
 		keys = slices.DeleteFunc(all, func(k towpath.TrustedKey) bool { return !counts(k, p, e) })
+		keys = append(keys, s.cfg.Own)
 		attached, err = bundles(ctx, tx, p, release)
 		return err
 	})

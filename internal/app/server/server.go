@@ -138,9 +138,17 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keys := trust.New(trust.Config{Now: cfg.Now}, store.For[trust.Tx](nouns), blobs, releases)
+	attesting, err := s.attestationKey()
+	if err != nil {
+		return err
+	}
+	server, err := own(attesting)
+	if err != nil {
+		return err
+	}
+	keys := trust.New(trust.Config{Now: cfg.Now, Own: server}, store.For[trust.Tx](nouns), blobs, releases)
 	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next},
-		store.For[promote.Tx](nouns), releases, keys, sign, repos)
+		store.For[promote.Tx](nouns), releases, keys, sign, &attestor{attesting, blobs, releases, cfg.Now}, repos)
 	deploys := deploy.New(deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable},
 		store.For[deploy.Tx](nouns), releases, sign)
 
@@ -148,7 +156,7 @@ func (s *Server) open(ctx context.Context) error {
 		func(w sqldb.Work) reconcile.Claim {
 			return reconcile.Claim{Kind: w.Kind, Key: w.Key, Fence: w.Fence, Attempts: w.Attempts}
 		},
-		deploys, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, trust.Revocations{Service: keys})
+		deploys, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions}, trust.Revocations{Service: keys})
 	if err != nil {
 		return err
 	}

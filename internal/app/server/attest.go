@@ -1,0 +1,86 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// attestor signs how promotions ended with the server's own key.
+type attestor struct {
+	key      *signing.Key
+	blobs    blob.Store
+	releases *release.Service
+	now      func() time.Time
+}
+
+var _ promote.Attestor = (*attestor)(nil)
+
+// attestationKey is the server's key, which all servers of an installation
+// share with the folder.
+func (s *Server) attestationKey() (*signing.Key, error) {
+	return signing.LoadOrCreate(filepath.Join(s.cfg.Data, "attestation.key"))
+}
+
+// own is the server's key as one that is trusted everywhere, for the outcome of
+// promotions and nothing else.
+func own(key *signing.Key) (towpath.TrustedKey, error) {
+	pem, err := signing.EncodePublic(key.Public())
+	return towpath.TrustedKey{
+		Name: "towpath", ID: string(key.ID()), PublicKey: string(pem), Types: []towpath.EvidenceType{towpath.EvidencePromotion},
+	}, err
+}
+
+// Attest implements [promote.Attestor].
+func (a *attestor) Attest(ctx context.Context, p towpath.Promotion, attach func(towpath.Artifact, func(context.Context, promote.Tx) error) error) error {
+	statement, err := evidence.MakePromotion(evidence.PromotionOf(&p))
+	if err != nil {
+		return err
+	}
+	bundle, err := signing.Sign(ctx, a.key, statement)
+	if err != nil {
+		return err
+	}
+	stay, err := a.releases.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer stay()
+	info, err := a.blobs.Stat(ctx, p.Release)
+	if err != nil {
+		return err
+	}
+	attached, err := oci.AttachBundle(oci.Blob{Digest: p.Release, Size: info.Size}, evidence.TypePromotion, bundle, p.UpdatedAt)
+	if err != nil {
+		return err
+	}
+	artifact := towpath.Artifact{
+		Repository: towpath.ReleaseRepository(p.Project), Digest: attached.Digest, MediaType: towpath.MediaTypeManifest,
+		Size: int64(len(attached.Manifest)), ArtifactType: attached.ArtifactType, Annotations: attached.Annotations, Subject: p.Release,
+	}
+	for _, b := range attached.Blobs {
+		artifact.References = append(artifact.References, towpath.Reference{Digest: towpath.DigestOf(b), Size: int64(len(b))})
+	}
+	for _, b := range append(attached.Blobs, attached.Manifest) {
+		if _, _, err := a.blobs.Put(ctx, towpath.DigestOf(b), bytes.NewReader(b), int64(len(b))); err != nil {
+			return err
+		}
+	}
+	now := a.now()
+	return attach(artifact, func(ctx context.Context, tx promote.Tx) error {
+		both, ok := tx.(release.Tx)
+		if !ok {
+			return towpath.E(towpath.KindInternal, "server.attest", "the transaction of promotions is not one of releases")
+		}
+		return release.Shelve(ctx, both, artifact, now)
+	})
+}
