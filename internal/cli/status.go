@@ -111,6 +111,9 @@ func version(e inventory.Status) string {
 	if e.Quarantined {
 		v += " (quarantined)"
 	}
+	if n := len(e.Findings); n > 0 {
+		v += " (" + plural(n, "finding", "findings") + ")"
+	}
 	return v
 }
 
@@ -127,6 +130,12 @@ func showStatus(p *page, e inventory.Status) {
 	}
 	if e.Behind > 0 {
 		p.field("behind", plural(e.Behind, "candidate", "candidates")+"; newest is "+orDash(e.Newest))
+	}
+	for _, f := range e.Findings {
+		p.field("found", p.style.bad(f))
+	}
+	if e.Quarantined || len(e.Findings) > 0 {
+		p.line("%-13s go back with: towpath rollback %s", "", e.Environment)
 	}
 	if e.Doubt != "" {
 		p.field("verified", p.style.bad("not any more: "+e.Doubt))

@@ -40,7 +40,7 @@ func (n snapshot) waitsForPeople() []towpath.Verdict {
 			continue
 		}
 		switch v.Gate {
-		case towpath.GateApprovals, towpath.GateHold, towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM:
+		case towpath.GateApprovals, towpath.GateHold, towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM, towpath.GateScan:
 			out = append(out, v)
 		case towpath.GateWindows:
 			if v.Until.IsZero() {

@@ -19,6 +19,8 @@ func URI(t towpath.EvidenceType) string {
 		return TypeSBOM
 	case towpath.EvidencePromotion:
 		return TypePromotion
+	case towpath.EvidenceScan:
+		return TypeScan
 	}
 	return string(t)
 }

@@ -197,6 +197,8 @@ func statements(in Input, t towpath.EvidenceType, keys []towpath.KeyName) said {
 			x.Facts = a.Provenance
 		case a.SBOM != nil:
 			x.Facts = a.SBOM
+		case a.Scan != nil:
+			x.Facts = map[string]any{"tool": a.Scan.Tool, "total": a.Scan.Total}
 		}
 		out.seen = append(out.seen, x)
 	}

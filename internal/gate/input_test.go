@@ -25,6 +25,10 @@ func passing() Input {
 				Builders: []string{"https://ci.example.com"}, Repositories: []string{"https://git.example.com/shop"}, Branches: []string{"main", "release/*"}, Reviewed: true,
 			},
 			SBOM: &towpath.SBOMRule{Complete: true},
+			Scan: &towpath.ScanRule{
+				Severity: towpath.SeverityHigh, MaxAge: 24 * time.Hour,
+				Exceptions: []towpath.ScanException{{ID: "CVE-1", Reason: "not reachable", Until: "2026-11-18"}},
+			},
 		},
 	}
 	in := Input{
@@ -50,10 +54,14 @@ func passing() Input {
 	in.Reviews = []towpath.Approval{yes(in, "dina")}
 	in.Attestations = []towpath.Attestation{
 		statement(towpath.EvidenceSignature, "builder-2026"), statement(towpath.EvidenceProvenance, "builder-2026"), statement(towpath.EvidenceSBOM, "builder-2026"),
+		statement(towpath.EvidenceScan, "scanner"),
 	}
 	in.Attestations[1].Provenance = &towpath.ProvenanceFacts{
 		Builder: "https://ci.example.com", Repository: "https://git.example.com/shop", Ref: "refs/heads/main", Commit: "c2",
 	}
+	in.Attestations[3].Scan = &towpath.ScanFacts{Tool: "Trivy", Total: 2, Findings: []towpath.ScanFinding{
+		{ID: "CVE-1", Severity: towpath.SeverityHigh, In: "left-pad 1.3.0"}, {ID: "CVE-2", Severity: towpath.SeverityMedium},
+	}}
 	in.Attestations[2].SBOM = &towpath.SBOMFacts{Format: "CycloneDX 1.6", Components: 12}
 	return in
 }

@@ -80,7 +80,7 @@ type finding struct {
 func Gates() []towpath.GateName {
 	return []towpath.GateName{
 		towpath.GateQuarantine, towpath.GateUpstream, towpath.GateSoak, towpath.GateBranch,
-		towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM,
+		towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM, towpath.GateScan,
 		towpath.GateCompatibility, towpath.GateChecks, towpath.GatePlan, towpath.GateApprovals,
 		towpath.GateWindows, towpath.GateHold,
 	}
@@ -95,6 +95,7 @@ func judges() map[towpath.GateName]judge {
 		towpath.GateSigned:        signed,
 		towpath.GateProvenance:    provenance,
 		towpath.GateSBOM:          sbom,
+		towpath.GateScan:          scan,
 		towpath.GateCompatibility: compatibility,
 		towpath.GateChecks:        checks,
 		towpath.GatePlan:          plan,

@@ -76,6 +76,35 @@ func loosenedEvidence(old, next towpath.GateRules) []string {
 			say("A bill of materials may be incomplete.")
 		}
 	}
+	return append(out, loosenedScan(old.Scan, next.Scan)...)
+}
+
+func loosenedScan(a, b *towpath.ScanRule) []string {
+	if a == nil {
+		return nil
+	}
+	if b == nil {
+		return []string{"Scans are not asked for any more."}
+	}
+	out := widened("Scans by", a.Keys, b.Keys)
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if b.Severity.Rank() > a.Severity.Rank() {
+		say("Findings that are not %s or worse don't count any more.", b.Severity)
+	}
+	if a.MaxAge > 0 && (b.MaxAge == 0 || b.MaxAge > a.MaxAge) {
+		say("Scans may be older than %s.", span(a.MaxAge))
+	}
+	for _, tool := range a.Tools {
+		if !slices.Contains(b.Tools, tool) {
+			say("A scan by %s is not asked for any more.", tool)
+		}
+	}
+	for _, e := range b.Exceptions {
+		i := slices.IndexFunc(a.Exceptions, func(old towpath.ScanException) bool { return old.ID == e.ID })
+		if i < 0 || a.Exceptions[i].Until < e.Until {
+			say("%s is excepted until %s: %s.", e.ID, e.Until, quote(e.Reason))
+		}
+	}
 	return out
 }
 

@@ -33,8 +33,10 @@ func TestLoosens(t *testing.T) {
 			e.Gates.Approvals = &towpath.ApprovalRule{Count: 1, Roles: []towpath.Role{"approver", "admin"}}
 		}, []string{"Approvals by the role admin count too."}, nil},
 		{"a check less", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Checks = nil }, []string{"The check ci/load-test is not asked for any more."}, nil},
-		{"no evidence", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Signed, e.Gates.Provenance, e.Gates.SBOM = nil, nil, nil },
-			[]string{"Signatures are not asked for any more.", "Provenance is not asked for any more.", "A bill of materials is not asked for any more."}, nil},
+		{"no evidence", nil, func(e *towpath.EnvironmentSpec) {
+			e.Gates.Signed, e.Gates.Provenance, e.Gates.SBOM, e.Gates.Scan = nil, nil, nil, nil
+		},
+			[]string{"Signatures are not asked for any more.", "Provenance is not asked for any more.", "A bill of materials is not asked for any more.", "Scans are not asked for any more."}, nil},
 		{"fewer signatures", func(e *towpath.EnvironmentSpec) { e.Gates.Signed = &towpath.SignedRule{Count: 2} },
 			func(e *towpath.EnvironmentSpec) { e.Gates.Signed = &towpath.SignedRule{Count: 1} }, []string{"The number of signatures falls from 2 to 1."}, nil},
 		{"any key", func(e *towpath.EnvironmentSpec) { e.Gates.Signed = &towpath.SignedRule{Keys: []towpath.KeyName{"a"}} },
@@ -50,6 +52,14 @@ func TestLoosens(t *testing.T) {
 			}
 		}, []string{"Builds at anything else than main, release/* count too."}, nil},
 		{"an incomplete bill", nil, func(e *towpath.EnvironmentSpec) { e.Gates.SBOM = &towpath.SBOMRule{} }, []string{"A bill of materials may be incomplete."}, nil},
+		{"findings that count less", nil, func(e *towpath.EnvironmentSpec) {
+			e.Gates.Scan = &towpath.ScanRule{Severity: towpath.SeverityCritical, Exceptions: []towpath.ScanException{{ID: "CVE-1", Reason: "still not", Until: "2026-12-01"}, {ID: "CVE-9", Reason: "a test", Until: "2026-12-01"}}}
+		}, []string{
+			"Findings that are not critical or worse don't count any more.", "Scans may be older than 24h.",
+			"CVE-1 is excepted until 2026-12-01: “still not”.", "CVE-9 is excepted until 2026-12-01: “a test”.",
+		}, nil},
+		{"a tool less", func(e *towpath.EnvironmentSpec) { e.Gates.Scan = &towpath.ScanRule{Tools: []string{"Grype", "Trivy"}} },
+			func(e *towpath.EnvironmentSpec) { e.Gates.Scan = &towpath.ScanRule{Tools: []string{"Trivy"}} }, []string{"A scan by Grype is not asked for any more."}, nil},
 		{"no allow windows", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Windows = nil }, []string{"Promotions are allowed at all times instead of in windows."}, nil},
 		{"an allow window more", nil, func(e *towpath.EnvironmentSpec) {
 			e.Gates.Windows = []towpath.Window{office, {Kind: towpath.WindowAllow, Days: []string{"sat"}}}

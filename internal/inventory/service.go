@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/gate"
 	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -40,6 +41,12 @@ type Contents interface {
 	Content(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.ReleaseContent, error)
 }
 
+// Statements verifies what is attached to a release, under the keys that are
+// trusted in an environment.
+type Statements interface {
+	Statements(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, release towpath.Digest) ([]towpath.Attestation, error)
+}
+
 // Config says how the service works.
 type Config struct {
 	Now func() time.Time
@@ -53,14 +60,15 @@ type Service struct {
 	cfg      Config
 	store    Store
 	contents Contents
+	said     Statements
 }
 
 // New makes the service.
-func New(cfg Config, store Store, contents Contents) *Service {
+func New(cfg Config, store Store, contents Contents, said Statements) *Service {
 	if cfg.Stale <= 0 {
 		cfg.Stale = 30 * time.Second
 	}
-	return &Service{cfg, store, contents}
+	return &Service{cfg, store, contents, said}
 }
 
 // Status says what one environment runs, or with an empty name all of them in
@@ -71,6 +79,7 @@ func (s *Service) Status(ctx context.Context, actor towpath.Actor, p towpath.Pro
 	}
 	now := s.cfg.Now()
 	var out []Status
+	rules := map[towpath.EnvironmentName]*towpath.ScanRule{}
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		out = []Status{}
 		envs, err := tx.Environments(ctx, p)
@@ -98,6 +107,7 @@ func (s *Service) Status(ctx context.Context, actor towpath.Actor, p towpath.Pro
 				return err
 			}
 			st.Freezes = active(freezes, env, now)
+			rules[env.Name] = env.Rules.Gates.Scan
 			out = append(out, st)
 		}
 		if e != "" && len(out) == 0 {
@@ -109,7 +119,24 @@ func (s *Service) Status(ctx context.Context, actor towpath.Actor, p towpath.Pro
 	if err != nil {
 		return nil, err
 	}
+	for i := range out {
+		s.scans(ctx, &out[i], rules[out[i].Environment], now)
+	}
 	return out, s.matrix(ctx, out)
+}
+
+// scans says what scanners have found in what runs, also after it was promoted.
+func (s *Service) scans(ctx context.Context, st *Status, rule *towpath.ScanRule, now time.Time) {
+	if rule == nil || st.Release == "" {
+		return
+	}
+	said, err := s.said.Statements(ctx, st.Project, st.Environment, st.Release)
+	if err != nil {
+		m, _ := towpath.PublicMessage(err)
+		st.Findings = []string{"What scanners found can't be read: " + m + "."}
+		return
+	}
+	st.Findings = gate.Findings(*rule, said, now)
 }
 
 func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, newest []towpath.Candidate, observed map[string]towpath.Observation, now time.Time) (Status, error) {

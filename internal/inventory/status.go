@@ -23,11 +23,14 @@ type Status struct {
 	Hold        *towpath.Hold           `json:"hold"`
 	Freezes     []towpath.Freeze        `json:"freezes,omitempty"`
 	Quarantined bool                    `json:"quarantined"`
-	Deployment  *towpath.Deployment     `json:"deployment,omitempty"` // the active one
-	Queue       []towpath.Promotion     `json:"queue,omitempty"`      // open promotions, oldest first
-	Components  []ComponentStatus       `json:"components"`
-	Branch      *BranchStatus           `json:"branch,omitempty"`
-	Requires    []RequirementStatus     `json:"requires,omitempty"` // the compatibility matrix of what runs
+	// Findings are those of the newest scans of what runs that the environment's
+	// rules don't let pass, as sentences.
+	Findings   []string            `json:"findings,omitempty"`
+	Deployment *towpath.Deployment `json:"deployment,omitempty"` // the active one
+	Queue      []towpath.Promotion `json:"queue,omitempty"`      // open promotions, oldest first
+	Components []ComponentStatus   `json:"components"`
+	Branch     *BranchStatus       `json:"branch,omitempty"`
+	Requires   []RequirementStatus `json:"requires,omitempty"` // the compatibility matrix of what runs
 }
 
 // Phase sums an environment up in one word.

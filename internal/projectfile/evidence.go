@@ -5,7 +5,9 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/towpath/towpath/internal/didyoumean"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -48,6 +50,51 @@ func readSBOM(gates object) *towpath.SBOMRule {
 	}
 	o.only("keys", "complete")
 	return &towpath.SBOMRule{Keys: readKeys(o), Complete: o.boolean("complete")}
+}
+
+// maxExceptions bounds the exceptions of one environment.
+const maxExceptions = 500
+
+func readScan(gates object) *towpath.ScanRule {
+	o, ok := gates.child("scan")
+	if !ok {
+		return nil
+	}
+	o.only("keys", "severity", "maxAge", "tools", "exceptions")
+	rule := &towpath.ScanRule{
+		Keys: readKeys(o), Severity: towpath.Severity(o.str("severity", string(towpath.SeverityHigh))),
+		MaxAge: o.duration("maxAge", 0, time.Hour, 365*24*time.Hour),
+	}
+	if n, ok := o.value("severity"); ok && n.kind == kindString && !slices.Contains(towpath.Severities(), rule.Severity) {
+		o.r.problem(n, o.at("severity"), fmt.Sprintf("there is no severity %q", rule.Severity), didyoumean.Hint(n.text, towpath.Severities()))
+	}
+	for _, e := range atLeastOne(o, "tools", "take tools out: any counts then") {
+		if strings.TrimSpace(e.n.text) == "" {
+			o.r.problem(e.n, e.path, "a tool has no name", "write the name that its reports have, as in Trivy")
+			continue
+		}
+		rule.Tools = append(rule.Tools, e.n.text)
+	}
+	slices.Sort(rule.Tools)
+	all := o.list("exceptions")
+	if n, ok := o.value("exceptions"); ok && len(all) > maxExceptions {
+		o.r.problem(n, o.at("exceptions"), fmt.Sprintf("there are %d exceptions", len(all)), fmt.Sprintf("at most %d are read", maxExceptions))
+	}
+	for _, e := range all {
+		x := o.r.object(e.path, e.n)
+		x.only("id", "reason", "until")
+		x.need("id", "name the finding, as in CVE-2026-1234")
+		x.need("reason", "say why it may pass: whoever approves reads it")
+		x.need("until", "say until when: an exception ends")
+		ex := towpath.ScanException{ID: x.str("id", ""), Reason: x.str("reason", ""), Until: readDate(x, "until")}
+		for _, key := range []string{"id", "reason"} {
+			if n, ok := x.value(key); ok && n.kind == kindString && strings.TrimSpace(n.text) == "" {
+				o.r.problem(n, x.at(key), key+" is empty", "write it out")
+			}
+		}
+		rule.Exceptions = append(rule.Exceptions, ex)
+	}
+	return rule
 }
 
 // readKeys are names of trusted keys; whether there are such keys is known to

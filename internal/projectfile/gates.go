@@ -24,7 +24,7 @@ func readGates(env object) towpath.GateRules {
 	if !ok {
 		return towpath.GateRules{}
 	}
-	o.only("soak", "approvals", "windows", "checks", "signed", "provenance", "sbom")
+	o.only("soak", "approvals", "windows", "checks", "signed", "provenance", "sbom", "scan")
 	g := towpath.GateRules{
 		Soak:       o.duration("soak", 0, 0, 90*24*time.Hour),
 		Approvals:  readApprovals(o),
@@ -33,6 +33,7 @@ func readGates(env object) towpath.GateRules {
 		Signed:     readSigned(o),
 		Provenance: readProvenance(o),
 		SBOM:       readSBOM(o),
+		Scan:       readScan(o),
 	}
 	if n, ok := o.value("soak"); ok && g.Soak > 0 {
 		if _, ok := env.value("from"); !ok {

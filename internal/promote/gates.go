@@ -72,7 +72,7 @@ func (s *Service) statements(ctx context.Context, in *gate.Input) {
 	said, err := s.said.Statements(ctx, in.Promotion.Project, in.Promotion.Environment, in.Promotion.Release)
 	if err != nil {
 		m, _ := towpath.PublicMessage(err) // to no effect in an environment that asks for nothing
-		for _, g := range []towpath.GateName{towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM} {
+		for _, g := range []towpath.GateName{towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM, towpath.GateScan} {
 			in.Errors[g] = "what is attached to the release can't be read: " + m
 		}
 	}

@@ -158,6 +158,7 @@ type GateRules struct {
 	Signed     *SignedRule     `json:"signed,omitempty"`
 	Provenance *ProvenanceRule `json:"provenance,omitempty"`
 	SBOM       *SBOMRule       `json:"sbom,omitempty"`
+	Scan       *ScanRule       `json:"scan,omitempty"`
 }
 
 // ApprovalRule says who must agree.

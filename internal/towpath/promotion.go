@@ -111,6 +111,7 @@ const (
 	GateSigned        GateName = "signed"        // signed with keys that are trusted
 	GateProvenance    GateName = "provenance"    // comes from where it should
 	GateSBOM          GateName = "sbom"          // says what it is made of
+	GateScan          GateName = "scan"          // was scanned, and nothing bad was found
 )
 
 // Verdict is what one gate said, with the inputs it saw and its reasons.

@@ -43,11 +43,12 @@ const (
 	EvidenceProvenance EvidenceType = "provenance"
 	EvidenceSBOM       EvidenceType = "sbom"
 	EvidencePromotion  EvidenceType = "promotion"
+	EvidenceScan       EvidenceType = "scan"
 )
 
 // EvidenceTypes lists the types that have a short name.
 func EvidenceTypes() []EvidenceType {
-	return []EvidenceType{EvidenceSignature, EvidenceProvenance, EvidenceSBOM, EvidencePromotion}
+	return []EvidenceType{EvidenceSignature, EvidenceProvenance, EvidenceSBOM, EvidenceScan, EvidencePromotion}
 }
 
 // Attestation is a signed statement that is attached to a release, and what
@@ -66,6 +67,7 @@ type Attestation struct {
 	// What it says; set for its type, and only when it was verified.
 	Provenance *ProvenanceFacts `json:"provenance,omitempty"`
 	SBOM       *SBOMFacts       `json:"sbom,omitempty"`
+	Scan       *ScanFacts       `json:"scan,omitempty"`
 }
 
 // Verified reports whether the statement proves what it says.
@@ -85,6 +87,64 @@ type SBOMFacts struct {
 	Format     string `json:"format"` // "CycloneDX 1.6"
 	Components int    `json:"components"`
 	Incomplete bool   `json:"incomplete,omitempty"` // it says that something is missing
+}
+
+// ScanFacts is what a scanner found in a release.
+type ScanFacts struct {
+	Tool     string        `json:"tool"`
+	Findings []ScanFinding `json:"findings,omitempty"` // the worst, worst first
+	Total    int           `json:"total"`
+}
+
+// ScanFinding is one thing that a scanner found.
+type ScanFinding struct {
+	ID       string   `json:"id"` // "CVE-2026-1234"
+	Severity Severity `json:"severity"`
+	In       string   `json:"in,omitempty"` // a package with its version, or a file
+}
+
+// Severity is how bad a finding is.
+type Severity string
+
+// The severities, worst last. What nobody rated may be anything.
+const (
+	SeverityLow      Severity = "low"
+	SeverityMedium   Severity = "medium"
+	SeverityHigh     Severity = "high"
+	SeverityCritical Severity = "critical"
+	SeverityUnknown  Severity = "unknown"
+)
+
+// Severities lists those that a rule may name.
+func Severities() []Severity {
+	return []Severity{SeverityLow, SeverityMedium, SeverityHigh, SeverityCritical}
+}
+
+// Rank orders severities; one that is not known is the worst.
+func (s Severity) Rank() int {
+	for i, x := range Severities() {
+		if x == s {
+			return i + 1
+		}
+	}
+	return len(Severities()) + 1
+}
+
+// ScanRule wants signed outcomes of scans that are fresh enough, without bad
+// findings that nobody made an exception for.
+type ScanRule struct {
+	Keys       []KeyName       `json:"keys,omitempty"`
+	Severity   Severity        `json:"severity"`         // findings as bad as this, and worse, count
+	MaxAge     time.Duration   `json:"maxAge,omitempty"` // nanoseconds; of the newest scan of each tool; 0: any
+	Tools      []string        `json:"tools,omitempty"`  // each must have scanned it; empty: at least one
+	Exceptions []ScanException `json:"exceptions,omitempty"`
+}
+
+// ScanException lets a release pass with a finding.
+type ScanException struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason"`
+	Until  string `json:"until"` // the last day, "2027-01-31"
 }
 
 // SignedRule wants signatures over the release.
@@ -120,6 +180,9 @@ func (g GateRules) EvidenceTypes() []EvidenceType {
 	}
 	if g.SBOM != nil {
 		out = append(out, EvidenceSBOM)
+	}
+	if g.Scan != nil {
+		out = append(out, EvidenceScan)
 	}
 	return out
 }

@@ -245,6 +245,8 @@ func (j *judge) judge(b []byte, release towpath.Digest, x *towpath.Attestation) 
 	switch x.Type {
 	case towpath.EvidenceProvenance:
 		x.Provenance, err = evidence.ReadProvenance(got.Statement.Predicate)
+	case towpath.EvidenceScan:
+		x.Scan, err = evidence.ReadScan(got.Statement.Predicate)
 	case towpath.EvidenceSBOM:
 		x.SBOM, err = evidence.ReadSBOM(got.Statement.Predicate)
 	}

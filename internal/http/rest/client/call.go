@@ -136,7 +136,7 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		req.Header[name] = values
 	}
 	req.ContentLength = size
-	if contentType != "" {
+	if contentType != "" && req.Header.Get("Content-Type") == "" {
 		req.Header.Set("Content-Type", contentType)
 	}
 	if c.cfg.Token != "" {

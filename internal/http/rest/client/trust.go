@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/trust"
 )
@@ -59,4 +61,21 @@ func (c *Client) Pull(ctx context.Context, p towpath.ProjectName, d towpath.Dige
 	k := call{method: http.MethodGet, root: true, long: true, path: "/v2/" + url.PathEscape(string(p)) + "/" + what + "/" + string(d)}
 	k.header = http.Header{"Accept": {towpath.MediaTypeManifest, "*/*"}}
 	return c.do(ctx, k, func(r *http.Response) error { return use(r.Body) })
+}
+
+// Attach pushes what is about a release into the server's registry, as any
+// client of registries would. Doing it again changes nothing.
+func (c *Client) Attach(ctx context.Context, p towpath.ProjectName, a oci.Attachment) error {
+	push := func(method, path, contentType string, body []byte) error {
+		return c.tell(ctx, call{
+			method: method, root: true, path: "/v2/" + url.PathEscape(string(p)) + path, size: int64(len(body)),
+			header: http.Header{"Content-Type": {contentType}}, open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
+		})
+	}
+	for _, b := range a.Blobs {
+		if err := push(http.MethodPost, "/blobs/uploads/?digest="+string(towpath.DigestOf(b)), "application/octet-stream", b); err != nil {
+			return err
+		}
+	}
+	return push(http.MethodPut, "/manifests/"+string(a.Digest), towpath.MediaTypeManifest, a.Manifest)
 }

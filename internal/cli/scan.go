@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// maxReport is the largest report of a scanner that is read, in bytes.
+const maxReport = 64 << 20
+
+func newScan(s *session) *cobra.Command {
+	return s.group("scan", "Reports of scanners about releases", newScanAttach(s))
+}
+
+func newScanAttach(s *session) *cobra.Command {
+	var release, key string
+	cmd := &cobra.Command{
+		Use: "attach REPORT --release RELEASE --key FILE", Short: "Sign what a scanner found in a release, and attach it",
+		Long: "Reads a report (SARIF 2, or CycloneDX with vulnerabilities, which VEX documents are too), signs what it lists, and attaches that to the " +
+			"release in the registry. Environments whose rules ask for scans take the newest of each tool. Findings that the report calls " +
+			"resolved, false, suppressed or not affected are left out. - reads from standard input.",
+		Example: "  trivy image --format sarif … | towpath scan attach - --release 1.4.0 --key scanner.key",
+		Args:    positional(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if release == "" {
+				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--release says what was scanned"))
+			}
+			if key == "" {
+				key = s.env(keyEnv)
+			}
+			if key == "" {
+				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--key names the file of the key to sign with").
+					WithHint("make one with `towpath key generate`, and have it trusted: towpath trust add scanner --type scan --key FILE.pub"))
+			}
+			return s.runScanAttach(cmd.Context(), args[0], release, s.path(key))
+		},
+	}
+	cmd.Flags().StringVar(&release, "release", "", "the release that was scanned")
+	cmd.Flags().StringVar(&key, "key", "", "file of the key to sign with ("+keyEnv+")")
+	return cmd
+}
+
+// attachedScan is the result of scan attach.
+type attachedScan struct {
+	Release  towpath.Digest           `json:"release"`
+	Manifest towpath.Digest           `json:"manifest"` // that attaches it
+	Tool     string                   `json:"tool"`
+	Findings map[towpath.Severity]int `json:"findings"`
+	Closed   int                      `json:"closed"` // left out: the report itself takes them back
+	SignedBy signing.KeyID            `json:"signedBy"`
+}
+
+func (s *session) runScanAttach(ctx context.Context, report, release, keyFile string) error {
+	b, err := s.readReport(report)
+	if err != nil {
+		return err
+	}
+	scan, err := evidence.ReadReport(b)
+	if err != nil {
+		return err
+	}
+	key, err := signing.Load(keyFile, s.password)
+	if err != nil {
+		return err
+	}
+	c, project, err := s.target()
+	if err != nil {
+		return err
+	}
+	r, err := c.Release(ctx, project, release)
+	if err != nil {
+		return s.suggestRelease(ctx, c, project, release, err)
+	}
+	var manifest []byte
+	err = c.Pull(ctx, project, r.Digest, true, func(body io.Reader) (err error) {
+		manifest, err = io.ReadAll(io.LimitReader(body, oci.MaxManifest+1))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if towpath.DigestOf(manifest) != r.Digest {
+		return towpath.E(towpath.KindConflict, "", "the registry answered another manifest than %s", r.Digest).WithHint("see: towpath release verify %s", release)
+	}
+	statement, err := evidence.MakeScan(r.Digest, scan)
+	if err != nil {
+		return err
+	}
+	bundle, err := signing.Sign(ctx, key, statement)
+	if err != nil {
+		return err
+	}
+	a, err := oci.AttachBundle(oci.Blob{Digest: r.Digest, Size: int64(len(manifest))}, evidence.TypeScan, bundle, s.apps.Now())
+	if err != nil {
+		return err
+	}
+	if err := c.Attach(ctx, project, a); err != nil {
+		return err
+	}
+	out := attachedScan{Release: r.Digest, Manifest: a.Digest, Tool: scan.Tool, Findings: map[towpath.Severity]int{}, Closed: scan.Closed, SignedBy: key.ID()}
+	for _, f := range scan.Findings {
+		out.Findings[f.Severity]++
+	}
+	return s.print(result{data: out, names: []string{string(out.Manifest)}, show: func(p *page) {
+		p.field("release", string(out.Release))
+		p.field("tool", out.Tool)
+		for _, x := range append([]towpath.Severity{towpath.SeverityUnknown}, towpath.Severities()...) {
+			if n := out.Findings[x]; n > 0 {
+				p.field(string(x), plural(n, "finding", "findings"))
+			}
+		}
+		if len(scan.Findings) == 0 {
+			p.field("found", "nothing")
+		}
+		p.field("signed by", string(out.SignedBy))
+	}})
+}
+
+func (s *session) readReport(name string) ([]byte, error) {
+	r := s.stdin
+	if name != "-" {
+		f, err := os.Open(s.path(name))
+		if err != nil {
+			return nil, towpath.E(towpath.KindInvalid, "", "the report %s can't be read", name).WithCause(err)
+		}
+		defer f.Close()
+		r = f
+	}
+	b, err := io.ReadAll(io.LimitReader(r, maxReport+1))
+	if err != nil {
+		return nil, towpath.E(towpath.KindInvalid, "", "the report can't be read").WithCause(err)
+	}
+	if len(b) > maxReport {
+		return nil, towpath.E(towpath.KindExhausted, "", "the report has more than %d MiB", maxReport>>20)
+	}
+	return b, nil
+}

@@ -1,0 +1,134 @@
+package gate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// scan wants fresh outcomes of scans without bad findings. It waits rather than
+// denies: a scanner may say something else tomorrow, and the rules may make an
+// exception.
+func scan(in Input) finding {
+	rule := in.Environment.Rules.Gates.Scan
+	inputs := map[string]any{"rule": rule}
+	if rule == nil {
+		return allow(inputs, fmt.Sprintf("%s asks for no scans.", in.Environment.Name))
+	}
+	s := statements(in, towpath.EvidenceScan, rule.Keys)
+	inputs["seen"] = s.seen
+	newest := newestScans(s.good)
+	bad, good := weigh(*rule, newest, in.Now)
+	inputs["findings"] = bad[:min(len(bad), shown)]
+	var open []string
+	for _, tool := range missingTools(*rule, newest) {
+		open = append(open, fmt.Sprintf("No scan by %s that counts%s is attached to %s.", tool, by(rule.Keys), label(in)))
+	}
+	for _, a := range newest {
+		if age := in.Now.Sub(a.Recorded); rule.MaxAge > 0 && age > rule.MaxAge {
+			open = append(open, fmt.Sprintf("The last scan by %s is %s old, and at most %s is asked for.", a.Scan.Tool, span(age.Truncate(time.Minute)), span(rule.MaxAge)))
+		}
+	}
+	for i, f := range bad {
+		if i == shown {
+			open = append(open, fmt.Sprintf("There are %d more findings.", len(bad)-shown))
+			break
+		}
+		open = append(open, f)
+	}
+	if len(open) > 0 {
+		return wait(inputs, "promote a release without it, or attach a fresh report: towpath scan attach REPORT --release "+label(in)+" --key cosign.key; an exception is a rule of the environment",
+			append(open, s.remarks...)...)
+	}
+	return allow(inputs, append(good, s.remarks...)...)
+}
+
+// newestScans is the last scan of each tool, by tool.
+func newestScans(all []towpath.Attestation) []towpath.Attestation {
+	last := map[string]towpath.Attestation{}
+	for _, a := range all { // in the order of time
+		if a.Scan != nil {
+			last[a.Scan.Tool] = a
+		}
+	}
+	out := make([]towpath.Attestation, 0, len(last))
+	for _, a := range last {
+		out = append(out, a)
+	}
+	slices.SortFunc(out, func(a, b towpath.Attestation) int { return cmp.Compare(a.Scan.Tool, b.Scan.Tool) })
+	return out
+}
+
+// Findings says, as sentences, which findings about what runs in an environment
+// its rules would not let pass today; age and tools are for the way in only.
+func Findings(rule towpath.ScanRule, said []towpath.Attestation, now time.Time) []string {
+	var good []towpath.Attestation
+	for _, a := range said {
+		if a.Type == towpath.EvidenceScan && a.Verified() && (len(rule.Keys) == 0 || slices.Contains(rule.Keys, a.Key)) {
+			good = append(good, a)
+		}
+	}
+	slices.SortFunc(good, func(a, b towpath.Attestation) int {
+		return cmp.Or(a.Recorded.Compare(b.Recorded), cmp.Compare(a.Artifact, b.Artifact))
+	})
+	bad, _ := weigh(rule, newestScans(good), now)
+	if n := len(bad) - shown; n > 0 {
+		bad = append(bad[:shown], fmt.Sprintf("There are %d more findings.", n))
+	}
+	return bad
+}
+
+// missingTools are those that must have scanned the release and did not.
+func missingTools(rule towpath.ScanRule, newest []towpath.Attestation) []string {
+	if len(rule.Tools) == 0 && len(newest) == 0 {
+		return []string{"any scanner"}
+	}
+	var out []string
+	for _, tool := range rule.Tools {
+		if !slices.ContainsFunc(newest, func(a towpath.Attestation) bool { return a.Scan.Tool == tool }) {
+			out = append(out, tool)
+		}
+	}
+	return out
+}
+
+// weigh says, as sentences, which findings are as bad as a rule names and have
+// no exception today, and what else there is to say of the scans.
+func weigh(rule towpath.ScanRule, scans []towpath.Attestation, now time.Time) (bad, good []string) {
+	today := now.UTC().Format(time.DateOnly)
+	for _, a := range scans {
+		counted, excepted := 0, 0
+		for _, f := range a.Scan.Findings {
+			if f.Severity.Rank() < rule.Severity.Rank() {
+				continue
+			}
+			counted++
+			i := slices.IndexFunc(rule.Exceptions, func(e towpath.ScanException) bool { return e.ID == f.ID })
+			switch {
+			case i >= 0 && rule.Exceptions[i].Until >= today:
+				excepted++
+			case i >= 0:
+				bad = append(bad, fmt.Sprintf("%s found %s (%s)%s; the exception for it ended on %s.", a.Scan.Tool, f.ID, f.Severity, inside(f.In), rule.Exceptions[i].Until))
+			default:
+				bad = append(bad, fmt.Sprintf("%s found %s (%s)%s.", a.Scan.Tool, f.ID, f.Severity, inside(f.In)))
+			}
+		}
+		text := fmt.Sprintf("%s found %s, none of them %s or worse.", a.Scan.Tool, count(a.Scan.Total, "thing"), rule.Severity)
+		if excepted > 0 {
+			text = fmt.Sprintf("%s found %s that %s or worse, all of them excepted.", a.Scan.Tool, count(counted, "thing"), map[bool]string{true: "is " + string(rule.Severity), false: "are " + string(rule.Severity)}[counted == 1])
+		}
+		good = append(good, text)
+	}
+	slices.Sort(bad)
+	return slices.Compact(bad), good
+}
+
+func inside(where string) string {
+	if where == "" {
+		return ""
+	}
+	return " in " + where
+}

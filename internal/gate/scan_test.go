@@ -1,0 +1,59 @@
+package gate
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func TestScan(t *testing.T) {
+	found := func(findings ...towpath.ScanFinding) func(*Input) {
+		return with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.Scan.Findings, a.Scan.Total = findings, len(findings) })
+	}
+	rule := func(change func(*towpath.ScanRule)) func(*Input) {
+		return func(in *Input) { change(in.Environment.Rules.Gates.Scan) }
+	}
+	second := func(in *Input, at time.Time, tool string, findings ...towpath.ScanFinding) {
+		a := statement(towpath.EvidenceScan, "scanner")
+		a.Recorded, a.Artifact, a.Scan = at, "sha256:second", &towpath.ScanFacts{Tool: tool, Findings: findings, Total: len(findings)}
+		in.Attestations = append([]towpath.Attestation{a}, in.Attestations...)
+	}
+	bad := towpath.ScanFinding{ID: "CVE-7", Severity: towpath.SeverityCritical, In: "openssl 3.0"}
+	run(t, towpath.GateScan, []test{
+		{name: "allows what is excepted on its last day", outcome: towpath.Allow, says: "Trivy found 1 thing that is high or worse, all of them excepted."},
+		{name: "allows where none is asked for", outcome: towpath.Allow, says: "prod asks for no scans", change: func(in *Input) { in.Environment.Rules.Gates.Scan, in.Attestations = nil, nil }},
+		{name: "allows what is not as bad", outcome: towpath.Allow, says: "Trivy found 1 thing, none of them high or worse.", change: found(towpath.ScanFinding{ID: "CVE-2", Severity: towpath.SeverityMedium})},
+		{name: "allows when nothing was found", outcome: towpath.Allow, says: "Trivy found 0 things", change: found()},
+		{name: "waits without a scan", outcome: towpath.Wait, says: "No scan by any scanner that counts is attached to 1.4.0.", hints: "towpath scan attach REPORT --release 1.4.0", change: func(in *Input) { in.Attestations = in.Attestations[:3] }},
+		{name: "waits with what is bad", outcome: towpath.Wait, says: "Trivy found CVE-7 (critical) in openssl 3.0.", change: found(bad)},
+		{name: "waits with what nobody rated", outcome: towpath.Wait, says: "CVE-8 (unknown)", change: found(towpath.ScanFinding{ID: "CVE-8", Severity: towpath.SeverityUnknown})},
+		{name: "waits when an exception has ended", outcome: towpath.Wait, says: "found CVE-1 (high) in left-pad 1.3.0; the exception for it ended on 2026-11-17.", change: rule(func(r *towpath.ScanRule) { r.Exceptions[0].Until = "2026-11-17" })},
+		{name: "waits for a fresh one", outcome: towpath.Wait, says: "The last scan by Trivy is 1h old, and at most 30m is asked for.", change: rule(func(r *towpath.ScanRule) { r.MaxAge = 30 * time.Minute })},
+		{name: "takes any age where none is asked for", outcome: towpath.Allow, change: func(in *Input) {
+			in.Environment.Rules.Gates.Scan.MaxAge = 0
+			with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.Recorded = noon.Add(-9999 * time.Hour) })(in)
+		}},
+		{name: "waits for a tool", outcome: towpath.Wait, says: "No scan by Grype that counts is attached", change: rule(func(r *towpath.ScanRule) { r.Tools = []string{"Grype", "Trivy"} })},
+		{name: "takes the newest of a tool", outcome: towpath.Allow, change: func(in *Input) { second(in, noon.Add(-2*time.Hour), "Trivy", bad) }},
+		{name: "also when it is worse", outcome: towpath.Wait, says: "found CVE-7", change: func(in *Input) { second(in, noon, "Trivy", bad) }},
+		{name: "takes every tool at its word", outcome: towpath.Wait, says: "Grype found CVE-7", change: func(in *Input) { second(in, noon.Add(-2*time.Hour), "Grype", bad) }},
+		{name: "does not count another key", outcome: towpath.Wait, says: "it was signed with scanner", change: rule(func(r *towpath.ScanRule) { r.Keys = []towpath.KeyName{"security"} })},
+		{name: "does not count what was refused", outcome: towpath.Wait, says: "A scan does not count: it is forged.", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.Refused = "it is forged" })},
+	})
+}
+
+func TestScan_IsBounded(t *testing.T) {
+	in := passing()
+	with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+		for i := range 500 {
+			a.Scan.Findings = append(a.Scan.Findings, towpath.ScanFinding{ID: fmt.Sprint("CVE-", i), Severity: towpath.SeverityCritical, In: "x"})
+		}
+	})(&in)
+	v := verdict(t, in, towpath.GateScan)
+	if v.Outcome != towpath.Wait || len(v.Reasons) > shown+2 || !strings.Contains(strings.Join(v.Reasons, " "), "There are 489 more findings.") {
+		t.Errorf("%s with %d reasons", v.Outcome, len(v.Reasons))
+	}
+}
