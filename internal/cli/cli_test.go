@@ -97,6 +97,8 @@ func TestOutput(t *testing.T) {
 		{"release_collect_dry", 0, []string{"release", "collect", "--dry-run"}},
 		{"quarantine", 0, []string{"quarantine", "1.4.0", "--reason", "it leaks"}},
 		{"unquarantine", 0, []string{"unquarantine", "1.4.0", "--reason", "it does not"}},
+		{"quarantine_material", 0, []string{"quarantine", "--material", "sha256:0123", "--reason", "it leaks"}},
+		{"quarantine_list", 0, []string{"quarantine", "list"}},
 		{"plan", 5, []string{"plan", "1.4.0", "--to", "prod"}},
 		{"promote", 0, []string{"promote", "1.4.0", "--to", "prod", "--yes"}},
 		{"promotion_list", 0, []string{"promotion", "list"}},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/towpath/towpath/internal/http/rest/api"
 	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -12,18 +13,47 @@ import (
 type quarantineCall func(*client.Client, context.Context, towpath.ProjectName, string, string) (towpath.Release, error)
 
 func newQuarantine(s *session) *cobra.Command {
-	return s.newQuarantineCommand("quarantine RELEASE --reason TEXT", "Revoke a release everywhere", (*client.Client).Quarantine)
+	cmd := s.newQuarantineCommand("quarantine", "Revoke a release everywhere, or every release that is made with something", (*client.Client).Quarantine,
+		func(ctx context.Context, c *client.Client, p towpath.ProjectName, material, reason string) error {
+			q, err := c.QuarantineMaterial(ctx, p, material, reason)
+			if err != nil {
+				return err
+			}
+			return s.print(result{data: q, names: []string{q.Material}, show: func(page *page) {
+				page.field("material", q.Material)
+				page.field("quarantined", page.style.bad(q.Reason))
+				page.line("releases that are made with it are quarantined within moments, and so are those that are published later")
+			}})
+		})
+	cmd.Long = "With RELEASE, revokes one release: no gate passes it, no rollback goes to it, and environments that run it are flagged.\n\n" +
+		"With --material, revokes every release of the project that is made with it, now and later: a digest (sha256:…, of an image or a file), a " +
+		"package URL (pkg:golang/example.com/lib@v1.2.0; without a version all of them), or the name of a pin of towpath.lock, as the " +
+		"provenance and the bill of materials name them."
+	cmd.Example = "  towpath quarantine 1.4.0 --reason 'it leaks'\n  towpath quarantine --material pkg:npm/left-pad@1.3.1 --reason CVE-2026-1234"
+	cmd.AddCommand(newQuarantineList(s))
+	return cmd
 }
 
 func newUnquarantine(s *session) *cobra.Command {
-	return s.newQuarantineCommand("unquarantine RELEASE --reason TEXT", "Lift a release's quarantine", (*client.Client).Unquarantine)
+	return s.newQuarantineCommand("unquarantine", "Lift a release's quarantine, or a material's", (*client.Client).Unquarantine,
+		func(ctx context.Context, c *client.Client, p towpath.ProjectName, material, reason string) error {
+			if err := c.UnquarantineMaterial(ctx, p, material, reason); err != nil {
+				return listed(err, "towpath quarantine list")
+			}
+			return s.done("material", material, "lifted")
+		})
 }
 
-func (s *session) newQuarantineCommand(use, short string, do quarantineCall) *cobra.Command {
-	var reason string
+type materialCall func(ctx context.Context, c *client.Client, p towpath.ProjectName, material, reason string) error
+
+func (s *session) newQuarantineCommand(name, short string, release quarantineCall, ofMaterial materialCall) *cobra.Command {
+	var reason, material string
 	cmd := &cobra.Command{
-		Use: use, Short: short, Args: positional(1, 1),
+		Use: name + " RELEASE --reason TEXT", Short: short, Args: positional(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == (material != "") {
+				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "name a release, or a material with --material"))
+			}
 			c, project, err := s.target()
 			if err != nil {
 				return err
@@ -31,7 +61,10 @@ func (s *session) newQuarantineCommand(use, short string, do quarantineCall) *co
 			if reason == "" {
 				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--reason says why; it is kept in the ledger"))
 			}
-			r, err := do(c, cmd.Context(), project, args[0], reason)
+			if material != "" {
+				return ofMaterial(cmd.Context(), c, project, material, reason)
+			}
+			r, err := release(c, cmd.Context(), project, args[0], reason)
 			if err != nil {
 				return s.suggestRelease(cmd.Context(), c, project, args[0], err)
 			}
@@ -39,5 +72,30 @@ func (s *session) newQuarantineCommand(use, short string, do quarantineCall) *co
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	cmd.Flags().StringVar(&material, "material", "", "what releases are made with: a digest, a package URL, or the name of a pin")
 	return cmd
+}
+
+func newQuarantineList(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List the materials with which no release may be made", Args: positional(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, project, err := s.target()
+			if err != nil {
+				return err
+			}
+			items, err := c.QuarantinedMaterials(cmd.Context(), project)
+			if err != nil {
+				return err
+			}
+			p := &page{now: s.apps.Now()}
+			r := result{data: api.QuarantinedMaterials{Items: items}, none: "no material is quarantined; `towpath release list` shows releases that are"}
+			r.table.columns = []string{"MATERIAL", "BY", "AGE", "REASON"}
+			for _, q := range items {
+				r.names = append(r.names, q.Material)
+				r.table.add(q.Material, string(q.By), p.age(q.At), q.Reason)
+			}
+			return s.print(r)
+		},
+	}
 }

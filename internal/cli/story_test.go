@@ -105,6 +105,7 @@ func storyWorld() *apitest.World {
 		{Component: "old", Action: towpath.ActionRemove},
 		{Component: "web", Environment: "prod", Action: towpath.ActionReplace, Changes: plan.Components[2].Changes},
 	}, Rules: []release.RuleDiff{{Environment: "prod", Changes: []towpath.Change{{Path: "gates.approvals.count", Before: "2", After: "1"}}, Loosens: []string{"one approval less"}}}}
+	w.Materials = []towpath.MaterialQuarantine{{Project: "shop", Material: "pkg:npm/left-pad@1.3.0", Reason: "CVE-2026-1", By: "ana", At: ago(time.Hour)}}
 	w.Keys = []towpath.TrustedKey{{
 		Name: "builder-2026", ID: "q83vEjRWeJC6mHZUMhD+3LqYdlQyEP7cuph2VDIQ/tw=", PublicKey: "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n", Project: "shop",
 		Types: []towpath.EvidenceType{"provenance", "sbom", "signature"}, AddedBy: "ana", AddedAt: ago(48 * time.Hour),

@@ -41,6 +41,10 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 	if err != nil {
 		return Published{}, err
 	}
+	materials, err := s.materials(ctx, r.Provenance, evidence)
+	if err != nil {
+		return Published{}, err
+	}
 	subject, err := s.checkCommit(ctx, r)
 	if err != nil {
 		return Published{}, err
@@ -80,6 +84,9 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 			return err
 		}
 		if err := attach(ctx, tx, evidence, attached, now); err != nil {
+			return err
+		}
+		if err := refuseMaterials(ctx, tx, r.Project, release.Digest, materials, now); err != nil {
 			return err
 		}
 		same, err := built(ctx, tx, candidate)

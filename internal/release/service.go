@@ -39,6 +39,10 @@ type Tx interface {
 	Versions(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.VersionLabel, error)
 	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
 	SetQuarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest, q *towpath.Quarantine) error
+	QuarantinedMaterials(ctx context.Context, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error) // by material
+	SaveQuarantinedMaterial(ctx context.Context, q towpath.MaterialQuarantine) error
+	DeleteQuarantinedMaterial(ctx context.Context, p towpath.ProjectName, material string) error // not-found
+	Referrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]towpath.Artifact, error)
 
 	InsertCandidate(ctx context.Context, c towpath.Candidate) (bool, error)
 	CandidatesOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.Candidate, error)

@@ -148,6 +148,32 @@ func (tx *Tx) SetQuarantine(ctx context.Context, p towpath.ProjectName, d towpat
 	return err
 }
 
+// QuarantinedMaterials lists the materials with which no release of a project
+// may be made.
+func (tx *Tx) QuarantinedMaterials(ctx context.Context, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error) {
+	return list[towpath.MaterialQuarantine](ctx, tx, "material", `SELECT doc FROM quarantined_material WHERE project = $1 ORDER BY material`, p)
+}
+
+// SaveQuarantinedMaterial adds a material, or gives it another reason.
+func (tx *Tx) SaveQuarantinedMaterial(ctx context.Context, q towpath.MaterialQuarantine) error {
+	text, err := doc(q)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "material.save", `INSERT INTO quarantined_material (project, material, doc) VALUES ($1, $2, $3)
+		ON CONFLICT (project, material) DO UPDATE SET doc = excluded.doc`, q.Project, q.Material, text)
+	return err
+}
+
+// DeleteQuarantinedMaterial lets releases be made with a material again.
+func (tx *Tx) DeleteQuarantinedMaterial(ctx context.Context, p towpath.ProjectName, material string) error {
+	n, err := tx.exec(ctx, "material.delete", `DELETE FROM quarantined_material WHERE project = $1 AND material = $2`, p, material)
+	if err == nil && n == 0 {
+		return notFound("material", material)
+	}
+	return err
+}
+
 // InsertCandidate records a candidate and reports whether it is new.
 func (tx *Tx) InsertCandidate(ctx context.Context, c towpath.Candidate) (bool, error) {
 	text, err := doc(c)

@@ -152,6 +152,16 @@ type Quarantine struct {
 	At      time.Time   `json:"at"`
 }
 
+// MaterialQuarantine revokes every release of a project that is made with
+// something.
+type MaterialQuarantine struct {
+	Project  ProjectName `json:"project"`
+	Material string      `json:"material"` // a digest, a package URL or the name of a pin
+	Reason   string      `json:"reason"`
+	By       AccountName `json:"by"`
+	At       time.Time   `json:"at"`
+}
+
 // CommitAuthor is who wrote or committed a commit, as git says it.
 type CommitAuthor struct {
 	Commit CommitID `json:"commit"`

@@ -14,6 +14,7 @@ import (
 	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
@@ -399,6 +400,78 @@ func TestServer_AttestsHowPromotionsEnd(t *testing.T) {
 			_, other := signingKey(t)
 			if err := h.trusts("towpath", other); towpath.KindOf(err) != towpath.KindInvalid {
 				t.Errorf("got %v", err)
+			}
+		})
+	})
+}
+
+// TestServer_QuarantinesByMaterial: everything that is made with something is
+// revoked, what is there and what comes.
+func TestServer_QuarantinesByMaterial(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		ctx := context.Background()
+		publish := func(version string, purls ...string) towpath.Candidate {
+			x := h.publish(version, version)
+			manifest := must3(readBlob(ctx, h, x.Release))(t)
+			components := []any{}
+			for _, p := range purls {
+				components = append(components, map[string]string{"purl": p})
+			}
+			bill, err := json.Marshal(map[string]any{"bomFormat": "CycloneDX", "components": components})
+			must(t, 0, err)
+			must2(t)(h.svc.Releases.Publish(ctx, h.ana, release.PublishRequest{
+				Project: shop, Manifest: manifest, Provenance: statement(x.Release, version), Commit: x.Commit, Ref: x.Ref, Version: x.Version,
+				Evidence: []towpath.Digest{h.attached(manifest, string(bill))},
+			}))
+			return x
+		}
+		reason := func(c towpath.Candidate) string {
+			r, err := h.svc.Releases.Get(ctx, h.ana, shop, string(c.Release))
+			must(t, 0, err)
+			if r.Quarantine == nil {
+				return ""
+			}
+			return r.Quarantine.Reason
+		}
+		with := publish("1.0.0", "pkg:npm/left-pad@1.3.0", "pkg:npm/other@1.0.0")
+		without := publish("1.1.0", "pkg:npm/left-pad@1.4.0")
+		h.runs("dev", "1.1.0")
+		_, err := h.svc.Releases.QuarantineMaterial(ctx, h.ana, shop, "pkg:npm/left-pad@1.3.0", "CVE-2026-1")
+		must(t, 0, err)
+		h.until("what is made with it is quarantined", func() bool { return reason(with) != "" })
+		if got := reason(with); got != "it is made with pkg:npm/left-pad@1.3.0, which was quarantined by ana: CVE-2026-1" {
+			t.Errorf("because %s", got)
+		}
+		if reason(without) != "" {
+			t.Error("the release without it is quarantined too")
+		}
+		t.Run("and what is published later, from the start", func(t *testing.T) {
+			later := publish("1.2.0", "pkg:npm/left-pad@1.3.0")
+			if reason(later) == "" {
+				t.Error("it is not")
+			}
+		})
+		t.Run("until it is lifted", func(t *testing.T) {
+			must(t, 0, h.svc.Releases.UnquarantineMaterial(ctx, h.ana, shop, "pkg:npm/left-pad@1.3.0", "it was not"))
+			if x := publish("1.3.0", "pkg:npm/left-pad@1.3.0"); reason(x) != "" || reason(with) == "" {
+				t.Error("what comes is quarantined, or what was is not any more")
+			}
+			if err := h.svc.Releases.UnquarantineMaterial(ctx, h.ana, shop, "pkg:npm/left-pad@1.3.0", "again"); towpath.KindOf(err) != towpath.KindNotFound {
+				t.Errorf("lifted twice: %v", err)
+			}
+		})
+		t.Run("by who may", func(t *testing.T) {
+			for _, tt := range []struct {
+				actor            towpath.Actor
+				material, reason string
+				kind             towpath.Kind
+			}{
+				{towpath.Actor{Account: "vic", Token: "t", Grants: []towpath.Grant{{Role: towpath.RoleReleaser}}}, "sha256:1", "x", towpath.KindForbidden},
+				{h.ana, " ", "x", towpath.KindInvalid}, {h.ana, "sha256:1", "", towpath.KindInvalid},
+			} {
+				if _, err := h.svc.Releases.QuarantineMaterial(ctx, tt.actor, shop, tt.material, tt.reason); towpath.KindOf(err) != tt.kind {
+					t.Errorf("%q because of %q: %v", tt.material, tt.reason, err)
+				}
 			}
 		})
 	})

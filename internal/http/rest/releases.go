@@ -72,6 +72,7 @@ func (a *API) releaseRoutes() {
 	}, func(ctx context.Context, actor towpath.Actor, in *because) (towpath.Release, error) {
 		return svc.Unquarantine(ctx, actor, in.Project, in.Release, in.Body.Reason)
 	})
+	a.materialRoutes()
 	type collect struct {
 		InProject
 		Body api.Collect
@@ -81,5 +82,38 @@ func (a *API) releaseRoutes() {
 		policy: Authenticated, summary: "Give up the files of releases that retention does not keep", timeout: a.cfg.TransferTimeout,
 	}, func(ctx context.Context, actor towpath.Actor, in *collect) (release.Collected, error) {
 		return svc.Collect(ctx, actor, in.Project, in.Body.DryRun)
+	})
+}
+
+// materialRoutes are those of what no release may be made with. Materials have
+// slashes and stand in bodies.
+func (a *API) materialRoutes() {
+	const path = "/projects/{project}/quarantined-materials"
+	svc := a.deps.Services.Releases
+	register(a, route{
+		id: "list-quarantined-materials", method: http.MethodGet, path: path, tag: "releases", policy: Authenticated,
+		summary: "List the materials with which no release may be made",
+	}, func(ctx context.Context, actor towpath.Actor, in *InProject) (api.QuarantinedMaterials, error) {
+		items, err := svc.QuarantinedMaterials(ctx, actor, in.Project)
+		if items == nil {
+			items = []towpath.MaterialQuarantine{}
+		}
+		return api.QuarantinedMaterials{Items: items}, err
+	})
+	type material struct {
+		InProject
+		Body api.Material
+	}
+	register(a, route{
+		id: "quarantine-material", method: http.MethodPost, path: path, tag: "releases", policy: Authenticated, status: http.StatusCreated,
+		summary: "Revoke every release that is made with something, now and later",
+	}, func(ctx context.Context, actor towpath.Actor, in *material) (towpath.MaterialQuarantine, error) {
+		return svc.QuarantineMaterial(ctx, actor, in.Project, in.Body.Material, in.Body.Reason)
+	})
+	registerDone(a, route{
+		id: "unquarantine-material", method: http.MethodPost, path: path + "/lift", tag: "releases", policy: Authenticated,
+		summary: "Let releases be made with something again; those quarantined for it stay so",
+	}, func(ctx context.Context, actor towpath.Actor, in *material) error {
+		return svc.UnquarantineMaterial(ctx, actor, in.Project, in.Body.Material, in.Body.Reason)
 	})
 }

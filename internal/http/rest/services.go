@@ -46,6 +46,9 @@ type Releases interface {
 	Collect(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, dryRun bool) (release.Collected, error)
 	Quarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error)
 	Unquarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error)
+	QuarantineMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, material, reason string) (towpath.MaterialQuarantine, error)
+	UnquarantineMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, material, reason string) error
+	QuarantinedMaterials(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error)
 }
 
 // Promotions moves releases upstream.

@@ -137,3 +137,35 @@ func (s releases) Unquarantine(ctx context.Context, actor towpath.Actor, _ towpa
 	defer s.w.mu.Unlock()
 	return s.get(name)
 }
+
+func (s releases) QuarantineMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, material, reason string) (towpath.MaterialQuarantine, error) {
+	if err := s.w.enter(ctx, actor, "releases.QuarantineMaterial"); err != nil {
+		return towpath.MaterialQuarantine{}, err
+	}
+	defer s.w.mu.Unlock()
+	q := towpath.MaterialQuarantine{Project: p, Material: material, Reason: reason, By: actor.Account}
+	s.w.Materials = append(s.w.Materials, q)
+	return q, nil
+}
+
+func (s releases) UnquarantineMaterial(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, material, _ string) error {
+	if err := s.w.enter(ctx, actor, "releases.UnquarantineMaterial"); err != nil {
+		return err
+	}
+	defer s.w.mu.Unlock()
+	for i, q := range s.w.Materials {
+		if q.Material == material {
+			s.w.Materials = append(s.w.Materials[:i:i], s.w.Materials[i+1:]...)
+			return nil
+		}
+	}
+	return absent("material", material)
+}
+
+func (s releases) QuarantinedMaterials(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName) ([]towpath.MaterialQuarantine, error) {
+	if err := s.w.enter(ctx, actor, "releases.QuarantinedMaterials"); err != nil {
+		return nil, err
+	}
+	defer s.w.mu.Unlock()
+	return s.w.Materials, nil
+}

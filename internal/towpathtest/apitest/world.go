@@ -35,6 +35,7 @@ type World struct {
 	Tokens      []towpath.Token
 	TagRules    []string
 	Keys        []towpath.TrustedKey
+	Materials   []towpath.MaterialQuarantine
 	Evidence    trust.Evidence
 	Report      ledger.Report
 	Checkpoint  string

@@ -32,6 +32,12 @@ type Reason struct {
 	Reason string `json:"reason,omitempty" maxLength:"2000" doc:"kept in the ledger"`
 }
 
+// Material names something that releases are made with.
+type Material struct {
+	Material string `json:"material" minLength:"1" maxLength:"500" doc:"a digest (sha256:…), a package URL (without a version: all), or the name of a pin"`
+	Reason   string `json:"reason,omitempty" maxLength:"2000" doc:"kept in the ledger"`
+}
+
 // Promote asks for a release to be moved into an environment.
 type Promote struct {
 	Release     string                  `json:"release" minLength:"1" doc:"digest, version, candidate, commit, or an unambiguous prefix of one"`

@@ -6,3 +6,8 @@ import "github.com/towpath/towpath/internal/towpath"
 type TrustedKeys struct {
 	Items []towpath.TrustedKey `json:"items"`
 }
+
+// QuarantinedMaterials are materials with which no release may be made.
+type QuarantinedMaterials struct {
+	Items []towpath.MaterialQuarantine `json:"items"`
+}

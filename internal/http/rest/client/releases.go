@@ -105,6 +105,22 @@ func (c *Client) Quarantine(ctx context.Context, p towpath.ProjectName, name, re
 	return ask[towpath.Release](ctx, c, post(projectPath(p, "/releases/"+url.PathEscape(name)+"/quarantine"), api.Reason{Reason: reason}))
 }
 
+// QuarantineMaterial revokes every release that is made with something.
+func (c *Client) QuarantineMaterial(ctx context.Context, p towpath.ProjectName, material, reason string) (towpath.MaterialQuarantine, error) {
+	return ask[towpath.MaterialQuarantine](ctx, c, post(projectPath(p, "/quarantined-materials"), api.Material{Material: material, Reason: reason}))
+}
+
+// UnquarantineMaterial lets releases be made with something again.
+func (c *Client) UnquarantineMaterial(ctx context.Context, p towpath.ProjectName, material, reason string) error {
+	return c.tell(ctx, post(projectPath(p, "/quarantined-materials/lift"), api.Material{Material: material, Reason: reason}))
+}
+
+// QuarantinedMaterials lists the materials with which no release may be made.
+func (c *Client) QuarantinedMaterials(ctx context.Context, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error) {
+	out, err := ask[api.QuarantinedMaterials](ctx, c, get(projectPath(p, "/quarantined-materials"), nil))
+	return out.Items, err
+}
+
 // Unquarantine lifts a release's quarantine.
 func (c *Client) Unquarantine(ctx context.Context, p towpath.ProjectName, name, reason string) (towpath.Release, error) {
 	return ask[towpath.Release](ctx, c, post(projectPath(p, "/releases/"+url.PathEscape(name)+"/unquarantine"), api.Reason{Reason: reason}))

@@ -1,0 +1,235 @@
+package release
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/reconcile"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// WorkMaterial is the kind of work that looks for releases that are made with a
+// quarantined material; its key is project and material with a slash between.
+const WorkMaterial = "material"
+
+const (
+	maxMaterial  = 500      // bytes of a material's name
+	maxMaterials = 1000     // of one project
+	maxBill      = 64 << 20 // bytes of a bill of materials that is read
+	maxBills     = 16       // of one release
+)
+
+// QuarantineMaterial revokes every release that is made with something, those
+// that are published later too: an image or file by digest, a package by its
+// URL, a pinned reference by name.
+func (s *Service) QuarantineMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, material, reason string) (towpath.MaterialQuarantine, error) {
+	const op = "release.quarantine"
+	var none towpath.MaterialQuarantine
+	if err := access.Check(actor, access.Quarantine, access.Subject{Project: p}); err != nil {
+		return none, err
+	}
+	material = strings.TrimSpace(material)
+	if material == "" || len(material) > maxMaterial {
+		return none, towpath.E(towpath.KindInvalid, op, "%q is no material", material).
+			WithHint("give a digest (sha256:…), a package URL (pkg:golang/example.com/lib@v1.2.0; without a version all of them), or the name of a pin")
+	}
+	if reason == "" {
+		return none, towpath.E(towpath.KindInvalid, op, "a quarantine needs a reason").WithHint("say why with --reason: people will read it at night")
+	}
+	q := towpath.MaterialQuarantine{Project: p, Material: material, Reason: reason, By: actor.Account, At: s.cfg.Now()}
+	return q, s.changeMaterial(ctx, actor, p, "material.quarantined", material, reason, q.At, func(ctx context.Context, tx Tx) error {
+		have, err := tx.QuarantinedMaterials(ctx, p)
+		if err != nil {
+			return err
+		}
+		if len(have) >= maxMaterials {
+			return towpath.E(towpath.KindExhausted, op, "%d materials of %s are quarantined already", len(have), p)
+		}
+		if err := tx.SaveQuarantinedMaterial(ctx, q); err != nil {
+			return err
+		}
+		return tx.Enqueue(ctx, WorkMaterial, string(p)+"/"+material, q.At)
+	})
+}
+
+// UnquarantineMaterial lets releases be made with something again. Those that
+// were quarantined for it stay so: each is lifted by itself.
+func (s *Service) UnquarantineMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, material, reason string) error {
+	if err := access.Check(actor, access.Quarantine, access.Subject{Project: p}); err != nil {
+		return err
+	}
+	return s.changeMaterial(ctx, actor, p, "material.unquarantined", material, reason, s.cfg.Now(), func(ctx context.Context, tx Tx) error {
+		return tx.DeleteQuarantinedMaterial(ctx, p, material)
+	})
+}
+
+func (s *Service) changeMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, action, material, reason string, now time.Time, f func(context.Context, Tx) error) error {
+	ev := towpath.NewEvent(now, string(actor.Account), action)
+	ev.Project, ev.Subject, ev.Reason, ev.RequestID = p, material, reason, actor.RequestID
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		if err := f(ctx, tx); err != nil {
+			return err
+		}
+		return tx.Record(ctx, ev)
+	})
+}
+
+// QuarantinedMaterials lists the materials with which no release of a project
+// may be made.
+func (s *Service) QuarantinedMaterials(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error) {
+	if err := access.Check(actor, access.ReleaseRead, access.Subject{Project: p}); err != nil {
+		return nil, err
+	}
+	var out []towpath.MaterialQuarantine
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
+		out, err = tx.QuarantinedMaterials(ctx, p)
+		return err
+	})
+	return out, err
+}
+
+// Materials is the loop over materials that were quarantined.
+type Materials struct{ *Service }
+
+// Kind is the kind of work of the loop.
+func (Materials) Kind() string { return WorkMaterial }
+
+// Reconcile quarantines the releases that are made with a material. It may
+// begin again at any time: what is quarantined is left alone.
+func (l Materials) Reconcile(ctx context.Context, key string, _ time.Time) (reconcile.Result, error) {
+	project, material, _ := strings.Cut(key, "/")
+	p := towpath.ProjectName(project)
+	var releases []towpath.Release
+	var all []towpath.MaterialQuarantine
+	err := l.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		var err error
+		if all, err = tx.QuarantinedMaterials(ctx, p); err != nil {
+			return err
+		}
+		releases, err = tx.Whole(ctx, p)
+		return err
+	})
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	for _, q := range all {
+		if q.Material != material {
+			continue
+		}
+		for _, r := range releases {
+			if err := l.quarantineIfMadeWith(ctx, p, r.Digest, q); err != nil {
+				return reconcile.Result{}, err
+			}
+		}
+	}
+	return reconcile.Done(), nil
+}
+
+func (l Materials) quarantineIfMadeWith(ctx context.Context, p towpath.ProjectName, d towpath.Digest, q towpath.MaterialQuarantine) error {
+	var candidates []towpath.Candidate
+	var bills []towpath.Artifact
+	already := false
+	err := l.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		have, err := tx.Quarantine(ctx, p, d)
+		if err != nil || have != nil {
+			already = true
+			return err
+		}
+		if candidates, err = tx.CandidatesOf(ctx, p, d); err != nil {
+			return err
+		}
+		bills, err = tx.Referrers(ctx, towpath.ReleaseRepository(p), d, oci.MediaTypeSBOM, "", maxBills)
+		return err
+	})
+	if err != nil || already {
+		return err
+	}
+	for _, c := range candidates {
+		provenance, err := blob.ReadAll(ctx, l.blobs, c.Provenance, maxProvenance)
+		if err != nil {
+			return err
+		}
+		if evidence.MadeWith(evidence.Materials(provenance, nil), q.Material) {
+			return l.quarantine(ctx, p, d, q)
+		}
+	}
+	for _, b := range bills {
+		bill, err := l.bill(ctx, b.Digest)
+		if err != nil {
+			return err
+		}
+		if evidence.MadeWith(evidence.Materials(nil, bill), q.Material) {
+			return l.quarantine(ctx, p, d, q)
+		}
+	}
+	return nil
+}
+
+func (l Materials) quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest, q towpath.MaterialQuarantine) error {
+	_, err := l.Quarantine(ctx, towpath.System(), p, string(d), madeWith(q))
+	return err
+}
+
+// madeWith is why a release is quarantined.
+func madeWith(q towpath.MaterialQuarantine) string {
+	return "it is made with " + q.Material + ", which was quarantined by " + string(q.By) + ": " + q.Reason
+}
+
+// bill reads the bill of materials that a manifest attaches.
+func (s *Service) bill(ctx context.Context, manifest towpath.Digest) ([]byte, error) {
+	raw, err := blob.ReadAll(ctx, s.blobs, manifest, oci.MaxManifest)
+	if err != nil {
+		return nil, err
+	}
+	m, err := oci.ParseAttachment(raw)
+	if err != nil {
+		return nil, nil //nolint:nilerr // somebody attached something else under this type
+	}
+	return blob.ReadAll(ctx, s.blobs, m.Blobs[len(m.Blobs)-1].Digest, maxBill)
+}
+
+// materials are those of a release that is being published.
+func (s *Service) materials(ctx context.Context, provenance []byte, attached []towpath.Artifact) ([]string, error) {
+	out := evidence.Materials(provenance, nil)
+	for _, a := range attached {
+		if a.ArtifactType != oci.MediaTypeSBOM {
+			continue
+		}
+		bill, err := s.bill(ctx, a.Digest)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, evidence.Materials(nil, bill)...)
+	}
+	return out, nil
+}
+
+// refuseMaterials quarantines a release from the start when it is made with
+// what is quarantined.
+func refuseMaterials(ctx context.Context, tx Tx, p towpath.ProjectName, d towpath.Digest, materials []string, now time.Time) error {
+	all, err := tx.QuarantinedMaterials(ctx, p)
+	if err != nil {
+		return err
+	}
+	for _, q := range all {
+		if !evidence.MadeWith(materials, q.Material) {
+			continue
+		}
+		have, err := tx.Quarantine(ctx, p, d)
+		if err != nil || have != nil {
+			return err
+		}
+		if err := tx.SetQuarantine(ctx, p, d, &towpath.Quarantine{Release: d, Reason: madeWith(q), By: towpath.System().Account, At: now}); err != nil {
+			return err
+		}
+		ev := towpath.NewEvent(now, string(towpath.System().Account), "release.quarantined")
+		ev.Project, ev.Subject, ev.Release, ev.Reason = p, string(d), d, madeWith(q)
+		return tx.Record(ctx, ev)
+	}
+	return nil
+}
