@@ -28,7 +28,6 @@ func (b *Builder) Build(ctx context.Context, req Request) (*Result, error) {
 	}{
 		{StepPrepare, r.prepare},
 		{"", r.components}, // says its steps itself
-		{StepSecrets, r.secrets},
 		{StepRender, r.render},
 	}
 	for _, s := range steps {
@@ -54,7 +53,6 @@ type run struct {
 	lock    *lock
 	units   []unit  // components by name, then folders by role
 	layers  []layer // of units
-	allowed []allowed
 	say     sync.Mutex
 	result  Result
 }

@@ -26,9 +26,8 @@ type unit struct {
 // layer is a unit, packed and stored.
 type layer struct {
 	oci.Blob
-	Files    int      `json:"files"`
-	Bytes    int64    `json:"bytes"`
-	Scan     *scanned `json:"scan,omitempty"` // for secrets
+	Files    int   `json:"files"`
+	Bytes    int64 `json:"bytes"`
 	cached   bool
 	duration time.Duration
 }
@@ -67,12 +66,6 @@ func (r *run) unit(ctx context.Context, work string, u unit) (layer, error) {
 	}
 	if !r.req.Check {
 		if l, ok := r.cache.find(ctx, key); ok {
-			if !l.Scan.current() {
-				if l.Scan, err = r.rescan(ctx, u, l); err != nil {
-					return layer{}, err
-				}
-				r.remember(ctx, u, key, l)
-			}
 			l.cached, l.duration = true, r.cfg.Now().Sub(began)
 			r.event(Event{Component: u.name, Step: StepPack, Done: true, Cached: true, Duration: l.duration})
 			return l, nil
@@ -88,16 +81,11 @@ func (r *run) unit(ctx context.Context, work string, u unit) (layer, error) {
 	if err != nil {
 		return layer{}, err
 	}
-	r.remember(ctx, u, key, l)
-	l.duration = r.cfg.Now().Sub(began)
-	return l, nil
-}
-
-// remember keeps a layer for the next build; without it that one takes longer.
-func (r *run) remember(ctx context.Context, u unit, key towpath.Digest, l layer) {
 	if err := r.cache.keep(key, l); err != nil {
 		r.cfg.Logger.WarnContext(ctx, "a component's layer was not remembered", "component", u.name, "error", err)
 	}
+	l.duration = r.cfg.Now().Sub(began)
+	return l, nil
 }
 
 // make exports a unit, runs its build and packs what it left.
@@ -164,20 +152,9 @@ func (r *run) pack(ctx context.Context, u unit, own *os.Root) (layer, error) {
 		packed, packErr = oci.Pack(ctx, pw, own, paths...)
 		_ = pw.CloseWithError(packErr)
 	}()
-	// What is stored is scanned on its way.
-	sr, sw := io.Pipe()
-	var scan *scanned
-	var scanErr error
-	looked := make(chan struct{})
-	go func() {
-		defer close(looked)
-		scan, scanErr = scanLayer(ctx, u, sr)
-	}()
-	digest, size, err := r.blobs.Put(ctx, "", io.TeeReader(pr, sw), r.cfg.Limits.Layer.Bytes)
-	_ = sw.CloseWithError(err)
+	digest, size, err := r.blobs.Put(ctx, "", pr, r.cfg.Limits.Layer.Bytes)
 	_ = pr.CloseWithError(io.ErrClosedPipe) // a writer that still packs ends
 	<-done
-	<-looked
 	switch {
 	case err != nil && packErr != nil && !errors.Is(packErr, io.ErrClosedPipe):
 		return layer{}, packErr
@@ -185,12 +162,10 @@ func (r *run) pack(ctx context.Context, u unit, own *os.Root) (layer, error) {
 		return layer{}, err
 	case packErr != nil:
 		return layer{}, packErr
-	case scanErr != nil:
-		return layer{}, scanErr
 	case digest != packed.Digest:
 		return layer{}, towpath.E(towpath.KindInternal, "build.pack", "the layer of %q was stored with another content than packed", u.name)
 	}
-	return layer{Blob: oci.Blob{Digest: digest, Size: size}, Files: packed.Files, Bytes: packed.Bytes, Scan: scan}, nil
+	return layer{Blob: oci.Blob{Digest: digest, Size: size}, Files: packed.Files, Bytes: packed.Bytes}, nil
 }
 
 // outputsExist names every output that the build did not make.

@@ -36,9 +36,6 @@ func (r *run) provenance() ([]byte, error) {
 	if repository != "" {
 		params["repository"] = repository
 	}
-	if list := r.allowedSecrets(); len(list) > 0 {
-		params["secretsAllowed"] = list
-	}
 	external, err := structpb.NewStruct(params)
 	if err != nil {
 		return nil, wrong(err)

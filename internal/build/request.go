@@ -65,7 +65,6 @@ const (
 	StepRun     Step = "run" // the build command
 	StepPack    Step = "pack"
 	StepCheck   Step = "check" // the second build, compared
-	StepSecrets Step = "secrets"
 	StepRender  Step = "render"
 )
 

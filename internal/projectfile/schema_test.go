@@ -140,7 +140,6 @@ environments:
 		"a scan":                            prod(`gates: {scan: {severity: critical, maxAge: 168h, tools: [Trivy], keys: [scanner], exceptions: [{id: CVE-2026-1, reason: not reachable, until: "2027-01-31"}]}}`),
 		"any scan":                          prod("gates: {scan: {}}"),
 		"a bill of materials":               prod("gates: {sbom: {complete: true}}"),
-		"an allowed secret":                 top(`secrets: {allow: [{path: "api/testdata/**", rule: private-key, reason: made for tests, until: "2027-01-31"}]}`),
 		"no soak time":                      prod(`gates: {soak: "0"}`),
 		"a requirement":                     top(`requires: [{project: billing, versions: ">=1"}]`),
 		"an objective":                      top("objectives: [{name: a, target: 1}]"),
@@ -241,11 +240,6 @@ environments:
 		"no tools":                       prod("gates: {scan: {tools: []}}"),
 		"a typo in a gate":               prod("gates: {sbom: {complet: true}}"),
 		"a gate as a flag":               prod("gates: {signed: true}"),
-		"a secret without a reason":      top("secrets: {allow: [{path: a}]}"),
-		"a secret with an empty reason":  top(`secrets: {allow: [{path: a, reason: " "}]}`),
-		"a secret without a path":        top("secrets: {allow: [{reason: a}]}"),
-		"a secret at an absolute path":   top("secrets: {allow: [{path: /a, reason: b}]}"),
-		"a secret until some day":        top("secrets: {allow: [{path: a, reason: b, until: soon}]}"),
 		"a negative retention":           prod("retention: {keep: -1}"),
 		"a requirement without versions": top("requires: [{project: billing}]"),
 		"an objective without target":    top("objectives: [{name: a}]"),
@@ -255,8 +249,6 @@ environments:
 	}
 	onlyParser := map[string]string{
 		"more signatures than keys":  prod("gates: {signed: {count: 2, keys: [a]}}"),
-		"a pattern of no file":       top(`secrets: {allow: [{path: "a[", reason: b}]}`),
-		"a secret outside":           top("secrets: {allow: [{path: ../a, reason: b}]}"),
 		"a pattern of no branch":     prod(`gates: {provenance: {branches: ["a["]}}`),
 		"an unknown component":       settings("{}") + "objectives: [{name: a, target: 1, component: b}]\n",
 		"a bad range":                top("requires: [{project: billing, versions: two}]"),

@@ -15,18 +15,9 @@ type ProjectSpec struct {
 	Objectives   []Objective       `json:"objectives,omitempty"`
 	Environments []EnvironmentSpec `json:"environments"` // upstream order: an environment after its `from`
 	Requires     []Requirement     `json:"requires,omitempty"`
-	Secrets      []SecretAllowance `json:"secrets,omitempty"`    // what looks like one and may be in a release
 	Policies     string            `json:"policies,omitempty"`   // folders packed beside the components
 	Migrations   string            `json:"migrations,omitempty"` //
 	Runbooks     string            `json:"runbooks,omitempty"`   //
-}
-
-// SecretAllowance lets a release have what looks like a credential.
-type SecretAllowance struct {
-	Path   string `json:"path"`           // pattern of files, from the root of the repository; ** is any number of folders
-	Rule   string `json:"rule,omitempty"` // of the scanner; empty: any
-	Reason string `json:"reason"`
-	Until  string `json:"until,omitempty"` // the last day, "2027-01-31"; empty: for good
 }
 
 // Component finds a component by name.
