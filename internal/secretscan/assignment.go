@@ -35,16 +35,11 @@ const (
 )
 
 // findAssigned tells a value that is given to a telling name, in code or
-// configuration: name = "value", "name": "value", NAME=value.
-func findAssigned(text []byte, at, keyword int) (from, to int, ok bool) {
-	if ofThePublic(text[:at]) {
-		return 0, 0, false
-	}
-	i, ok := skipName(text, at+len(secretNames()[keyword]))
-	if !ok {
-		return 0, 0, false
-	}
-	i, spaced, ok := skipIs(text, i)
+// configuration: name = "value", "name": "value", NAME=value. The name is at
+// `at`, and its telling part ends at end.
+func findAssigned(text []byte, at, end int) (from, to int, ok bool) {
+	name := endOf(text, end, func(b byte) bool { return !wordByte(b) && b != '-' && b != '.' })
+	i, spaced, ok := skipIs(text, name)
 	if !ok {
 		return 0, 0, false
 	}
@@ -52,17 +47,19 @@ func findAssigned(text []byte, at, keyword int) (from, to int, ok bool) {
 		from = i + 1
 		to = endOf(text, from, func(b byte) bool { return b == c || b < ' ' })
 		ok = to < len(text) && text[to] == c && secretValue(text[from:to], leastQuoted)
-		return from, to, ok
+	} else {
+		from, to = i, endOf(text, i, endsPlain)
+		least := leastUnquoted
+		if !spaced && lineOfEnv(text, at) {
+			least = leastQuoted
+		}
+		ok = to-from >= least && endsLine(text, to) && plain(text[from:to]) && secretValue(text[from:to], least)
 	}
-	to = endOf(text, i, func(b byte) bool {
-		return b <= ' ' || b == ',' || b == ';' || b == '"' || b == '\'' || b == '`' || b == '\\' || b == '&'
-	})
-	least := leastUnquoted
-	if !spaced && lineOfEnv(text, at) {
-		least = leastQuoted
-	}
-	return i, to, endsLine(text, to) && plain(text[i:to]) && secretValue(text[i:to], least)
+	return from, to, ok && !ofThePublic(text[:at]) && !tellsAbout(text[end:name])
 }
+
+// endsPlain says that a byte ends a value without quotes.
+func endsPlain(b byte) bool { return b <= ' ' || strings.IndexByte(",;\"'`\\&", b) >= 0 }
 
 // ofThePublic says whether a name's beginning, which text ends with, says that
 // its value is shown to anyone: publicKeyToken, csrf_token.
@@ -75,16 +72,12 @@ func ofThePublic(text []byte) bool {
 	return strings.Contains(name, "public") || strings.Contains(name, "csrf") || strings.Contains(name, "xsrf")
 }
 
-// skipName goes to the end of a name, unless its rest says that it does not
-// hold the secret itself.
-func skipName(text []byte, i int) (int, bool) {
-	end := endOf(text, i, func(b byte) bool { return !wordByte(b) && b != '-' && b != '.' })
-	if end-i > mostName {
-		return 0, false
-	}
-	rest := strings.ToLower(strings.TrimLeft(string(text[i:end]), "_-."))
-	return end, !slices.ContainsFunc(aboutASecret(), func(word string) bool {
-		return strings.HasPrefix(strings.TrimPrefix(rest, "s"), word) || strings.HasPrefix(rest, word) || strings.HasSuffix(rest, word)
+// tellsAbout says whether the rest of a name says that it does not hold the
+// secret itself.
+func tellsAbout(rest []byte) bool {
+	s := strings.ToLower(strings.TrimLeft(string(rest), "_-."))
+	return len(s) > mostName || slices.ContainsFunc(aboutASecret(), func(word string) bool {
+		return strings.HasPrefix(s, word) || strings.HasPrefix(s, "s"+word) || strings.HasSuffix(s, word)
 	})
 }
 
@@ -167,10 +160,7 @@ func dotted(value []byte) bool {
 // secretValue says that a value looks as if a machine or a careful person had
 // made it: letters and digits, no words, enough variety.
 func secretValue(value []byte, least int) bool {
-	if len(value) < least || len(value) >= mostValue || placeholder(value) || refers(value) {
-		return false
-	}
-	if !mixed(value) {
+	if len(value) < least || len(value) >= mostValue || placeholder(value) || refers(value) || !mixed(value) {
 		return false
 	}
 	bits := 3.0
@@ -242,11 +232,10 @@ func refers(value []byte) bool {
 }
 
 // findURLPassword tells scheme://user:password@host.
-func findURLPassword(text []byte, at, _ int) (from, to int, ok bool) {
+func findURLPassword(text []byte, at, user int) (from, to int, ok bool) {
 	if at == 0 || !wordByte(text[at-1]) {
 		return 0, 0, false
 	}
-	user := at + len("://")
 	stop := func(b byte) bool {
 		return b <= ' ' || b > '~' || strings.IndexByte("/:@\"'`<>\\,;(){}[]|", b) >= 0
 	}

@@ -36,8 +36,8 @@ type rule struct {
 	// accept, if set, has the last word on a match of the pattern.
 	accept func(text []byte, groups []int) bool
 	// find, if set, stands in the place of the pattern: it gets the text round
-	// the keyword at `at`, and says which part of it is the secret.
-	find func(text []byte, at, keyword int) (from, to int, ok bool)
+	// the keyword that goes from `at` to end, and says what in it is the secret.
+	find func(text []byte, at, end int) (from, to int, ok bool)
 	// guess says that the rule goes by the name that a value is given. What
 	// another rule tells by its format is not reported by this one too.
 	guess bool
@@ -59,7 +59,7 @@ const (
 // secret stands in text.
 func (r *rule) match(text []byte, at, keyword int, binary bool) (from, to int, ok bool) {
 	if r.find != nil {
-		return r.find(text, at, keyword)
+		return r.find(text, at, at+len(r.keywords[keyword]))
 	}
 	start := at - r.before
 	if start < 0 || r.exact != nil && (string(text[at:at+len(r.exact[keyword])]) != r.exact[keyword] || !binary && !r.loose && insideWord(text, start)) {

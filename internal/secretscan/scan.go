@@ -43,8 +43,8 @@ func (f Finding) Place() string {
 
 const (
 	// sniffed is how much of a file is looked at for a NUL byte, which makes it
-	// a binary: as git does.
-	sniffed = 8000
+	// a binary.
+	sniffed = 8 << 10
 	// chunk is how much of a stream is read at a time.
 	chunk = 256 << 10
 )
@@ -55,7 +55,13 @@ type Scanner struct {
 	auto  *automaton
 	owner []keyword // by the automaton's keywords
 	chunk int
-	pool  sync.Pool // of *[]byte, for streams
+	pool  sync.Pool // of *buffers
+}
+
+// buffers are what a scan needs of memory.
+type buffers struct {
+	head [sniffed]byte
+	text []byte
 }
 
 // keyword is one keyword of a rule.
@@ -80,8 +86,7 @@ func newScanner(chunk int) *Scanner {
 	}
 	s.auto = newAutomaton(words)
 	s.pool.New = func() any {
-		b := make([]byte, lookBehind+longestKeyword+lookAhead+chunk)
-		return &b
+		return &buffers{text: make([]byte, lookBehind+longestKeyword+lookAhead+chunk)}
 	}
 	return s
 }
@@ -90,25 +95,31 @@ func newScanner(chunk int) *Scanner {
 // of the keywords in the file. Its memory does not depend on the file's size
 // nor on the length of its lines. An error is the reader's or the context's.
 func (s *Scanner) Scan(ctx context.Context, name string, r io.Reader, found func(Finding)) error {
-	buf := s.pool.Get().(*[]byte)
+	buf := s.pool.Get().(*buffers)
 	defer s.pool.Put(buf)
-	p := &pass{Scanner: s, file: name, found: found, line: 1}
+	n, err := io.ReadFull(r, buf.head[:])
+	if err != nil && !ended(err) {
+		return err
+	}
+	p := &pass{Scanner: s, file: name, found: found, line: 1, binary: bytes.IndexByte(buf.head[:n], 0) >= 0}
+	r = io.MultiReader(bytes.NewReader(buf.head[:n]), r)
 	for eof := false; !eof; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := io.ReadFull(r, (*buf)[p.filled:])
-		if eof = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); err != nil && !eof {
+		n, err := io.ReadFull(r, buf.text[p.filled:])
+		if eof = ended(err); err != nil && !eof {
 			return err
 		}
 		p.filled += n
-		p.text = (*buf)[:p.filled]
-		if p.base == 0 && p.done == 0 {
-			p.binary = bytes.IndexByte(p.text[:min(len(p.text), sniffed)], 0) >= 0
-		}
+		p.text = buf.text[:p.filled]
 		p.advance(eof)
 	}
 	return nil
+}
+
+func ended(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // pass is one scan of one stream.
@@ -148,7 +159,7 @@ func (p *pass) advance(eof bool) {
 	p.countTo(drop)
 	copy(p.text, p.text[drop:])
 	p.base += int64(drop)
-	p.filled, p.done, p.counted = p.filled-drop, p.done-drop, 0
+	p.filled, p.done, p.counted = p.filled-drop, p.done-drop, max(0, p.counted-drop)
 }
 
 // look tests one keyword's rule where the keyword stands.
