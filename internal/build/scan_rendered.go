@@ -86,6 +86,9 @@ func (s *contentScan) text(ctx context.Context, at, text string) error {
 // the content says which environment and which component it is of.
 func (s *contentScan) itemName(ctx context.Context, item any, index int) string {
 	if m, ok := item.(map[string]any); ok {
+		if rules, ok := m["rules"].(map[string]any); ok { // an environment
+			m = rules
+		}
 		for _, key := range []string{"name", "role"} {
 			if name, ok := m[key].(string); ok && s.harmless(ctx, name) {
 				return name

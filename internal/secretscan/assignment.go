@@ -258,7 +258,7 @@ func commonPassword(user, secret []byte) bool {
 	s := strings.ToLower(string(secret))
 	return bytes.EqualFold(user, secret) || slices.Contains([]string{
 		"password", "passwd", "pass", "pwd", "secret", "token", "user", "username", "admin", "root", "test", "guest",
-		"postgres", "mysql", "redis", "rabbitmq", "foobar", "hunter2",
+		"postgres", "mysql", "redis", "rabbitmq", "foobar", "hunter2", "s3cret",
 	}, s)
 }
 
