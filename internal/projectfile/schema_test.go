@@ -236,7 +236,7 @@ environments:
 		"a secret outside":               top("secrets: {allow: [{path: ../a, reason: a}]}"),
 		"a secret of an unknown rule":    top("secrets: {allow: [{path: a, rule: private-keys, reason: a}]}"),
 		"a secret until some day":        top("secrets: {allow: [{path: a, reason: a, until: soon}]}"),
-		"a typo in the allow list":       top("secrets: {allow: [{path: a, reason: a, untill: 2027-01-31}]}"),
+		"a typo in the allow list":       top("secrets: {allow: [{path: a, reason: a, unless: 2027-01-31}]}"),
 		"a typo above the allow list":    top("secrets: {alow: []}"),
 	}
 	onlyParser := map[string]string{

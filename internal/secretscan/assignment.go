@@ -23,7 +23,7 @@ func aboutASecret() []string {
 		"name", "id", "ref", "path", "file", "dir", "type", "kind", "url", "uri", "endpoint", "host", "addr", "issuer", "audience",
 		"field", "label", "column", "param", "header", "prefix", "suffix", "format", "pattern", "regex", "policy", "length", "len", "size",
 		"hash", "digest", "sha", "md5", "checksum", "salt", "count", "limit", "ttl", "expir", "age", "time", "date", "izer", "ization", "ize",
-		"hint", "help", "text", "title", "message", "error", "description", "manager", "store", "provider", "version", "class", "public", "pub",
+		"hint", "help", "text", "title", "message", "error", "description", "manager", "store", "provider", "version", "magic", "class", "public", "pub",
 	}
 }
 

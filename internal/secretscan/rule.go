@@ -122,7 +122,8 @@ func insideWord(text []byte, at int) bool {
 		return false
 	}
 	escaped := at >= 2 && text[at-2] == '\\' && strings.IndexByte("nrt", text[at-1]) >= 0
-	return !escaped && !(at >= 3 && text[at-3] == '%')
+	encoded := at >= 3 && text[at-3] == '%'
+	return !escaped && !encoded
 }
 
 func wordByte(b byte) bool {
