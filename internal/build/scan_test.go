@@ -79,7 +79,7 @@ func TestBuild_RefusesCredentials(t *testing.T) {
 		{"in a folder", map[string]string{"api": ""}, map[string]string{"policies/p.rego": "# " + secret}, nil, "policies/p.rego:1: github-token"},
 		{"in what a build makes", map[string]string{"api": packs}, map[string]string{"api/part1": secret[:9], "api/part2": secret[9:]}, nil, "api/bin/run:2: github-token"},
 		{"in a binary", map[string]string{"api": ""}, map[string]string{"api/run": "\x7fELF\x00\x00" + secret + "more"}, nil, "api/run (byte 6): github-token"},
-		{"in the name of a file", map[string]string{"api": ""}, map[string]string{"api/" + secret: "x"}, nil, "api (the name of entry 2 of the layer): github-token"},
+		{"in the name of a file", map[string]string{"api": ""}, map[string]string{"api/" + secret: "and in it " + leak(7)}, nil, "api (the name of entry 2 of the layer): github-token"},
 		{"in the target of a link", map[string]string{"api": shell("mkdir d; ln -s \"$(cat part1)$(cat part2)\" d/link", "d")},
 			map[string]string{"api/part1": secret[:9], "api/part2": secret[9:]}, nil, "api (the name of entry 2 of the layer): github-token"},
 		{"in a setting", map[string]string{"api": "drift: report # " + secret}, nil, nil, "towpath.yaml:9: github-token"},

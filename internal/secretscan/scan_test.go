@@ -107,7 +107,7 @@ func TestScanner_CutsMakeNoDifference(t *testing.T) {
 	count := 0
 	for text.Len() < 60_000 {
 		text.WriteString(strings.Repeat("x ", random.IntN(300)))
-		for _, s := range []string{token(random), "\n", key(random), "secret" + "_key: " + token(random)[4:] + "\n", "-----BEGIN ", "gh" + "p_"} {
+		for _, s := range []string{token(random), "\n", key(random), token(random)[8:22] + ".atlas" + "v1." + token(random)[4:] + token(random)[4:34], "secret" + "_key: " + token(random)[4:] + "\n", "-----BEGIN ", "gh" + "p_"} {
 			if random.IntN(2) == 0 {
 				text.WriteString(s + " ")
 			}
