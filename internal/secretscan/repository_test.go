@@ -53,3 +53,24 @@ func TestRules_StandInTheGuide(t *testing.T) {
 		}
 	}
 }
+
+// The version covers every file of the package that is not a test.
+func TestVersion_CoversTheSource(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := os.ReadFile("rule.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	directive, _, _ := strings.Cut(string(src[strings.Index(string(src), "//go:embed"):]), "\n")
+	for _, f := range files {
+		if !strings.HasSuffix(f, "_test.go") && f != "doc.go" && !strings.Contains(directive+" ", " "+f+" ") {
+			t.Errorf("%s changes what is found, and not the version", f)
+		}
+	}
+	if v := secretscan.Version(); len(v) != 16 || v != secretscan.Version() {
+		t.Errorf("the version %q", v)
+	}
+}
