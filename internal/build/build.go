@@ -51,8 +51,9 @@ type run struct {
 	ref     string // in full, if what was asked for is one
 	project *towpath.ProjectSpec
 	lock    *lock
-	units   []unit  // components by name, then folders by role
-	layers  []layer // of units
+	units   []unit   // components by name, then folders by role
+	layers  []layer  // of units
+	reviews []review // what scans came to: of the project file, then of units
 	say     sync.Mutex
 	result  Result
 }
@@ -85,6 +86,9 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	if r.project, err = r.cfg.Parse(src); err != nil {
+		return err
+	}
+	if err := r.scanProjectFile(ctx, src); err != nil {
 		return err
 	}
 	if r.lock, err = r.readLock(ctx); err != nil {
@@ -133,15 +137,20 @@ func (r *run) components(ctx context.Context) error {
 		}
 	}()
 	r.layers = make([]layer, len(r.units))
+	reviews := make([]review, len(r.units))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.cfg.Parallel)
 	for i, u := range r.units {
 		g.Go(func() (err error) {
-			r.layers[i], err = r.unit(gctx, work, u)
+			if r.layers[i], err = r.unit(gctx, work, u); err == nil {
+				reviews[i], err = r.scan(gctx, u, r.layers[i])
+			}
 			return err
 		})
 	}
-	return g.Wait()
+	err = g.Wait()
+	r.reviews = append(r.reviews, reviews...)
+	return err
 }
 
 // step says that a step begins and how it ended. The empty step says nothing.

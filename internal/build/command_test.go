@@ -86,7 +86,7 @@ func TestBuild_progress(t *testing.T) {
 			said = append(said, strings.TrimSpace(string(e.Component)+" "+string(e.Step)+" "+e.Line+map[bool]string{true: "done"}[e.Done]))
 		}
 	}})
-	want := "prepare,prepare done,api export,api export done,api run,api run one,api run two,api run done,api pack,api pack done,render,render done"
+	want := "prepare,prepare done,api export,api export done,api run,api run one,api run two,api run done,api pack,api pack done,api scan,api scan done,render,render done"
 	if got := strings.Join(said, ","); got != want {
 		t.Fatalf("said %s", got)
 	}

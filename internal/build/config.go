@@ -9,6 +9,7 @@ import (
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/secretscan"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -57,6 +58,8 @@ type Builder struct {
 	blobs  blob.Store
 	kinds  map[towpath.ComponentKind]kind.Builder
 	cache  *cache
+
+	scanner *secretscan.Scanner
 }
 
 // New makes a builder of one repository that stores layers in blobs.
@@ -84,7 +87,7 @@ func New(cfg Config, source Source, blobs blob.Store) (*Builder, error) {
 	if cfg.Limits.Layer.Bytes <= 0 {
 		cfg.Limits.Layer.Bytes = d.Layer.Bytes
 	}
-	b := &Builder{cfg: cfg, source: source, blobs: blobs, kinds: map[towpath.ComponentKind]kind.Builder{}}
+	b := &Builder{cfg: cfg, source: source, blobs: blobs, scanner: secretscan.New(), kinds: map[towpath.ComponentKind]kind.Builder{}}
 	for _, k := range cfg.Builders {
 		b.kinds[k.Kind()] = k
 	}

@@ -40,6 +40,10 @@ func (r *run) provenance() ([]byte, error) {
 	if err != nil {
 		return nil, wrong(err)
 	}
+	scan, err := r.scanned()
+	if err != nil {
+		return nil, wrong(err)
+	}
 	invocation := towpath.HashID[string]("inv", r.cfg.BuilderID, string(r.commit.ID), string(r.result.Digest), r.result.Version,
 		r.started.UTC().Format("20060102T150405.000000000"))
 	pred := &provenance.Provenance{
@@ -51,6 +55,7 @@ func (r *run) provenance() ([]byte, error) {
 			Metadata: &provenance.BuildMetadata{
 				InvocationId: invocation, StartedOn: timestamppb.New(r.started), FinishedOn: timestamppb.New(finished),
 			},
+			Byproducts: []*intoto.ResourceDescriptor{scan},
 		},
 	}
 	if err := pred.Validate(); err != nil {
@@ -77,6 +82,24 @@ func (r *run) provenance() ([]byte, error) {
 	}
 	// protojson varies its white space on purpose.
 	return oci.Canonical(json.RawMessage(b))
+}
+
+// ScanByproduct names what the provenance says of the scan for credentials:
+// which rules it went by, and what was allowed where and why.
+const ScanByproduct = "credential-scan"
+
+// scanned is the scan's record as a byproduct of the build, by its digest.
+func (r *run) scanned() (*intoto.ResourceDescriptor, error) {
+	record := r.scanRecord()
+	raw, err := oci.Canonical(record)
+	if err != nil {
+		return nil, err
+	}
+	notes, err := structpb.NewStruct(record)
+	if err != nil {
+		return nil, err
+	}
+	return &intoto.ResourceDescriptor{Name: ScanByproduct, Digest: map[string]string{"sha256": towpath.DigestOf(raw).Hex()}, Annotations: notes}, nil
 }
 
 // materials are the commit, and what the lock file resolved.

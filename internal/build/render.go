@@ -16,6 +16,13 @@ func (r *run) render(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.scanContent(ctx, c); err != nil {
+		return err
+	}
+	if err := r.refuseSecrets(); err != nil {
+		return err
+	}
+	r.warnAllowed()
 	enc, err := oci.Encode(c)
 	if err != nil {
 		return err

@@ -65,6 +65,7 @@ const (
 	StepRun     Step = "run" // the build command
 	StepPack    Step = "pack"
 	StepCheck   Step = "check" // the second build, compared
+	StepScan    Step = "scan"  // for credentials
 	StepRender  Step = "render"
 )
 

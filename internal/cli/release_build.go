@@ -37,7 +37,8 @@ func newReleaseBuild(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "build", Short: "Make a commit into a release and publish it",
 		Long: "Exports the commit, runs the components' builds, renders every environment, packs, uploads what the server " +
-			"does not have, and publishes. The same tree gives the same digest on any machine.\n\n" +
+			"does not have, and publishes. The same tree gives the same digest on any machine. A release that would carry a " +
+			"credential is refused; see secrets in " + projectFile + ".\n\n" +
 			"With a key the release, its provenance and its bill of materials are signed, as cosign does. The key's password is " +
 			"asked for, or taken from " + signing.PasswordEnv + ".",
 		Example: "  towpath release build\n  towpath release build --ref v1.4.0 --version 1.4.0\n  towpath release build --key cosign.key",

@@ -93,6 +93,9 @@ func TestParse_FillsInNounsAndDefaults(t *testing.T) {
 		}},
 		Requires: []towpath.Requirement{{Project: "billing", Component: "api", Versions: ">=1.2 <2"}},
 		Policies: "policies",
+		Allowed: []towpath.SecretAllowance{{
+			Path: "api/testdata/**", Rule: "private-key", Reason: "a key made for tests, worth nothing", Until: "2027-01-31",
+		}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the spec differs (-want +got):\n%s", diff)

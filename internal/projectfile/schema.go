@@ -34,6 +34,7 @@ func Schema(builders []kind.Builder) json.RawMessage {
 		}
 	}
 	at(component, "properties", "kind")["enum"] = kindNames(builders)
+	at(root, "$defs", "allowance", "properties", "rule")["enum"] = ruleNames()
 	if len(conditions) > 0 {
 		component["allOf"] = conditions
 		at(environment, "properties", "components")["additionalProperties"] = map[string]any{"anyOf": settings}

@@ -145,6 +145,8 @@ environments:
 		"an objective":                      top("objectives: [{name: a, target: 1}]"),
 		"folders":                           top("policies: p\nmigrations: m/n\nrunbooks: r"),
 		"a retention":                       prod("retention: {keep: 1, age: 0s}"),
+		"what a scan may let in":            top("secrets: {allow: [{path: 'api/**/*.pem', rule: private-key, reason: made for tests, until: 2027-01-31}, {path: '**', rule: jwt, reason: a}]}"),
+		"an empty list of allowed secrets":  top("secrets: {allow: []}"),
 		"a place and a branch with a slash": prod("place: host-2, branch: env/prod"),
 	}
 	refused := map[string]string{
@@ -246,6 +248,15 @@ environments:
 		"a target in words":              top("objectives: [{name: a, target: high}]"),
 		"a policy folder outside":        top("policies: ../p"),
 		"a pattern that is no pattern":   top("naming: '('"),
+		"a secret without a reason":      top("secrets: {allow: [{path: a}]}"),
+		"a secret with an empty reason":  top(`secrets: {allow: [{path: a, reason: " "}]}`),
+		"a reason of two lines":          top(`secrets: {allow: [{path: a, reason: "b\nc"}]}`),
+		"a secret without a path":        top("secrets: {allow: [{reason: a}]}"),
+		"a secret outside":               top("secrets: {allow: [{path: ../a, reason: a}]}"),
+		"a secret of an unknown rule":    top("secrets: {allow: [{path: a, rule: private-keys, reason: a}]}"),
+		"a secret until some day":        top("secrets: {allow: [{path: a, reason: a, until: soon}]}"),
+		"a typo in the allow list":       top("secrets: {allow: [{path: a, reason: a, unless: 2027-01-31}]}"),
+		"a typo above the allow list":    top("secrets: {alow: []}"),
 	}
 	onlyParser := map[string]string{
 		"more signatures than keys":  prod("gates: {signed: {count: 2, keys: [a]}}"),
@@ -261,6 +272,10 @@ environments:
 		"soak without from":          strings.Replace(base, "dev: {}", "dev: {gates: {soak: 1m}}", 1),
 		"a denial for ever":          window("kind: deny"),
 		"an unknown dependency":      component("{kind: process, path: api, dependsOn: [db], process: {command: [a]}}"),
+		"all secrets everywhere":     top("secrets: {allow: [{path: '**/*', reason: a}]}"),
+		"a pattern without its end":  top("secrets: {allow: [{path: 'a/[b', reason: a}]}"),
+		"a ** beside other letters":  top("secrets: {allow: [{path: 'a/**.pem', reason: a}]}"),
+		"one path and rule twice":    top("secrets: {allow: [{path: a, reason: a}, {path: a, reason: b}]}"),
 		"two environments a branch":  strings.Replace(prod("branch: main"), "dev: {}", "dev: {branch: main}", 1),
 	}
 	s := compiledSchema(t)

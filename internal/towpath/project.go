@@ -18,6 +18,8 @@ type ProjectSpec struct {
 	Policies     string            `json:"policies,omitempty"`   // folders packed beside the components
 	Migrations   string            `json:"migrations,omitempty"` //
 	Runbooks     string            `json:"runbooks,omitempty"`   //
+	// Allowed is what the scan for credentials lets into a release.
+	Allowed []SecretAllowance `json:"allowed,omitempty"`
 }
 
 // Component finds a component by name.
