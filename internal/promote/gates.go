@@ -71,12 +71,25 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 func (s *Service) statements(ctx context.Context, in *gate.Input) {
 	said, err := s.said.Statements(ctx, in.Promotion.Project, in.Promotion.Environment, in.Promotion.Release)
 	if err != nil {
-		m, _ := towpath.PublicMessage(err) // to no effect in an environment that asks for nothing
-		for _, g := range []towpath.GateName{towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM, towpath.GateScan} {
-			in.Errors[g] = "what is attached to the release can't be read: " + m
+		m, _ := towpath.PublicMessage(err)
+		for _, t := range in.Environment.Rules.Gates.EvidenceTypes() { // who asks for nothing need not wait
+			in.Errors[gateOf(t)] = "what is attached to the release can't be read: " + m
 		}
 	}
 	in.Attestations = said
+}
+
+// gateOf is the gate that judges a type of evidence.
+func gateOf(t towpath.EvidenceType) towpath.GateName {
+	switch t {
+	case towpath.EvidenceSignature:
+		return towpath.GateSigned
+	case towpath.EvidenceProvenance:
+		return towpath.GateProvenance
+	case towpath.EvidenceSBOM:
+		return towpath.GateSBOM
+	}
+	return towpath.GateScan
 }
 
 // proof is what an agent verifies again before it runs a release.

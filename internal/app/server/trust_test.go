@@ -476,3 +476,57 @@ func TestServer_QuarantinesByMaterial(t *testing.T) {
 		})
 	})
 }
+
+// TestServer_DamagedEvidence: what can't be read keeps out of environments that
+// ask for it, and of no other.
+func TestServer_DamagedEvidence(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		gates towpath.GateRules
+		wait  bool
+	}{
+		{"an environment that asks for it waits", towpath.GateRules{Signed: &towpath.SignedRule{Count: 1}}, true},
+		{"one that does not goes on", towpath.GateRules{}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHarness(t)
+			c := h.registryAs("vic", towpath.RoleViewer, towpath.RoleReleaser)
+			k, pem := signingKey(t)
+			must(t, 0, h.trusts("builder", pem))
+			h.publish("0.9.0", "before") // makes the environments
+			h.runs("dev", "0.9.0")
+			ctx := context.Background()
+			must(t, 0, h.svc.Promotions.Hold(ctx, h.ana, shop, "dev", "until it is damaged"))
+			h.gates = tt.gates
+			h.publish("1.0.0", "rules")
+			must(t, 0, h.svc.Promotions.Unhold(ctx, h.ana, shop, "dev", ""))
+			h.runs("dev", "1.0.0") // which puts its rules in force
+			must(t, 0, h.svc.Promotions.Hold(ctx, h.ana, shop, "dev", "until it is damaged"))
+			one := h.publish("1.1.0", "one")
+			h.signs(c, k, one.Release)
+			h.damageBundles(one.Release)
+			must(t, 0, h.svc.Promotions.Unhold(ctx, h.ana, shop, "dev", ""))
+			if tt.wait {
+				h.reason("dev", "1.1.0", towpath.GateSigned, "what is attached to the release can't be read")
+				return
+			}
+			h.runs("dev", "1.1.0")
+		})
+	}
+}
+
+// damageBundles takes the bytes of what is attached to a release away.
+func (h *harness) damageBundles(release towpath.Digest) {
+	h.t.Helper()
+	var all []towpath.Artifact
+	must(h.t, 0, h.s.store.View(context.Background(), func(ctx context.Context, tx *store.Tx) (err error) {
+		all, err = tx.Referrers(ctx, towpath.ReleaseRepository(shop), release, oci.MediaTypeBundle, "", 100)
+		return err
+	}))
+	for _, a := range all {
+		must(h.t, 0, h.s.agents.blobs.Delete(context.Background(), a.Digest))
+	}
+	if len(all) == 0 {
+		h.t.Fatal("nothing is attached")
+	}
+}
