@@ -121,7 +121,25 @@ func (d *Disk) Stat(_ context.Context, dg towpath.Digest) (Info, error) {
 	} else if err != nil {
 		return Info{}, readError(op, dg, err)
 	}
-	return Info{Digest: dg, Size: info.Size()}, nil
+	return Info{Digest: dg, Size: info.Size(), Written: info.ModTime()}, nil
+}
+
+// Touch makes a blob young again.
+func (d *Disk) Touch(_ context.Context, dg towpath.Digest, now time.Time) error {
+	const op = "blob.touch"
+	if err := valid(op, dg); err != nil {
+		return err
+	}
+	_, path := d.place(dg)
+	d.names.Lock()
+	defer d.names.Unlock()
+	switch err := d.fs.Chtimes(path, now); {
+	case errors.Is(err, fs.ErrNotExist):
+		return notFound(op, dg)
+	case err != nil:
+		return diskError(op, "blob "+string(dg)+" can't be marked as used", err)
+	}
+	return nil
 }
 
 // Delete removes a blob durably.
@@ -130,9 +148,35 @@ func (d *Disk) Delete(_ context.Context, dg towpath.Digest) error {
 	if err := valid(op, dg); err != nil {
 		return err
 	}
-	shard, path := d.place(dg)
 	d.names.Lock()
 	defer d.names.Unlock()
+	return d.remove(op, dg)
+}
+
+// DeleteOlder removes a blob durably that was last put or touched before a
+// time.
+func (d *Disk) DeleteOlder(_ context.Context, dg towpath.Digest, before time.Time) (bool, error) {
+	const op = "blob.delete"
+	if err := valid(op, dg); err != nil {
+		return false, err
+	}
+	_, path := d.place(dg)
+	d.names.Lock()
+	defer d.names.Unlock()
+	switch info, err := d.fs.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, readError(op, dg, err)
+	case !info.ModTime().Before(before):
+		return false, nil
+	}
+	return true, d.remove(op, dg)
+}
+
+// remove removes a blob; the caller holds names.
+func (d *Disk) remove(op string, dg towpath.Digest) error {
+	shard, path := d.place(dg)
 	switch err := d.fs.Remove(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -180,7 +224,7 @@ func (d *Disk) walk(ctx context.Context, algorithm string, visit func(Info) erro
 			} else if err != nil {
 				return diskError(op, "the store can't be listed", err)
 			}
-			if err := visit(Info{Digest: dg, Size: info.Size()}); err != nil {
+			if err := visit(Info{Digest: dg, Size: info.Size(), Written: info.ModTime()}); err != nil {
 				return err
 			}
 		}

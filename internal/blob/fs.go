@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 )
 
 // FS is what [Disk] asks of a file system, so that tests can crash it between
@@ -18,6 +19,8 @@ type FS interface {
 	Open(path string) (File, error)
 	Rename(from, to string) error
 	Remove(path string) error
+	// Chtimes gives a file the time at which it was last modified.
+	Chtimes(path string, at time.Time) error
 	Stat(path string) (fs.FileInfo, error)
 	// ReadDir lists a directory in the order of names.
 	ReadDir(path string) ([]fs.DirEntry, error)
@@ -54,6 +57,9 @@ func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 
 // Remove removes a file.
 func (OS) Remove(path string) error { return os.Remove(path) }
+
+// Chtimes gives a file the time at which it was last modified.
+func (OS) Chtimes(path string, at time.Time) error { return os.Chtimes(path, at, at) }
 
 // Stat describes a file.
 func (OS) Stat(path string) (fs.FileInfo, error) { return os.Stat(path) }

@@ -3,6 +3,7 @@ package blob
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -30,8 +31,20 @@ type Store interface {
 	// Stat is what the store knows of a blob without reading it.
 	Stat(ctx context.Context, d towpath.Digest) (Info, error)
 
+	// Touch makes a blob as young as one that is put now, for a caller that
+	// need not put it because it is there. One that is not there is not-found.
+	Touch(ctx context.Context, d towpath.Digest, now time.Time) error
+
 	// Delete removes a blob; one that is not there is removed already.
 	Delete(ctx context.Context, d towpath.Digest) error
+
+	// DeleteOlder removes a blob unless it was put or touched at or after a
+	// time, and reports whether it did.
+	DeleteOlder(ctx context.Context, d towpath.Digest, before time.Time) (bool, error)
+
+	// Sweep removes what writers that died before a time left behind, and says
+	// how much that was. Nothing in it was ever acknowledged.
+	Sweep(ctx context.Context, before time.Time) (int, error)
 
 	// Walk calls visit for every blob in the order of digests until it returns
 	// an error, which Walk returns. Blobs put or deleted meanwhile may be seen
@@ -41,8 +54,9 @@ type Store interface {
 
 // Info is a blob as the store lists it.
 type Info struct {
-	Digest towpath.Digest
-	Size   int64 // bytes
+	Digest  towpath.Digest
+	Size    int64     // bytes
+	Written time.Time // when it was last put or touched
 }
 
 // ReadAll returns a blob of at most limit bytes after its digest was checked.

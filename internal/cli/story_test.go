@@ -8,6 +8,7 @@ import (
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/ledger"
 	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/apitest"
@@ -51,6 +52,25 @@ func storyWorld() *apitest.World {
 		Approvals: []towpath.Approval{{By: "bea", Approve: true, At: ago(2 * time.Hour), PlanHash: digest("an older plan"), PolicyVersion: digest("policy"), Reason: "go"}},
 		UpdatedAt: ago(time.Minute),
 	}}
+	w.TagRules = []string{"^v[0-9]"}
+	w.Usage = registry.Usage{
+		Projects: []registry.ProjectUsage{
+			{Project: "blog", Repositories: 1, Manifests: 3, Tags: 2, Blobs: 9, Bytes: 70_000},
+			{Project: "shop", Repositories: 2, Manifests: 40, Tags: 12, Blobs: 131, Bytes: 812_345_678},
+		},
+		Store: &registry.Size{Blobs: 150, Bytes: 900_000_000}, Reclaimable: &registry.Size{Blobs: 10, Bytes: 87_654_321},
+	}
+	w.Garbage = registry.Collected{
+		Projects: []registry.GivenUp{{Project: "shop", Dangling: 3, Unused: 7}},
+		Deleted:  registry.Size{Blobs: 10, Bytes: 87_654_321}, Left: 1, Before: ago(24 * time.Hour),
+	}
+	w.Scrubs = []registry.Scrubbed{
+		{Checked: registry.Size{Blobs: 100, Bytes: 800_000_000}, Next: digest("half"), Findings: []registry.Finding{}},
+		{Checked: registry.Size{Blobs: 49, Bytes: 99_000_000}, Findings: []registry.Finding{
+			{Digest: digest("torn"), Harm: registry.Damaged, NeededBy: []string{"shop", "shop/api"}},
+			{Digest: digest("lost"), Harm: registry.Missing, NeededBy: []string{"blog"}},
+		}},
+	}
 	w.Verification = deploy.Verification{
 		ID: "ver_1", Release: old, Version: "1.3.0", Done: true,
 		Components: []deploy.ComponentVerification{

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/blob"
@@ -61,9 +62,14 @@ func (s *Service) Blob(ctx context.Context, actor towpath.Actor, r towpath.Repos
 		return 0, err
 	}
 	var size int64
+	var linked time.Time
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		linked = s.cfg.Now()
 		var err error
-		if size, err = tx.BlobSize(ctx, r, d); towpath.KindOf(err) != towpath.KindNotFound {
+		if size, err = tx.BlobSize(ctx, r, d); err == nil {
+			linked, err = tx.BlobLinked(ctx, r, d)
+		}
+		if towpath.KindOf(err) != towpath.KindNotFound {
 			return err
 		}
 		// What clients know as a manifest they may also read as a blob.
@@ -80,8 +86,23 @@ func (s *Service) Blob(ctx context.Context, actor towpath.Actor, r towpath.Repos
 	if err != nil {
 		return 0, err
 	}
+	if err := s.relink(ctx, r, d, linked); err != nil {
+		return 0, err
+	}
 	_, err = s.blobs.Stat(ctx, d)
 	return size, as(err, towpath.KindNotFound, BlobUnknown, op, "the blob %s is lost", d)
+}
+
+// relink makes a blob young again that somebody asks for: a client that is told
+// that it is there will not push it, and names it in a manifest soon. Reads must
+// go on when the database takes no writes, so a failure is none.
+func (s *Service) relink(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, linked time.Time) error {
+	now := s.cfg.Now()
+	if now.Sub(linked) < s.cfg.Grace/2 {
+		return nil
+	}
+	_ = s.store.Update(ctx, func(ctx context.Context, tx Tx) error { return tx.RelinkBlob(ctx, r, d, now) })
+	return ctx.Err()
 }
 
 // OpenBlob reads a blob that [Service.Blob] found. Its reader fails instead of

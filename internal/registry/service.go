@@ -57,6 +57,28 @@ type Tx interface {
 	TagRules(ctx context.Context, p towpath.ProjectName) ([]string, error)
 	SaveTagRules(ctx context.Context, p towpath.ProjectName, patterns []string) error
 
+	// LockRepository keeps anybody else from adding to a repository before the
+	// transaction ends.
+	LockRepository(ctx context.Context, r towpath.RepositoryName) error
+	// Dangling lists artifacts, pushed before a time, about something that the
+	// repository does not have; Untagged those that are about nothing and are no
+	// release; of both, only what no tag and no other artifact names.
+	Dangling(ctx context.Context, r towpath.RepositoryName, before time.Time, limit int) ([]Bytes, error)
+	Untagged(ctx context.Context, r towpath.RepositoryName, before time.Time, limit int) ([]Bytes, error)
+	// Unreferenced lists blobs, linked before a time, that no artifact of the
+	// repository names.
+	Unreferenced(ctx context.Context, r towpath.RepositoryName, before time.Time, limit int) ([]Bytes, error)
+	// Unshelved lists releases that are not in the registry yet.
+	Unshelved(ctx context.Context, limit int) ([]towpath.Release, error)
+	// Holders is how many records say that the store has a blob, for each of
+	// some digests that any does; HeldAfter lists such digests in their order,
+	// and NeededBy the repositories and projects of these records.
+	Holders(ctx context.Context, digests []towpath.Digest) (map[towpath.Digest]int, error)
+	HeldAfter(ctx context.Context, after towpath.Digest, limit int) ([]towpath.Digest, error)
+	NeededBy(ctx context.Context, d towpath.Digest, limit int) ([]string, error)
+	// Usage is what repositories hold, by project.
+	Usage(ctx context.Context, in Projects) ([]ProjectUsage, error)
+
 	LinkBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, size int64, byClient bool, at time.Time) error
 	// BlobSize is the size in bytes of a blob that the repository has.
 	BlobSize(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (int64, error)
@@ -65,6 +87,10 @@ type Tx interface {
 	KeepBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (int64, error)
 	LockBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (int64, error)
 	UnlinkBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) error
+	// BlobLinked is since when the repository has a blob; RelinkBlob says that
+	// it has it since now.
+	BlobLinked(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (time.Time, error)
+	RelinkBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, at time.Time) error
 	// RepositoryWithBlob is a repository that has a blob; empty: there is none.
 	RepositoryWithBlob(ctx context.Context, in Projects, d towpath.Digest) (towpath.RepositoryName, error)
 
@@ -109,6 +135,9 @@ type Protection interface {
 type Collector interface {
 	// Hold waits until it deletes nothing, and keeps it so until release.
 	Hold(ctx context.Context) (release func(), err error)
+	// Alone waits until nobody holds it, and keeps everybody out until release.
+	// What is done relies on check: it fails when the right was lost.
+	Alone(ctx context.Context) (check func(context.Context) error, release func(), err error)
 }
 
 // Config says how the service works; zero values are replaced by defaults.
@@ -120,6 +149,7 @@ type Config struct {
 	UploadTTL   time.Duration // an upload expires this long after its last piece; default 24 h
 	MaxUploads  int           // at once in a project; default 1000
 	MaxPieces   int           // of one upload; default 10,000
+	Grace       time.Duration // how long what nothing needs is left to whoever is still pushing; default 24 h
 }
 
 func (c Config) withDefaults() Config {
@@ -137,6 +167,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxPieces <= 0 {
 		c.MaxPieces = 10_000
+	}
+	if c.Grace <= 0 {
+		c.Grace = 24 * time.Hour
 	}
 	return c
 }

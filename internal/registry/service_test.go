@@ -30,6 +30,9 @@ func (nothing) Protected(context.Context, registry.Tx, towpath.ProjectName, towp
 	return "", nil
 }
 func (nothing) Hold(context.Context) (func(), error) { return func() {}, nil }
+func (nothing) Alone(context.Context) (func(context.Context) error, func(), error) {
+	return func(context.Context) error { return nil }, func() {}, nil
+}
 
 // world is the use case over a real database and a real disk.
 type world struct {

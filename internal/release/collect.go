@@ -287,6 +287,17 @@ func (s *Service) Hold(ctx context.Context) (release func(), err error) {
 	return shared.Release, nil
 }
 
+// Alone waits until nobody holds what they found to be there, on any server,
+// and lets nobody do so until release is called. check fails when that was
+// lost.
+func (s *Service) Alone(ctx context.Context) (check func(context.Context) error, release func(), err error) {
+	alone, err := s.latch.Own(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return alone.Check, alone.Release, nil
+}
+
 // CollectAll collects every project, for the loop.
 func (s *Service) CollectAll(ctx context.Context) error {
 	var names []towpath.ProjectName

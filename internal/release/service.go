@@ -127,6 +127,11 @@ func (s *Service) HasBlob(ctx context.Context, actor towpath.Actor, p towpath.Pr
 	if err := access.Check(actor, access.ReleasePublish, access.Subject{Project: p}); err != nil {
 		return 0, err
 	}
+	// Whoever asks will not bring it: it must not be taken for a left-over
+	// before the release is published.
+	if err := s.blobs.Touch(ctx, d, s.cfg.Now()); err != nil {
+		return 0, err
+	}
 	info, err := s.blobs.Stat(ctx, d)
 	return info.Size, err
 }

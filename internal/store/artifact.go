@@ -60,8 +60,9 @@ func within(column string, in registry.Projects, from int) (string, []any) {
 	return column + " IN (" + sqldb.Params(from, len(args)) + ")", args
 }
 
-// SaveArtifact adds an artifact with its references. One that is there stays;
-// once pushed by a client, it remains so.
+// SaveArtifact adds an artifact with its references. One that is there stays,
+// and is as young as one that is pushed now; once pushed by a client, it
+// remains so.
 func (tx *Tx) SaveArtifact(ctx context.Context, a towpath.Artifact) error {
 	text, err := doc(a)
 	if err != nil {
@@ -70,7 +71,7 @@ func (tx *Tx) SaveArtifact(ctx context.Context, a towpath.Artifact) error {
 	_, err = tx.exec(ctx, "artifact.insert", `INSERT INTO registry_artifact
 		(repository, digest, media_type, size, artifact_type, subject, by_client, pushed, doc)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (repository, digest) DO UPDATE
-		SET by_client = CASE WHEN excluded.by_client = 1 THEN 1 ELSE registry_artifact.by_client END`,
+		SET by_client = CASE WHEN excluded.by_client = 1 THEN 1 ELSE registry_artifact.by_client END, pushed = excluded.pushed`,
 		a.Repository, a.Digest, a.MediaType, a.Size, a.ArtifactType, a.Subject, sqldb.Bool(a.ByClient), sqldb.Micros(a.Pushed), text)
 	if err != nil {
 		return err

@@ -12,12 +12,12 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// LinkBlob records that a repository has a blob. Once brought by a client, it
-// remains so.
+// LinkBlob records that a repository has a blob, since now. Once brought by a
+// client, it remains so.
 func (tx *Tx) LinkBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, size int64, byClient bool, at time.Time) error {
 	_, err := tx.exec(ctx, "blob.link", `INSERT INTO registry_blob (repository, digest, size, by_client, linked)
 		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (repository, digest) DO UPDATE
-		SET by_client = CASE WHEN excluded.by_client = 1 THEN 1 ELSE registry_blob.by_client END`,
+		SET by_client = CASE WHEN excluded.by_client = 1 THEN 1 ELSE registry_blob.by_client END, linked = excluded.linked`,
 		r, d, size, sqldb.Bool(byClient), sqldb.Micros(at))
 	return err
 }
@@ -36,6 +36,20 @@ func (tx *Tx) KeepBlob(ctx context.Context, r towpath.RepositoryName, d towpath.
 // LockBlob is [Tx.KeepBlob] that waits for all who keep it, and has it alone.
 func (tx *Tx) LockBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (int64, error) {
 	return tx.blobSize(ctx, r, d, tx.lock())
+}
+
+// BlobLinked is since when a repository has a blob.
+func (tx *Tx) BlobLinked(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (time.Time, error) {
+	var at int64
+	err := one(tx.QueryRow(ctx, `SELECT linked FROM registry_blob WHERE repository = $1 AND digest = $2`, r, d), "blob", string(d), &at)
+	return sqldb.Time(at), err
+}
+
+// RelinkBlob makes a blob that a repository has as young as one that it gets
+// now.
+func (tx *Tx) RelinkBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, at time.Time) error {
+	_, err := tx.exec(ctx, "blob.link", `UPDATE registry_blob SET linked = $1 WHERE repository = $2 AND digest = $3`, sqldb.Micros(at), r, d)
+	return err
 }
 
 func (tx *Tx) blobSize(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, lock string) (int64, error) {

@@ -180,9 +180,9 @@ func (tx *Tx) InsertCandidate(ctx context.Context, c towpath.Candidate) (bool, e
 	if err != nil {
 		return false, err
 	}
-	n, err := tx.exec(ctx, "candidate.insert", `INSERT INTO candidate (id, project, digest, commit_id, published, doc)
-		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-		c.ID, c.Project, c.Release, c.Commit, sqldb.Micros(c.Published), text)
+	n, err := tx.exec(ctx, "candidate.insert", `INSERT INTO candidate (id, project, digest, commit_id, published, provenance, doc)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+		c.ID, c.Project, c.Release, c.Commit, sqldb.Micros(c.Published), c.Provenance, text)
 	return n > 0, err
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"net/url"
 	"testing"
 
 	"github.com/towpath/towpath/internal/ledger"
@@ -42,7 +43,7 @@ func TestServer_EvidenceComesWithItsRelease(t *testing.T) {
 		c := h.registryAs("vic", towpath.RoleViewer)
 		got := ocitest.JSON[struct {
 			Manifests []struct{ Digest, ArtifactType string }
-		}](t, c.Expect(c.Do("GET", c.Repo("referrers/"+string(one.Release)), nil), 200))
+		}](t, c.Expect(c.Do("GET", c.Repo("referrers/"+string(one.Release)+"?artifactType="+url.QueryEscape(oci.MediaTypeSBOM)), nil), 200))
 		if len(got.Manifests) != 1 || got.Manifests[0].Digest != string(bill) || got.Manifests[0].ArtifactType != oci.MediaTypeSBOM {
 			t.Errorf("referrers: %+v", got)
 		}

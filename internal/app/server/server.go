@@ -28,6 +28,7 @@ import (
 	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/reconcile"
+	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/store"
@@ -210,6 +211,12 @@ func (s *Server) open(ctx context.Context) error {
 		reconcile.Task{Name: "registry", Run: reconcile.NewLoop(
 			reconcile.LoopConfig{Name: "registry", Interval: 10 * time.Minute, Now: cfg.Now, Log: cfg.Log},
 			func(ctx context.Context, _ time.Time) (bool, error) { return tidy(ctx, releases, artifacts) }).Run},
+		reconcile.Task{Name: "garbage", Run: reconcile.NewLoop(
+			reconcile.LoopConfig{Name: "garbage", Interval: 24 * time.Hour, Now: cfg.Now, Log: cfg.Log},
+			func(ctx context.Context, _ time.Time) (bool, error) {
+				_, err := artifacts.CollectGarbage(ctx, towpath.System(), registry.Garbage{})
+				return false, err
+			}).Run},
 		reconcile.Task{Name: "http", Run: s.serve},
 	)
 	return nil

@@ -3,15 +3,21 @@ package rest
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// Registry has the rules of the OCI registry, which is served beside the API.
+// Registry has the rules and the care of the OCI registry, which is served
+// beside the API.
 type Registry interface {
 	TagRules(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) ([]string, error)
 	SetTagRules(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, patterns []string) error
+	Usage(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) (registry.Usage, error)
+	CollectGarbage(ctx context.Context, actor towpath.Actor, g registry.Garbage) (registry.Collected, error)
+	Scrub(ctx context.Context, actor towpath.Actor, after towpath.Digest) (registry.Scrubbed, error)
 }
 
 func (a *API) registryRoutes() {
@@ -36,5 +42,35 @@ func (a *API) registryRoutes() {
 		summary: "Say which tags of the project's repositories never move",
 	}, func(ctx context.Context, actor towpath.Actor, in *in) error {
 		return svc.SetTagRules(ctx, actor, in.Project, in.Body.Immutable)
+	})
+	a.registryCare()
+}
+
+func (a *API) registryCare() {
+	svc := a.deps.Services.Registry
+	type usage struct {
+		Project towpath.ProjectName `query:"project" doc:"only this one; default: all that you may pull from"`
+	}
+	register(a, route{
+		id: "get-registry-usage", method: http.MethodGet, path: "/registry/usage", tag: "registry", policy: Authenticated,
+		summary: "Say what the registry holds, and what could be given up", timeout: a.cfg.TransferTimeout,
+	}, func(ctx context.Context, actor towpath.Actor, in *usage) (registry.Usage, error) {
+		return svc.Usage(ctx, actor, in.Project)
+	})
+	type gc struct{ Body api.Garbage }
+	register(a, route{
+		id: "collect-garbage", method: http.MethodPost, path: "/registry/gc", tag: "registry", policy: Authenticated,
+		summary: "Give up what nothing needs any more", timeout: a.cfg.TransferTimeout,
+	}, func(ctx context.Context, actor towpath.Actor, in *gc) (registry.Collected, error) {
+		return svc.CollectGarbage(ctx, actor, registry.Garbage{
+			DryRun: in.Body.DryRun, UntaggedAge: time.Duration(in.Body.UntaggedSeconds) * time.Second,
+		})
+	})
+	type scrub struct{ Body api.Scrub }
+	register(a, route{
+		id: "scrub-registry", method: http.MethodPost, path: "/registry/scrub", tag: "registry", policy: Authenticated,
+		summary: "Read a part of what is stored and check it", timeout: a.cfg.TransferTimeout,
+	}, func(ctx context.Context, actor towpath.Actor, in *scrub) (registry.Scrubbed, error) {
+		return svc.Scrub(ctx, actor, in.Body.After)
 	})
 }

@@ -3,6 +3,7 @@ package apitest
 import (
 	"context"
 
+	registrypkg "github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -23,4 +24,35 @@ func (s registry) SetTagRules(ctx context.Context, actor towpath.Actor, _ towpat
 	defer s.w.mu.Unlock()
 	s.w.TagRules = patterns
 	return nil
+}
+
+func (s registry) Usage(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName) (registrypkg.Usage, error) {
+	if err := s.w.enter(ctx, actor, "registry.Usage"); err != nil {
+		return registrypkg.Usage{}, err
+	}
+	defer s.w.mu.Unlock()
+	return s.w.Usage, nil
+}
+
+func (s registry) CollectGarbage(ctx context.Context, actor towpath.Actor, g registrypkg.Garbage) (registrypkg.Collected, error) {
+	if err := s.w.enter(ctx, actor, "registry.CollectGarbage"); err != nil {
+		return registrypkg.Collected{}, err
+	}
+	defer s.w.mu.Unlock()
+	out := s.w.Garbage
+	out.DryRun = g.DryRun
+	return out, nil
+}
+
+func (s registry) Scrub(ctx context.Context, actor towpath.Actor, after towpath.Digest) (registrypkg.Scrubbed, error) {
+	if err := s.w.enter(ctx, actor, "registry.Scrub"); err != nil {
+		return registrypkg.Scrubbed{}, err
+	}
+	defer s.w.mu.Unlock()
+	for i, part := range s.w.Scrubs {
+		if i == 0 && after == "" || i > 0 && s.w.Scrubs[i-1].Next == after {
+			return part, nil
+		}
+	}
+	return registrypkg.Scrubbed{Findings: []registrypkg.Finding{}}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/ledger"
 	"github.com/towpath/towpath/internal/promote"
+	registrypkg "github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/trust"
@@ -34,6 +35,9 @@ type World struct {
 	Accounts    []towpath.Account
 	Tokens      []towpath.Token
 	TagRules    []string
+	Usage       registrypkg.Usage
+	Garbage     registrypkg.Collected
+	Scrubs      []registrypkg.Scrubbed // the parts, in order
 	Keys        []towpath.TrustedKey
 	Materials   []towpath.MaterialQuarantine
 	Evidence    trust.Evidence

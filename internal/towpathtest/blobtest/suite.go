@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/towpath"
@@ -47,6 +48,7 @@ func Run(t *testing.T, subject Subject) {
 		{"does not know what was not put", notThere},
 		{"refuses a digest that is none", badDigest},
 		{"deletes, also what is not there", deletes},
+		{"says how old a blob is, and deletes only what is old", deletesOlder},
 		{"walks in the order of digests and stops when told", walks},
 		{"reads all only within the limit", readAll},
 		{"stops when the context ends", stops},
@@ -101,7 +103,7 @@ func givesBack(t *testing.T, subject Subject) {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if i, err := s.Stat(t.Context(), d); err != nil || i != (blob.Info{Digest: d, Size: int64(n)}) {
+		if i, err := s.Stat(t.Context(), d); err != nil || i.Digest != d || i.Size != int64(n) {
 			t.Fatalf("stat = %v, %v", i, err)
 		}
 		v, _, err := blob.OpenVerified(t.Context(), s, d)
@@ -186,7 +188,7 @@ func bySHA512(t *testing.T, subject Subject) {
 	if got, err := blob.ReadAll(t.Context(), s, d, limit); err != nil || string(got) != content {
 		t.Fatalf("read %d bytes, %v", len(got), err)
 	}
-	if i, err := s.Stat(t.Context(), d); err != nil || i != (blob.Info{Digest: d, Size: int64(len(content))}) {
+	if i, err := s.Stat(t.Context(), d); err != nil || i.Digest != d || i.Size != int64(len(content)) {
 		t.Fatalf("stat = %v, %v", i, err)
 	}
 	if all := stored(t, s); !slices.Equal(all, []towpath.Digest{short, d}) {
@@ -246,6 +248,44 @@ func deletes(t *testing.T, subject Subject) {
 	if all := stored(t, s); !slices.Equal(all, []towpath.Digest{kept}) {
 		t.Fatalf("the store has %v", all)
 	}
+}
+
+func deletesOlder(t *testing.T, subject Subject) {
+	s := subject.New(t)
+	began := time.Now().Add(-time.Minute) // clocks of stores are not this one
+	d := put(t, s, "once")
+	first, err := s.Stat(t.Context(), d)
+	if err != nil || first.Written.Before(began) {
+		t.Fatalf("stat = %v, %v", first, err)
+	}
+	if done, err := s.DeleteOlder(t.Context(), d, first.Written); done || err != nil {
+		t.Fatalf("deleted what is not older: %v, %v", done, err)
+	}
+	for name, again := range map[string]func() error{
+		"touched":   func() error { return s.Touch(t.Context(), d, time.Now()) },
+		"put again": func() error { put(t, s, "once"); return nil },
+	} {
+		was, err := s.Stat(t.Context(), d)
+		for now := was; err == nil && !now.Written.After(was.Written); now, err = s.Stat(t.Context(), d) {
+			if err := again(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if done, err := s.DeleteOlder(t.Context(), d, was.Written.Add(1)); done || err != nil {
+			t.Fatalf("deleted what was %s: %v, %v", name, done, err)
+		}
+	}
+	last, err := s.Stat(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done, err := s.DeleteOlder(t.Context(), d, last.Written.Add(1)); !done || err != nil {
+		t.Fatalf("deleted = %v, %v", done, err)
+	}
+	if done, err := s.DeleteOlder(t.Context(), d, last.Written.Add(1)); done || err != nil {
+		t.Fatalf("deleted again = %v, %v", done, err)
+	}
+	wantKind(t, s.Touch(t.Context(), d, time.Now()), towpath.KindNotFound)
 }
 
 func walks(t *testing.T, subject Subject) {

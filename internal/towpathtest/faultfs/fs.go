@@ -27,11 +27,13 @@ var _ blob.FS = (*FS)(nil)
 
 // node is a file or a directory.
 type node struct {
-	dir     bool
-	data    []byte // now
-	synced  []byte // would survive a crash
-	names   map[string]*node
-	durable map[string]*node // names that would survive a crash
+	dir    bool
+	data   []byte // now
+	synced []byte // would survive a crash
+	names  map[string]*node
+	// modified is when the file was made, or what Chtimes said.
+	modified time.Time
+	durable  map[string]*node // names that would survive a crash
 }
 
 func newDir() *node {
@@ -143,7 +145,7 @@ func (f *FS) Create(path string) (blob.File, error) {
 	if dir.names[name] != nil {
 		return nil, &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 	}
-	n := &node{}
+	n := &node{modified: time.Now()}
 	dir.names[name] = n
 	return &file{fs: f, node: n, path: path, writable: true}, nil
 }
@@ -203,6 +205,21 @@ func (f *FS) Remove(path string) error {
 	return nil
 }
 
+// Chtimes gives a file a time; a crash may undo that.
+func (f *FS) Chtimes(path string, at time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.begin("chtimes", path); err != nil {
+		return err
+	}
+	n := f.find(path)
+	if n == nil {
+		return &fs.PathError{Op: "chtimes", Path: path, Err: fs.ErrNotExist}
+	}
+	n.modified = at
+	return nil
+}
+
 // Stat describes what is at a path.
 func (f *FS) Stat(path string) (fs.FileInfo, error) {
 	f.mu.Lock()
@@ -214,7 +231,7 @@ func (f *FS) Stat(path string) (fs.FileInfo, error) {
 	if n == nil {
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: fs.ErrNotExist}
 	}
-	return info{name: filepath.Base(path), size: int64(len(n.data)), dir: n.dir}, nil
+	return info{name: filepath.Base(path), size: int64(len(n.data)), dir: n.dir, modified: n.modified}, nil
 }
 
 // ReadDir lists a directory by name.
@@ -252,14 +269,15 @@ func (f *FS) SyncDir(path string) error {
 }
 
 type info struct {
-	name string
-	size int64
-	dir  bool
+	name     string
+	size     int64
+	dir      bool
+	modified time.Time
 }
 
 func (i info) Name() string       { return i.name }
 func (i info) Size() int64        { return i.size }
-func (i info) ModTime() time.Time { return time.Time{} }
+func (i info) ModTime() time.Time { return i.modified }
 func (i info) IsDir() bool        { return i.dir }
 func (i info) Sys() any           { return nil }
 func (i info) Mode() fs.FileMode {

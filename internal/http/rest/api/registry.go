@@ -1,7 +1,20 @@
 package api
 
+import "github.com/towpath/towpath/internal/towpath"
+
 // TagRules are the tags of a project's repositories that never move once they
 // are set, nor are deleted.
 type TagRules struct {
 	Immutable []string `json:"immutable" maxItems:"32" doc:"regular expressions (RE2), for example ^v[0-9]"`
+}
+
+// Garbage says what the registry gives up.
+type Garbage struct {
+	DryRun          bool  `json:"dryRun,omitempty" doc:"only say what would be given up"`
+	UntaggedSeconds int64 `json:"untaggedSeconds,omitempty" minimum:"0" maximum:"3153600000" doc:"give up manifests too that no tag has named for so long; 0: keep them"`
+}
+
+// Scrub asks for a part of what is stored to be checked.
+type Scrub struct {
+	After towpath.Digest `json:"after,omitempty" doc:"where the part before ended"`
 }

@@ -3,8 +3,10 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -18,4 +20,29 @@ func (c *Client) SetTagRules(ctx context.Context, p towpath.ProjectName, r api.T
 	k := post(projectPath(p, "/tag-rules"), r)
 	k.method = http.MethodPut
 	return c.tell(ctx, k)
+}
+
+// Usage is what the registry holds, in one project or in all.
+func (c *Client) Usage(ctx context.Context, p towpath.ProjectName) (registry.Usage, error) {
+	q := url.Values{}
+	if p != "" {
+		q.Set("project", string(p))
+	}
+	k := get("/registry/usage", q)
+	k.long = true
+	return ask[registry.Usage](ctx, c, k)
+}
+
+// CollectGarbage has the registry give up what nothing needs any more.
+func (c *Client) CollectGarbage(ctx context.Context, g api.Garbage) (registry.Collected, error) {
+	k := post("/registry/gc", g)
+	k.long = true
+	return ask[registry.Collected](ctx, c, k)
+}
+
+// Scrub has a part of what is stored checked.
+func (c *Client) Scrub(ctx context.Context, after towpath.Digest) (registry.Scrubbed, error) {
+	k := post("/registry/scrub", api.Scrub{After: after})
+	k.long = true
+	return ask[registry.Scrubbed](ctx, c, k)
 }

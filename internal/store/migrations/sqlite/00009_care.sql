@@ -1,0 +1,15 @@
+-- +goose Up
+-- What the collection of garbage asks: who needs these bytes?
+ALTER TABLE candidate ADD COLUMN provenance TEXT NOT NULL DEFAULT '';
+UPDATE candidate SET provenance = json_extract(doc, '$.provenance');
+CREATE INDEX candidate_provenance ON candidate (provenance);
+CREATE INDEX release_digest ON release (digest);
+CREATE INDEX release_content ON release (content);
+CREATE INDEX registry_blob_age ON registry_blob (repository, linked);
+
+-- +goose Down
+DROP INDEX registry_blob_age;
+DROP INDEX release_content;
+DROP INDEX release_digest;
+DROP INDEX candidate_provenance;
+ALTER TABLE candidate DROP COLUMN provenance;
