@@ -111,6 +111,9 @@ func version(e inventory.Status) string {
 	if e.Quarantined {
 		v += " (quarantined)"
 	}
+	if e.Expired {
+		v += " (expired)"
+	}
 	if n := len(e.Findings); n > 0 {
 		v += " (" + plural(n, "finding", "findings") + ")"
 	}
@@ -130,6 +133,9 @@ func showStatus(p *page, e inventory.Status) {
 	}
 	if e.Behind > 0 {
 		p.field("behind", plural(e.Behind, "candidate", "candidates")+"; newest is "+orDash(e.Newest))
+	}
+	if e.Expired {
+		p.field("expired", p.style.bad(at(e.Expires)+": the rules take no release that old; promote a newer one"))
 	}
 	for _, f := range e.Findings {
 		p.field("found", p.style.bad(f))

@@ -95,7 +95,7 @@ func storyWorld() *apitest.World {
 		},
 		{
 			Project: "shop", Environment: "prod", Release: old, Version: "1.3.0", Commit: commit, Phase: inventory.PhaseRolling,
-			Drift: inventory.DriftUnknown, Since: ago(26 * time.Hour), Behind: 2, Newest: "1.4.0", Health: towpath.HealthUnhealthy,
+			Expires: ago(48 * time.Hour), Expired: true, Drift: inventory.DriftUnknown, Since: ago(26 * time.Hour), Behind: 2, Newest: "1.4.0", Health: towpath.HealthUnhealthy,
 			Hold: &towpath.Hold{Reason: "rolled back: errors", By: "ana", At: ago(10 * time.Minute)}, Quarantined: true, Deployment: &active,
 			Freezes: []towpath.Freeze{{ID: "frz_1", Project: "shop", Reason: "launch", By: "ana", From: ago(time.Hour)}}, Queue: w.Promotions,
 			Components: []inventory.ComponentStatus{{Component: "web", Revision: "rev_1", Health: towpath.HealthUnhealthy, Detail: "503 at /healthz"}},

@@ -68,6 +68,18 @@ func TestSoak(t *testing.T) {
 	})
 }
 
+func TestAge(t *testing.T) {
+	run(t, towpath.GateAge, []test{
+		{name: "allows what is young enough", outcome: towpath.Allow, says: "1.4.0 was published 2h ago; prod takes releases of up to 720h."},
+		{name: "allows what expires now", outcome: towpath.Allow, change: func(in *Input) { in.Candidate.Published = noon.Add(-720 * time.Hour) }},
+		{name: "denies what has expired", outcome: towpath.Deny, says: "1.4.0 was published 721h ago", hints: "build the commit that you want anew",
+			change: func(in *Input) { in.Candidate.Published = noon.Add(-721 * time.Hour) }},
+		{name: "denies what was published nobody knows when", outcome: towpath.Deny, change: func(in *Input) { in.Candidate.Published = time.Time{} }},
+		{name: "allows any age without a rule", outcome: towpath.Allow, says: "prod takes releases of any age.",
+			change: func(in *Input) { in.Environment.Rules.Gates.Age, in.Candidate.Published = 0, time.Time{} }},
+	})
+}
+
 func TestHold(t *testing.T) {
 	held := func(mode towpath.PromotionMode) func(*Input) {
 		return func(in *Input) {

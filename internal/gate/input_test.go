@@ -17,6 +17,7 @@ func passing() Input {
 		Name: "prod", Branch: "main", From: "staging", Promotion: towpath.PromotionManual, Place: "local",
 		Gates: towpath.GateRules{
 			Soak:      10 * time.Minute,
+			Age:       720 * time.Hour,
 			Approvals: &towpath.ApprovalRule{Count: 1},
 			Windows:   []towpath.Window{{Kind: towpath.WindowAllow, Days: []string{"mon", "tue", "wed", "thu"}, Start: "09:00", End: "16:00", Timezone: "Europe/Vienna"}},
 			Checks:    []string{"ci/load-test"},
@@ -37,7 +38,7 @@ func passing() Input {
 			ID: "prm_1", Project: "shop", Environment: "prod", Mode: towpath.PromotionManual, RequestedBy: "paul",
 		},
 		Environment: towpath.Environment{Project: "shop", Name: "prod", Rules: rules, Release: "sha256:old", Commit: "c0"},
-		Candidate:   towpath.Candidate{ID: "cnd_1", Project: "shop", Release: "sha256:new", Version: "1.4.0", Commit: "c2"},
+		Candidate:   towpath.Candidate{ID: "cnd_1", Project: "shop", Release: "sha256:new", Version: "1.4.0", Commit: "c2", Published: noon.Add(-2 * time.Hour)},
 		Upstream:    []towpath.Run{stay(noon.Add(-time.Hour), time.Time{}, "")},
 		Authors: []Author{
 			{Commit: "c1", Email: "ana@example.com", Subject: "one", Account: "ana"},

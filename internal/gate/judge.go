@@ -80,7 +80,7 @@ type finding struct {
 func Gates() []towpath.GateName {
 	return []towpath.GateName{
 		towpath.GateQuarantine, towpath.GateUpstream, towpath.GateSoak, towpath.GateBranch,
-		towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM, towpath.GateScan,
+		towpath.GateAge, towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM, towpath.GateScan,
 		towpath.GateCompatibility, towpath.GateChecks, towpath.GatePlan, towpath.GateApprovals,
 		towpath.GateWindows, towpath.GateHold,
 	}
@@ -92,6 +92,7 @@ func judges() map[towpath.GateName]judge {
 		towpath.GateUpstream:      upstream,
 		towpath.GateSoak:          soak,
 		towpath.GateBranch:        branch,
+		towpath.GateAge:           age,
 		towpath.GateSigned:        signed,
 		towpath.GateProvenance:    provenance,
 		towpath.GateSBOM:          sbom,

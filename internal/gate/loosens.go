@@ -30,6 +30,11 @@ func Loosens(inForce, proposed towpath.EnvironmentSpec) []string {
 	if proposed.Gates.Soak < inForce.Gates.Soak {
 		say("The soak time falls from %s to %s.", span(inForce.Gates.Soak), span(proposed.Gates.Soak))
 	}
+	if old, next := inForce.Gates.Age, proposed.Gates.Age; old > 0 && next <= 0 {
+		say("Releases of any age are taken.")
+	} else if old > 0 && next > old {
+		say("The age of releases rises from %s to %s.", span(old), span(next))
+	}
 	out = append(out, loosenedApprovals(inForce.Gates.Approvals, proposed.Gates.Approvals)...)
 	for _, key := range inForce.Gates.Checks {
 		if !slices.Contains(proposed.Gates.Checks, key) {

@@ -25,6 +25,8 @@ func TestLoosens(t *testing.T) {
 		{"automatic promotions", nil, func(e *towpath.EnvironmentSpec) { e.Promotion = "automatic" }, []string{"Promotions become automatic."}, nil},
 		{"no branch", nil, func(e *towpath.EnvironmentSpec) { e.Branch = "" }, []string{"The branch main is not watched for foreign commits any more."}, nil},
 		{"less soak", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Soak = time.Minute }, []string{"The soak time falls from 10m to 1m."}, nil},
+		{"older releases", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Age = 1000 * time.Hour }, []string{"The age of releases rises from 720h to 1000h."}, nil},
+		{"releases of any age", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Age = 0 }, []string{"Releases of any age are taken."}, nil},
 		{"no approvals", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Approvals = nil }, []string{"Approvals are not asked for any more."}, nil},
 		{"fewer approvals", func(e *towpath.EnvironmentSpec) { e.Gates.Approvals = &towpath.ApprovalRule{Count: 3} },
 			func(e *towpath.EnvironmentSpec) { e.Gates.Approvals = &towpath.ApprovalRule{Count: 2} }, []string{"The number of approvals falls from 3 to 2."}, nil},

@@ -154,6 +154,7 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 			return st, err
 		}
 		since = c.Published
+		st.Expires, st.Expired = gate.Expired(env.Rules, c.Published, now)
 		q, err := tx.Quarantine(ctx, env.Project, env.Release)
 		if err != nil {
 			return st, err

@@ -23,6 +23,8 @@ type Status struct {
 	Hold        *towpath.Hold           `json:"hold"`
 	Freezes     []towpath.Freeze        `json:"freezes,omitempty"`
 	Quarantined bool                    `json:"quarantined"`
+	Expires     time.Time               `json:"expires,omitzero"` // when what runs is older than the rules take
+	Expired     bool                    `json:"expired,omitempty"`
 	// Findings are those of the newest scans of what runs that the environment's
 	// rules don't let pass, as sentences.
 	Findings   []string            `json:"findings,omitempty"`

@@ -74,7 +74,7 @@ func TestParse_FillsInNounsAndDefaults(t *testing.T) {
 			},
 			{
 				Name: "staging", Branch: "staging", From: "dev", Promotion: "automatic", Place: "local", Retention: retention,
-				Gates: towpath.GateRules{Soak: 10 * time.Minute, Checks: []string{"ci/load-test"}},
+				Gates: towpath.GateRules{Soak: 10 * time.Minute, Age: 720 * time.Hour, Checks: []string{"ci/load-test"}},
 			},
 			{
 				Name: "prod", Branch: "main", From: "staging", Promotion: "manual", Place: "local", Retention: retention,

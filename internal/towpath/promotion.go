@@ -112,6 +112,7 @@ const (
 	GateProvenance    GateName = "provenance"    // comes from where it should
 	GateSBOM          GateName = "sbom"          // says what it is made of
 	GateScan          GateName = "scan"          // was scanned, and nothing bad was found
+	GateAge           GateName = "age"           // was not published too long ago
 )
 
 // Verdict is what one gate said, with the inputs it saw and its reasons.
