@@ -24,6 +24,7 @@ func TestLoosens(t *testing.T) {
 		{"no from", nil, func(e *towpath.EnvironmentSpec) { e.From = "" }, []string{"Candidates need not come from staging any more."}, nil},
 		{"automatic promotions", nil, func(e *towpath.EnvironmentSpec) { e.Promotion = "automatic" }, []string{"Promotions become automatic."}, nil},
 		{"no branch", nil, func(e *towpath.EnvironmentSpec) { e.Branch = "" }, []string{"The branch main is not watched for foreign commits any more."}, nil},
+		{"no canaries", nil, func(e *towpath.EnvironmentSpec) { e.Rollout = towpath.StrategyBlueGreen }, []string{"Traffic moves at once, without canaries."}, nil},
 		{"less soak", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Soak = time.Minute }, []string{"The soak time falls from 10m to 1m."}, nil},
 		{"older releases", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Age = 1000 * time.Hour }, []string{"The age of releases rises from 720h to 1000h."}, nil},
 		{"releases of any age", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Age = 0 }, []string{"Releases of any age are taken."}, nil},

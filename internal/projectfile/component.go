@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/towpath/towpath/internal/didyoumean"
 	"github.com/towpath/towpath/internal/kind"
@@ -81,18 +80,6 @@ func kindNames(builders []kind.Builder) []towpath.ComponentKind {
 	}
 	slices.Sort(out)
 	return out
-}
-
-func readRollout(o object) towpath.RolloutSpec {
-	spec := towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: 5 * time.Minute}
-	x, ok := o.child("rollout")
-	if !ok {
-		return spec
-	}
-	x.only("strategy", "timeout")
-	spec.Strategy = choice(x, "strategy", towpath.StrategyBlueGreen, towpath.StrategyBlueGreen)
-	spec.Timeout = x.duration("timeout", 5*time.Minute, time.Second, 24*time.Hour)
-	return spec
 }
 
 var buildEnvName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

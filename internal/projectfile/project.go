@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/Masterminds/semver/v3"
 
@@ -88,29 +87,6 @@ func (r *reader) folder(o object, key string, p *towpath.ProjectSpec) {
 	case "runbooks":
 		p.Runbooks = path
 	}
-}
-
-func readObjectives(o object) []towpath.Objective {
-	var out []towpath.Objective
-	for _, e := range o.list("objectives") {
-		x := o.r.object(e.path, e.n)
-		x.only("name", "component", "query", "target", "window")
-		x.need("name", "give it a name")
-		x.need("target", "say what is to be reached, as a number: 0.999")
-		j := towpath.Objective{
-			Name: x.str("name", ""), Component: towpath.ComponentName(x.str("component", "")),
-			Query: x.str("query", ""), Target: x.number("target"),
-			Window: x.duration("window", 720*time.Hour, time.Second, 10*365*24*time.Hour),
-		}
-		if n, ok := x.value("name"); ok && n.kind == kindString {
-			o.r.name(n, x.at("name"), j.Name)
-			if slices.ContainsFunc(out, func(y towpath.Objective) bool { return y.Name == j.Name }) {
-				o.r.problem(n, x.at("name"), fmt.Sprintf("there are two objectives %q", j.Name), "give each its own name")
-			}
-		}
-		out = append(out, j)
-	}
-	return out
 }
 
 func readRequires(o object, self towpath.ProjectName) []towpath.Requirement {

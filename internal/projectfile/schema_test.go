@@ -111,6 +111,9 @@ environments:
 		return strings.Replace(base, "{kind: process, path: api, process: {command: [a]}}", s, 1)
 	}
 	section := func(s string) string { return component("{kind: process, path: api, process: {" + s + "}}") }
+	rollout := func(s string) string {
+		return component("{kind: process, path: api, rollout: {" + s + "}, process: {command: [a]}}")
+	}
 	prod := func(s string) string { return strings.Replace(base, "{from: dev}", "{from: dev, "+s+"}", 1) }
 	settings := func(s string) string { return prod("components: {api: " + s + "}") }
 	window := func(s string) string { return prod("gates: {windows: [{" + s + "}]}") }
@@ -143,6 +146,9 @@ environments:
 		"no soak time":                      prod(`gates: {soak: "0"}`),
 		"a requirement":                     top(`requires: [{project: billing, versions: ">=1"}]`),
 		"an objective":                      top("objectives: [{name: a, target: 1}]"),
+		"objectives of traffic":             top("objectives: [{name: a, kind: errors, target: 0.99, critical: true}, {name: b, kind: latency, target: 0.95, bound: 300ms, minSamples: 200, window: 5m}]"),
+		"a canary":                          rollout("strategy: canary, steps: [{weight: 1}, {weight: 25, for: 5m}, {weight: 99, manual: true}], interval: 1s, deadline: 1h, timeout: 1m"),
+		"no canary in an environment":       prod("rollout: blue-green"),
 		"folders":                           top("policies: p\nmigrations: m/n\nrunbooks: r"),
 		"a retention":                       prod("retention: {keep: 1, age: 0s}"),
 		"what a scan may let in":            top("secrets: {allow: [{path: 'api/**/*.pem', rule: private-key, reason: made for tests, until: 2027-01-31}, {path: '**', rule: jwt, reason: a}]}"),
@@ -178,7 +184,15 @@ environments:
 		"a build with an empty command":  component("{kind: process, path: api, build: {command: []}, process: {command: [a]}}"),
 		"a build with a reserved env":    component("{kind: process, path: api, build: {command: [a], env: {TOWPATH_X: b}}, process: {command: [a]}}"),
 		"a build with a number in env":   component("{kind: process, path: api, build: {command: [a], env: {X: 1}}, process: {command: [a]}}"),
-		"a strategy that is not known":   component("{kind: process, path: api, rollout: {strategy: canary}, process: {command: [a]}}"),
+		"a strategy that is not known":   rollout("strategy: yolo"),
+		"a canary without steps":         rollout("strategy: canary"),
+		"a canary with no step":          rollout("strategy: canary, steps: []"),
+		"a step without weight":          rollout("strategy: canary, steps: [{for: 1m}]"),
+		"a step of everything":           rollout("strategy: canary, steps: [{weight: 100}]"),
+		"a step of nothing":              rollout("strategy: canary, steps: [{weight: 0}]"),
+		"steps of another strategy":      rollout("steps: [{weight: 5}]"),
+		"a typo in a step":               rollout("strategy: canary, steps: [{weight: 5, during: 1m}]"),
+		"a canary of an environment":     prod("rollout: canary"),
 		"a timeout without unit":         component("{kind: process, path: api, rollout: {timeout: 30}, process: {command: [a]}}"),
 		"a drift policy that is unknown": component("{kind: process, path: api, drift: ignore, process: {command: [a]}}"),
 		"dependsOn as text":              component("{kind: process, path: api, dependsOn: db, process: {command: [a]}}"),
@@ -245,6 +259,12 @@ environments:
 		"a negative retention":           prod("retention: {keep: -1}"),
 		"a requirement without versions": top("requires: [{project: billing}]"),
 		"an objective without target":    top("objectives: [{name: a}]"),
+		"an objective of no known kind":  top("objectives: [{name: a, kind: error, target: 0.9}]"),
+		"errors with a query":            top("objectives: [{name: a, kind: errors, target: 0.9, query: up}]"),
+		"errors with a bound":            top("objectives: [{name: a, kind: errors, target: 0.9, bound: 1s}]"),
+		"a latency without bound":        top("objectives: [{name: a, kind: latency, target: 0.9}]"),
+		"a query with a bound":           top("objectives: [{name: a, query: up, target: 0.9, bound: 1s}]"),
+		"a share of everything":          top("objectives: [{name: a, kind: errors, target: 1}]"),
 		"a target in words":              top("objectives: [{name: a, target: high}]"),
 		"a policy folder outside":        top("policies: ../p"),
 		"a pattern that is no pattern":   top("naming: '('"),
@@ -259,6 +279,7 @@ environments:
 		"a typo above the allow list":    top("secrets: {alow: []}"),
 	}
 	onlyParser := map[string]string{
+		"weights that fall":          rollout("strategy: canary, steps: [{weight: 5}, {weight: 5}]"),
 		"more signatures than keys":  prod("gates: {signed: {count: 2, keys: [a]}}"),
 		"a pattern of no branch":     prod(`gates: {provenance: {branches: ["a["]}}`),
 		"an unknown component":       settings("{}") + "objectives: [{name: a, target: 1, component: b}]\n",

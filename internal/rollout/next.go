@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -12,6 +13,14 @@ type Issue struct {
 	Component towpath.ComponentName
 	Verb      towpath.Verb
 	Revision  towpath.RevisionID // that the verb brings about
+	Weight    int                // of VerbShift, percent
+}
+
+// Seen is what is known of a deployment besides what it has done.
+type Seen struct {
+	Now time.Time
+	// Judgement is that of the component of [Moving].
+	Judgement *towpath.Judgement
 }
 
 // Decision is what to do with a deployment now: issue operations, move its
@@ -21,12 +30,14 @@ type Decision struct {
 	Trigger towpath.DeploymentTrigger // empty: stay in this phase
 	Reason  string                    // of the trigger
 	Waiting string
+	// Again is when to decide again although nothing happened; zero: no need.
+	Again time.Time
 }
 
-// Next decides how a deployment goes on, from its phase and the operations
-// that it has issued. It never looks at the clock: time-outs are results of
-// operations. Deciding twice on the same snapshot gives the same decision.
-func Next(d *towpath.Deployment) Decision {
+// Next decides how a deployment goes on, from its phase, the operations that it
+// has issued and what is known besides. Time-outs of operations are their
+// results. Deciding twice on the same snapshot gives the same decision.
+func Next(d *towpath.Deployment, seen Seen) Decision {
 	if d.Abort != "" && (d.Phase == towpath.DeploymentPreparing || d.Phase == towpath.DeploymentSwitching) {
 		return Decision{Trigger: towpath.TriggerAbort, Reason: d.Abort}
 	}
@@ -34,7 +45,7 @@ func Next(d *towpath.Deployment) Decision {
 	case towpath.DeploymentPreparing:
 		return prepare(d)
 	case towpath.DeploymentSwitching:
-		return switchOver(d)
+		return switchOver(d, seen)
 	case towpath.DeploymentRetiring:
 		return retire(d)
 	case towpath.DeploymentReverting:
@@ -65,16 +76,20 @@ func prepare(d *towpath.Deployment) Decision {
 	return dec
 }
 
-// switchOver moves traffic one component at a time, in dependency order: the
-// next moves once the one before is verified.
-func switchOver(d *towpath.Deployment) Decision {
+// switchOver moves traffic one component at a time, in dependency order, by the
+// steps of its canary if it has one: the next moves once the one before is
+// verified.
+func switchOver(d *towpath.Deployment, seen Seen) Decision {
 	var dec Decision
 	for i := range d.Components {
 		r := &d.Components[i]
 		if r.Action == towpath.ActionRemove {
 			continue
 		}
-		done, back := sequence(&dec, r, towpath.VerbSwitch, towpath.VerbVerifyAfter, true)
+		done, back := canary(&dec, r, seen)
+		if done && back == nil {
+			done, back = sequence(&dec, r, towpath.VerbSwitch, towpath.VerbVerifyAfter, true)
+		}
 		if back != nil {
 			return *back
 		}
@@ -122,7 +137,7 @@ func revert(d *towpath.Deployment) Decision {
 		step, issued := r.Find(towpath.VerbRestore)
 		switch {
 		case !issued:
-			dec.Issue = append(dec.Issue, Issue{r.Component, towpath.VerbRestore, r.From})
+			dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: towpath.VerbRestore, Revision: r.From})
 			return dec
 		case step.Phase == towpath.OperationFailed || step.Phase == towpath.OperationStale:
 			return Decision{
@@ -158,8 +173,11 @@ func touched(d *towpath.Deployment, r *towpath.Rollout) bool {
 	if !d.Stale {
 		return len(r.Steps) > 0
 	}
-	step, issued := r.Find(towpath.VerbSwitch)
-	return issued && step.Phase != towpath.OperationStale
+	moved := func(v towpath.Verb) bool {
+		step, issued := r.Find(v)
+		return issued && step.Phase != towpath.OperationStale
+	}
+	return moved(towpath.VerbShift) || moved(towpath.VerbSwitch)
 }
 
 // sequence issues first, then second, of a rollout. It reports whether both
@@ -172,18 +190,29 @@ func sequence(dec *Decision, r *towpath.Rollout, first, second towpath.Verb, rea
 		case !issued && !ready:
 			return false, nil
 		case !issued:
-			dec.Issue = append(dec.Issue, Issue{r.Component, verb, r.To})
+			dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: verb, Revision: r.To})
 			return false, nil
-		case step.Phase == towpath.OperationFailed:
-			return false, &Decision{Trigger: towpath.TriggerStepFail, Reason: fmt.Sprintf("%s of %s failed: %s", verb, r.Component, step.Message)}
-		case step.Phase == towpath.OperationStale:
-			return false, &Decision{Trigger: towpath.TriggerMoved, Reason: fmt.Sprintf("the plan of %s is stale: %s", r.Component, step.Message)}
-		case step.Phase != towpath.OperationSucceeded:
-			dec.Waiting = waitingFor(r.Component, step)
-			return false, nil
+		}
+		if done, back := passed(dec, r, step); !done {
+			return false, back
 		}
 	}
 	return true, nil
+}
+
+// passed reports whether a step has succeeded, or that the deployment has to go
+// back.
+func passed(dec *Decision, r *towpath.Rollout, step towpath.Step) (done bool, back *Decision) {
+	switch step.Phase {
+	case towpath.OperationSucceeded:
+		return true, nil
+	case towpath.OperationFailed:
+		return false, &Decision{Trigger: towpath.TriggerStepFail, Reason: fmt.Sprintf("%s of %s failed: %s", step.Verb, r.Component, step.Message)}
+	case towpath.OperationStale:
+		return false, &Decision{Trigger: towpath.TriggerMoved, Reason: fmt.Sprintf("the plan of %s is stale: %s", r.Component, step.Message)}
+	}
+	dec.Waiting = waitingFor(r.Component, step)
+	return false, nil
 }
 
 // again issues a verb until it has succeeded.
@@ -192,7 +221,7 @@ func again(dec *Decision, r *towpath.Rollout, verb towpath.Verb, revision towpat
 	switch {
 	case !issued || step.Phase == towpath.OperationFailed || step.Phase == towpath.OperationStale ||
 		step.Phase == towpath.OperationCancelled:
-		dec.Issue = append(dec.Issue, Issue{r.Component, verb, revision})
+		dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: verb, Revision: revision})
 		return false
 	case step.Phase != towpath.OperationSucceeded:
 		dec.Waiting = waitingFor(r.Component, step)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -15,10 +16,14 @@ type world struct {
 	d       *towpath.Deployment
 	traffic map[towpath.ComponentName]towpath.RevisionID
 	running map[towpath.ComponentName]map[towpath.RevisionID]bool
+	share   map[towpath.ComponentName]int // percent of the traffic that the new one has beside the old one
+	now     time.Time
+	judge   func() *towpath.Judgement // of what is moving
 }
 
 func newWorld(d *towpath.Deployment) *world {
-	w := &world{d: d, traffic: map[towpath.ComponentName]towpath.RevisionID{}, running: map[towpath.ComponentName]map[towpath.RevisionID]bool{}}
+	w := &world{d: d, traffic: map[towpath.ComponentName]towpath.RevisionID{}, running: map[towpath.ComponentName]map[towpath.RevisionID]bool{},
+		share: map[towpath.ComponentName]int{}, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
 	for _, r := range d.Components {
 		w.running[r.Component] = map[towpath.RevisionID]bool{}
 		if r.From != "" {
@@ -32,8 +37,12 @@ func newWorld(d *towpath.Deployment) *world {
 // step issues and runs operations until the phase changes or the deployment
 // waits. outcome says how each operation ends.
 func (w *world) step(t failer, outcome func(Issue) towpath.OperationPhase) (stuck bool) {
-	dec := Next(w.d)
-	if again := Next(w.d); fmt.Sprint(again) != fmt.Sprint(dec) {
+	seen := Seen{Now: w.now}
+	if moving := Moving(w.d); moving != nil && w.judge != nil {
+		seen.Judgement = w.judge()
+	}
+	dec := Next(w.d, seen)
+	if again := Next(w.d, seen); fmt.Sprint(again) != fmt.Sprint(dec) {
 		t.Fatalf("deciding twice gives %v, then %v", dec, again)
 	}
 	if dec.Trigger != "" {
@@ -45,6 +54,10 @@ func (w *world) step(t failer, outcome func(Issue) towpath.OperationPhase) (stuc
 			w.withdraw()
 		}
 		w.d.Phase = to
+		return false
+	}
+	if len(dec.Issue) == 0 && dec.Again.After(w.now) {
+		w.now = dec.Again
 		return false
 	}
 	for _, is := range dec.Issue {
@@ -70,7 +83,7 @@ type failer interface{ Fatalf(string, ...any) }
 func (w *world) run(t failer, is Issue, phase towpath.OperationPhase) {
 	r := &w.d.Components[slices.IndexFunc(w.d.Components, func(r towpath.Rollout) bool { return r.Component == is.Component })]
 	w.check(t, is, r)
-	r.Steps = append(r.Steps, towpath.Step{Verb: is.Verb, Phase: phase})
+	r.Steps = append(r.Steps, towpath.Step{Verb: is.Verb, Phase: phase, Weight: is.Weight, Ended: w.now})
 	if phase != towpath.OperationSucceeded {
 		return
 	}
@@ -78,7 +91,10 @@ func (w *world) run(t failer, is Issue, phase towpath.OperationPhase) {
 	switch is.Verb {
 	case towpath.VerbPrepare:
 		w.running[c][is.Revision] = true
+	case towpath.VerbShift:
+		w.share[c] = is.Weight
 	case towpath.VerbSwitch, towpath.VerbRestore:
+		w.share[c] = 0
 		w.running[c][is.Revision] = true
 		w.traffic[c] = is.Revision
 	case towpath.VerbRetire:
@@ -92,7 +108,17 @@ func (w *world) run(t failer, is Issue, phase towpath.OperationPhase) {
 // check holds each operation against what must be true when it is issued.
 func (w *world) check(t failer, is Issue, r *towpath.Rollout) {
 	switch is.Verb {
+	case towpath.VerbShift:
+		if is.Weight <= w.share[is.Component] {
+			t.Fatalf("%s is given %d %% after %d %%", is.Component, is.Weight, w.share[is.Component])
+		}
+		if !w.running[is.Component][is.Revision] || w.traffic[is.Component] != r.From {
+			t.Fatalf("%s shares its traffic with what is not prepared", is.Component)
+		}
 	case towpath.VerbSwitch:
+		if r.Canary != nil && w.share[is.Component] != r.Canary.Spec.Steps[len(r.Canary.Spec.Steps)-1].Weight {
+			t.Fatalf("%s is switched at %d %%", is.Component, w.share[is.Component])
+		}
 		for _, other := range w.d.Components {
 			if other.Action != towpath.ActionRemove && !w.running[other.Component][other.To] {
 				t.Fatalf("%s is switched before %s is prepared", is.Component, other.Component)
@@ -128,6 +154,14 @@ func generated(t *rapid.T) *towpath.Deployment {
 			r.From, r.Action = "", towpath.ActionCreate
 		case 1:
 			r.To, r.Action = "", towpath.ActionRemove
+		case 2:
+			r.Canary = &towpath.Canary{Spec: towpath.RolloutSpec{Interval: time.Second, Deadline: 10 * time.Second}}
+			for w := rapid.IntRange(1, 50).Draw(t, "weight"); w < 100; w *= 3 {
+				r.Canary.Spec.Steps = append(r.Canary.Spec.Steps, towpath.RolloutStep{Weight: w, For: time.Duration(w) * time.Second})
+			}
+			if rapid.Bool().Draw(t, "judged") {
+				r.Canary.Objectives = []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.99}}
+			}
 		}
 		for j := range i {
 			if rapid.Bool().Draw(t, "depends") {
@@ -143,6 +177,15 @@ func TestNext_IsSafeWhateverFails(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := generated(t)
 		w := newWorld(d)
+		w.judge = func() *towpath.Judgement {
+			outcome := rapid.SampledFrom([]towpath.JudgementOutcome{
+				"", towpath.JudgedUndecided, towpath.JudgedNoEvidence, towpath.JudgedNotWorse, towpath.JudgedNotWorse, towpath.JudgedWorse,
+			}).Draw(t, "judgement")
+			if outcome == "" {
+				return nil
+			}
+			return &towpath.Judgement{Outcome: outcome, Sentence: "a sentence"}
+		}
 		failures := rapid.IntRange(0, 6).Draw(t, "failures")
 		outcome := func(is Issue) towpath.OperationPhase {
 			if failures > 0 && is.Verb != towpath.VerbRestore && rapid.IntRange(0, 3).Draw(t, "fails") == 0 {
@@ -172,6 +215,9 @@ func TestNext_IsSafeWhateverFails(t *testing.T) {
 			if w.traffic[r.Component] != want(r) {
 				t.Fatalf("after %s, %s has %q, want %q", d.Phase, r.Component, w.traffic[r.Component], want(r))
 			}
+			if w.share[r.Component] != 0 {
+				t.Fatalf("after %s, %s shares its traffic", d.Phase, r.Component)
+			}
 			for rev := range w.running[r.Component] {
 				if rev != want(r) {
 					t.Fatalf("after %s, %s still runs %s", d.Phase, r.Component, rev)
@@ -186,7 +232,7 @@ func TestNext_WaitsForAPersonWhenNobodyKnows(t *testing.T) {
 		Component: "api", From: "old", To: "new", Action: towpath.ActionReplace,
 		Steps: []towpath.Step{{Operation: "op_1", Verb: towpath.VerbPrepare, Phase: towpath.OperationUnknown}},
 	}}}
-	dec := Next(d)
+	dec := Next(d, Seen{})
 	if dec.Trigger != "" || len(dec.Issue) != 0 || dec.Waiting == "" {
 		t.Fatalf("%+v", dec)
 	}
@@ -200,7 +246,7 @@ func TestNext_GivesUpWhenTheWayBackIsBlocked(t *testing.T) {
 			{Verb: towpath.VerbRestore, Phase: towpath.OperationFailed, Message: "port taken"},
 		},
 	}}}
-	if dec := Next(d); dec.Trigger != towpath.TriggerGiveUp {
+	if dec := Next(d, Seen{}); dec.Trigger != towpath.TriggerGiveUp {
 		t.Fatalf("%+v", dec)
 	}
 }
@@ -217,15 +263,15 @@ func TestNext_GoesBackFromAMovedBaseWithoutTouchingWhatDidNotMove(t *testing.T) 
 		{Component: "api", Action: towpath.ActionReplace, From: "a1", To: "a2", Steps: done(append(prepared, towpath.VerbSwitch, towpath.VerbVerifyAfter)...)},
 		{Component: "web", Action: towpath.ActionReplace, From: "w1", To: "w2", Steps: append(done(prepared...), towpath.Step{Verb: towpath.VerbSwitch, Phase: towpath.OperationStale})},
 	}}
-	if got := Next(d); got.Trigger != towpath.TriggerMoved {
+	if got := Next(d, Seen{}); got.Trigger != towpath.TriggerMoved {
 		t.Fatalf("a stale step leads to %+v", got)
 	}
 	d.Phase, d.Stale = towpath.DeploymentReverting, true
-	if got := Next(d); len(got.Issue) != 1 || got.Issue[0] != (Issue{"api", towpath.VerbRestore, "a1"}) {
+	if got := Next(d, Seen{}); len(got.Issue) != 1 || got.Issue[0] != (Issue{Component: "api", Verb: towpath.VerbRestore, Revision: "a1"}) {
 		t.Errorf("going back issues %+v", got)
 	}
 	d.Components[0].Steps = append(d.Components[0].Steps, done(towpath.VerbRestore, towpath.VerbRetire)...)
-	if got := Next(d); got.Trigger != towpath.TriggerReverted {
+	if got := Next(d, Seen{}); got.Trigger != towpath.TriggerReverted {
 		t.Errorf("once api is back: %+v", got)
 	}
 }

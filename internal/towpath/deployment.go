@@ -1,9 +1,6 @@
 package towpath
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Deployment is the desired-state record that a promotion or a rollback
 // writes. At most one is active in an environment.
@@ -30,6 +27,8 @@ type Deployment struct {
 	Stale bool `json:"stale,omitempty"`
 	// Abort is why a person wants it undone; empty: nobody does.
 	Abort string `json:"abort,omitempty"`
+	// Waiting is what it waits for, when nothing is under way.
+	Waiting string `json:"waiting,omitempty"`
 	// Rules come into force when the deployment succeeds; nil for rollbacks.
 	Rules         *EnvironmentSpec `json:"rules,omitempty"`
 	Components    []Rollout        `json:"components"`              // in dependency order
@@ -74,6 +73,7 @@ const (
 	TriggerSwitched DeploymentTrigger = "switched"
 	TriggerRetired  DeploymentTrigger = "retired"
 	TriggerStepFail DeploymentTrigger = "failed"
+	TriggerWorse    DeploymentTrigger = "judged worse"
 	TriggerMoved    DeploymentTrigger = "base moved" // what runs is not what the plan was made for
 	TriggerAbort    DeploymentTrigger = "aborted"
 	TriggerReverted DeploymentTrigger = "reverted"
@@ -89,7 +89,7 @@ func DeploymentTransitions() Transitions[DeploymentPhase, DeploymentTrigger] {
 			TriggerAbort: DeploymentReverting, TriggerMoved: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
 		},
 		DeploymentSwitching: {
-			TriggerSwitched: DeploymentRetiring, TriggerStepFail: DeploymentReverting,
+			TriggerSwitched: DeploymentRetiring, TriggerStepFail: DeploymentReverting, TriggerWorse: DeploymentReverting,
 			TriggerAbort: DeploymentReverting, TriggerMoved: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
 		},
 		DeploymentRetiring: {
@@ -100,43 +100,6 @@ func DeploymentTransitions() Transitions[DeploymentPhase, DeploymentTrigger] {
 			TriggerPreempt: DeploymentPreempted,
 		},
 	}
-}
-
-// Rollout is the replacement of one revision of a component by the next,
-// inside a deployment.
-type Rollout struct {
-	Component ComponentName   `json:"component"`
-	Kind      ComponentKind   `json:"kind"`
-	DependsOn []ComponentName `json:"dependsOn,omitempty"`
-	Action    ChangeAction    `json:"action"`
-	From      RevisionID      `json:"from,omitempty"`
-	To        RevisionID      `json:"to,omitempty"`
-	PlanHash  Digest          `json:"planHash,omitempty"`
-	Before    *Before         `json:"before,omitempty"` // what From is made of, to bring it back
-	Timeout   time.Duration   `json:"timeout"`          // of each step, nanoseconds
-	Steps     []Step          `json:"steps"`            // in the order in which they were issued
-}
-
-// Step is one operation of a rollout as its readers see it.
-type Step struct {
-	Operation OperationID    `json:"operation"`
-	Verb      Verb           `json:"verb"`
-	Phase     OperationPhase `json:"phase"`
-	Attempt   int            `json:"attempt,omitempty"`
-	Message   string         `json:"message,omitempty"`
-	Log       []string       `json:"log,omitempty"` // the last lines, of a step that failed
-	Began     time.Time      `json:"began,omitzero"`
-	Ended     time.Time      `json:"ended,omitzero"`
-}
-
-// Find is the last step of a verb, if one was issued.
-func (r *Rollout) Find(v Verb) (Step, bool) {
-	for i := len(r.Steps) - 1; i >= 0; i-- {
-		if r.Steps[i].Verb == v {
-			return r.Steps[i], true
-		}
-	}
-	return Step{}, false
 }
 
 // Authorisation is the record that the server signs and the agent checks with
@@ -172,13 +135,4 @@ type PlannedChange struct {
 	From      RevisionID    `json:"from,omitempty"`
 	To        RevisionID    `json:"to,omitempty"`
 	Hash      Digest        `json:"hash"` // of the component's plan
-}
-
-// Before is a revision that ran before a rollout, with all that is needed to
-// run it again.
-type Before struct {
-	Release  Digest          `json:"release"`
-	Layer    Digest          `json:"layer"`
-	Size     int64           `json:"size"` // bytes of the layer
-	Rendered json.RawMessage `json:"rendered"`
 }

@@ -14,6 +14,7 @@ const (
 	VerbPlan         Verb = "plan"          // compute what would change; no effect
 	VerbPrepare      Verb = "prepare"       // run the revision beside what is there, healthy, without traffic
 	VerbVerifyBefore Verb = "verify-before" // its verification jobs, before it has traffic
+	VerbShift        Verb = "shift"         // send a share of the traffic to the revision, the rest to the previous one
 	VerbSwitch       Verb = "switch"        // send all traffic to the revision
 	VerbVerifyAfter  Verb = "verify-after"  // its verification jobs, with traffic
 	VerbRetire       Verb = "retire"        // drain and stop every other revision
@@ -73,7 +74,8 @@ type OperationSpec struct {
 	Previous         RevisionID      `json:"previous,omitempty"`
 	PreviousLayer    Digest          `json:"previousLayer,omitempty"`
 	PreviousRendered json.RawMessage `json:"previousRendered,omitempty"`
-	Timeout          time.Duration   `json:"timeout"` // nanoseconds
+	Timeout          time.Duration   `json:"timeout"`          // nanoseconds
+	Weight           int             `json:"weight,omitempty"` // of VerbShift: percent of the traffic
 	// Authorisation is the signed record that the agent checks with its own
 	// trust root before it runs anything; empty for plans.
 	Authorisation string `json:"authorisation,omitempty"`

@@ -75,14 +75,29 @@ type BuildSpec struct {
 // RolloutStrategy is how a revision replaces the one before it.
 type RolloutStrategy string
 
-// StrategyBlueGreen starts the new revision beside the old one, switches
-// atomically and keeps the old one until the switch has been verified.
-const StrategyBlueGreen RolloutStrategy = "blue-green"
+// The strategies. Both start the new revision beside the old one and keep that
+// until the new one has been verified with all of the traffic.
+const (
+	StrategyBlueGreen RolloutStrategy = "blue-green" // the traffic moves at once
+	StrategyCanary    RolloutStrategy = "canary"     // it moves by steps, and is judged at each
+)
 
 // RolloutSpec is how a component is replaced.
 type RolloutSpec struct {
 	Strategy RolloutStrategy `json:"strategy"`
 	Timeout  time.Duration   `json:"timeout"` // of each step, nanoseconds; a step over it has failed
+	// Of a canary: its steps by ascending weight, how often it is judged, and
+	// how long a step may wait for a judgement until a person is asked.
+	Steps    []RolloutStep `json:"steps,omitempty"`
+	Interval time.Duration `json:"interval,omitempty"` // nanoseconds
+	Deadline time.Duration `json:"deadline,omitempty"` // nanoseconds
+}
+
+// RolloutStep is a share of the traffic and how long it stays.
+type RolloutStep struct {
+	Weight int           `json:"weight"`           // percent, 1 to 99; all of it comes after the last step
+	For    time.Duration `json:"for,omitempty"`    // at least, nanoseconds
+	Manual bool          `json:"manual,omitempty"` // until a person resumes
 }
 
 // DriftPolicy is what happens when the world differs from what is desired.
@@ -97,11 +112,30 @@ const (
 // Objective is a service level that a rollout is judged by.
 type Objective struct {
 	Name      string        `json:"name"`
-	Component ComponentName `json:"component,omitempty"`
+	Component ComponentName `json:"component,omitempty"` // empty: every one
+	Kind      ObjectiveKind `json:"kind,omitempty"`
 	Query     string        `json:"query,omitempty"`
-	Target    float64       `json:"target"`
-	Window    time.Duration `json:"window"` // nanoseconds
+	// Target is the share of requests that has to be good, in (0, 1): answered
+	// without an error of the server, or within Bound.
+	Target float64       `json:"target"`
+	Bound  time.Duration `json:"bound,omitempty"` // of a latency, nanoseconds
+	Window time.Duration `json:"window"`          // nanoseconds
+	// MinSamples is how many requests each revision must have had before
+	// anything but worse is said; 50 when it is 0.
+	MinSamples int `json:"minSamples,omitempty"`
+	// Critical objectives decide alone; the others together.
+	Critical bool `json:"critical,omitempty"`
 }
+
+// ObjectiveKind says what an objective counts.
+type ObjectiveKind string
+
+// The kinds of objective. The data plane counts the first two by itself.
+const (
+	ObjectiveErrors  ObjectiveKind = "errors"  // requests that the server failed
+	ObjectiveLatency ObjectiveKind = "latency" // requests that took longer than Bound
+	ObjectiveQuery   ObjectiveKind = ""        // a query of a metric source
+)
 
 // Requirement says which versions of another project (or one component of it)
 // this release needs to find running in the same environment.
@@ -131,6 +165,7 @@ type EnvironmentSpec struct {
 	Place      PlaceName                         `json:"place"`
 	Gates      GateRules                         `json:"gates"`
 	Retention  RetentionRule                     `json:"retention"`
+	Rollout    RolloutStrategy                   `json:"rollout,omitempty"`    // of every component; empty: as each says
 	Components map[ComponentName]json.RawMessage `json:"components,omitempty"` // settings, by component
 }
 

@@ -1,0 +1,128 @@
+package rollout
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Canaries has the components that replace a revision move their traffic by
+// steps, where their rollout says so and the environment's rules in force don't
+// say otherwise. What nothing runs beside moves at once: there is nothing to
+// compare it with.
+func Canaries(rollouts []towpath.Rollout, content *towpath.ReleaseContent, inForce towpath.EnvironmentSpec) {
+	for i := range rollouts {
+		r := &rollouts[i]
+		c, ok := content.Component(r.Component)
+		if !ok || r.Action != towpath.ActionReplace || inForce.Rollout == towpath.StrategyBlueGreen ||
+			c.Rollout.Strategy != towpath.StrategyCanary || len(c.Rollout.Steps) == 0 {
+			continue
+		}
+		r.Canary = &towpath.Canary{Spec: c.Rollout}
+		for _, o := range content.Objectives {
+			if o.Component == "" || o.Component == r.Component {
+				r.Canary.Objectives = append(r.Canary.Objectives, o)
+			}
+		}
+	}
+}
+
+// Moving is the component whose new revision has a part of the traffic beside
+// the old one; nil when none has.
+func Moving(d *towpath.Deployment) *towpath.Rollout {
+	if d.Phase != towpath.DeploymentSwitching {
+		return nil
+	}
+	for i := range d.Components {
+		r := &d.Components[i]
+		if _, switching := r.Find(towpath.VerbSwitch); r.Canary != nil && !switching && r.Weight() > 0 {
+			return r
+		}
+	}
+	return nil
+}
+
+// canary takes a component through the steps of its canary. It reports whether
+// all of them are over, or that the deployment has to go back.
+func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Decision) {
+	c := r.Canary
+	if c == nil {
+		return true, nil
+	}
+	if _, switching := r.Find(towpath.VerbSwitch); switching {
+		return true, nil
+	}
+	var j towpath.Judgement // no evidence
+	if seen.Judgement != nil && r.Weight() > 0 {
+		j = *seen.Judgement
+	}
+	if j.Outcome == towpath.JudgedWorse {
+		return false, &Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse at %d %%: %s", r.Component, r.Weight(), j.Sentence)}
+	}
+	for i, s := range c.Spec.Steps {
+		step, issued := r.Shifted(s.Weight)
+		if !issued {
+			dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: towpath.VerbShift, Revision: r.To, Weight: s.Weight})
+			return false, nil
+		}
+		if done, back := passed(dec, r, step); !done {
+			return false, back
+		}
+		if i+1 < len(c.Spec.Steps) {
+			if _, next := r.Shifted(c.Spec.Steps[i+1].Weight); next {
+				continue
+			}
+		}
+		if held := hold(r, s, step, j, seen.Now); held.why != "" {
+			dec.Waiting, dec.Again = held.why, held.again
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// held is why a step of a canary is not over, and when that may change by
+// itself.
+type held struct {
+	why   string
+	again time.Time
+}
+
+// hold says why a step stays, if it does: somebody paused it, its time is not
+// over, it waits for a person, or its judgement is missing. Missing evidence is
+// never a pass, and no reason to go back either: a person is asked.
+func hold(r *towpath.Rollout, s towpath.RolloutStep, step towpath.Step, j towpath.Judgement, now time.Time) held {
+	c := r.Canary
+	at := fmt.Sprintf("%s has %d %% of the traffic", r.Component, s.Weight)
+	again := now.Add(max(c.Spec.Interval, time.Second))
+	if p := c.Paused; p != nil {
+		return held{fmt.Sprintf("%s and is paused by %s: %s; `towpath rollout resume` goes on", at, p.By, p.Reason), again}
+	}
+	if s.Weight <= c.Passed {
+		return held{}
+	}
+	said := ""
+	if len(c.Objectives) > 0 {
+		if said = "; " + j.Sentence; j.Sentence == "" {
+			said = "; nothing has been counted yet"
+		}
+	}
+	if left := step.Ended.Add(s.For).Sub(now); left > 0 {
+		if end := step.Ended.Add(s.For); end.Before(again) {
+			again = end
+		}
+		return held{fmt.Sprintf("%s for another %s%s", at, left.Round(time.Second), said), again}
+	}
+	if s.Manual {
+		return held{fmt.Sprintf("%s and waits for a person: `towpath rollout resume` goes on%s", at, said), again}
+	}
+	if len(c.Objectives) == 0 || j.Outcome == towpath.JudgedNotWorse {
+		return held{}
+	}
+	if deadline := step.Ended.Add(s.For + c.Spec.Deadline); !now.Before(deadline) {
+		return held{fmt.Sprintf("%s and could not be judged within %s%s; `towpath rollout resume` goes on all the same, `towpath rollback` goes back",
+			at, c.Spec.Deadline, said), again}
+	}
+	return held{at + " and is not judged yet" + said, again}
+}

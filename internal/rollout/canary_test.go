@@ -1,0 +1,152 @@
+package rollout
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// at is a deployment whose one component has been given weights, the last one
+// some time ago.
+func at(ago time.Duration, weights ...int) (*towpath.Deployment, *towpath.Canary) {
+	c := &towpath.Canary{
+		Spec: towpath.RolloutSpec{
+			Interval: time.Second, Deadline: time.Minute,
+			Steps: []towpath.RolloutStep{{Weight: 5, For: 10 * time.Second}, {Weight: 50, Manual: true}},
+		},
+		Objectives: []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.99}},
+	}
+	r := towpath.Rollout{Component: "api", Action: towpath.ActionReplace, From: "old", To: "new", Canary: c}
+	for _, w := range weights {
+		r.Steps = append(r.Steps, towpath.Step{Verb: towpath.VerbShift, Weight: w, Phase: towpath.OperationSucceeded, Ended: noon.Add(-ago)})
+	}
+	return &towpath.Deployment{Phase: towpath.DeploymentSwitching, Components: []towpath.Rollout{r}}, c
+}
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func judged(o towpath.JudgementOutcome) *towpath.Judgement {
+	return &towpath.Judgement{Outcome: o, Sentence: "it is " + string(o)}
+}
+
+func TestNext_Canary(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		ago     time.Duration
+		weights []int
+		change  func(*towpath.Canary)
+		judged  towpath.JudgementOutcome
+		want    string // "shift 5", "switch", "worse", or the beginning of what it waits for
+		again   time.Duration
+	}{
+		{"begins with the first step", 0, nil, nil, "", "shift 5", 0},
+		{"stays for the time of a step", 4 * time.Second, []int{5}, nil, towpath.JudgedNotWorse, "api has 5 % of the traffic for another 6s; it is not-worse", time.Second},
+		{"comes back when the time is over", 9500 * time.Millisecond, []int{5}, nil, towpath.JudgedNotWorse, "api has 5 % of the traffic for another", 500 * time.Millisecond},
+		{"goes on when it is not worse", 10 * time.Second, []int{5}, nil, towpath.JudgedNotWorse, "shift 50", 0},
+		{"goes back at once when it is worse", time.Second, []int{5}, nil, towpath.JudgedWorse, "worse", 0},
+		{"never passes on no evidence", 30 * time.Second, []int{5}, nil, towpath.JudgedNoEvidence, "api has 5 % of the traffic and is not judged yet; it is no-evidence", time.Second},
+		{"never passes undecided", 30 * time.Second, []int{5}, nil, towpath.JudgedUndecided, "api has 5 % of the traffic and is not judged yet", time.Second},
+		{"never passes when nothing was counted", 30 * time.Second, []int{5}, nil, "", "api has 5 % of the traffic and is not judged yet; nothing has been counted yet", time.Second},
+		{"asks a person when the deadline is over", 70 * time.Second, []int{5}, nil, towpath.JudgedNoEvidence, "api has 5 % of the traffic and could not be judged within 1m0s", time.Second},
+		{"goes back after the deadline too", 70 * time.Second, []int{5}, nil, towpath.JudgedWorse, "worse", 0},
+		{"lets a person decide without evidence", time.Second, []int{5}, func(c *towpath.Canary) { c.Passed = 5 }, towpath.JudgedNoEvidence, "shift 50", 0},
+		{"waits for a person", time.Hour, []int{5, 50}, nil, towpath.JudgedNotWorse, "api has 50 % of the traffic and waits for a person", time.Second},
+		{"ends when a person resumes", time.Hour, []int{5, 50}, func(c *towpath.Canary) { c.Passed = 50 }, towpath.JudgedNotWorse, "switch", 0},
+		{"stands still while it is paused", time.Hour, []int{5}, func(c *towpath.Canary) { c.Paused = &towpath.Pause{By: "ana", Reason: "lunch"} },
+			towpath.JudgedNotWorse, "api has 5 % of the traffic and is paused by ana: lunch", time.Second},
+		{"goes back while it is paused", time.Second, []int{5}, func(c *towpath.Canary) { c.Paused = &towpath.Pause{By: "ana", Reason: "lunch"} }, towpath.JudgedWorse, "worse", 0},
+		{"needs no judgement without objectives", 10 * time.Second, []int{5}, func(c *towpath.Canary) { c.Objectives = nil }, "", "shift 50", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, c := at(tt.ago, tt.weights...)
+			if tt.change != nil {
+				tt.change(c)
+			}
+			seen := Seen{Now: noon}
+			if tt.judged != "" {
+				seen.Judgement = judged(tt.judged)
+			}
+			dec := Next(d, seen)
+			got := dec.Waiting
+			switch {
+			case dec.Trigger == towpath.TriggerWorse:
+				got = "worse"
+			case dec.Trigger != "":
+				got = string(dec.Trigger)
+			case len(dec.Issue) == 1 && dec.Issue[0].Verb == towpath.VerbShift:
+				got = map[int]string{5: "shift 5", 50: "shift 50"}[dec.Issue[0].Weight]
+			case len(dec.Issue) == 1:
+				got = string(dec.Issue[0].Verb)
+			}
+			if !strings.HasPrefix(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			if tt.again > 0 && dec.Again.Sub(noon) != tt.again {
+				t.Errorf("it comes back after %s, want %s", dec.Again.Sub(noon), tt.again)
+			}
+		})
+	}
+}
+
+func TestNext_CanaryUndoesWhatFailed(t *testing.T) {
+	d, _ := at(time.Second, 5)
+	r := &d.Components[0]
+	r.Steps = append(r.Steps, towpath.Step{Verb: towpath.VerbShift, Weight: 50, Phase: towpath.OperationFailed, Message: "instance 0 crashed"})
+	if dec := Next(d, Seen{Now: noon}); dec.Trigger != towpath.TriggerStepFail || !strings.Contains(dec.Reason, "instance 0 crashed") {
+		t.Errorf("%+v", dec)
+	}
+	if r.Weight() != 5 {
+		t.Errorf("it has %d %%", r.Weight())
+	}
+}
+
+func TestCanaries(t *testing.T) {
+	canary := towpath.RolloutSpec{Strategy: towpath.StrategyCanary, Steps: []towpath.RolloutStep{{Weight: 5}}}
+	content := &towpath.ReleaseContent{
+		Components: []towpath.ReleaseComponent{{Name: "api", Rollout: canary}, {Name: "new", Rollout: canary}, {Name: "web", Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen}}},
+		Objectives: []towpath.Objective{{Name: "all"}, {Name: "mine", Component: "api"}, {Name: "theirs", Component: "web"}},
+	}
+	fresh := func() []towpath.Rollout {
+		return []towpath.Rollout{
+			{Component: "api", Action: towpath.ActionReplace}, {Component: "new", Action: towpath.ActionCreate},
+			{Component: "web", Action: towpath.ActionReplace}, {Component: "old", Action: towpath.ActionRemove},
+		}
+	}
+	rollouts := fresh()
+	Canaries(rollouts, content, towpath.EnvironmentSpec{})
+	if c := rollouts[0].Canary; c == nil || len(c.Objectives) != 2 || c.Objectives[0].Name != "all" || c.Objectives[1].Name != "mine" {
+		t.Errorf("api has the canary %+v", c)
+	}
+	for _, r := range rollouts[1:] {
+		if r.Canary != nil {
+			t.Errorf("%s has a canary", r.Component)
+		}
+	}
+	rollouts = fresh()
+	Canaries(rollouts, content, towpath.EnvironmentSpec{Rollout: towpath.StrategyBlueGreen})
+	if rollouts[0].Canary != nil {
+		t.Error("the environment moves at once, and api has a canary")
+	}
+}
+
+func TestMoving(t *testing.T) {
+	d, _ := at(0)
+	if Moving(d) != nil {
+		t.Error("something moves before the first step")
+	}
+	d, _ = at(0, 5)
+	if r := Moving(d); r == nil || r.Component != "api" || r.Weight() != 5 {
+		t.Errorf("%+v moves", r)
+	}
+	d.Components[0].Steps = append(d.Components[0].Steps, towpath.Step{Verb: towpath.VerbSwitch, Phase: towpath.OperationPending})
+	if Moving(d) != nil {
+		t.Error("something moves after the last step")
+	}
+	d, _ = at(0, 5)
+	d.Phase = towpath.DeploymentReverting
+	if Moving(d) != nil {
+		t.Error("something moves on the way back")
+	}
+}

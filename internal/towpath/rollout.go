@@ -1,0 +1,157 @@
+package towpath
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Rollout is the replacement of one revision of a component by the next,
+// inside a deployment.
+type Rollout struct {
+	Component ComponentName   `json:"component"`
+	Kind      ComponentKind   `json:"kind"`
+	DependsOn []ComponentName `json:"dependsOn,omitempty"`
+	Action    ChangeAction    `json:"action"`
+	From      RevisionID      `json:"from,omitempty"`
+	To        RevisionID      `json:"to,omitempty"`
+	PlanHash  Digest          `json:"planHash,omitempty"`
+	Before    *Before         `json:"before,omitempty"` // what From is made of, to bring it back
+	Timeout   time.Duration   `json:"timeout"`          // of each step, nanoseconds
+	// Canary is how the traffic moves by steps; nil: all at once.
+	Canary *Canary `json:"canary,omitempty"`
+	Steps  []Step  `json:"steps"` // in the order in which they were issued
+}
+
+// Step is one operation of a rollout as its readers see it.
+type Step struct {
+	Operation OperationID    `json:"operation"`
+	Verb      Verb           `json:"verb"`
+	Phase     OperationPhase `json:"phase"`
+	Attempt   int            `json:"attempt,omitempty"`
+	Weight    int            `json:"weight,omitempty"` // of VerbShift, percent
+	Message   string         `json:"message,omitempty"`
+	Log       []string       `json:"log,omitempty"` // the last lines, of a step that failed
+	Began     time.Time      `json:"began,omitzero"`
+	Ended     time.Time      `json:"ended,omitzero"`
+}
+
+// Find is the last step of a verb, if one was issued.
+func (r *Rollout) Find(v Verb) (Step, bool) {
+	for i := len(r.Steps) - 1; i >= 0; i-- {
+		if r.Steps[i].Verb == v {
+			return r.Steps[i], true
+		}
+	}
+	return Step{}, false
+}
+
+// Shifted is the last step that moved this share of the traffic, if one was
+// issued.
+func (r *Rollout) Shifted(weight int) (Step, bool) {
+	for i := len(r.Steps) - 1; i >= 0; i-- {
+		if r.Steps[i].Verb == VerbShift && r.Steps[i].Weight == weight {
+			return r.Steps[i], true
+		}
+	}
+	return Step{}, false
+}
+
+// Weight is the percentage of the traffic that the new revision was last given
+// for certain.
+func (r *Rollout) Weight() int {
+	for i := len(r.Steps) - 1; i >= 0; i-- {
+		switch s := r.Steps[i]; {
+		case s.Phase != OperationSucceeded:
+		case s.Verb == VerbShift:
+			return s.Weight
+		case s.Verb == VerbSwitch:
+			return 100
+		case s.Verb == VerbRestore, s.Verb == VerbRemove:
+			return 0
+		}
+	}
+	return 0
+}
+
+// Canary is a rollout by steps, and what people and the analysis have said of
+// it so far.
+type Canary struct {
+	Spec RolloutSpec `json:"spec"`
+	// Objectives are those that the new revision is judged by.
+	Objectives []Objective `json:"objectives,omitempty"`
+	// Passed is the greatest weight that a person let pass: its pause is over,
+	// or its judgement not waited for.
+	Passed int `json:"passed,omitempty"`
+	// Paused holds the weight until a person resumes.
+	Paused *Pause `json:"paused,omitempty"`
+	// Judgement is the last one.
+	Judgement *Judgement `json:"judgement,omitempty"`
+}
+
+// Pause is why a rollout stands still.
+type Pause struct {
+	By     AccountName `json:"by"`
+	Reason string      `json:"reason"`
+	At     time.Time   `json:"at"`
+}
+
+// Judgement is what the analysis says of a new revision beside the old one.
+type Judgement struct {
+	Outcome    JudgementOutcome     `json:"outcome"`
+	Sentence   string               `json:"sentence"`
+	Objectives []ObjectiveJudgement `json:"objectives,omitempty"`
+	// Intervals is how many intervals of traffic it has seen, Until the end of
+	// the last one.
+	Intervals int       `json:"intervals"`
+	Until     time.Time `json:"until,omitzero"`
+}
+
+// ObjectiveJudgement is what it says of one objective.
+type ObjectiveJudgement struct {
+	Objective string           `json:"objective"`
+	Outcome   JudgementOutcome `json:"outcome"`
+	Sentence  string           `json:"sentence"`
+}
+
+// JudgementOutcome is what is said of a revision. A metric source that errs is
+// none of these.
+type JudgementOutcome string
+
+// The outcomes of a judgement.
+const (
+	JudgedWorse      JudgementOutcome = "worse"
+	JudgedNotWorse   JudgementOutcome = "not-worse"
+	JudgedUndecided  JudgementOutcome = "undecided"   // there are samples, and they do not decide
+	JudgedNoEvidence JudgementOutcome = "no-evidence" // samples are missing; never a pass
+)
+
+// TrafficCount is what a place's data plane has counted of the revisions of one
+// target since it started, while several have traffic.
+type TrafficCount struct {
+	Target Target    `json:"target"`
+	At     time.Time `json:"at"`
+	// Bounds are the upper bounds of the buckets of latencies, in seconds,
+	// without infinity.
+	Bounds    []float64       `json:"bounds"`
+	Revisions []RevisionCount `json:"revisions"`
+}
+
+// RevisionCount is one revision's. Counters grow; one that is lower than before
+// began anew.
+type RevisionCount struct {
+	Revision RevisionID `json:"revision"`
+	Weight   int        `json:"weight"` // percent of the traffic, now
+	Requests uint64     `json:"requests"`
+	Failed   uint64     `json:"failed"`           // answered with 5xx, or not at all
+	Buckets  []uint64   `json:"buckets"`          // by bound, each without those before; the last one is infinity
+	Broken   string     `json:"broken,omitempty"` // why its instances don't do their work; empty: they do
+}
+
+// Before is a revision that ran before a rollout, with all that is needed to
+// run it again.
+type Before struct {
+	Release  Digest          `json:"release"`
+	Layer    Digest          `json:"layer"`
+	Size     int64           `json:"size"` // bytes of the layer
+	Rendered json.RawMessage `json:"rendered"`
+}
