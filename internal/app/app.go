@@ -43,7 +43,7 @@ func Apps(version string, now func() time.Time) cli.Apps {
 		},
 		Agent:  work,
 		Shim:   func(_ context.Context, dir string) error { return run.ShimMain(dir) },
-		Router: router.Main,
+		Router: func(ctx context.Context, dir string) error { return router.Main(ctx, dir, now) },
 		Check: func(src []byte) error {
 			_, err := builder.Parse(src)
 			return err

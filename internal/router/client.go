@@ -48,7 +48,7 @@ func NewClient(cfg ClientConfig, logger *slog.Logger) (*Client, error) {
 	}
 	cfg.Dir = dir
 	c := &Client{cfg: cfg, log: logger}
-	c.http = &http.Client{Timeout: controlTimeout, Transport: &http.Transport{
+	c.http = &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true, // a router that was replaced must not be heard of any more
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			p, err := socketPath(cfg.Dir)
@@ -75,17 +75,42 @@ func (c *Client) Apply(ctx context.Context, change route.Change) (route.Status, 
 	if err := c.Ensure(ctx); err != nil {
 		return route.Status{}, err
 	}
-	b, err := json.Marshal(change)
+	a, err := c.ask(ctx, "apply", controlTimeout, change)
 	if err != nil {
-		return route.Status{}, towpath.E(towpath.KindInternal, "router.apply", "the change can't be encoded").WithCause(err)
+		return route.Status{}, err
 	}
-	return c.call(ctx, http.MethodPost, "apply", bytes.NewReader(b))
+	return *a.Status, nil
 }
 
 // Status asks the running router; none running is an error of kind
 // unavailable.
 func (c *Client) Status(ctx context.Context) (route.Status, error) {
-	return c.call(ctx, http.MethodGet, "status", nil)
+	a, err := c.ask(ctx, "status", controlTimeout, nil)
+	if err != nil {
+		return route.Status{}, err
+	}
+	return *a.Status, nil
+}
+
+// Snapshot reads what the running router has counted. The series of revisions
+// that left are shown once more, and are gone then.
+func (c *Client) Snapshot(ctx context.Context) (route.Snapshot, error) {
+	a, err := c.ask(ctx, "snapshot", controlTimeout, nil)
+	if err != nil {
+		return route.Snapshot{}, err
+	}
+	return *a.Snapshot, nil
+}
+
+// Drain waits until no request is under way to a revision that gets no new
+// ones, at most as long as it says, and returns how many are left. A revision
+// that may get new ones is an error of kind conflict.
+func (c *Client) Drain(ctx context.Context, d route.Drain) (route.Drained, error) {
+	a, err := c.ask(ctx, "drain", d.Wait+controlTimeout, d)
+	if err != nil {
+		return route.Drained{}, err
+	}
+	return *a.Drained, nil
 }
 
 // Ensure starts the router, detached from this process, unless one runs. A
@@ -166,23 +191,35 @@ func (c *Client) start() (<-chan struct{}, error) {
 	return ended, nil
 }
 
-func (c *Client) call(ctx context.Context, method, path string, body io.Reader) (route.Status, error) {
+// ask puts a question to the router: a POST if it comes with something, else a
+// GET. The answer has what was asked for.
+func (c *Client) ask(ctx context.Context, path string, limit time.Duration, with any) (answer, error) {
 	op := "router." + path
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	method, body := http.MethodGet, io.Reader(nil)
+	if with != nil {
+		b, err := json.Marshal(with)
+		if err != nil {
+			return answer{}, towpath.E(towpath.KindInternal, op, "the question can't be encoded").WithCause(err)
+		}
+		method, body = http.MethodPost, bytes.NewReader(b)
+	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://router/"+path, body)
 	if err != nil {
-		return route.Status{}, towpath.E(towpath.KindInternal, op, "the request can't be made").WithCause(err)
+		return answer{}, towpath.E(towpath.KindInternal, op, "the request can't be made").WithCause(err)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return route.Status{}, towpath.E(towpath.KindUnavailable, op, "the router can't be reached").On(c.cfg.Dir).WithCause(err)
+		return answer{}, towpath.E(towpath.KindUnavailable, op, "the router can't be reached").On(c.cfg.Dir).WithCause(err)
 	}
 	defer resp.Body.Close()
 	var a answer
 	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil {
-		return route.Status{}, towpath.E(towpath.KindUnavailable, op, "the router's answer can't be read").WithCause(err)
+		return a, towpath.E(towpath.KindUnavailable, op, "the router's answer can't be read").WithCause(err)
 	}
-	if a.Status == nil {
-		return route.Status{}, &towpath.Error{Kind: a.Kind, Op: op, Message: a.Message, Hint: a.Hint}
+	if a.Status == nil && a.Snapshot == nil && a.Drained == nil {
+		return a, &towpath.Error{Kind: a.Kind, Op: op, Message: a.Message, Hint: a.Hint}
 	}
-	return *a.Status, nil
+	return a, nil
 }

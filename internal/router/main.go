@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -15,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/towpath/towpath/internal/kind/process/route"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -25,7 +23,7 @@ const closeGrace = 10 * time.Second
 // Main is the router's process: it serves the folder's routes until ctx ends.
 // Only one serves a folder; a second one returns an error of kind locked. It
 // logs to standard error.
-func Main(ctx context.Context, dir string) error {
+func Main(ctx context.Context, dir string, now func() time.Time) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return towpath.E(towpath.KindUnavailable, "router.start", "the router's folder can't be made").On(dir).WithCause(err)
@@ -41,7 +39,7 @@ func Main(ctx context.Context, dir string) error {
 	if err := writePID(lock); err != nil {
 		return towpath.E(towpath.KindUnavailable, "router.start", "the router's lock can't be written").On(dir).WithCause(err)
 	}
-	srv, err := newServer(dir, log)
+	srv, err := newServer(dir, newShared(log, now))
 	if err != nil {
 		return err
 	}
@@ -80,41 +78,4 @@ func writePID(lock *os.File) error {
 	}
 	_, err := lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	return err
-}
-
-// maxChange bounds a change, in bytes.
-const maxChange = 1 << 20
-
-// answer is what the control socket says: a status or an error.
-type answer struct {
-	Status  *route.Status `json:"status,omitempty"`
-	Kind    towpath.Kind  `json:"kind,omitempty"`
-	Message string        `json:"message,omitempty"`
-	Hint    string        `json:"hint,omitempty"`
-}
-
-func controlHandler(s *server) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		st := s.Status()
-		_ = json.NewEncoder(w).Encode(answer{Status: &st})
-	})
-	mux.HandleFunc("POST /apply", func(w http.ResponseWriter, r *http.Request) {
-		var c route.Change
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxChange)).Decode(&c); err != nil || c.Route == "" {
-			w.WriteHeader(http.StatusBadRequest)
-			_ = json.NewEncoder(w).Encode(answer{Kind: towpath.KindInvalid, Message: "the change can't be read"})
-			return
-		}
-		st, err := s.Apply(c)
-		if err != nil {
-			s.log.Warn("change refused", "route", c.Route, "operation", c.Operation, "error", err)
-			m, hint := towpath.PublicMessage(err)
-			w.WriteHeader(http.StatusConflict)
-			_ = json.NewEncoder(w).Encode(answer{Kind: towpath.KindOf(err), Message: m, Hint: hint})
-			return
-		}
-		_ = json.NewEncoder(w).Encode(answer{Status: &st})
-	})
-	return mux
 }

@@ -2,10 +2,8 @@ package router
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -17,9 +15,9 @@ import (
 
 // server is a router at work.
 type server struct {
-	dir       string
-	log       *slog.Logger
-	transport *spread
+	*shared
+	dir     string
+	counter *counter
 
 	mu         sync.Mutex // one change at a time
 	generation int64
@@ -29,17 +27,17 @@ type server struct {
 
 // newServer loads a folder's configuration and opens its listeners. What can't
 // be opened is left to [server.openRest]; the other routes work meanwhile.
-func newServer(dir string, log *slog.Logger) (*server, error) {
+func newServer(dir string, s *shared) (*server, error) {
 	c, err := loadConfig(dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dir: dir, log: log, transport: newSpread(), generation: c.Generation, routes: map[string]*live{}}
+	srv := &server{shared: s, dir: dir, counter: newCounter(), generation: c.Generation, routes: map[string]*live{}}
 	for _, r := range c.Routes {
-		s.routes[r.Name] = newLive(r)
+		srv.routes[r.Name] = newLive(r, srv.counter)
 	}
-	s.openClosed()
-	return s, nil
+	srv.openClosed()
+	return srv, nil
 }
 
 // Apply makes a change: listeners open, the configuration is on disk, and then
@@ -52,7 +50,7 @@ func (s *server) Apply(c route.Change) (route.Status, error) {
 		if c.Remove {
 			return s.statusLocked(), nil
 		}
-		l = newLive(route.Route{Name: c.Route})
+		l = newLive(route.Route{Name: c.Route}, s.counter)
 	}
 	was := l.status().Route
 	if c.Fence < was.Fence {
@@ -63,6 +61,9 @@ func (s *server) Apply(c route.Change) (route.Status, error) {
 	next.Fence, next.Operation = c.Fence, c.Operation
 	next.Listeners = wanted(was.Listeners, c)
 	if c.Traffic != nil {
+		if err := check(c.Traffic); err != nil {
+			return route.Status{}, err
+		}
 		next.Traffic = *c.Traffic
 	}
 	opened, err := s.open(l, next.Listeners, c.Listen)
@@ -74,17 +75,15 @@ func (s *server) Apply(c route.Change) (route.Status, error) {
 		return route.Status{}, err
 	}
 	for listen, ln := range opened {
-		l.serve(listen, ln, newProxy(l, s.transport, s.log))
+		l.serve(listen, ln, newProxy(l, s.shared))
 	}
-	l.become(next)
 	if c.Remove {
 		next.Listeners = nil
 		delete(s.routes, c.Route)
-		l.mu.Lock()
-		l.removed = true
-		l.mu.Unlock()
+		l.leave()
 		s.leaving = append(s.leaving, l)
 	} else {
+		l.become(next)
 		s.routes[c.Route] = l
 	}
 	s.closeOthers(l, next.Listeners)
@@ -136,7 +135,7 @@ func (s *server) closeOthers(l *live, list []route.Listener) {
 	for listen, srv := range l.servers {
 		if !slices.ContainsFunc(list, func(x route.Listener) bool { return x.Listen == listen }) {
 			delete(l.servers, listen)
-			go func() { _ = srv.Shutdown(context.Background()) }() // ends with the last request
+			go func() { _ = srv.http.Shutdown(context.Background()) }() // ends with the last request
 		}
 	}
 }
@@ -170,8 +169,8 @@ func (s *server) close(grace time.Duration) {
 	for _, l := range s.routes {
 		for _, srv := range l.servers {
 			wg.Go(func() {
-				if srv.Shutdown(ctx) != nil {
-					_ = srv.Close()
+				if srv.http.Shutdown(ctx) != nil {
+					_ = srv.http.Close()
 				}
 			})
 		}
@@ -184,5 +183,3 @@ func closeAll(m map[string]net.Listener) {
 		_ = ln.Close()
 	}
 }
-
-var _ http.Handler = (*proxy)(nil)

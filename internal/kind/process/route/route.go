@@ -22,13 +22,6 @@ type Listener struct {
 	Address string `json:"address"` // as clients use it
 }
 
-// Traffic is where requests go. Without instances they are answered with 503.
-type Traffic struct {
-	Revision  towpath.RevisionID `json:"revision,omitempty"`
-	Listen    string             `json:"listen,omitempty"` // the listener of that revision's spec
-	Instances []Instance         `json:"instances,omitempty"`
-}
-
 // Instance is one process that takes requests.
 type Instance struct {
 	ID      string `json:"id"`
