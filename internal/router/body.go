@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -34,18 +35,22 @@ var (
 	errStalled  = errors.New("the body stopped coming")
 )
 
-// guard puts a request's body under its limits.
-func (x *exchange) guard(w http.ResponseWriter, r *http.Request) {
+// guard is the request with its exchange, its body under the route's limits.
+// The server's own request stays as it is: by its body the server knows whether
+// the connection can carry another one.
+func (x *exchange) guard(r *http.Request) *http.Request {
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-		return
+		return r
 	}
 	limit := orDefault(x.plan.traffic.Limits.MaxBody, route.DefaultMaxBody)
-	rc := http.NewResponseController(w)
-	if r.ProtoMajor == 1 {
+	rc := http.NewResponseController(x.ResponseWriter)
+	if !x.http2 {
 		_ = rc.EnableFullDuplex() // an instance may answer while the client still sends
 	}
 	x.body = &body{from: r.Body, x: x, readBy: rc.SetReadDeadline, left: limit}
 	r.Body = x.body
+	return r
 }
 
 // Read implements [io.Reader].
@@ -104,19 +109,25 @@ func (b *body) end(p []byte, n int, err error) (int, error) {
 // Close implements [io.Closer] and leaves closing to the exchange.
 func (b *body) Close() error { return nil }
 
+// closeLinger is how long what a client still sends is read and dropped after
+// its answer, so that the answer is not lost with the connection.
+const closeLinger = 500 * time.Millisecond
+
 // finish ends the body with its exchange, and not later: the server must not
-// find anybody reading it. What is left is read and dropped, for as long as the
-// client may stall; it has its answer by then.
+// find anybody reading it.
 func (b *body) finish() {
-	if b == nil || !b.finishing() {
+	if b == nil || !b.finishing() || b.x.status == http.StatusSwitchingProtocols {
+		return
+	}
+	if b.x.http2 {
+		_ = b.from.Close()
 		return
 	}
 	if b.x.status > 0 {
 		_ = b.x.FlushError()
 	}
-	_ = b.readBy(b.x.shared.now().Add(b.x.stall))
+	_ = b.readBy(b.x.shared.now().Add(closeLinger))
 	_ = b.from.Close()
-	_ = b.readBy(time.Time{})
 }
 
 // finishing marks the end and reports whether something may be left.
@@ -125,6 +136,16 @@ func (b *body) finishing() bool {
 	defer b.mu.Unlock()
 	b.done = true
 	b.x.copy.giveUp()
+	return !b.ended
+}
+
+// open reports whether some of the body is to come.
+func (b *body) open() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	return !b.ended
 }
 

@@ -69,8 +69,14 @@ func (x *exchange) finishHeader(upgraded bool) {
 	if x.cookie {
 		http.SetCookie(x.ResponseWriter, stickyCookie(x.plan.traffic.Sticky, x.to.token))
 	}
-	if !upgraded && x.shared.replaced.Load() {
-		h.Set("Connection", "close") // the client's next one is for the new router; HTTP/2 has its own way to say it
+	if upgraded {
+		return
+	}
+	// The client's next request is for the router that replaced this one; HTTP/2
+	// has its own way to say it. And what follows an answer that did not wait for
+	// the request's end must not be taken for a request.
+	if x.shared.replaced.Load() || !x.http2 && x.body.open() {
+		h.Set("Connection", "close")
 	}
 }
 

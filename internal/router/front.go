@@ -1,6 +1,7 @@
 package router
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -25,12 +26,12 @@ type frontServer struct {
 	listener net.Listener
 }
 
-func newFrontServer(ln net.Listener, h http.Handler) *frontServer {
+func newFrontServer(ln net.Listener, h http.Handler, log *slog.Logger) *frontServer {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &frontServer{listener: ln, http: &http.Server{
-		Handler: h, Protocols: protocols,
+		Handler: h, Protocols: protocols, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: route.DefaultStall,

@@ -79,7 +79,7 @@ func (s *server) openClosed() int {
 			}
 			ln, err := net.Listen("tcp", want.Address)
 			if err == nil {
-				l.serve(want.Listen, ln, newProxy(l, s.shared))
+				l.serve(want.Listen, ln, s.shared)
 				s.log.Info("address opened", "route", name, "address", want.Address)
 				continue
 			}

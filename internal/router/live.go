@@ -160,9 +160,9 @@ func (l *live) forget(listen string) {
 	delete(l.closed, listen)
 }
 
-// serve answers on a listener with the handler until the server is closed.
-func (l *live) serve(listen string, ln net.Listener, h http.Handler) {
-	srv := newFrontServer(ln, h)
+// serve answers on a listener until the server is closed.
+func (l *live) serve(listen string, ln net.Listener, s *shared) {
+	srv := newFrontServer(ln, newProxy(l, s), s.log)
 	l.servers[listen] = srv
 	l.forget(listen)
 	srv.start()

@@ -70,11 +70,10 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := p.newExchange(w, r, c)
 	defer p.finish(x, r)
-	x.guard(w, r)
 	if c.plan.mirror.takes(r, c.to) {
 		x.copy = p.newCopy(c.plan.mirror)
 	}
-	p.reverse.ServeHTTP(x, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	p.reverse.ServeHTTP(x, x.guard(r))
 }
 
 // finish counts the request out, whatever became of it. A panic ends it and

@@ -33,7 +33,8 @@ func serveTraffic(t *testing.T, traffic route.Traffic) (url string, l *live) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := newFrontServer(ln, newProxy(l, newShared(slog.New(slog.DiscardHandler), time.Now)))
+	log := slog.New(slog.DiscardHandler)
+	srv := newFrontServer(ln, newProxy(l, newShared(log, time.Now)), log)
 	srv.start()
 	t.Cleanup(func() { srv.http.Close() })
 	return "http://" + ln.Addr().String(), l

@@ -75,7 +75,7 @@ func (s *server) Apply(c route.Change) (route.Status, error) {
 		return route.Status{}, err
 	}
 	for listen, ln := range opened {
-		l.serve(listen, ln, newProxy(l, s.shared))
+		l.serve(listen, ln, s.shared)
 	}
 	if c.Remove {
 		next.Listeners = nil
