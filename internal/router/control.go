@@ -2,6 +2,7 @@ package router
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,7 +66,22 @@ func controlHandler(s *server) http.Handler {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(newCollector(s))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	return mux
+	mux.HandleFunc("POST /handover", s.handOver)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.awaitReplaced() {
+			refuse(w, http.StatusMisdirectedRequest, errReplaced)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// awaitReplaced reports whether another router is to be asked, once that is
+// decided.
+func (s *server) awaitReplaced() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.isReplaced()
 }
 
 func read(w http.ResponseWriter, r *http.Request, into any) bool {
@@ -75,6 +91,9 @@ func read(w http.ResponseWriter, r *http.Request, into any) bool {
 func say(w http.ResponseWriter, a answer) { _ = json.NewEncoder(w).Encode(a) } // who asked may be gone
 
 func refuse(w http.ResponseWriter, status int, err error) {
+	if errors.Is(err, errReplaced) {
+		status = http.StatusMisdirectedRequest // the one that is to be asked has the same socket
+	}
 	m, hint := towpath.PublicMessage(err)
 	w.WriteHeader(status)
 	say(w, answer{Kind: towpath.KindOf(err), Message: m, Hint: hint})

@@ -208,3 +208,60 @@ func (c *counter) snapshot(by readers, now time.Time, inFlight map[flight]int64)
 	})
 	return out
 }
+
+// absorb adds what another router counted from one time to another.
+func (c *counter) absorb(now, before route.Snapshot) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, x := range subtract(now, before).Series {
+		k := seriesKey{route: x.Route, revision: x.Revision, deployment: x.Deployment, release: x.Release}
+		s, ok := c.series[k]
+		if !ok && x.Left && x.Client.Seconds == 0 && x.Mirrored.Seconds == 0 {
+			continue // read and dropped here, and nothing new
+		}
+		if !ok {
+			s = c.get(k)
+			c.leaves++
+			s.left, s.order = true, c.leaves
+		}
+		s.client.add(x.Client)
+		s.mirrored.add(x.Mirrored)
+		s.retries.Add(x.Retries)
+		s.dropped.Add(x.Dropped)
+	}
+	c.bound()
+}
+
+// subtract is what was counted between two snapshots of one router.
+func subtract(now, before route.Snapshot) route.Snapshot {
+	was := map[seriesKey]route.Series{}
+	for _, x := range before.Series {
+		was[seriesKey{x.Route, x.Revision, x.Deployment, x.Release}] = x
+	}
+	out := now
+	out.Series = make([]route.Series, len(now.Series))
+	for i, x := range now.Series {
+		b := was[seriesKey{x.Route, x.Revision, x.Deployment, x.Release}]
+		x.Client, x.Mirrored = subtractTally(x.Client, b.Client), subtractTally(x.Mirrored, b.Mirrored)
+		x.Retries, x.Dropped = less(x.Retries, b.Retries), less(x.Dropped, b.Dropped)
+		out.Series[i] = x
+	}
+	return out
+}
+
+func subtractTally(now, before route.Tally) route.Tally {
+	out := route.Tally{Requests: map[route.Class]uint64{}, Buckets: make([]uint64, len(now.Buckets)), Seconds: max(0, now.Seconds-before.Seconds)}
+	for class, n := range now.Requests {
+		out.Requests[class] = less(n, before.Requests[class])
+	}
+	for i, n := range now.Buckets {
+		if out.Buckets[i] = n; i < len(before.Buckets) {
+			out.Buckets[i] = less(n, before.Buckets[i])
+		}
+	}
+	return out
+}
+
+// less is what was added, which is never less than nothing: a series may have
+// begun anew.
+func less(now, before uint64) uint64 { return now - min(now, before) }

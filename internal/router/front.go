@@ -26,17 +26,28 @@ type frontServer struct {
 	listener net.Listener
 }
 
-func newFrontServer(ln net.Listener, h http.Handler, log *slog.Logger) *frontServer {
+func newFrontServer(ln net.Listener, h http.Handler, s *shared) *frontServer {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &frontServer{listener: ln, http: &http.Server{
-		Handler: h, Protocols: protocols, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Handler: h, Protocols: protocols, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ConnState: s.connection,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: route.DefaultStall,
 		},
 	}}
+}
+
+// connection counts the connections of clients.
+func (s *shared) connection(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.connections.Add(1)
+	case http.StateHijacked, http.StateClosed:
+		s.connections.Add(-1)
+	}
 }
 
 func (f *frontServer) start() {

@@ -162,7 +162,7 @@ func (l *live) forget(listen string) {
 
 // serve answers on a listener until the server is closed.
 func (l *live) serve(listen string, ln net.Listener, s *shared) {
-	srv := newFrontServer(ln, newProxy(l, s), s.log)
+	srv := newFrontServer(ln, newProxy(l, s), s)
 	l.servers[listen] = srv
 	l.forget(listen)
 	srv.start()

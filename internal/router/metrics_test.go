@@ -22,7 +22,7 @@ import (
 // Prometheus would read them.
 func inProcess(t *testing.T) (s *server, url string, scrape func() map[string]*dto.MetricFamily) {
 	t.Helper()
-	s, err := newServer(t.TempDir(), newShared(slog.New(slog.DiscardHandler), time.Now))
+	s, err := newServer(t.TempDir(), newShared(slog.New(slog.DiscardHandler), time.Now), &estate{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,9 @@ func TestProxy_HTTP2(t *testing.T) {
 		})
 	}
 	t.Run("an upgrade to HTTP/2 goes no further than the router", func(t *testing.T) {
-		url, _ := serveRoute(t, handle(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header["Upgrade"], r.Header["Http2-Settings"]) }))
+		url, _ := serveRoute(t, handle(t, func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, r.Header["Upgrade"], r.Header["Http2-Settings"])
+		}))
 		got, _ := ask(t, http.DefaultClient, url, "Connection", "Upgrade, HTTP2-Settings", "Upgrade", "h2c", "HTTP2-Settings", "AAMAAABk")
 		if got != "[] []" && got != "[][]" {
 			t.Errorf("the instance saw %s", got)

@@ -27,11 +27,16 @@ type shared struct {
 	now       func() time.Time
 	buffers   *buffers
 	mirrors   chan struct{} // room for copies
-	replaced  atomic.Bool   // another router has the listeners
+	build     string        // of this process's program
+
+	replaced    atomic.Bool  // another router has the listeners
+	connections atomic.Int64 // of clients, but for those that were upgraded
 }
 
 func newShared(log *slog.Logger, now func() time.Time) *shared {
-	return &shared{transport: newSpread(), log: log, now: now, buffers: newBuffers(), mirrors: make(chan struct{}, maxMirrors)}
+	return &shared{
+		transport: newSpread(), log: log, now: now, buffers: newBuffers(), mirrors: make(chan struct{}, maxMirrors), build: buildOf(selfExe),
+	}
 }
 
 // proxy is the handler of a live route.

@@ -33,8 +33,8 @@ func serveTraffic(t *testing.T, traffic route.Traffic) (url string, l *live) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
-	srv := newFrontServer(ln, newProxy(l, newShared(log, time.Now)), log)
+	s := newShared(slog.New(slog.DiscardHandler), time.Now)
+	srv := newFrontServer(ln, newProxy(l, s), s)
 	srv.start()
 	t.Cleanup(func() { srv.http.Close() })
 	return "http://" + ln.Addr().String(), l

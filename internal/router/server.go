@@ -23,20 +23,35 @@ type server struct {
 	generation int64
 	routes     map[string]*live
 	leaving    []*live // removed, with requests under way
+
+	estate *estate
+	before *predecessor  // that has not finished yet
+	gone   chan struct{} // closed when another router has the estate
+	alone  chan struct{} // closed when that one has nothing more to say
+	end    chan struct{} // closed when that one says to stop
 }
 
-// newServer loads a folder's configuration and opens its listeners. What can't
-// be opened is left to [server.openRest]; the other routes work meanwhile.
-func newServer(dir string, s *shared) (*server, error) {
+// newServer loads a folder's configuration and opens its listeners, those that
+// were handed on as they are. What can't be opened is left to
+// [server.openRest]; the other routes work meanwhile.
+func newServer(dir string, s *shared, e *estate) (*server, error) {
 	c, err := loadConfig(dir)
 	if err != nil {
 		return nil, err
 	}
-	srv := &server{shared: s, dir: dir, counter: newCounter(), generation: c.Generation, routes: map[string]*live{}}
+	srv := &server{
+		shared: s, dir: dir, counter: newCounter(), generation: c.Generation, routes: map[string]*live{},
+		estate: e, gone: make(chan struct{}), alone: make(chan struct{}), end: make(chan struct{}),
+	}
 	for _, r := range c.Routes {
 		srv.routes[r.Name] = newLive(r, srv.counter)
 	}
+	if e.from != nil {
+		srv.counter.absorb(e.from.bequest, route.Snapshot{})
+	}
 	srv.openClosed()
+	closeAll(e.listeners) // that no route wants
+	e.listeners = nil
 	return srv, nil
 }
 
@@ -45,6 +60,9 @@ func newServer(dir string, s *shared) (*server, error) {
 func (s *server) Apply(c route.Change) (route.Status, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.isReplaced() {
+		return route.Status{}, errReplaced
+	}
 	l, known := s.routes[c.Route]
 	if !known {
 		if c.Remove {
@@ -86,6 +104,7 @@ func (s *server) Apply(c route.Change) (route.Status, error) {
 		l.become(next)
 		s.routes[c.Route] = l
 	}
+	s.tellPredecessor()
 	s.closeOthers(l, next.Listeners)
 	return s.statusLocked(), nil
 }
@@ -148,7 +167,8 @@ func (s *server) Status() route.Status {
 }
 
 func (s *server) statusLocked() route.Status {
-	st := route.Status{PID: os.Getpid(), Generation: s.generation, Routes: []route.RouteStatus{}}
+	s.askPredecessor(follow{})
+	st := route.Status{PID: os.Getpid(), Build: s.build, Generation: s.generation, Routes: []route.RouteStatus{}}
 	for _, name := range slices.Sorted(maps.Keys(s.routes)) {
 		st.Routes = append(st.Routes, s.routes[name].status())
 	}
@@ -156,7 +176,24 @@ func (s *server) statusLocked() route.Status {
 	for _, l := range s.leaving {
 		st.Routes = append(st.Routes, l.status())
 	}
+	if s.before != nil {
+		addFlights(&st, s.before.underWay)
+	}
 	return st
+}
+
+// addFlights counts what is under way in the router before.
+func addFlights(st *route.Status, list []flights) {
+	for _, f := range list {
+		i := slices.IndexFunc(st.Routes, func(r route.RouteStatus) bool { return r.Name == f.Route })
+		if i < 0 && len(f.InFlight) > 0 {
+			i = len(st.Routes)
+			st.Routes = append(st.Routes, route.RouteStatus{Route: route.Route{Name: f.Route}, InFlight: map[towpath.RevisionID]int64{}, Removed: true})
+		}
+		for rev, n := range f.InFlight {
+			st.Routes[i].InFlight[rev] += n
+		}
+	}
 }
 
 // close lets the requests under way finish for a while and closes everything.
@@ -166,6 +203,7 @@ func (s *server) close(grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	var wg sync.WaitGroup
+	s.askPredecessor(follow{End: true})
 	for _, l := range s.routes {
 		for _, srv := range l.servers {
 			wg.Go(func() {
@@ -178,7 +216,7 @@ func (s *server) close(grace time.Duration) {
 	wg.Wait()
 }
 
-func closeAll(m map[string]net.Listener) {
+func closeAll[K comparable](m map[K]net.Listener) {
 	for _, ln := range m {
 		_ = ln.Close()
 	}

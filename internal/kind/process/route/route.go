@@ -42,6 +42,7 @@ type Change struct {
 // Status is what a router does.
 type Status struct {
 	PID        int           `json:"pid"`
+	Build      string        `json:"build,omitempty"` // names the program's file; another one may be another version
 	Generation int64         `json:"generation"` // of its configuration; grows with each change
 	Routes     []RouteStatus `json:"routes"`     // by name
 }
