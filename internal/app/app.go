@@ -43,7 +43,9 @@ func Apps(version string, now func() time.Time) cli.Apps {
 		},
 		Agent:  work,
 		Shim:   func(_ context.Context, dir string) error { return run.ShimMain(dir) },
-		Router: router.Main,
+		Router: func(ctx context.Context, dir string, replace bool) error {
+			return router.Main(ctx, router.Config{Dir: dir, Replace: replace, Now: now})
+		},
 		Check: func(src []byte) error {
 			_, err := builder.Parse(src)
 			return err

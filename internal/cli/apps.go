@@ -20,7 +20,7 @@ type Apps struct {
 	Server func(ctx context.Context, t Terminal, o ServerOptions) error
 	Agent  func(ctx context.Context, t Terminal, o AgentOptions) error
 	Shim   func(ctx context.Context, dir string) error
-	Router func(ctx context.Context, dir string) error
+	Router func(ctx context.Context, dir string, replace bool) error
 	Build  func(ctx context.Context, r BuildRequest, p Progress) (Built, error)
 	Schema func() []byte // of towpath.yaml, JSON Schema
 	// Check says everything that is wrong with a towpath.yaml.

@@ -35,6 +35,7 @@ type Client struct {
 	log  *slog.Logger
 	http *http.Client
 	mu   sync.Mutex // one start at a time
+	seen bool       // that the router is of this program, or does not want to be
 }
 
 // NewClient starts nothing; the first Apply or Ensure does.
@@ -48,7 +49,7 @@ func NewClient(cfg ClientConfig, logger *slog.Logger) (*Client, error) {
 	}
 	cfg.Dir = dir
 	c := &Client{cfg: cfg, log: logger}
-	c.http = &http.Client{Timeout: controlTimeout, Transport: &http.Transport{
+	c.http = &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true, // a router that was replaced must not be heard of any more
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			p, err := socketPath(cfg.Dir)
@@ -75,32 +76,116 @@ func (c *Client) Apply(ctx context.Context, change route.Change) (route.Status, 
 	if err := c.Ensure(ctx); err != nil {
 		return route.Status{}, err
 	}
-	b, err := json.Marshal(change)
+	a, err := c.ask(ctx, "apply", controlTimeout, change)
 	if err != nil {
-		return route.Status{}, towpath.E(towpath.KindInternal, "router.apply", "the change can't be encoded").WithCause(err)
+		return route.Status{}, err
 	}
-	return c.call(ctx, http.MethodPost, "apply", bytes.NewReader(b))
+	return *a.Status, nil
 }
 
 // Status asks the running router; none running is an error of kind
 // unavailable.
 func (c *Client) Status(ctx context.Context) (route.Status, error) {
-	return c.call(ctx, http.MethodGet, "status", nil)
+	a, err := c.ask(ctx, "status", controlTimeout, nil)
+	if err != nil {
+		return route.Status{}, err
+	}
+	return *a.Status, nil
 }
 
-// Ensure starts the router, detached from this process, unless one runs. A
-// router that was killed a moment ago may still hold the lock, so that the one
-// started here leaves again: it is started once more then.
+// Snapshot reads what the running router has counted. The series of revisions
+// that left are shown once more, and are gone then.
+func (c *Client) Snapshot(ctx context.Context) (route.Snapshot, error) {
+	a, err := c.ask(ctx, "snapshot", controlTimeout, nil)
+	if err != nil {
+		return route.Snapshot{}, err
+	}
+	return *a.Snapshot, nil
+}
+
+// Drain waits until no request is under way to a revision that gets no new
+// ones, at most as long as it says, and returns how many are left. A revision
+// that may get new ones is an error of kind conflict.
+func (c *Client) Drain(ctx context.Context, d route.Drain) (route.Drained, error) {
+	a, err := c.ask(ctx, "drain", d.Wait+controlTimeout, d)
+	if err != nil {
+		return route.Drained{}, err
+	}
+	return *a.Drained, nil
+}
+
+// Ensure starts the router, detached from this process, unless one runs. The
+// first time it replaces one that runs another program: after an upgrade.
 func (c *Client) Ensure(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, err := c.Status(ctx); err == nil || ctx.Err() != nil {
+	st, err := c.Status(ctx)
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if err != nil {
+		return c.startNew(ctx)
+	}
+	if !c.seen && st.Build != buildOf(c.cfg.Executable) {
+		if err := c.replace(ctx, st); err != nil {
+			c.log.WarnContext(ctx, "the router of another version goes on", "pid", st.PID, "error", err)
+		}
+	}
+	c.seen = true
+	return nil
+}
+
+// Replace starts a router that takes over from the one that runs. No connection
+// is refused and no request is lost: the old one finishes what it has begun.
+// When it fails the old one goes on as before.
+func (c *Client) Replace(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	return c.replace(ctx, st)
+}
+
+func (c *Client) replace(ctx context.Context, old route.Status) error {
+	ended, err := c.start(replaceFlag)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(startPoll)
+	defer tick.Stop()
+	for {
+		st, err := c.Status(ctx)
+		if err == nil && st.PID != old.PID {
+			c.log.InfoContext(ctx, "router replaced", "pid", st.PID, "was", old.PID, "generation", st.Generation)
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-ended:
+		case <-tick.C:
+			continue
+		}
+		return towpath.E(towpath.KindUnavailable, "router.replace", "the new router did not take over").On(c.cfg.Dir).WithCause(err).
+			WithHint("see %s; the old one goes on", filepath.Join(c.cfg.Dir, logFile))
+	}
+}
+
+// replaceFlag follows the folder when the router is to replace another one.
+const replaceFlag = "--replace"
+
+// startNew starts a router where none runs. One that was killed a moment ago may
+// still hold the lock, so that the one started here leaves again: it is started
+// once more then.
+func (c *Client) startNew(ctx context.Context) error {
 	ended, err := c.start()
 	if err != nil {
 		return err
 	}
+	c.seen = true
 	var again <-chan time.Time
 	pause := startPause
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -135,7 +220,7 @@ const maxLog = 4 << 20
 
 // start starts the process in a session of its own, so that nothing that ends
 // this process ends it. The channel closes when the process ends.
-func (c *Client) start() (<-chan struct{}, error) {
+func (c *Client) start(flags ...string) (<-chan struct{}, error) {
 	fail := func(err error) (<-chan struct{}, error) {
 		return nil, towpath.E(towpath.KindUnavailable, "router.start", "the router's process can't be started").On(c.cfg.Dir).WithCause(err)
 	}
@@ -151,7 +236,7 @@ func (c *Client) start() (<-chan struct{}, error) {
 		return fail(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(c.cfg.Executable, append(slices.Clone(c.cfg.Args), c.cfg.Dir)...)
+	cmd := exec.Command(c.cfg.Executable, slices.Concat(c.cfg.Args, []string{c.cfg.Dir}, flags)...)
 	cmd.Dir, cmd.Env = "/", c.cfg.Env
 	if cmd.Env == nil {
 		cmd.Env = []string{} // nil would pass on ours
@@ -166,23 +251,51 @@ func (c *Client) start() (<-chan struct{}, error) {
 	return ended, nil
 }
 
-func (c *Client) call(ctx context.Context, method, path string, body io.Reader) (route.Status, error) {
+// ask puts a question to the router: a POST if it comes with something, else a
+// GET. The answer has what was asked for. A router that was replaced says so,
+// and whoever replaced it has the socket then.
+func (c *Client) ask(ctx context.Context, path string, limit time.Duration, with any) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for range maxReplaced {
+		a, replaced, err := c.askOnce(ctx, path, with)
+		if !replaced {
+			return a, err
+		}
+	}
+	return answer{}, towpath.E(towpath.KindUnavailable, "router."+path, "the router was replaced again and again").On(c.cfg.Dir)
+}
+
+// maxReplaced bounds how often a question is put again.
+const maxReplaced = 5
+
+func (c *Client) askOnce(ctx context.Context, path string, with any) (a answer, replaced bool, err error) {
 	op := "router." + path
+	method, body := http.MethodGet, io.Reader(nil)
+	if with != nil {
+		b, err := json.Marshal(with)
+		if err != nil {
+			return a, false, towpath.E(towpath.KindInternal, op, "the question can't be encoded").WithCause(err)
+		}
+		method, body = http.MethodPost, bytes.NewReader(b)
+	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://router/"+path, body)
 	if err != nil {
-		return route.Status{}, towpath.E(towpath.KindInternal, op, "the request can't be made").WithCause(err)
+		return a, false, towpath.E(towpath.KindInternal, op, "the request can't be made").WithCause(err)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return route.Status{}, towpath.E(towpath.KindUnavailable, op, "the router can't be reached").On(c.cfg.Dir).WithCause(err)
+		return a, false, towpath.E(towpath.KindUnavailable, op, "the router can't be reached").On(c.cfg.Dir).WithCause(err)
 	}
 	defer resp.Body.Close()
-	var a answer
+	if resp.StatusCode == http.StatusMisdirectedRequest {
+		return a, true, nil
+	}
 	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil {
-		return route.Status{}, towpath.E(towpath.KindUnavailable, op, "the router's answer can't be read").WithCause(err)
+		return a, false, towpath.E(towpath.KindUnavailable, op, "the router's answer can't be read").WithCause(err)
 	}
-	if a.Status == nil {
-		return route.Status{}, &towpath.Error{Kind: a.Kind, Op: op, Message: a.Message, Hint: a.Hint}
+	if a.Status == nil && a.Snapshot == nil && a.Drained == nil {
+		return a, false, &towpath.Error{Kind: a.Kind, Op: op, Message: a.Message, Hint: a.Hint}
 	}
-	return *a.Status, nil
+	return a, false, nil
 }

@@ -66,6 +66,15 @@ func (s *server) openRest(ctx context.Context) {
 	}
 }
 
+// listenOn takes the listener that the router before handed on, or opens one.
+func (s *server) listenOn(h handed, address string) (net.Listener, error) {
+	if ln, ok := s.estate.listeners[h]; ok {
+		delete(s.estate.listeners, h)
+		return ln, nil
+	}
+	return net.Listen("tcp", address)
+}
+
 // openClosed opens the listeners of routes that are not open and counts those
 // that still are not.
 func (s *server) openClosed() int {
@@ -77,9 +86,9 @@ func (s *server) openClosed() int {
 			if _, open := l.servers[want.Listen]; open {
 				continue
 			}
-			ln, err := net.Listen("tcp", want.Address)
+			ln, err := s.listenOn(handed{name, want.Listen}, want.Address)
 			if err == nil {
-				l.serve(want.Listen, ln, newProxy(l, s.transport, s.log))
+				l.serve(want.Listen, ln, s.shared)
 				s.log.Info("address opened", "route", name, "address", want.Address)
 				continue
 			}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/towpath/towpath/internal/kind/process/route"
 	"github.com/towpath/towpath/internal/towpath"
@@ -12,39 +13,73 @@ import (
 
 // live is a route at work.
 type live struct {
+	counter *counter
+	plan    atomic.Pointer[plan]
+	stuck   stuck // clients that stay with their revision, by header
+
 	mu       sync.Mutex
 	route    route.Route
-	next     int // round robin over the instances
-	inFlight map[towpath.RevisionID]int64
-	servers  map[string]*http.Server // by Listen
+	inFlight map[towpath.RevisionID]*flying
+	waiting  chan struct{}           // closed when a revision's last request ends; nil while nobody waits
+	servers  map[string]*frontServer // by Listen
 	closed   map[string]string       // why a listener is not open, by Listen
 	removed  bool
 }
 
-func newLive(r route.Route) *live {
-	return &live{route: r, inFlight: map[towpath.RevisionID]int64{}, servers: map[string]*http.Server{}, closed: map[string]string{}}
+// flying is the requests under way to a revision, under the lock of its route.
+type flying struct{ n int64 }
+
+func newLive(r route.Route, c *counter) *live {
+	l := &live{
+		counter: c, route: r, inFlight: map[towpath.RevisionID]*flying{},
+		servers: map[string]*frontServer{}, closed: map[string]string{},
+	}
+	l.become(r)
+	return l
 }
 
-// begin counts a request in and gives the instances to try, the first one's
-// turn first. Choosing and counting are one step: once a switch has returned
-// and a former revision's count is zero, nothing will be sent to it any more.
-func (l *live) begin() (t route.Traffic, end func()) {
+// begin chooses a request's revision and counts it in; nil when there is none.
+// Choosing and counting are one step: once a switch has returned and a former
+// revision's count is zero, nothing will be sent to it any more.
+func (l *live) begin(r *http.Request) (c chosen, ok bool) {
+	for {
+		p := l.plan.Load()
+		c = p.wanted(r, &l.stuck) // reads the request, which takes too long for the lock
+		l.mu.Lock()
+		if p != l.plan.Load() {
+			l.mu.Unlock()
+			continue
+		}
+		if c.to == nil {
+			if c.to = p.next(); c.to == nil {
+				l.mu.Unlock()
+				return c, false
+			}
+		}
+		c.plan = p
+		c.to.flying.n++
+		if n := len(c.to.Instances); n > 0 {
+			c.to.turn = (c.to.turn + 1) % n
+			c.first = c.to.turn
+		}
+		l.mu.Unlock()
+		return c, true
+	}
+}
+
+// end counts a request out.
+func (l *live) end(b *upstream) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t = l.route.Traffic
-	if n := len(t.Instances); n > 0 {
-		l.next = (l.next + 1) % n
-		turn := make([]route.Instance, 0, n)
-		turn = append(turn, t.Instances[l.next:]...)
-		t.Instances = append(turn, t.Instances[:l.next]...)
+	if b.flying.n--; b.flying.n > 0 {
+		return
 	}
-	l.inFlight[t.Revision]++
-	return t, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.inFlight[t.Revision]--; l.inFlight[t.Revision] == 0 {
-			delete(l.inFlight, t.Revision)
-		}
+	if l.waiting != nil {
+		close(l.waiting)
+		l.waiting = nil
+	}
+	if l.inFlight[b.Revision] == b.flying && l.plan.Load().find(b.Revision) == nil {
+		delete(l.inFlight, b.Revision)
 	}
 }
 
@@ -52,13 +87,50 @@ func (l *live) begin() (t route.Traffic, end func()) {
 func (l *live) become(r route.Route) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	p := newPlan(r.Name, r.Traffic, l.counter, l.plan.Load())
+	for _, b := range p.backends {
+		if b.flying = l.inFlight[b.Revision]; b.flying == nil {
+			b.flying = &flying{}
+			l.inFlight[b.Revision] = b.flying
+		}
+	}
+	maps.DeleteFunc(l.inFlight, func(rev towpath.RevisionID, f *flying) bool { return f.n == 0 && p.find(rev) == nil })
 	l.route = r
+	l.plan.Store(p)
+}
+
+// leave ends a route: it keeps nothing but the requests under way.
+func (l *live) leave() {
+	l.become(route.Route{Name: l.status().Name})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.removed = true
 }
 
 func (l *live) status() route.RouteStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return route.RouteStatus{Route: l.route, InFlight: maps.Clone(l.inFlight), Removed: l.removed, Closed: maps.Clone(l.closed)}
+	under := map[towpath.RevisionID]int64{}
+	for rev, f := range l.inFlight {
+		if f.n > 0 {
+			under[rev] = f.n
+		}
+	}
+	return route.RouteStatus{Route: l.route, InFlight: under, Removed: l.removed, Closed: maps.Clone(l.closed)}
+}
+
+// left counts the requests under way to a revision; the channel is closed when
+// it is worth asking again.
+func (l *live) left(rev towpath.RevisionID) (n int64, again <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.inFlight[rev]; f != nil {
+		n = f.n
+	}
+	if l.waiting == nil {
+		l.waiting = make(chan struct{})
+	}
+	return n, l.waiting
 }
 
 // stays records why a listener is not open, and reports whether that is new.
@@ -73,7 +145,12 @@ func (l *live) stays(listen, why string) bool {
 func (l *live) idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.inFlight) == 0
+	for _, f := range l.inFlight {
+		if f.n > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // forget drops why a listener is not open: it is now, or is not wanted any more.
@@ -83,10 +160,10 @@ func (l *live) forget(listen string) {
 	delete(l.closed, listen)
 }
 
-// serve answers on a listener with the handler until the server is closed.
-func (l *live) serve(listen string, ln net.Listener, h http.Handler) {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
+// serve answers on a listener until the server is closed.
+func (l *live) serve(listen string, ln net.Listener, s *shared) {
+	srv := newFrontServer(ln, newProxy(l, s), s)
 	l.servers[listen] = srv
 	l.forget(listen)
-	go func() { _ = srv.Serve(ln) }() // ends with the listener
+	srv.start()
 }

@@ -156,7 +156,7 @@ func TestRouter_Crash(t *testing.T) {
 		if err := c.Ensure(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := Main(t.Context(), dir); towpath.KindOf(err) != towpath.KindLocked {
+		if err := Main(t.Context(), Config{Dir: dir, Now: time.Now}); towpath.KindOf(err) != towpath.KindLocked {
 			t.Errorf("a second one: %v, want it locked out", err)
 		}
 		var wg sync.WaitGroup
@@ -183,7 +183,7 @@ func TestRouter_Crash(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, configFile), []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := Main(t.Context(), dir); towpath.KindOf(err) != towpath.KindInternal {
+		if err := Main(t.Context(), Config{Dir: dir, Now: time.Now}); towpath.KindOf(err) != towpath.KindInternal {
 			t.Errorf("got %v", err)
 		}
 	})

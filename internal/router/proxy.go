@@ -4,109 +4,184 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/towpath/towpath/internal/kind/process/route"
 )
 
-// Limits of connections from clients and to instances.
-const (
-	headerTimeout   = 30 * time.Second
-	idleTimeout     = 2 * time.Minute
-	maxHeader       = 1 << 20 // bytes
-	dialTimeout     = 5 * time.Second
-	backendIdle     = time.Second // shorter than servers' own, so that they don't close under a request
-	backendIdleHost = 64
-)
+// flushAfter is how long a part of an answer may wait for the next one. What has
+// no length, and events, do not wait.
+const flushAfter = 5 * time.Millisecond
 
-// choice is a request's instances, handed to the transport in its context.
-type choice struct{}
+// shared is what the proxies of a router have in common.
+type shared struct {
+	transport *spread
+	log       *slog.Logger
+	now       func() time.Time
+	buffers   *buffers
+	mirrors   chan struct{} // room for copies
+	build     string        // of this process's program
+
+	replaced    atomic.Bool  // another router has the listeners
+	connections atomic.Int64 // of clients, but for those that were upgraded
+}
+
+func newShared(log *slog.Logger, now func() time.Time) *shared {
+	return &shared{
+		transport: newSpread(), log: log, now: now, buffers: newBuffers(), mirrors: make(chan struct{}, maxMirrors), build: buildOf(selfExe),
+	}
+}
 
 // proxy is the handler of a live route.
 type proxy struct {
+	*shared
 	route   *live
 	reverse *httputil.ReverseProxy
 }
 
-func newProxy(l *live, transport http.RoundTripper, log *slog.Logger) *proxy {
-	p := &proxy{route: l}
+func newProxy(l *live, s *shared) *proxy {
+	p := &proxy{shared: s, route: l}
 	p.reverse = &httputil.ReverseProxy{
-		Transport:     transport,
-		FlushInterval: -1, // pass streams on as they come
-		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.Out.URL.Scheme = "http"
-			pr.Out.URL.Host = "instance" // the transport puts the real one
-			pr.Out.Host = pr.In.Host
-			pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
-			pr.SetXForwarded()
-		},
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if errors.Is(err, context.Canceled) {
-				return // the client went away
-			}
-			t, _ := r.Context().Value(choice{}).(route.Traffic)
-			log.WarnContext(r.Context(), "no answer from an instance", "route", l.status().Name, "revision", t.Revision, "error", err)
-			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-			w.WriteHeader(http.StatusBadGateway)
-			fmt.Fprintf(w, "502: no instance of %s answers (revision %s).\nThe component's log says why; `towpath status` shows what runs.\n",
-				l.status().Name, t.Revision)
-		},
+		Transport:     s.transport,
+		FlushInterval: flushAfter,
+		BufferPool:    s.buffers,
+		ErrorLog:      slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		Rewrite:       rewrite,
+		ErrorHandler:  p.failed,
 	}
 	return p
 }
 
-// ServeHTTP sends a request to an instance of the revision that has the
-// traffic as it begins.
+// ServeHTTP sends a request to an instance of a revision that has traffic as it
+// begins.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t, end := p.route.begin()
-	defer end()
-	if len(t.Instances) == 0 {
+	if r.Method == http.MethodConnect {
+		http.Error(w, "405: this is no tunnel.", http.StatusMethodNotAllowed)
+		return
+	}
+	noH2C(r)
+	c, ok := p.route.begin(r)
+	if !ok {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, fmt.Sprintf("503: %s has no revision with traffic yet.", p.route.status().Name), http.StatusServiceUnavailable)
 		return
 	}
-	p.reverse.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), choice{}, t)))
+	x := p.newExchange(w, r, c)
+	defer p.finish(x, r)
+	if c.plan.mirror.takes(r, c.to) {
+		x.copy = p.newCopy(c.plan.mirror)
+	}
+	p.reverse.ServeHTTP(x, x.guard(r))
 }
 
-// spread tries a request's instances in turn while connecting fails: what was
-// never sent can't take effect twice.
-type spread struct{ next *http.Transport }
-
-func newSpread() *spread {
-	return &spread{next: &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		MaxIdleConnsPerHost: backendIdleHost,
-		IdleConnTimeout:     backendIdle,
-		DisableCompression:  true,
-		Proxy:               nil, // instances are on this machine
-	}}
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
-	t, _ := r.Context().Value(choice{}).(route.Traffic)
-	err := errNoInstance
-	for _, in := range t.Instances {
-		attempt := r.Clone(r.Context())
-		attempt.URL.Host = in.Address
-		if r.Body != nil {
-			attempt.Body = io.NopCloser(r.Body) // a failed dial closes the body of its attempt
-		}
-		var resp *http.Response
-		if resp, err = s.next.RoundTrip(attempt); err == nil {
-			return resp, nil
-		}
-		var dial *net.OpError
-		if !errors.As(err, &dial) || dial.Op != "dial" {
-			break
+// finish counts the request out, whatever became of it. A panic ends it and
+// nothing else.
+func (p *proxy) finish(x *exchange, r *http.Request) {
+	broke := recover()
+	if x.cancel != nil {
+		x.cancel(nil)
+	}
+	if broke != nil && broke != http.ErrAbortHandler { //nolint:errorlint // it is what was thrown, not an error that was returned
+		p.log.Error("a request panicked", "route", p.route.status().Name, "revision", x.to.Revision, "panic", broke, "stack", string(debug.Stack()))
+		if x.status == 0 {
+			broke = nil
+			http.Error(x, "500: the router failed on this request; its log says why.", http.StatusInternalServerError)
 		}
 	}
-	return nil, err
+	took := x.took
+	if took == 0 {
+		took = p.now().Sub(x.began)
+	}
+	x.to.series.client.count(x.class(broke != nil, r.Context().Err() != nil), took)
+	p.route.end(x.to)
+	if x.body == nil {
+		x.copy.giveUp()
+	}
+	x.body.finish()
+	if broke != nil {
+		panic(http.ErrAbortHandler) // the client must not take a part for the whole
+	}
 }
 
-var errNoInstance = errors.New("the route has no instance")
+// rewrite makes the request that an instance gets. Hop-by-hop headers are gone
+// already.
+func rewrite(pr *httputil.ProxyRequest) {
+	pr.Out.URL.Scheme = "http"
+	pr.Out.URL.Host = "instance" // the transport puts the real one
+	pr.Out.Host = pr.In.Host
+	pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
+	pr.SetXForwarded()
+	x := exchangeOf(pr.In.Context())
+	if x.copy == nil {
+		return
+	}
+	x.copy.request = pr.Out.Clone(context.Background())
+	x.copy.request.Header.Set(mirrorHeader, string(x.to.Revision))
+	if pr.Out.Body == nil {
+		x.copy.send()
+	}
+}
+
+// noH2C drops the wish to go on in HTTP/2, which is for the next hop only: an
+// instance that granted it would be talked to past the router.
+func noH2C(r *http.Request) {
+	if strings.EqualFold(r.Header.Get("Upgrade"), "h2c") {
+		r.Header.Del("Upgrade")
+		r.Header.Del("Http2-Settings")
+	}
+}
+
+// failed answers in place of an instance that did not.
+func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r.Context())
+	_, problem := x.body.state()
+	name := p.route.status().Name
+	switch {
+	case errors.Is(problem, errTooLarge):
+		http.Error(w, fmt.Sprintf("413: %s takes bodies of at most %d bytes.", name, orDefault(x.plan.traffic.Limits.MaxBody, route.DefaultMaxBody)), http.StatusRequestEntityTooLarge)
+		return
+	case errors.Is(problem, errStalled):
+		http.Error(w, fmt.Sprintf("408: the request's body stopped coming for %s.", x.stall), http.StatusRequestTimeout)
+		return
+	case errors.Is(err, context.Canceled), r.Context().Err() != nil:
+		panic(http.ErrAbortHandler) // the client went away
+	case problem != nil:
+		http.Error(w, "400: the request's body broke off.", http.StatusBadRequest)
+		return
+	}
+	status, what := http.StatusBadGateway, fmt.Sprintf("no instance of %s answers", name)
+	if errors.Is(err, errNoAnswer) {
+		status, what = http.StatusGatewayTimeout, fmt.Sprintf("no instance of %s answered within %s", name, x.plan.traffic.Limits.Answer)
+	}
+	p.log.WarnContext(r.Context(), "no answer from an instance", "route", name, "revision", x.to.Revision, "error", err)
+	http.Error(w, fmt.Sprintf("%d: %s (revision %s).\nThe component's log says why; `towpath status` shows what runs.", status, what, x.to.Revision), status)
+}
+
+// stickyCookie is what keeps a client with its revision.
+func stickyCookie(s *route.Sticky, token string) *http.Cookie {
+	return &http.Cookie{
+		Name: s.Cookie, Value: token, Path: "/", MaxAge: int(s.MaxAge.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// buffers are what answers are copied through.
+type buffers struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10
+
+func newBuffers() *buffers {
+	return &buffers{sync.Pool{New: func() any { return new([bufferSize]byte) }}}
+}
+
+// Get implements [httputil.BufferPool].
+func (b *buffers) Get() []byte { return b.pool.Get().(*[bufferSize]byte)[:] }
+
+// Put implements [httputil.BufferPool].
+func (b *buffers) Put(p []byte) { b.pool.Put((*[bufferSize]byte)(p)) }

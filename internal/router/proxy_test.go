@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/towpath/towpath/internal/kind/process/route"
 )
@@ -18,10 +19,25 @@ import (
 // serveRoute is a proxy in this process for instances.
 func serveRoute(t *testing.T, in ...route.Instance) (url string, l *live) {
 	t.Helper()
-	l = newLive(route.Route{Name: name, Traffic: route.Traffic{Revision: "rev_1", Instances: in}})
-	srv := httptest.NewServer(newProxy(l, newSpread(), slog.New(slog.DiscardHandler)))
-	t.Cleanup(srv.Close)
-	return srv.URL, l
+	return serveTraffic(t, route.Traffic{Revision: "rev_1", Instances: in})
+}
+
+// serveTraffic is a proxy in this process for traffic of any kind.
+func serveTraffic(t *testing.T, traffic route.Traffic) (url string, l *live) {
+	t.Helper()
+	if err := check(&traffic); err != nil {
+		t.Fatal(err)
+	}
+	l = newLive(route.Route{Name: name, Traffic: traffic}, newCounter())
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newShared(slog.New(slog.DiscardHandler), time.Now)
+	srv := newFrontServer(ln, newProxy(l, s), s)
+	srv.start()
+	t.Cleanup(func() { srv.http.Close() })
+	return "http://" + ln.Addr().String(), l
 }
 
 func dead(t *testing.T) route.Instance {

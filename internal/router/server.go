@@ -2,10 +2,8 @@ package router
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -17,29 +15,44 @@ import (
 
 // server is a router at work.
 type server struct {
-	dir       string
-	log       *slog.Logger
-	transport *spread
+	*shared
+	dir     string
+	counter *counter
 
 	mu         sync.Mutex // one change at a time
 	generation int64
 	routes     map[string]*live
 	leaving    []*live // removed, with requests under way
+
+	estate *estate
+	before *predecessor  // that has not finished yet
+	gone   chan struct{} // closed when another router has the estate
+	alone  chan struct{} // closed when that one has nothing more to say
+	end    chan struct{} // closed when that one says to stop
 }
 
-// newServer loads a folder's configuration and opens its listeners. What can't
-// be opened is left to [server.openRest]; the other routes work meanwhile.
-func newServer(dir string, log *slog.Logger) (*server, error) {
+// newServer loads a folder's configuration and opens its listeners, those that
+// were handed on as they are. What can't be opened is left to
+// [server.openRest]; the other routes work meanwhile.
+func newServer(dir string, s *shared, e *estate) (*server, error) {
 	c, err := loadConfig(dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dir: dir, log: log, transport: newSpread(), generation: c.Generation, routes: map[string]*live{}}
-	for _, r := range c.Routes {
-		s.routes[r.Name] = newLive(r)
+	srv := &server{
+		shared: s, dir: dir, counter: newCounter(), generation: c.Generation, routes: map[string]*live{},
+		estate: e, gone: make(chan struct{}), alone: make(chan struct{}), end: make(chan struct{}),
 	}
-	s.openClosed()
-	return s, nil
+	for _, r := range c.Routes {
+		srv.routes[r.Name] = newLive(r, srv.counter)
+	}
+	if e.from != nil {
+		srv.counter.absorb(e.from.bequest, route.Snapshot{})
+	}
+	srv.openClosed()
+	closeAll(e.listeners) // that no route wants
+	e.listeners = nil
+	return srv, nil
 }
 
 // Apply makes a change: listeners open, the configuration is on disk, and then
@@ -47,12 +60,15 @@ func newServer(dir string, log *slog.Logger) (*server, error) {
 func (s *server) Apply(c route.Change) (route.Status, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.isReplaced() {
+		return route.Status{}, errReplaced
+	}
 	l, known := s.routes[c.Route]
 	if !known {
 		if c.Remove {
 			return s.statusLocked(), nil
 		}
-		l = newLive(route.Route{Name: c.Route})
+		l = newLive(route.Route{Name: c.Route}, s.counter)
 	}
 	was := l.status().Route
 	if c.Fence < was.Fence {
@@ -63,6 +79,9 @@ func (s *server) Apply(c route.Change) (route.Status, error) {
 	next.Fence, next.Operation = c.Fence, c.Operation
 	next.Listeners = wanted(was.Listeners, c)
 	if c.Traffic != nil {
+		if err := check(c.Traffic); err != nil {
+			return route.Status{}, err
+		}
 		next.Traffic = *c.Traffic
 	}
 	opened, err := s.open(l, next.Listeners, c.Listen)
@@ -74,19 +93,18 @@ func (s *server) Apply(c route.Change) (route.Status, error) {
 		return route.Status{}, err
 	}
 	for listen, ln := range opened {
-		l.serve(listen, ln, newProxy(l, s.transport, s.log))
+		l.serve(listen, ln, s.shared)
 	}
-	l.become(next)
 	if c.Remove {
 		next.Listeners = nil
 		delete(s.routes, c.Route)
-		l.mu.Lock()
-		l.removed = true
-		l.mu.Unlock()
+		l.leave()
 		s.leaving = append(s.leaving, l)
 	} else {
+		l.become(next)
 		s.routes[c.Route] = l
 	}
+	s.tellPredecessor()
 	s.closeOthers(l, next.Listeners)
 	return s.statusLocked(), nil
 }
@@ -136,7 +154,7 @@ func (s *server) closeOthers(l *live, list []route.Listener) {
 	for listen, srv := range l.servers {
 		if !slices.ContainsFunc(list, func(x route.Listener) bool { return x.Listen == listen }) {
 			delete(l.servers, listen)
-			go func() { _ = srv.Shutdown(context.Background()) }() // ends with the last request
+			go func() { _ = srv.http.Shutdown(context.Background()) }() // ends with the last request
 		}
 	}
 }
@@ -149,7 +167,8 @@ func (s *server) Status() route.Status {
 }
 
 func (s *server) statusLocked() route.Status {
-	st := route.Status{PID: os.Getpid(), Generation: s.generation, Routes: []route.RouteStatus{}}
+	s.askPredecessor(follow{})
+	st := route.Status{PID: os.Getpid(), Build: s.build, Generation: s.generation, Routes: []route.RouteStatus{}}
 	for _, name := range slices.Sorted(maps.Keys(s.routes)) {
 		st.Routes = append(st.Routes, s.routes[name].status())
 	}
@@ -157,7 +176,24 @@ func (s *server) statusLocked() route.Status {
 	for _, l := range s.leaving {
 		st.Routes = append(st.Routes, l.status())
 	}
+	if s.before != nil {
+		addFlights(&st, s.before.underWay)
+	}
 	return st
+}
+
+// addFlights counts what is under way in the router before.
+func addFlights(st *route.Status, list []flights) {
+	for _, f := range list {
+		i := slices.IndexFunc(st.Routes, func(r route.RouteStatus) bool { return r.Name == f.Route })
+		if i < 0 && len(f.InFlight) > 0 {
+			i = len(st.Routes)
+			st.Routes = append(st.Routes, route.RouteStatus{Route: route.Route{Name: f.Route}, InFlight: map[towpath.RevisionID]int64{}, Removed: true})
+		}
+		for rev, n := range f.InFlight {
+			st.Routes[i].InFlight[rev] += n
+		}
+	}
 }
 
 // close lets the requests under way finish for a while and closes everything.
@@ -167,11 +203,12 @@ func (s *server) close(grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	var wg sync.WaitGroup
+	s.askPredecessor(follow{End: true})
 	for _, l := range s.routes {
 		for _, srv := range l.servers {
 			wg.Go(func() {
-				if srv.Shutdown(ctx) != nil {
-					_ = srv.Close()
+				if srv.http.Shutdown(ctx) != nil {
+					_ = srv.http.Close()
 				}
 			})
 		}
@@ -179,10 +216,8 @@ func (s *server) close(grace time.Duration) {
 	wg.Wait()
 }
 
-func closeAll(m map[string]net.Listener) {
+func closeAll[K comparable](m map[K]net.Listener) {
 	for _, ln := range m {
 		_ = ln.Close()
 	}
 }
-
-var _ http.Handler = (*proxy)(nil)

@@ -58,8 +58,8 @@ func TestServer_Crash(t *testing.T) {
 const maxHits = 400
 
 // namedSteps are the failpoints in the sources, but for those of the agent's
-// side, which are in a process of their own, and those of the registry, which
-// is killed in internal/http/ocidist.
+// side, which are in a process of their own, those of the registry, which is
+// killed in internal/http/ocidist, and of the router, which is in its package.
 func namedSteps(t *testing.T) []string {
 	t.Helper()
 	hit := regexp.MustCompile(`failpoint\.Hit\("([^"]+)"\)`)
@@ -70,7 +70,7 @@ func namedSteps(t *testing.T) []string {
 		}
 		b, err := os.ReadFile(path)
 		for _, m := range hit.FindAllStringSubmatch(string(b), -1) {
-			if side, _, _ := strings.Cut(m[1], "."); !slices.Contains([]string{"agent", "run", "registry"}, side) {
+			if side, _, _ := strings.Cut(m[1], "."); !slices.Contains([]string{"agent", "run", "registry", "router"}, side) {
 				out = append(out, m[1])
 			}
 		}

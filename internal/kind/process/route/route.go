@@ -22,13 +22,6 @@ type Listener struct {
 	Address string `json:"address"` // as clients use it
 }
 
-// Traffic is where requests go. Without instances they are answered with 503.
-type Traffic struct {
-	Revision  towpath.RevisionID `json:"revision,omitempty"`
-	Listen    string             `json:"listen,omitempty"` // the listener of that revision's spec
-	Instances []Instance         `json:"instances,omitempty"`
-}
-
 // Instance is one process that takes requests.
 type Instance struct {
 	ID      string `json:"id"`
@@ -49,6 +42,7 @@ type Change struct {
 // Status is what a router does.
 type Status struct {
 	PID        int           `json:"pid"`
+	Build      string        `json:"build,omitempty"` // names the program's file; another one may be another version
 	Generation int64         `json:"generation"` // of its configuration; grows with each change
 	Routes     []RouteStatus `json:"routes"`     // by name
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/towpath/towpath/internal/kind/process/run"
 	"github.com/towpath/towpath/internal/router"
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) {
 	case "towpath-shim":
 		err = run.ShimMain(os.Args[2])
 	case "towpath-router":
-		err = router.Main(context.Background(), os.Args[2])
+		err = router.Main(context.Background(), router.Config{Dir: os.Args[2], Replace: len(os.Args) > 3, Now: time.Now})
 	case "towpath-app":
 		os.Exit(kindtest.App())
 	default:

@@ -30,6 +30,7 @@ func (r *Runner) Switch(ctx context.Context, w kind.Work) error {
 	if err != nil {
 		return err
 	}
+	traffic.Deployment, traffic.Release = op.Deployment, op.Spec.Release
 	failpoint.Hit("run.before-switch")
 	if _, err := r.router.Apply(ctx, route.Change{
 		Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{traffic.Listen}, Traffic: &traffic,

@@ -1,0 +1,137 @@
+package router
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/towpath/towpath/internal/kind/process/route"
+)
+
+// Bounds of copies.
+const (
+	maxMirrors    = 64               // under way at a time, in the whole router
+	mirrorTimeout = 30 * time.Second // of one
+	mirrorAnswer  = 1 << 20          // bytes of its answer that are read
+)
+
+// mirrorHeader tells an instance that nobody waits for its answer.
+const mirrorHeader = "Towpath-Mirror"
+
+// mirror is a [route.Mirror] at work.
+type mirror struct {
+	route.Mirror
+	to    *upstream
+	asked atomic.Uint64 // requests that might have been copied
+	turn  atomic.Uint64
+}
+
+func newMirror(p *plan) *mirror {
+	m := p.traffic.Mirror
+	if m == nil {
+		return nil
+	}
+	to := p.find(m.Revision)
+	if to == nil || len(to.Instances) == 0 {
+		return nil
+	}
+	out := &mirror{Mirror: *m, to: to}
+	out.MaxBody = min(orDefault(m.MaxBody, route.DefaultMirrorBody), route.MaxMirrorBody)
+	if len(m.Methods) == 0 {
+		out.Methods = []string{http.MethodGet, http.MethodHead}
+	}
+	return out
+}
+
+// takes reports whether a request is one of the share that is copied.
+func (m *mirror) takes(r *http.Request, to *upstream) bool {
+	if m == nil || m.to == to || r.ContentLength > m.MaxBody || r.Header.Get("Upgrade") != "" || !slices.Contains(m.Methods, r.Method) {
+		return false
+	}
+	n := m.asked.Add(1) * uint64(m.Percent)
+	return n/100 != (n-uint64(m.Percent))/100
+}
+
+// copied is a request that is to be sent to the mirror, once its body is known.
+// It is touched under the lock of the body, if there is one.
+type copied struct {
+	*mirror
+	shared  *shared
+	request *http.Request
+	body    []byte
+	over    bool // sent, or given up
+}
+
+// newCopy makes room for a copy, nil when there is none.
+func (s *shared) newCopy(m *mirror) *copied {
+	select {
+	case s.mirrors <- struct{}{}:
+		return &copied{mirror: m, shared: s}
+	default:
+		m.to.series.dropped.Add(1)
+		return nil
+	}
+}
+
+// add takes the next part of the request's body. At its end the copy is sent.
+func (c *copied) add(p []byte, err error) {
+	switch {
+	case c.over:
+	case int64(len(c.body)+len(p)) > c.MaxBody, err != nil && !errors.Is(err, io.EOF):
+		c.giveUp()
+	default:
+		c.body = append(c.body, p...)
+		if err != nil {
+			c.send()
+		}
+	}
+}
+
+// send sends the copy in the background.
+func (c *copied) send() {
+	c.over = true
+	go c.run()
+}
+
+// giveUp leaves a copy that has not been sent.
+func (c *copied) giveUp() {
+	if c == nil || c.over {
+		return
+	}
+	c.over = true
+	c.to.series.dropped.Add(1)
+	<-c.shared.mirrors
+}
+
+func (c *copied) run() {
+	began := c.shared.now()
+	defer func() { <-c.shared.mirrors }()
+	defer func() {
+		if v := recover(); v != nil {
+			c.shared.log.Error("a copy of a request panicked", "revision", c.to.Revision, "panic", v)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), mirrorTimeout)
+	defer cancel()
+	r := c.request.WithContext(ctx)
+	r.URL.Host = c.to.Instances[c.turn.Add(1)%uint64(len(c.to.Instances))].Address
+	r.ContentLength, r.Body = int64(len(c.body)), http.NoBody
+	if len(c.body) > 0 {
+		r.Body = io.NopCloser(bytes.NewReader(c.body))
+	}
+	class := class5xx
+	resp, err := c.shared.transport.of(c.to.Protocol).RoundTrip(r)
+	if err == nil {
+		class = min(max(resp.StatusCode/100-1, class1xx), class5xx)
+		if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, mirrorAnswer)); err != nil {
+			class = class5xx
+		}
+		resp.Body.Close()
+	}
+	c.to.series.mirrored.count(class, c.shared.now().Sub(began))
+}
