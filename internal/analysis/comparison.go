@@ -31,24 +31,31 @@ type comparison struct {
 	seen      pair // in intervals in which both had requests
 }
 
-func (c *comparison) add(p pair) {
+// addWorse counts an interval for the question whether it is worse.
+func (c *comparison) addWorse(p pair) {
 	if p.canary.total <= 0 || p.baseline.total <= 0 {
 		return
 	}
-	c.seen = pair{c.seen.canary.plus(p.canary), c.seen.baseline.plus(p.baseline)}
+	c.seen = c.seen.plus(p)
 	share := p.canary.total / (p.canary.total + p.baseline.total)
 	one := clusters(p.canary)
 	for i, ratio := range worseRatios {
-		ratio *= c.tolerance
-		gain := math.Log(ratio / c.tolerance)
-		cost := math.Log(mixed(share, ratio) / mixed(share, c.tolerance))
+		gain := math.Log(ratio)
+		cost := math.Log(mixed(share, ratio*c.tolerance) / mixed(share, c.tolerance))
 		c.worse[i] += p.canary.bad*gain - (p.canary.bad+p.baseline.bad)*cost
 		c.sceptic[i] += one*gain - (one+p.baseline.bad)*cost
 	}
+}
+
+// addFine counts an interval for the question whether harm is ruled out.
+func (c *comparison) addFine(p pair) {
+	if p.canary.total <= 0 || p.baseline.total <= 0 {
+		return
+	}
+	share := p.canary.total / (p.canary.total + p.baseline.total)
 	for i, part := range fineRatios {
-		gain := math.Log(part)
 		cost := math.Log(mixed(share, part*c.harm) / mixed(share, c.harm))
-		c.fine[i] += p.canary.bad*gain - (p.canary.bad+p.baseline.bad)*cost
+		c.fine[i] += p.canary.bad*math.Log(part) - (p.canary.bad+p.baseline.bad)*cost
 	}
 }
 
@@ -96,18 +103,25 @@ func silent(seen pair, intervals int) bool {
 	return seen.baseline.bad < burst && seen.baseline.total >= times*seen.canary.total
 }
 
-// weigh is the log evidence of the bets, given what the dispersion was known to
-// be before this interval. Bursts that are not ruled out yet cost: either the
+// weigh is the log evidence of the bets, given what was known of the dispersion
+// before this interval. Bursts that are not ruled out yet cost: either the
 // largest plausible dispersion is assumed, or, beside a silent baseline, small
-// bursts count as one.
-func weigh(sums, sceptic, stakes []float64, d *dispersion, seen pair, intervals int, spread float64) float64 {
-	known := d.estimate()
-	if known.calm {
-		return evidence(sums, stakes, known.mean-spread)
+// bursts count as one. Spread is what a dispersion of 1 is too large by.
+func (s scatter) weigh(sums, sceptic, stakes []float64, spread float64, hushed bool) float64 {
+	if s.calm {
+		return evidence(sums, stakes, s.mean-spread)
 	}
-	log := evidence(sums, stakes, known.bound-spread)
-	if silent(seen, intervals) {
-		log = math.Max(log, evidence(sceptic, stakes, known.harmonic-spread))
+	log := evidence(sums, stakes, s.bound-spread)
+	if hushed {
+		log = math.Max(log, evidence(sceptic, stakes, s.harmonic-spread))
 	}
 	return log
+}
+
+// cautious is the dispersion to assume where there is no second view.
+func (s scatter) cautious() float64 {
+	if s.calm {
+		return s.mean
+	}
+	return s.bound
 }

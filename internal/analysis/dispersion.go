@@ -22,8 +22,8 @@ type pair struct{ canary, baseline count }
 // roughly the number of bad requests that come together. Their prior weights
 // say that independent requests are the rule.
 var (
-	dispersions      = [...]float64{1, 1.5, 2, 3, 5, 8, 13, 21}
-	dispersionPriors = [...]float64{0.7, 0.12, 0.08, 0.05, 0.03, 0.016, 0.003, 0.001}
+	dispersions      = [...]float64{1, 1.5, 2, 3, 5, 8, 13, 25, 60, 200}
+	dispersionPriors = [...]float64{0.7, 0.12, 0.08, 0.05, 0.03, 0.016, 0.003, 0.0006, 0.0003, 0.0001}
 )
 
 const (

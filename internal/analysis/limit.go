@@ -19,16 +19,18 @@ type limit struct {
 	keeps   [len(keepOdds)]float64
 }
 
-func (l *limit) add(c count) {
-	if c.total <= 0 {
-		return
-	}
+// addBreak counts an interval for the question whether the bound is broken.
+func (l *limit) addBreak(c count) {
 	one := clusters(c)
 	for i, odds := range breakOdds {
-		cost := (c.total) * math.Log1p(l.bound*(odds-1))
+		cost := c.total * math.Log1p(l.bound*(odds-1))
 		l.breaks[i] += c.bad*math.Log(odds) - cost
 		l.sceptic[i] += one*math.Log(odds) - cost
 	}
+}
+
+// addKeep counts an interval for the question whether it is kept.
+func (l *limit) addKeep(c count) {
 	for i, odds := range keepOdds {
 		l.keeps[i] += c.bad*math.Log(odds) - c.total*math.Log1p(l.bound*(odds-1))
 	}
