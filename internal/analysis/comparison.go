@@ -1,0 +1,127 @@
+package analysis
+
+import "math"
+
+// worseRatios are the ratios of the canary's rate to the baseline's that the
+// comparison bets on, and how much it stakes on each. A doubling is what people
+// want found; the rest keeps small and huge differences in reach.
+var (
+	worseRatios = [...]float64{1.25, 1.6, 2, 2.5, 3.5, 6, 12, 30, 100}
+	worseStakes = [...]float64{0.08, 0.17, 0.25, 0.17, 0.11, 0.08, 0.06, 0.05, 0.03}
+	// fineRatios are, as shares of the largest ratio that is no harm, what it
+	// bets on to show that the canary is not worse.
+	fineRatios = [...]float64{0.1, 0.4, 0.55, 0.75}
+	fineStakes = [...]float64{0.2, 0.3, 0.35, 0.15}
+)
+
+// comparison holds the evidence on how the canary's rate of bad requests
+// stands to the baseline's, beside it in the same intervals.
+//
+// Given how many requests of an interval were bad in both, the number that the
+// canary had is binomial with its share of the requests, whatever the rate was
+// in that interval. So what happens to both (an outage, the day's cycle) drops
+// out. Each ratio's log likelihood against the null is summed over intervals;
+// see [evidence] for what is made of the sums.
+type comparison struct {
+	tolerance float64 // the ratio that is still no difference, ≥ 1
+	harm      float64 // the least ratio that is harm
+	worse     [len(worseRatios)]float64
+	sceptic   [len(worseRatios)]float64 // as worse, with bursts counted as one
+	fine      [len(fineRatios)]float64
+	seen      pair // in intervals in which both had requests
+}
+
+// addWorse counts an interval for the question whether it is worse.
+func (c *comparison) addWorse(p pair) {
+	if p.canary.total <= 0 || p.baseline.total <= 0 {
+		return
+	}
+	c.seen = c.seen.plus(p)
+	share := p.canary.total / (p.canary.total + p.baseline.total)
+	one := clusters(p.canary)
+	for i, ratio := range worseRatios {
+		gain := math.Log(ratio)
+		cost := math.Log(mixed(share, ratio*c.tolerance) / mixed(share, c.tolerance))
+		c.worse[i] += p.canary.bad*gain - (p.canary.bad+p.baseline.bad)*cost
+		c.sceptic[i] += one*gain - (one+p.baseline.bad)*cost
+	}
+}
+
+// addFine counts an interval for the question whether harm is ruled out.
+func (c *comparison) addFine(p pair) {
+	if p.canary.total <= 0 || p.baseline.total <= 0 {
+		return
+	}
+	share := p.canary.total / (p.canary.total + p.baseline.total)
+	for i, part := range fineRatios {
+		cost := math.Log(mixed(share, part*c.harm) / mixed(share, c.harm))
+		c.fine[i] += p.canary.bad*math.Log(part) - (p.canary.bad+p.baseline.bad)*cost
+	}
+}
+
+func mixed(share, ratio float64) float64 { return share*ratio + 1 - share }
+
+// burst is how many bad requests of one interval may be one event as long as
+// nothing is known of how they come, and bulk the share of the interval's
+// requests above which they are more than that.
+const (
+	burst = 5
+	bulk  = 0.25
+)
+
+// clusters counts the bad requests of an interval as a sceptic would: a burst of
+// them is one event, because it takes only one coincidence. More of them that
+// are a large part of all requests are counted singly: it would take two bursts
+// in the same interval to look like that.
+func clusters(c count) float64 {
+	if c.bad > burst && c.bad >= bulk*c.total {
+		return c.bad
+	}
+	return math.Min(c.bad, math.Ceil(c.bad/burst))
+}
+
+// evidence is the logarithm of the mixture of bets, each sum divided by the
+// dispersion. For bursts of exactly that size this is the likelihood ratio of
+// the bursts; it grows by e only if a bet is e times as likely as the null.
+func evidence(sums, stakes []float64, dispersion float64) float64 {
+	logs := make([]float64, 0, 16)
+	for i, s := range sums {
+		logs = append(logs, math.Log(stakes[i])+s/dispersion)
+	}
+	return logSum(logs)
+}
+
+// silent says that the baseline had too few bad requests to make a burst,
+// although it had enough requests to have shown one: then the canary's bad
+// requests in bulk are news. Enough is four times the canary's, or half of them
+// in the canary's first intervals, while there was little time for coincidences.
+func silent(seen pair, intervals int) bool {
+	times := 4.0
+	if intervals <= 3 {
+		times = 0.5
+	}
+	return seen.baseline.bad < burst && seen.baseline.total >= times*seen.canary.total
+}
+
+// weigh is the log evidence of the bets, given what was known of the dispersion
+// before this interval. Bursts that are not ruled out yet cost: either the
+// largest plausible dispersion is assumed, or, beside a silent baseline, small
+// bursts count as one. Spread is what a dispersion of 1 is too large by.
+func (s scatter) weigh(sums, sceptic, stakes []float64, spread float64, hushed bool) float64 {
+	if s.calm {
+		return evidence(sums, stakes, s.mean-spread)
+	}
+	log := evidence(sums, stakes, s.bound-spread)
+	if hushed {
+		log = math.Max(log, evidence(sceptic, stakes, s.harmonic-spread))
+	}
+	return log
+}
+
+// cautious is the dispersion to assume where there is no second view.
+func (s scatter) cautious() float64 {
+	if s.calm {
+		return s.mean
+	}
+	return s.bound
+}

@@ -1,0 +1,140 @@
+package analysis
+
+import "math"
+
+// count is how many of how many requests were bad. Counts may be fractions:
+// a metric source that extrapolates gives such.
+type count struct{ bad, total float64 }
+
+func (c count) plus(d count) count { return count{c.bad + d.bad, c.total + d.total} }
+
+func (c count) rate() float64 {
+	if c.total <= 0 {
+		return 0
+	}
+	return c.bad / c.total
+}
+
+// pair is what was counted of both revisions in the same interval.
+type pair struct{ canary, baseline count }
+
+// dispersions are the ratios of variance to mean that are thought possible:
+// roughly the number of bad requests that come together. Their prior weights
+// say that independent requests are the rule.
+var (
+	dispersions      = [...]float64{1, 1.5, 2, 3, 5, 8, 13, 25, 60, 200}
+	dispersionPriors = [...]float64{0.7, 0.12, 0.08, 0.05, 0.03, 0.016, 0.003, 0.0006, 0.0003, 0.0001}
+)
+
+const (
+	// memory is the share of the past that an interval leaves to the next, when
+	// the rate around it is estimated: about ten intervals count, so that the
+	// slow change of a day is not mistaken for bursts.
+	memory = 0.9
+	// doubt is the weight of the dispersions that may be left out of account.
+	doubt = 0.005
+	// bursty is the least dispersion that is called bursts.
+	bursty = 3
+)
+
+// dispersion learns how far the counts of each revision scatter about their
+// own recent rate, never about each other's: a canary that is steadily worse
+// scatters no more than one that is not.
+//
+// It is the posterior over [dispersions]. The likelihood of an interval is that
+// of its share of what this interval and the recent past have seen together:
+// binomial for independent requests, beta-binomial (Pólya) for bursts. The
+// unknown rate cancels, so that nothing has to be fitted.
+type dispersion struct {
+	log    [len(dispersions)]float64
+	recent [2]count
+}
+
+func newDispersion() *dispersion {
+	d := &dispersion{}
+	for i, p := range dispersionPriors {
+		d.log[i] = math.Log(p)
+	}
+	return d
+}
+
+func (d *dispersion) learn(p pair) {
+	for arm, c := range [...]count{p.canary, p.baseline} {
+		past := &d.recent[arm]
+		if together := past.bad + c.bad; together > 0 && past.total > 0 && c.total > 0 {
+			share := c.total / (past.total + c.total)
+			for i, phi := range dispersions {
+				d.log[i] += likelihood(c.bad, together, share, phi)
+			}
+		}
+		past.bad = memory*past.bad + c.bad
+		past.total = memory*past.total + c.total
+	}
+}
+
+// likelihood is the log probability, up to what does not depend on phi, that of
+// `together` bad requests `bad` fall into an interval with this share of all
+// requests, when they come in bursts that make the variance phi times as large.
+func likelihood(bad, together, share, phi float64) float64 {
+	rest := together - bad
+	if phi == 1 {
+		return bad*math.Log(share) + rest*math.Log1p(-share)
+	}
+	all := together / (phi - 1)
+	return rising(all*share, bad) + rising(all*(1-share), rest) - rising(all, together)
+}
+
+// rising is the logarithm of the rising factorial: Γ(a+x)/Γ(a).
+func rising(a, x float64) float64 {
+	if x == 0 {
+		return 0
+	}
+	above, _ := math.Lgamma(a + x)
+	below, _ := math.Lgamma(a)
+	return above - below
+}
+
+// scatter is what is known of a dispersion.
+type scatter struct {
+	mean     float64
+	harmonic float64 // the mean of what evidence is multiplied by, inverted
+	bound    float64 // exceeded with a probability of at most doubt
+	calm     bool    // bursts are ruled out with that certainty
+}
+
+func (d *dispersion) estimate() scatter {
+	total := logSum(d.log[:])
+	s := scatter{bound: dispersions[len(dispersions)-1]}
+	inverse, bursts, above := 0.0, 0.0, 0.0
+	for i := len(dispersions) - 1; i >= 0; i-- {
+		phi, weight := dispersions[i], math.Exp(d.log[i]-total)
+		s.mean += phi * weight
+		inverse += weight / phi
+		if above <= doubt {
+			s.bound = phi
+		}
+		above += weight
+		if phi >= bursty {
+			bursts += weight
+		}
+	}
+	s.harmonic = 1 / inverse
+	s.calm = bursts <= doubt
+	return s
+}
+
+// logSum is the logarithm of the sum of what these are the logarithms of.
+func logSum(logs []float64) float64 {
+	top := math.Inf(-1)
+	for _, l := range logs {
+		top = math.Max(top, l)
+	}
+	if math.IsInf(top, 0) {
+		return top
+	}
+	sum := 0.0
+	for _, l := range logs {
+		sum += math.Exp(l - top)
+	}
+	return top + math.Log(sum)
+}

@@ -1,0 +1,227 @@
+package analysis
+
+import (
+	"math"
+	"time"
+)
+
+// How the risk of an objective is divided among its questions. The comparison
+// has the most, because it alone is indifferent to what happens to both.
+const (
+	riskCompares = 0.80
+	riskBreaks   = 0.15
+	riskBurns    = 0.05
+	riskShifts   = 0.30 // taken from riskCompares, when there is a distribution
+)
+
+// riskPass is the risk of calling a revision not worse that does harm.
+const riskPass = 0.05
+
+// tracker judges one objective, interval by interval.
+type tracker struct {
+	o     Objective
+	alone bool
+	alpha float64
+
+	dispersion *dispersion
+	compares   comparison
+	breaks     limit
+	clear      limit // of half the budget: clearly no harm, whatever the baseline does
+	burns      []*burning
+	shifts     *shift // of a quantile
+	gauge      *gauge // of a threshold
+
+	past     []slice
+	seen     pair          // what was counted
+	samples  pair          // what was counted, of a threshold its values
+	canaries int           // intervals in which the canary was seen
+	span     time.Duration // of these
+	read     int
+	errored  int
+
+	log     logs
+	decided *time.Time
+}
+
+// logs are the log evidences after the last interval, for yes.
+type logs struct{ breaks, compares, shifts, burns float64 }
+
+func newTracker(o Objective, alpha float64, alone bool) *tracker {
+	none := math.Inf(-1)
+	t := &tracker{
+		o: o, alone: alone, alpha: alpha,
+		dispersion: newDispersion(),
+		compares:   comparison{tolerance: o.Tolerance, harm: o.Harm},
+		breaks:     limit{bound: o.budget()},
+		clear:      limit{bound: o.budget() / 2},
+		log:        logs{none, none, none, none},
+	}
+	for _, b := range o.Burns {
+		t.burns = append(t.burns, newBurning(b, o.budget()))
+	}
+	switch o.Kind {
+	case Quantile:
+		t.shifts = newShift(o)
+	case Threshold:
+		t.gauge = newGauge(o)
+	}
+	return t
+}
+
+// see takes one interval. Nothing that comes after the decision changes it.
+func (t *tracker) see(interval Interval) {
+	reading, read := interval.Readings[t.o.Name]
+	switch {
+	case !read || t.decided != nil:
+		return
+	case reading.Errored != "":
+		t.errored++
+		return
+	}
+	t.read++
+	span := slice{start: interval.Start, end: interval.End}
+	switch t.o.Kind {
+	case Ratio:
+		span.pair = pair{counted(reading.Canary), counted(reading.Baseline)}
+		t.count(span, span.pair)
+	case Quantile:
+		canary, baseline := buckets(reading.Canary), buckets(reading.Baseline)
+		span.pair = pair{canary.beyond(t.o.Bound).whole(), baseline.beyond(t.o.Bound).whole()}
+		t.shifts.add(canary, baseline)
+		t.count(span, span.pair)
+	case Threshold:
+		t.sample(span, values(reading.Canary), values(reading.Baseline))
+	}
+}
+
+// count takes what was counted in an interval.
+func (t *tracker) count(span slice, samples pair) {
+	t.noteSamples(span, samples)
+	t.keep(span.pair)
+	t.accuse(span)
+}
+
+// sample takes sampled values. What speaks for the revision is counted in every
+// interval, what speaks against it once a batch.
+func (t *tracker) sample(span slice, canary, baseline []float64) {
+	t.noteSamples(span, pair{count{total: float64(len(canary))}, count{total: float64(len(baseline))}})
+	t.keep(pair{t.gauge.moment(canary), t.gauge.moment(baseline)})
+	if whole, ok := t.gauge.add(canary, baseline); ok {
+		span.pair = whole
+		t.gauge.look()
+		t.accuse(span)
+	}
+}
+
+func (t *tracker) noteSamples(span slice, samples pair) {
+	t.samples = t.samples.plus(samples)
+	if samples.canary.total > 0 {
+		t.canaries++
+		t.span += span.end.Sub(span.start)
+	}
+}
+
+func (t *tracker) keep(p pair) {
+	t.compares.addFine(p)
+	t.breaks.addKeep(p.canary)
+	t.clear.addKeep(p.canary)
+}
+
+// accuse weighs the evidence against the revision after one more interval. How
+// the counts scatter is taken as it was known before, so that an interval can't
+// excuse itself.
+func (t *tracker) accuse(span slice) {
+	known := t.dispersion.estimate()
+	t.seen = t.seen.plus(span.pair)
+	t.past = append(t.past, span)
+	t.compares.addWorse(span.pair)
+	t.breaks.addBreak(span.pair.canary)
+
+	hushed := silent(t.seen, t.canaries)
+	t.log.compares = t.comparison(known, hushed)
+	t.log.breaks = known.weigh(t.breaks.breaks[:], t.breaks.sceptic[:], breakStakes[:], 0, hushed)
+	t.log.burns = math.Inf(-1)
+	for _, b := range t.burns {
+		b.add(span.pair.canary, known.cautious())
+		t.log.burns = math.Max(t.log.burns, b.evidence(t.past)-math.Log(float64(len(t.burns))))
+	}
+	if t.shifts != nil {
+		t.log.shifts = t.shifts.evidence()
+	}
+	t.dispersion.learn(span.pair)
+	if t.isWorse() {
+		t.decided = &span.end
+	}
+}
+
+func (t *tracker) comparison(known scatter, hushed bool) float64 {
+	switch {
+	case t.o.Ranks:
+		return t.gauge.log
+	case t.compares.seen.canary.total == 0:
+		return math.Inf(-1)
+	}
+	// Given the sum, counts of frequent events scatter less than Poisson's.
+	spread := t.compares.seen.canary.plus(t.compares.seen.baseline).rate()
+	return known.weigh(t.compares.worse[:], t.compares.sceptic[:], worseStakes[:], spread, hushed)
+}
+
+// risks are the risks of the questions, in the order of [logs].
+func (t *tracker) risks() logs {
+	r := logs{breaks: riskBreaks, compares: riskCompares, burns: riskBurns}
+	if t.alone {
+		r.breaks += r.compares
+		r.compares = 0
+	}
+	if t.shifts != nil && !t.alone {
+		r.compares -= riskShifts
+		r.shifts = riskShifts
+	}
+	return logs{t.alpha * r.breaks, t.alpha * r.compares, t.alpha * r.shifts, t.alpha * r.burns}
+}
+
+func (t *tracker) isWorse() bool {
+	risk := t.risks()
+	yes := func(log, risk float64) bool { return risk > 0 && log >= -math.Log(risk) }
+	return yes(t.log.compares, risk.compares) || yes(t.log.shifts, risk.shifts) ||
+		t.baselineKeeps() && (yes(t.log.breaks, risk.breaks) || yes(t.log.burns, risk.burns))
+}
+
+// baselineKeeps says whether the baseline keeps the objective. Where it does not
+// either, breaking it is no reason to go back to it.
+func (t *tracker) baselineKeeps() bool {
+	return t.alone || t.seen.baseline.total > 0 && t.seen.baseline.rate() <= t.o.budget()
+}
+
+// counted makes a count of what a source said: it may have extrapolated bad and
+// total differently, or found the rounding error of a difference.
+func counted(s *Sample) count {
+	if s == nil {
+		return count{}
+	}
+	return count{s.Bad, s.Total}.whole()
+}
+
+func (c count) whole() count {
+	if c.total < 1e-6 {
+		return count{}
+	}
+	if c.bad < 1e-9*c.total {
+		c.bad = 0
+	}
+	return count{math.Min(c.bad, c.total), c.total}
+}
+
+func buckets(s *Sample) Histogram {
+	if s == nil || s.Histogram == nil {
+		return Histogram{}
+	}
+	return *s.Histogram
+}
+
+func values(s *Sample) []float64 {
+	if s == nil {
+		return nil
+	}
+	return s.Values
+}

@@ -1,0 +1,101 @@
+package analysis
+
+import "time"
+
+// Outcome is what is said of a revision. A metric source that errs is none of
+// these: what it did not say adds nothing, and Errored counts it.
+type Outcome string
+
+// The outcomes.
+const (
+	Worse      Outcome = "worse"
+	NotWorse   Outcome = "not-worse"
+	Undecided  Outcome = "undecided"   // there are samples, and they do not decide
+	NoEvidence Outcome = "no-evidence" // samples are missing; never a pass
+)
+
+// Answer answers one question.
+type Answer struct {
+	Outcome Outcome `json:"outcome"` // worse: yes; not-worse: no
+	// E is the evidence for yes: what a bet against no, that is fair whenever one
+	// looks, has made of 1; at most 1e300. Yes is said when it reaches Needs.
+	E     float64 `json:"e"`
+	Needs float64 `json:"needs"`
+}
+
+// Count is how many of how many were bad.
+type Count struct {
+	Bad   float64 `json:"bad"`
+	Total float64 `json:"total"`
+}
+
+// Verdict judges one objective.
+type Verdict struct {
+	Objective string  `json:"objective"`
+	Outcome   Outcome `json:"outcome"`
+	// Breaks: does the new revision break the objective? Compares: is it worse
+	// than the baseline beside it? Shifts: are its latencies beyond those of the
+	// baseline, whatever the bound (of a quantile only)? Burns: does it use up
+	// the error budget too fast?
+	Breaks   Answer `json:"breaks"`
+	Compares Answer `json:"compares"`
+	Shifts   Answer `json:"shifts"`
+	Burns    Answer `json:"burns"`
+	// What was counted of each: requests, or the moments at which a threshold was
+	// looked at. When the outcome is worse, up to the interval that decided.
+	Canary   Count `json:"canary"`
+	Baseline Count `json:"baseline"`
+	// Intervals were read, Errored could not be.
+	Intervals int `json:"intervals"`
+	Errored   int `json:"errored"`
+	// Decided is the end of the interval that showed that it is worse.
+	Decided *time.Time `json:"decided,omitempty"`
+	// Sentence says it all, with numbers.
+	Sentence string `json:"sentence"`
+}
+
+// Judgement is the judgement of a revision, with what it was made of.
+type Judgement struct {
+	// Method names the statistics; another version may judge otherwise.
+	Method   string    `json:"method"`
+	Outcome  Outcome   `json:"outcome"`
+	Sentence string    `json:"sentence"`
+	Verdicts []Verdict `json:"verdicts"` // in the order of the objectives
+	Input    Input     `json:"input"`
+}
+
+// summarise is the outcome of all objectives together: worse when a critical one
+// is, or more than half of the weight; not worse when all critical ones are, and
+// more than half of the weight; without evidence when what is missing for that
+// lacks samples.
+func summarise(objectives []Objective, verdicts []Verdict) Outcome {
+	var all, worse, fine, silent float64
+	criticals := map[Outcome]int{}
+	total := 0
+	for i, o := range objectives {
+		if o.Critical {
+			criticals[verdicts[i].Outcome]++
+			total++
+			continue
+		}
+		all += o.Weight
+		switch verdicts[i].Outcome {
+		case Worse:
+			worse += o.Weight
+		case NotWorse:
+			fine += o.Weight
+		case NoEvidence:
+			silent += o.Weight
+		}
+	}
+	switch {
+	case criticals[Worse] > 0 || worse > all/2:
+		return Worse
+	case criticals[NotWorse] == total && (all == 0 || fine > all/2):
+		return NotWorse
+	case criticals[NoEvidence] > 0 || silent > 0 && fine+silent > all/2 && criticals[Undecided] == 0:
+		return NoEvidence
+	default:
+		return Undecided
+	}
+}
