@@ -28,6 +28,7 @@ type Client interface {
 	Report(ctx context.Context, req agentrpc.ReportRequest) error
 	Finish(ctx context.Context, req agentrpc.FinishRequest) (agentrpc.FinishStatus, error)
 	Observe(ctx context.Context, req agentrpc.ObserveRequest) error
+	Count(ctx context.Context, req agentrpc.CountRequest) error
 	Blob(ctx context.Context, digest towpath.Digest) (io.ReadCloser, error)
 }
 
@@ -55,6 +56,7 @@ type Config struct {
 
 	ClaimWait    time.Duration // of one long poll; 20 s
 	ObserveEvery time.Duration // 5 s
+	CountEvery   time.Duration // 1 s: while traffic is shared
 	RetryPause   time.Duration // the first one after an error, doubling to RetryMax; 200 ms
 	RetryMax     time.Duration // 10 s
 }
@@ -67,6 +69,7 @@ func (c Config) withDefaults() Config {
 	}
 	set(&c.ClaimWait, 20*time.Second)
 	set(&c.ObserveEvery, 5*time.Second)
+	set(&c.CountEvery, time.Second)
 	set(&c.RetryPause, 200*time.Millisecond)
 	set(&c.RetryMax, 10*time.Second)
 	return c
@@ -88,6 +91,7 @@ type Agent struct {
 	trusted   atomic.Pointer[trustedKey]
 	outbox    *outbox
 	look      chan struct{} // observe now
+	count     chan struct{} // count now
 	work      sync.WaitGroup
 	mu        sync.Mutex
 	running   map[string]*running // by target
@@ -110,7 +114,7 @@ func New(cfg Config, client Client, runners []kind.Runner, logger *slog.Logger) 
 	cfg.Dir = dir
 	a := &Agent{
 		cfg: cfg.withDefaults(), client: client, runners: map[towpath.ComponentKind]kind.Runner{}, log: logger,
-		look: make(chan struct{}, 1), running: map[string]*running{}, outbox: newOutbox(),
+		look: make(chan struct{}, 1), count: make(chan struct{}, 1), running: map[string]*running{}, outbox: newOutbox(),
 	}
 	for _, r := range runners {
 		a.runners[r.Kind()] = r
@@ -150,6 +154,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.renewLoop(loops) })
 	g.Go(func() error { return a.outboxLoop(loops) })
 	g.Go(func() error { return a.observeLoop(loops) })
+	g.Go(func() error { return a.countLoop(loops) })
 	err = g.Wait()
 	a.work.Wait()
 	if ctx.Err() != nil {

@@ -37,7 +37,7 @@ func (a *Agent) refuse(op towpath.Operation, why string) {
 // carriesOut reports whether an operation does what an approved plan says: it
 // goes forward, for a promotion.
 func carriesOut(op towpath.Operation, auth agentrpc.Authorisation) bool {
-	forward := []towpath.Verb{towpath.VerbPrepare, towpath.VerbVerifyBefore, towpath.VerbSwitch}
+	forward := []towpath.Verb{towpath.VerbPrepare, towpath.VerbVerifyBefore, towpath.VerbShift, towpath.VerbSwitch}
 	return auth.Kind == towpath.DeploymentPromotion && auth.PlanHash != "" && slices.Contains(forward, op.Verb)
 }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/towpath/towpath/internal/kind"
@@ -22,6 +23,14 @@ func (a *Agent) do(ctx context.Context, r kind.Runner, op towpath.Operation) (*t
 		return nil, r.Prepare(ctx, w)
 	case towpath.VerbVerifyBefore:
 		return nil, r.Verify(ctx, w, kind.BeforeSwitch)
+	case towpath.VerbShift:
+		s, ok := r.(kind.Shifter)
+		if !ok {
+			return nil, &kind.Failure{Message: fmt.Sprintf("components of kind %s can't share their traffic: take the canary out of their rollout", op.Spec.Kind)}
+		}
+		err := s.Shift(ctx, w)
+		a.countNow()
+		return nil, err
 	case towpath.VerbSwitch:
 		return nil, r.Switch(ctx, w)
 	case towpath.VerbVerifyAfter:

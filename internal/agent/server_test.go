@@ -40,6 +40,7 @@ type server struct {
 	reports  map[towpath.OperationID]map[int64]string
 	hellos   []agentrpc.HelloRequest
 	observed []towpath.Observation
+	counted  []towpath.TrafficCount
 	errors   int // how often to answer a finished operation with an error first
 }
 
@@ -301,6 +302,11 @@ func (s *server) Finish(_ context.Context, _ towpath.Actor, req agentrpc.FinishR
 
 func (s *server) Observe(_ context.Context, _ towpath.Actor, req agentrpc.ObserveRequest) error {
 	s.locked(func() { s.observed = req.Observations })
+	return nil
+}
+
+func (s *server) Count(_ context.Context, _ towpath.Actor, req agentrpc.CountRequest) error {
+	s.locked(func() { s.counted = append(s.counted, req.Counts...) })
 	return nil
 }
 

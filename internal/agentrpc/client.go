@@ -67,6 +67,12 @@ func (c *Client) Observe(ctx context.Context, req ObserveRequest) error {
 	return err
 }
 
+// Count says what was counted of targets whose traffic is shared.
+func (c *Client) Count(ctx context.Context, req CountRequest) error {
+	_, err := call[struct{}](ctx, c, "count", req, callTimeout)
+	return err
+}
+
 func call[Resp any](ctx context.Context, c *Client, name string, req any, timeout time.Duration) (Resp, error) {
 	var zero, out Resp
 	op := "agent." + name

@@ -56,6 +56,10 @@ func (r *recorder) Observe(_ context.Context, a towpath.Actor, req agentrpc.Obse
 	return r.saw(a, req)
 }
 
+func (r *recorder) Count(_ context.Context, a towpath.Actor, req agentrpc.CountRequest) error {
+	return r.saw(a, req)
+}
+
 func (r *recorder) OpenBlob(_ context.Context, a towpath.Actor, d towpath.Digest) (io.ReadCloser, int64, error) {
 	return io.NopCloser(bytes.NewReader(r.blob)), r.size, r.saw(a, d)
 }

@@ -31,6 +31,9 @@ type Server interface {
 	Finish(ctx context.Context, actor towpath.Actor, req FinishRequest) (FinishResponse, error)
 	// Observe takes what really runs in the agent's place.
 	Observe(ctx context.Context, actor towpath.Actor, req ObserveRequest) error
+	// Count takes what was counted of targets whose traffic is shared. Counters
+	// grow, so that a call that is lost or repeated changes nothing.
+	Count(ctx context.Context, actor towpath.Actor, req CountRequest) error
 	// OpenBlob opens a blob that an operation of the agent's place needs, and
 	// gives its size in bytes. The caller closes it.
 	OpenBlob(ctx context.Context, actor towpath.Actor, digest towpath.Digest) (io.ReadCloser, int64, error)

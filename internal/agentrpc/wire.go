@@ -149,5 +149,12 @@ type ObserveRequest struct {
 	Observations []towpath.Observation `json:"observations"`
 }
 
+// CountRequest is what was counted of targets whose traffic several revisions
+// share.
+type CountRequest struct {
+	Session string                 `json:"session"`
+	Counts  []towpath.TrafficCount `json:"counts"`
+}
+
 // MaxWait is the longest that a claim waits for work.
 const MaxWait = 60 * time.Second

@@ -17,7 +17,7 @@ func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d 
 	if err != nil {
 		return err
 	}
-	d.Phase, d.Reason, d.UpdatedAt = to, reason, now
+	d.Phase, d.Reason, d.Waiting, d.UpdatedAt = to, reason, "", now
 	switch to {
 	case towpath.DeploymentSwitching:
 	case towpath.DeploymentRetiring:

@@ -57,7 +57,7 @@ func (s *Service) issue(ctx context.Context, tx Tx, d *towpath.Deployment, env t
 func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollout.Issue, running rollout.Running, content *towpath.ReleaseContent, now time.Time) (towpath.Operation, error) {
 	attempt := 0
 	for _, step := range r.Steps {
-		if step.Verb == is.Verb {
+		if step.Verb == is.Verb && step.Weight == is.Weight {
 			attempt++
 		}
 	}
@@ -65,7 +65,7 @@ func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollou
 	spec := towpath.OperationSpec{
 		Kind: r.Kind, Release: d.Release, Revision: is.Revision, Timeout: r.Timeout,
 		Previous: running.Revision, PreviousLayer: running.Layer, PreviousRendered: running.Rendered,
-		Authorisation: d.Authorisation,
+		Authorisation: d.Authorisation, Weight: is.Weight,
 	}
 	switch {
 	case is.Revision != "" && is.Revision == r.To:
@@ -85,9 +85,12 @@ func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollou
 	if err != nil {
 		return towpath.Operation{}, err
 	}
+	verb := string(is.Verb)
+	if is.Weight > 0 { // each weight is a step of its own
+		verb += " " + strconv.Itoa(is.Weight)
+	}
 	return towpath.Operation{
-		ID: towpath.HashID[towpath.OperationID]("op",
-			string(d.ID), target.Key(), string(is.Verb), strconv.Itoa(attempt), string(r.PlanHash)),
+		ID:         towpath.HashID[towpath.OperationID]("op", string(d.ID), target.Key(), verb, strconv.Itoa(attempt), string(r.PlanHash)),
 		Deployment: d.ID, Target: target, Verb: is.Verb, Spec: spec, SpecDigest: digest,
 		Phase: towpath.OperationPending, RunAfter: now.Add(backoff(attempt)), CreatedAt: now,
 	}, nil

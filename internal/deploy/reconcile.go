@@ -35,14 +35,48 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 		if err != nil || towpath.DeploymentTransitions().Terminal(d.Phase) {
 			return err
 		}
-		decision := rollout.Next(&d)
+		seen, err := s.look(ctx, tx, &d, now)
+		if err != nil {
+			return err
+		}
+		decision := rollout.Next(&d, seen)
 		after = reconcile.After(recheck)
+		if !decision.Again.IsZero() {
+			after = reconcile.After(min(recheck, decision.Again.Sub(now)))
+		}
 		if decision.Trigger != "" {
 			after = reconcile.After(0)
 			return s.apply(ctx, tx, &env, &d, decision.Trigger, decision.Reason, now)
 		}
-		return s.issue(ctx, tx, &d, env, decision.Issue, now)
+		if err := s.issue(ctx, tx, &d, env, decision.Issue, now); err != nil {
+			return err
+		}
+		return s.wait(ctx, tx, &d, decision.Waiting, seen, now)
 	})
 	failpoint.Hit("deployment.stepped")
 	return after, err
+}
+
+// look gathers what is known of a deployment besides what it has done.
+func (s *Service) look(ctx context.Context, tx Tx, d *towpath.Deployment, now time.Time) (rollout.Seen, error) {
+	seen := rollout.Seen{Now: now}
+	r := rollout.Moving(d)
+	if r == nil {
+		return seen, nil
+	}
+	j, err := s.judge(ctx, tx, d, r)
+	if err != nil || j == nil {
+		return seen, err
+	}
+	r.Canary.Judgement, seen.Judgement = j, j
+	return seen, nil
+}
+
+// wait keeps what a deployment waits for and how it is judged, for people.
+func (s *Service) wait(ctx context.Context, tx Tx, d *towpath.Deployment, why string, seen rollout.Seen, now time.Time) error {
+	if why == d.Waiting && seen.Judgement == nil {
+		return nil
+	}
+	d.Waiting, d.UpdatedAt = why, now
+	return tx.SaveDeployment(ctx, *d)
 }

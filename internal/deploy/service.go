@@ -72,6 +72,13 @@ type Tx interface {
 	SaveSession(ctx context.Context, s Session) error
 	TouchSession(ctx context.Context, session string, at time.Time) (towpath.PlaceName, bool, error)
 
+	// InsertTrafficCount keeps a count of a deployment's component; one of the
+	// same moment stays. TrafficCountSpan is when the first and the last one
+	// were taken; zero when there is none.
+	InsertTrafficCount(ctx context.Context, id towpath.DeploymentID, c towpath.TrafficCount) error
+	TrafficCountSpan(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (first, last time.Time, err error)
+	TrafficCounts(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.TrafficCount, error)
+
 	InsertRefMove(ctx context.Context, m towpath.RefMove) error
 }
 

@@ -87,6 +87,17 @@ type Runner interface {
 	Observe(ctx context.Context) ([]towpath.Observation, error)
 }
 
+// Shifter is a [Runner] that can run two revisions side by side, each with a
+// share of the traffic.
+type Shifter interface {
+	// Shift sends Spec.Weight percent of the traffic to the revision, which must
+	// be prepared, and the rest to the one that has the traffic (Spec.Previous).
+	// That stays the one that runs until the next Switch.
+	Shift(ctx context.Context, w Work) error
+	// Counts are what was counted of targets whose traffic is shared now.
+	Counts(ctx context.Context) ([]towpath.TrafficCount, error)
+}
+
 // Recovery is what became of an operation after a crash.
 type Recovery string
 

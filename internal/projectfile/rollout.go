@@ -23,16 +23,19 @@ func readRollout(o object) towpath.RolloutSpec {
 	if !ok {
 		return spec
 	}
-	x.only("strategy", "timeout", "steps", "interval", "deadline")
+	x.only("strategy", "timeout", "steps", "interval", "deadline", "undecided")
 	spec.Strategy = choice(x, "strategy", towpath.StrategyBlueGreen, towpath.StrategyBlueGreen, towpath.StrategyCanary)
 	spec.Timeout = x.duration("timeout", 5*time.Minute, time.Second, 24*time.Hour)
 	if spec.Strategy == towpath.StrategyCanary {
 		spec.Interval = x.duration("interval", defaultInterval, time.Second, time.Hour)
 		spec.Deadline = x.duration("deadline", defaultDeadline, time.Second, 7*24*time.Hour)
+		if choice(x, "undecided", "proceed", "proceed", "hold") == "hold" {
+			spec.Undecided = towpath.UndecidedHolds
+		}
 		spec.Steps = readSteps(x)
 		return spec
 	}
-	for _, key := range []string{"steps", "interval", "deadline"} {
+	for _, key := range []string{"steps", "interval", "deadline", "undecided"} {
 		if n, ok := x.value(key); ok {
 			o.r.problem(n, x.at(key), key+" are for a canary", "write strategy: canary, or take "+key+" out")
 		}

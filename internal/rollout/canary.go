@@ -43,6 +43,38 @@ func Moving(d *towpath.Deployment) *towpath.Rollout {
 	return nil
 }
 
+// Sharing is the component of a name when its traffic is shared, or is about to
+// be; nil otherwise.
+func Sharing(d *towpath.Deployment, name towpath.ComponentName) *towpath.Rollout {
+	if d.Phase != towpath.DeploymentSwitching {
+		return nil
+	}
+	for i := range d.Components {
+		r := &d.Components[i]
+		_, shared := r.Find(towpath.VerbShift)
+		_, switching := r.Find(towpath.VerbSwitch)
+		if r.Component == name && r.Canary != nil && shared && !switching {
+			return r
+		}
+	}
+	return nil
+}
+
+// AsksAPerson reports whether a rollout stands at a step that only a person
+// ends: one that waits for that, or whose judgement did not come in time.
+func AsksAPerson(r *towpath.Rollout, now time.Time) bool {
+	weight := r.Weight()
+	for _, s := range r.Canary.Spec.Steps {
+		if s.Weight != weight {
+			continue
+		}
+		step, _ := r.Shifted(weight)
+		over := step.Ended.Add(s.For)
+		return s.Manual && !now.Before(over) || !now.Before(over.Add(r.Canary.Spec.Deadline))
+	}
+	return false
+}
+
 // canary takes a component through the steps of its canary. It reports whether
 // all of them are over, or that the deployment has to go back.
 func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Decision) {
@@ -117,7 +149,9 @@ func hold(r *towpath.Rollout, s towpath.RolloutStep, step towpath.Step, j towpat
 	if s.Manual {
 		return held{fmt.Sprintf("%s and waits for a person: `towpath rollout resume` goes on%s", at, said), again}
 	}
-	if len(c.Objectives) == 0 || j.Outcome == towpath.JudgedNotWorse {
+	switch {
+	case len(c.Objectives) == 0, j.Outcome == towpath.JudgedNotWorse,
+		j.Outcome == towpath.JudgedUndecided && c.Spec.Undecided == towpath.UndecidedProceeds:
 		return held{}
 	}
 	if deadline := step.Ended.Add(s.For + c.Spec.Deadline); !now.Before(deadline) {

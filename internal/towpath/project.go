@@ -91,7 +91,20 @@ type RolloutSpec struct {
 	Steps    []RolloutStep `json:"steps,omitempty"`
 	Interval time.Duration `json:"interval,omitempty"` // nanoseconds
 	Deadline time.Duration `json:"deadline,omitempty"` // nanoseconds
+	// Undecided is what happens at the end of a step when there are enough
+	// samples and they do not decide: the next step brings more of them, or it is
+	// waited for.
+	Undecided Undecided `json:"undecided,omitempty"`
 }
+
+// Undecided is what a rollout does with a judgement that is undecided.
+type Undecided string
+
+// The ways to go on with an undecided judgement.
+const (
+	UndecidedProceeds Undecided = "" // go on; the judgement does too
+	UndecidedHolds    Undecided = "hold"
+)
 
 // RolloutStep is a share of the traffic and how long it stays.
 type RolloutStep struct {

@@ -107,6 +107,11 @@ func (a *agents) Observe(ctx context.Context, actor towpath.Actor, req agentrpc.
 	return a.deploys.Observe(ctx, actor, req.Session, req.Observations)
 }
 
+// Count takes what was counted of shared traffic.
+func (a *agents) Count(ctx context.Context, actor towpath.Actor, req agentrpc.CountRequest) error {
+	return a.deploys.Count(ctx, actor, req.Session, req.Counts)
+}
+
 // OpenBlob opens files of a release. Blobs are named by their digests, so who
 // may work anywhere may read what they can name.
 func (a *agents) OpenBlob(ctx context.Context, actor towpath.Actor, digest towpath.Digest) (io.ReadCloser, int64, error) {

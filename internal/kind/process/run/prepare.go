@@ -160,7 +160,7 @@ func (r *Runner) takeDown(ctx context.Context, op towpath.Operation, rec *target
 	if err != nil {
 		return err
 	}
-	if rt, ok := st.Find(op.Target.Key()); ok && rt.Traffic.Revision == op.Spec.Revision {
+	if rt, ok := st.Find(op.Target.Key()); ok && hasTraffic(rt.Traffic, op.Spec.Revision) {
 		return nil
 	}
 	for _, id := range rec.instances(op.Spec.Revision) {

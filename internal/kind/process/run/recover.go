@@ -27,6 +27,8 @@ func (r *Runner) Recover(ctx context.Context, w kind.Work) (kind.Recovery, error
 	switch op.Verb {
 	case towpath.VerbPrepare:
 		done, err = r.prepared(ctx, rec, op.Spec.Revision)
+	case towpath.VerbShift:
+		done, err = r.shifted(ctx, rec, op)
 	case towpath.VerbSwitch:
 		done, err = r.switched(ctx, rec, op.Spec.Revision)
 	case towpath.VerbRestore:
@@ -62,20 +64,13 @@ func (r *Runner) prepared(ctx context.Context, rec *target, rev towpath.Revision
 	return true, nil
 }
 
-// switched reports whether the traffic goes to the revision as it runs now.
+// switched reports whether all of the traffic goes to the revision as it runs now.
 func (r *Runner) switched(ctx context.Context, rec *target, rev towpath.RevisionID) (bool, error) {
 	rt, err := r.routeOf(ctx, rec.Target)
-	if err != nil || rt == nil || rt.Traffic.Revision != rev {
+	if err != nil || rt == nil || rt.Traffic.Revision != rev || len(rt.Traffic.Others) > 0 {
 		return false, err
 	}
-	for i, id := range rec.instances(rev) {
-		in, err := r.look(id)
-		if err != nil || !in.ready() || i >= len(rt.Traffic.Instances) ||
-			rt.Traffic.Instances[i] != (route.Instance{ID: id, Address: in.record.address()}) {
-			return false, err
-		}
-	}
-	return true, nil
+	return r.runs(rec, rev, rt.Traffic.Instances)
 }
 
 // routeOf is the target's route, nil when it has none. It starts the router if

@@ -23,6 +23,9 @@ type Router interface {
 	Apply(ctx context.Context, c route.Change) (route.Status, error)
 	// Status asks the running router; none is an error of kind unavailable.
 	Status(ctx context.Context) (route.Status, error)
+	// Snapshot reads what the running router has counted; none is an error of
+	// kind unavailable.
+	Snapshot(ctx context.Context) (route.Snapshot, error)
 	// Ensure starts the router if none runs.
 	Ensure(ctx context.Context) error
 }
@@ -51,7 +54,10 @@ type Runner struct {
 	restarts map[string]restart       // by instance
 }
 
-var _ kind.Runner = (*Runner)(nil)
+var (
+	_ kind.Runner  = (*Runner)(nil)
+	_ kind.Shifter = (*Runner)(nil)
+)
 
 // New makes a runner; it starts nothing.
 func New(cfg Config, router Router, logger *slog.Logger) (*Runner, error) {

@@ -1,0 +1,170 @@
+package deploy
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/analysis"
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// countsKept bounds how many counts are kept of one rollout: with every
+// countsKept/e-fold of its age they come half as often.
+const countsKept = 2000
+
+// Count takes what was counted of targets whose traffic is shared, and has
+// their deployments judged. Counts of what is not under way are dropped.
+func (s *Service) Count(ctx context.Context, actor towpath.Actor, session string, counts []towpath.TrafficCount) error {
+	now := s.cfg.Now()
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		place, err := s.alive(ctx, tx, actor, session, now)
+		if err != nil {
+			return err
+		}
+		for _, c := range counts {
+			if c.Target.Place != place {
+				continue
+			}
+			if err := s.count(ctx, tx, c, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Service) count(ctx context.Context, tx Tx, c towpath.TrafficCount, now time.Time) error {
+	env, err := tx.Environment(ctx, c.Target.Project, c.Target.Environment)
+	if towpath.KindOf(err) == towpath.KindNotFound || err == nil && env.Active == "" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d, err := tx.Deployment(ctx, env.Active)
+	if err != nil {
+		return err
+	}
+	r := rollout.Sharing(&d, c.Target.Component)
+	if r == nil {
+		return nil
+	}
+	first, last, err := tx.TrafficCountSpan(ctx, d.ID, r.Component)
+	if err != nil {
+		return err
+	}
+	// A little less than the interval: the agent's clock ticks as it likes.
+	if gap := max(r.Canary.Spec.Interval*9/10, last.Sub(first)/countsKept); !last.IsZero() && c.At.Sub(last) < gap && broken(c, r.To) == "" {
+		return nil
+	}
+	if err := tx.InsertTrafficCount(ctx, d.ID, c); err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, WorkDeployment, string(d.ID), now)
+}
+
+// judge says what the counts of a rollout show.
+func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *towpath.Rollout) (*towpath.Judgement, error) {
+	counts, err := tx.TrafficCounts(ctx, d.ID, r.Component)
+	if err != nil || len(counts) == 0 {
+		return nil, err
+	}
+	last := counts[len(counts)-1]
+	if why := broken(last, r.To); why != "" {
+		return &towpath.Judgement{Outcome: towpath.JudgedWorse, Sentence: why, Intervals: len(counts) - 1, Until: last.At}, nil
+	}
+	if len(r.Canary.Objectives) == 0 || len(counts) == 1 {
+		return nil, nil
+	}
+	j, err := analysis.Judge(Evidence(r, counts))
+	if err != nil { // the deployment must go on all the same: a person decides
+		m, _ := towpath.PublicMessage(err)
+		return &towpath.Judgement{Outcome: towpath.JudgedNoEvidence, Sentence: m, Intervals: len(counts) - 1, Until: last.At}, nil
+	}
+	return summary(j, last.At), nil
+}
+
+// broken is why the instances of a revision don't do their work, as last seen.
+func broken(c towpath.TrafficCount, rev towpath.RevisionID) string {
+	for _, x := range c.Revisions {
+		if x.Revision == rev {
+			return x.Broken
+		}
+	}
+	return ""
+}
+
+func summary(j analysis.Judgement, until time.Time) *towpath.Judgement {
+	out := &towpath.Judgement{
+		Outcome: towpath.JudgementOutcome(j.Outcome), Sentence: j.Sentence, Intervals: len(j.Input.Intervals), Until: until,
+	}
+	for _, v := range j.Verdicts {
+		out.Objectives = append(out.Objectives, towpath.ObjectiveJudgement{
+			Objective: v.Objective, Outcome: towpath.JudgementOutcome(v.Outcome), Sentence: v.Sentence,
+		})
+	}
+	return out
+}
+
+// Evidence is what the analysis is given of a rollout: its objectives, and what
+// was counted between each two counts.
+func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount) analysis.Input {
+	var in analysis.Input
+	for _, o := range r.Canary.Objectives {
+		x := analysis.Objective{Name: o.Name, Kind: analysis.Ratio, Target: o.Target, Critical: o.Critical, MinSamples: float64(o.MinSamples), Weight: 1}
+		if o.Kind == towpath.ObjectiveLatency {
+			x.Kind, x.Bound = analysis.Quantile, o.Bound.Seconds()
+		}
+		in.Objectives = append(in.Objectives, x)
+	}
+	for i := 1; i < len(counts); i++ {
+		from, to := counts[i-1], counts[i]
+		if !to.At.After(from.At) {
+			continue // another clock
+		}
+		iv := analysis.Interval{Start: from.At, End: to.At, Readings: map[string]analysis.Reading{}}
+		for _, o := range r.Canary.Objectives {
+			if o.Kind == towpath.ObjectiveQuery {
+				iv.Readings[o.Name] = analysis.Reading{Errored: "no metric source answers queries yet"}
+				continue
+			}
+			iv.Readings[o.Name] = analysis.Reading{Canary: between(o, from, to, r.To), Baseline: between(o, from, to, r.From)}
+		}
+		in.Intervals = append(in.Intervals, iv)
+	}
+	return in
+}
+
+// between is what an objective counts of a revision between two counts; nil when
+// the revision was not counted. A counter that is lower than before began anew.
+func between(o towpath.Objective, from, to towpath.TrafficCount, rev towpath.RevisionID) *analysis.Sample {
+	end, ok := revision(to, rev)
+	if !ok {
+		return nil
+	}
+	begin, _ := revision(from, rev)
+	if end.Requests < begin.Requests || end.Failed < begin.Failed || len(end.Buckets) != len(begin.Buckets) {
+		begin = towpath.RevisionCount{}
+	}
+	if o.Kind != towpath.ObjectiveLatency {
+		return &analysis.Sample{Total: float64(end.Requests - begin.Requests), Bad: float64(end.Failed - begin.Failed)}
+	}
+	h := &analysis.Histogram{Bounds: to.Bounds, Counts: make([]float64, len(end.Buckets))}
+	for i, n := range end.Buckets {
+		if i < len(begin.Buckets) && begin.Buckets[i] <= n {
+			n -= begin.Buckets[i]
+		}
+		h.Counts[i] = float64(n)
+	}
+	return &analysis.Sample{Histogram: h}
+}
+
+func revision(c towpath.TrafficCount, rev towpath.RevisionID) (towpath.RevisionCount, bool) {
+	for _, x := range c.Revisions {
+		if x.Revision == rev {
+			return x, true
+		}
+	}
+	return towpath.RevisionCount{}, false
+}

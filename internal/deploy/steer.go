@@ -1,0 +1,103 @@
+package deploy
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Steering is what a person does to a rollout under way.
+type Steering string
+
+// The ways to steer a rollout. To undo it, cancel the promotion or roll back.
+const (
+	SteerPause  Steering = "pause"  // hold the weight
+	SteerResume Steering = "resume" // end the pause, or a step that waits for a person
+	SteerSkip   Steering = "skip"   // end the step, whatever its time and its judgement say
+)
+
+// SteerRequest asks for a rollout to be paused or to go on.
+type SteerRequest struct {
+	Project     towpath.ProjectName
+	Environment towpath.EnvironmentName
+	Action      Steering
+	Reason      string
+}
+
+// Steer pauses the rollout that is under way in an environment, or lets it go
+// on.
+func (s *Service) Steer(ctx context.Context, actor towpath.Actor, r SteerRequest) (towpath.Deployment, error) {
+	const op = "rollout.steer"
+	verb := access.PromotionRequest
+	if r.Action == SteerPause {
+		verb = access.Hold
+	}
+	if err := access.Check(actor, verb, access.Subject{Project: r.Project, Environment: r.Environment}); err != nil {
+		return towpath.Deployment{}, err
+	}
+	now := s.cfg.Now()
+	var out towpath.Deployment
+	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		env, err := tx.LockEnvironment(ctx, r.Project, r.Environment)
+		if err != nil {
+			return err
+		}
+		if env.Active == "" {
+			return towpath.E(towpath.KindConflict, op, "nothing is being deployed in %s", r.Environment).WithHint("`towpath status` shows what runs")
+		}
+		d, err := tx.LockDeployment(ctx, env.Active)
+		if err != nil {
+			return err
+		}
+		if err := steer(&d, actor, r, now); err != nil {
+			return err
+		}
+		d.UpdatedAt = now
+		if err := tx.SaveDeployment(ctx, d); err != nil {
+			return err
+		}
+		ev := s.event(&d, "rollout."+string(r.Action), now)
+		ev.Actor, ev.Reason, ev.RequestID = string(actor.Account), r.Reason, actor.RequestID
+		if err := tx.Record(ctx, ev); err != nil {
+			return err
+		}
+		out = d
+		return tx.Enqueue(ctx, WorkDeployment, string(d.ID), now)
+	})
+	return out, err
+}
+
+func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.Time) error {
+	const op = "rollout.steer"
+	x := rollout.Moving(d)
+	if x == nil {
+		return towpath.E(towpath.KindConflict, op, "no traffic is being shared in %s: the deployment is %s", d.Environment, d.Phase).
+			WithHint("it can be undone with `towpath rollback %s`", d.Environment)
+	}
+	c := x.Canary
+	switch r.Action {
+	case SteerPause:
+		if c.Paused == nil {
+			c.Paused = &towpath.Pause{By: actor.Account, Reason: r.Reason, At: now}
+		}
+		return nil
+	case SteerResume:
+		if c.Paused != nil {
+			c.Paused = nil
+			return nil
+		}
+		if !rollout.AsksAPerson(x, now) {
+			return towpath.E(towpath.KindConflict, op, "the rollout of %s does not wait for a person: %s", x.Component, d.Waiting).
+				WithHint("`towpath rollout skip %s` ends the step all the same", d.Environment)
+		}
+	case SteerSkip:
+		c.Paused = nil
+	default:
+		return towpath.E(towpath.KindInvalid, op, "%q is no way to steer a rollout", r.Action).WithHint("pause, resume or skip")
+	}
+	c.Passed = x.Weight()
+	return nil
+}

@@ -1,0 +1,98 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Counts are what the router has counted of targets whose traffic is shared.
+func (r *Runner) Counts(ctx context.Context) ([]towpath.TrafficCount, error) {
+	snap, err := r.router.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := r.allTargets()
+	if err != nil {
+		return nil, err
+	}
+	var out []towpath.TrafficCount
+	for _, rec := range targets {
+		count := towpath.TrafficCount{Target: rec.Target, At: snap.At, Bounds: snap.Bounds}
+		for _, s := range snap.Series {
+			if s.Route == rec.Target.Key() && !s.Left {
+				count.Revisions = addSeries(count.Revisions, s)
+			}
+		}
+		if !shares(count.Revisions) {
+			continue
+		}
+		for i := range count.Revisions {
+			if count.Revisions[i].Broken, err = r.broken(rec, count.Revisions[i].Revision); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, count)
+	}
+	return out, nil
+}
+
+// shares reports whether more than one revision has traffic.
+func shares(all []towpath.RevisionCount) bool {
+	n := 0
+	for _, c := range all {
+		if c.Weight > 0 {
+			n++
+		}
+	}
+	return n > 1
+}
+
+// addSeries adds a series to those of its revision: it has several when several
+// deployments brought it.
+func addSeries(all []towpath.RevisionCount, s route.Series) []towpath.RevisionCount {
+	i := slices.IndexFunc(all, func(c towpath.RevisionCount) bool { return c.Revision == s.Revision })
+	if i < 0 {
+		all = append(all, towpath.RevisionCount{Revision: s.Revision, Buckets: make([]uint64, len(s.Client.Buckets))})
+		i = len(all) - 1
+	}
+	c := &all[i]
+	c.Weight += s.Weight
+	for class, n := range s.Client.Requests {
+		switch class {
+		case route.Class5xx:
+			c.Failed += n
+			c.Requests += n
+		case route.Aborted: // the client's own doing: neither good nor bad
+		default:
+			c.Requests += n
+		}
+	}
+	for b, n := range s.Client.Buckets {
+		if b < len(c.Buckets) {
+			c.Buckets[b] += n
+		}
+	}
+	return all
+}
+
+// broken is why the instances of a revision don't do their work; empty: they
+// run.
+func (r *Runner) broken(rec *target, rev towpath.RevisionID) (string, error) {
+	if _, known := rec.Revisions[rev]; !known {
+		return "", nil
+	}
+	for i, id := range rec.instances(rev) {
+		in, err := r.look(id)
+		if err != nil {
+			return "", err
+		}
+		if in.crashed() {
+			return fmt.Sprintf("instance %d %s", i, in.exit), nil
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,97 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/towpath/towpath/internal/failpoint"
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Shift sends a share of the traffic to the revision, which must be prepared,
+// and the rest to the previous one, which has it.
+func (r *Runner) Shift(ctx context.Context, w kind.Work) error {
+	op := w.Operation
+	if op.Spec.Weight < 1 || op.Spec.Weight > 99 || op.Spec.Previous == "" || op.Spec.Previous == op.Spec.Revision {
+		return &kind.Failure{Message: fmt.Sprintf("%d %% of the traffic of %q can't be given to %q", op.Spec.Weight, op.Spec.Previous, op.Spec.Revision)}
+	}
+	unlock, err := r.lock(ctx, op.Target)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	rec, err := r.loadTarget(op.Target)
+	if err != nil {
+		return err
+	}
+	if err := r.baseMoved(ctx, w); err != nil {
+		return err
+	}
+	share, err := r.share(ctx, rec, op)
+	if err != nil {
+		return err
+	}
+	failpoint.Hit("run.before-shift")
+	if _, err := r.router.Apply(ctx, route.Change{
+		Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{share.Listen}, Traffic: &share,
+	}); err != nil {
+		return err
+	}
+	failpoint.Hit("run.after-shift")
+	return nil
+}
+
+// share is the traffic of a target, of which an operation's revision has a
+// part. The previous one keeps the labels under which it is counted.
+func (r *Runner) share(ctx context.Context, rec *target, op towpath.Operation) (route.Traffic, error) {
+	rt, err := r.routeOf(ctx, rec.Target)
+	if err != nil {
+		return route.Traffic{}, err
+	}
+	if rt == nil || rt.Traffic.Revision != op.Spec.Previous {
+		return route.Traffic{}, towpath.E(towpath.KindConflict, "process.shift", "revision %s does not have the traffic of %s", op.Spec.Previous, rec.Target.Key()).
+			WithHint("switch to one of the revisions, then shift")
+	}
+	next, err := r.traffic(rec, op.Spec.Revision)
+	if err != nil {
+		return next, err
+	}
+	now := rt.Traffic
+	now.Weight = 100 - op.Spec.Weight
+	now.Others = []route.Backend{{
+		Revision: op.Spec.Revision, Instances: next.Instances, Weight: op.Spec.Weight, Deployment: op.Deployment, Release: op.Spec.Release,
+	}}
+	return now, nil
+}
+
+// shifted reports whether an operation's revision has its share of the traffic.
+func (r *Runner) shifted(ctx context.Context, rec *target, op towpath.Operation) (bool, error) {
+	rt, err := r.routeOf(ctx, rec.Target)
+	if err != nil || rt == nil || rt.Traffic.Revision != op.Spec.Previous || len(rt.Traffic.Others) != 1 {
+		return false, err
+	}
+	other := rt.Traffic.Others[0]
+	if other.Revision != op.Spec.Revision || other.Weight != op.Spec.Weight || rt.Traffic.Weight != 100-op.Spec.Weight {
+		return false, nil
+	}
+	return r.runs(rec, other.Revision, other.Instances)
+}
+
+// runs reports whether instances are those of a revision, and run.
+func (r *Runner) runs(rec *target, rev towpath.RevisionID, instances []route.Instance) (bool, error) {
+	for i, id := range rec.instances(rev) {
+		in, err := r.look(id)
+		if err != nil || !in.ready() || i >= len(instances) || instances[i] != (route.Instance{ID: id, Address: in.record.address()}) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// hasTraffic reports whether a revision has the traffic, or a part of it.
+func hasTraffic(t route.Traffic, rev towpath.RevisionID) bool {
+	return t.Revision == rev || slices.ContainsFunc(t.Others, func(b route.Backend) bool { return b.Revision == rev && b.Weight > 0 })
+}

@@ -1,0 +1,34 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// InsertTrafficCount keeps a count of a deployment's component; one of the same
+// moment stays.
+func (tx *Tx) InsertTrafficCount(ctx context.Context, id towpath.DeploymentID, c towpath.TrafficCount) error {
+	text, err := doc(c)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "count.insert", `INSERT INTO traffic_count (deployment, component, at, doc)
+		VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, id, c.Target.Component, sqldb.Micros(c.At), text)
+	return err
+}
+
+// TrafficCountSpan is when the first and the last count of a deployment's
+// component were taken; zero when there is none.
+func (tx *Tx) TrafficCountSpan(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (first, last time.Time, err error) {
+	var from, to int64
+	err = tx.QueryRow(ctx, `SELECT COALESCE(MIN(at), 0), COALESCE(MAX(at), 0) FROM traffic_count WHERE deployment = $1 AND component = $2`, id, c).Scan(&from, &to)
+	return sqldb.Time(from), sqldb.Time(to), sqldb.MapError("count.span", err)
+}
+
+// TrafficCounts lists the counts of a deployment's component, oldest first.
+func (tx *Tx) TrafficCounts(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.TrafficCount, error) {
+	return list[towpath.TrafficCount](ctx, tx, "count", `SELECT doc FROM traffic_count WHERE deployment = $1 AND component = $2 ORDER BY at`, id, c)
+}

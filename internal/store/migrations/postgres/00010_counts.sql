@@ -1,0 +1,12 @@
+-- +goose Up
+-- What was counted of revisions that share their traffic.
+CREATE TABLE traffic_count (
+  deployment TEXT COLLATE "C" NOT NULL REFERENCES deployment (id),
+  component  TEXT COLLATE "C" NOT NULL,
+  at         BIGINT NOT NULL,
+  doc        TEXT   NOT NULL,
+  PRIMARY KEY (deployment, component, at)
+);
+
+-- +goose Down
+DROP TABLE traffic_count;
