@@ -98,7 +98,7 @@ func TestArchitecture_NamesEveryPackage(t *testing.T) {
 var layers = [][]string{
 	{"internal/towpath", "internal/didyoumean", "internal/failpoint"},
 	{"internal/gate", "internal/rollout", "internal/access"},
-	{"internal/reconcile", "internal/sqldb", "internal/blob", "internal/merkle", "internal/oci", "internal/secretscan"},
+	{"internal/reconcile", "internal/sqldb", "internal/blob", "internal/merkle", "internal/oci", "internal/secretscan", "internal/pin"},
 	{"internal/ledger", "internal/evidence"},
 	{"internal/signing"},
 	{"internal/release", "internal/promote", "internal/deploy", "internal/inventory", "internal/account", "internal/project", "internal/audit", "internal/registry", "internal/trust"},
