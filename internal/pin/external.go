@@ -111,15 +111,15 @@ func withoutUser(text string) string {
 	if !ok || scheme == "ssh" && !strings.Contains(strings.SplitN(rest, "@", 2)[0], ":") {
 		return text
 	}
-	host, path, _ := strings.Cut(rest, "/")
+	host, _, _ := strings.Cut(rest, "/")
 	if i := strings.LastIndex(host, "@"); i >= 0 {
-		rest = host[i+1:] + "/" + path
+		rest = rest[i+1:]
 	}
 	return scheme + "://" + rest
 }
 
 // gitAddress is how scp writes an address: git@example.com:net/vpc.git.
-var gitAddress = regexp.MustCompile(`^[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^:?#-][^:?#]*$`)
+var gitAddress = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^:?#-][^:?#]*$`)
 
 // Git is where a module lies in a git repository.
 type Git struct {
@@ -204,7 +204,7 @@ func constraint(ref towpath.External) (*semver.Constraints, error) {
 		text = pessimistic(text)
 	}
 	c, err := semver.NewConstraint(text)
-	if err != nil || len(ref.Version) > maxReference || strings.ContainsAny(ref.Version, "\n\r\t\"\\") {
+	if err != nil || ref.Kind == towpath.ExternalModule && strings.Contains(text, "~>") || len(ref.Version) > maxReference || strings.ContainsAny(ref.Version, "\n\r\t\"\\") {
 		return nil, fmt.Errorf("%q is no range of versions", ref.Version)
 	}
 	return c, nil

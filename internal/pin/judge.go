@@ -74,6 +74,18 @@ func Judge(found []Found, lock *Lock, exceptions []towpath.PinException, now tim
 	return j
 }
 
+// Free are the references that are let pass wherever they stand, by name.
+func (j Judgement) Free() []string {
+	var out []string
+	for _, x := range j.Excepted {
+		if !slices.ContainsFunc(j.Refused, func(l Loose) bool { return l.Reference == x.Reference }) {
+			out = append(out, x.Reference.String())
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 func byPlace(a, b Found) int {
 	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Reference.String(), b.Reference.String()))
 }

@@ -69,7 +69,7 @@ func ParseLock(src []byte) (l *Lock, err error) {
 			l, err = nil, wrong("it can't be read")
 		}
 	}()
-	if !shallow(src) {
+	if !Shallow(src) {
 		return nil, wrong("it is nested too deeply")
 	}
 	l = &Lock{}

@@ -18,9 +18,9 @@ const (
 
 var errYAML = errors.New("it is YAML that can't be read, and may name images")
 
-// shallow says that a file is not nested deeper than a recursive parser
+// Shallow says that a file is not nested deeper than a recursive parser
 // survives.
-func shallow(src []byte) bool { return shallowTokens(lexer.Tokenize(string(src))) }
+func Shallow(src []byte) bool { return shallowTokens(lexer.Tokenize(string(src))) }
 
 func shallowTokens(tokens token.Tokens) bool {
 	depth, line, entries := 0, 0, 0
