@@ -15,18 +15,25 @@ type instruction struct {
 
 var (
 	escapeDirective = regexp.MustCompile("(?i)^#\\s*escape\\s*=\\s*([\\\\`])")
-	heredoc         = regexp.MustCompile(`<<-?\s*["']?([A-Za-z_][A-Za-z0-9_]*)["']?`)
+	heredoc         = regexp.MustCompile(`^[0-9]*<<-?["']?([A-Za-z_][A-Za-z0-9_.]*)["']?$`)
 )
 
-// instructions takes a Dockerfile apart, without comments and here-documents.
+// instructions takes a Dockerfile apart, without comments and here-documents. It
+// is not whole when a here-document has no end: what is behind its beginning is
+// not known then.
 // https://docs.docker.com/reference/dockerfile/#format
-func instructions(src []byte) []instruction {
-	var out []instruction
+func instructions(src []byte) (out []instruction, whole bool) {
 	var until []string // ends of here-documents to come
-	escape, begun, current := `\`, 0, ""
+	var parts []string // of continued lines
+	escape, begun := `\`, 0
+	end := func() {
+		x := newInstruction(parts, begun)
+		parts = nil
+		out = append(out, x)
+		until = x.heredocs()
+	}
 	for i, line := range strings.Split(strings.TrimPrefix(string(src), "\ufeff"), "\n") {
-		line = strings.TrimRight(line, " \t\r")
-		text := strings.TrimLeft(line, " \t")
+		text := strings.Trim(line, " \t\r")
 		if len(until) > 0 {
 			if text == until[0] {
 				until = until[1:]
@@ -39,22 +46,36 @@ func instructions(src []byte) []instruction {
 		if strings.HasPrefix(text, "#") || text == "" {
 			continue // also between continued lines
 		}
-		if current == "" {
+		if len(parts) == 0 {
 			begun = i + 1
 		}
-		if more, ok := strings.CutSuffix(text, escape); ok {
-			current += more + " "
-			continue
+		more, continued := strings.CutSuffix(text, escape)
+		parts = append(parts, more)
+		if !continued {
+			end()
 		}
-		name, rest, _ := strings.Cut(strings.ReplaceAll(current+text, "\t", " "), " ")
-		current = ""
-		x := instruction{name: strings.ToUpper(name), rest: strings.TrimSpace(rest), line: begun}
-		if x.name == "RUN" || x.name == "COPY" || x.name == "ADD" {
-			for _, m := range heredoc.FindAllStringSubmatch(x.rest, -1) {
-				until = append(until, m[1])
-			}
+	}
+	if len(parts) > 0 {
+		end()
+	}
+	return out, len(until) == 0
+}
+
+func newInstruction(parts []string, line int) instruction {
+	name, rest, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(strings.Join(parts, " "), "\t", " ")), " ")
+	return instruction{name: strings.ToUpper(name), rest: strings.TrimSpace(rest), line: line}
+}
+
+// heredocs are the words that end the here-documents of an instruction.
+func (x instruction) heredocs() []string {
+	if x.name != "RUN" && x.name != "COPY" && x.name != "ADD" {
+		return nil
+	}
+	var out []string
+	for field := range strings.FieldsSeq(x.rest) {
+		if m := heredoc.FindStringSubmatch(field); m != nil {
+			out = append(out, m[1])
 		}
-		out = append(out, x)
 	}
 	return out
 }
@@ -65,12 +86,16 @@ func dockerfile(src []byte) []Found {
 	var out []Found
 	args := map[string]string{} // that stand before the first stage, with a value
 	stages, count := map[string]bool{"scratch": true}, 0
-	for _, x := range instructions(src) {
+	all, whole := instructions(src)
+	for _, x := range all {
 		switch {
 		case x.name == "ARG" && count == 0:
 			for field := range strings.FieldsSeq(x.rest) {
 				if name, value, ok := strings.Cut(field, "="); ok {
-					args[name], _ = expand(strings.Trim(value, `"'`), args)
+					value, missing := expand(strings.Trim(value, `"'`), args)
+					if delete(args, name); missing == "" {
+						args[name] = value
+					}
 				}
 			}
 		case x.name == "FROM":
@@ -91,6 +116,9 @@ func dockerfile(src []byte) []Found {
 				out = append(out, image(from, x.line))
 			}
 		}
+	}
+	if !whole {
+		out = append(out, Found{Unknown: "a here-document has no end, and what follows is not known"})
 	}
 	return out
 }
@@ -131,8 +159,11 @@ func isNumber(s string) bool {
 var variable = regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+?])([^}]*))?\}|([A-Za-z_][A-Za-z0-9_]*))`)
 
 // expand puts values in the place of variables, or names the first that has
-// none.
+// none. What grows beyond the length of a reference has none either.
 func expand(text string, values map[string]string) (expanded, missing string) {
+	if len(text) > maxReference {
+		return text, "in a very long text"
+	}
 	expanded = variable.ReplaceAllStringFunc(text, func(s string) string {
 		m := variable.FindStringSubmatch(s)
 		name := m[1] + m[4]
@@ -147,8 +178,8 @@ func expand(text string, values map[string]string) (expanded, missing string) {
 		}
 		return s
 	})
-	if missing == "" && strings.Contains(expanded, "$") {
-		missing = expanded
+	if missing == "" && (strings.Contains(expanded, "$") || len(expanded) > maxReference) {
+		missing = text
 	}
 	return expanded, missing
 }
