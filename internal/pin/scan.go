@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -67,6 +68,7 @@ func Declared(file string, components []towpath.ComponentSpec) []Found {
 var (
 	dockerfileName = regexp.MustCompile(`(?i)^(?:(?:Docker|Container)file(?:\..+)?|.+\.(?:docker|container)file)$`)
 	composeName    = regexp.MustCompile(`^(?:docker-)?compose(?:\..+)?\.ya?ml$`)
+	chartTemplate  = regexp.MustCompile(`(^|/)templates/`)
 	yamlName       = regexp.MustCompile(`\.ya?ml$`)
 )
 
@@ -79,8 +81,8 @@ func Wanted(name string) bool {
 // Scan finds the references of one file that [Wanted] names: images that
 // Dockerfiles begin with or copy from, those of Kubernetes' and compose's YAML,
 // the charts that a Chart.yaml depends on. What it can't read may have some, and
-// is found as unknown, as is a file without content, which was too large; a
-// template of a chart is only known once it was rendered, and is passed over.
+// is found as unknown, as is a file without content, which was too large. What a
+// chart's template makes is only known once it was rendered, and is passed over.
 func Scan(name string, src []byte) []Found {
 	base := path.Base(name)
 	var out []Found
@@ -90,10 +92,12 @@ func Scan(name string, src []byte) []Found {
 		err = fmt.Errorf("it has more than %d bytes, and may name images", MaxFile)
 	case dockerfileName.MatchString(base):
 		out = dockerfile(src)
-	case strings.Contains(name, "templates/") && strings.Contains(string(src), "{{"):
-		return nil
 	default:
 		out, err = manifests(base, src)
+		if chartTemplate.MatchString(name) && strings.Contains(string(src), "{{") {
+			err = nil
+			out = slices.DeleteFunc(out, func(f Found) bool { return strings.Contains(f.Reference.String(), "{{") })
+		}
 	}
 	if err != nil {
 		out = []Found{{Unknown: err.Error()}}

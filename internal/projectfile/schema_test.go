@@ -275,7 +275,7 @@ environments:
 		"an exception without an end":    top("pins: {exceptions: [{reference: a, reason: b}]}"),
 		"a pin's exception without why":  top("pins: {exceptions: [{reference: a, until: 2027-01-31}]}"),
 		"a pin's exception, empty why":   top(`pins: {exceptions: [{reference: a, reason: " ", until: 2027-01-31}]}`),
-		"a typo in an exception":         top("pins: {exceptions: [{referense: a, reason: b, until: 2027-01-31}]}"),
+		"a typo in an exception":         top("pins: {exceptions: [{ref: a, reason: b, until: 2027-01-31}]}"),
 		"a typo above exceptions":        top("pins: {exception: []}"),
 	}
 	onlyParser := map[string]string{
