@@ -19,6 +19,7 @@ func TestLookUp(t *testing.T) {
 	second := g.Commit("second")
 	g.Branch("main", "x/v1", "v2")
 	g.Tag("v2", string(first))
+	g.Git("branch", "refs/tags/v1", "main") // whose name ends as the tag's does
 	bare := g.CloneBare(filepath.Join(t.TempDir(), "bare.git"))
 	for _, url := range []string{g.Dir, "file://" + bare.Dir} {
 		for ref, want := range map[string]git.RemoteRef{

@@ -1,6 +1,7 @@
 package pin
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"regexp"
@@ -92,12 +93,11 @@ func Scan(name string, src []byte) []Found {
 		err = fmt.Errorf("it has more than %d bytes, and may name images", MaxFile)
 	case dockerfileName.MatchString(base):
 		out = dockerfile(src)
+	case chartTemplate.MatchString(name) && bytes.Contains(src, []byte("{{")):
+		out, _ = manifests(base, withoutActions(src))
+		out = slices.DeleteFunc(out, func(f Found) bool { return strings.Contains(f.Reference.Source, made) })
 	default:
 		out, err = manifests(base, src)
-		if chartTemplate.MatchString(name) && strings.Contains(string(src), "{{") {
-			err = nil
-			out = slices.DeleteFunc(out, func(f Found) bool { return strings.Contains(f.Reference.String(), "{{") })
-		}
 	}
 	if err != nil {
 		out = []Found{{Unknown: err.Error()}}
@@ -106,6 +106,25 @@ func Scan(name string, src []byte) []Found {
 		out[i].File = name
 	}
 	return out
+}
+
+// made stands where a template puts something.
+const made = "MADE-BY-A-TEMPLATE"
+
+var actions = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
+
+// withoutActions is a template with its lines where they were, and the actions
+// taken out that have a line of their own. What is left may be YAML.
+func withoutActions(src []byte) []byte {
+	lines := bytes.SplitAfter(actions.ReplaceAllFunc(src, func(a []byte) []byte {
+		return append([]byte(made), bytes.Repeat([]byte("\n"), bytes.Count(a, []byte("\n")))...)
+	}), []byte("\n"))
+	for i, l := range lines {
+		if string(bytes.ReplaceAll(bytes.TrimSpace(l), []byte(made), nil)) == "" {
+			lines[i] = []byte("\n")
+		}
+	}
+	return bytes.Join(lines, nil)
 }
 
 // image is an image that stands somewhere; a name that is none is unknown.

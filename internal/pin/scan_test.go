@@ -76,7 +76,22 @@ image: not-one:1
 		{"a workflow's template", "wf.yml", "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec: {containers: [{image: '{{inputs.image}}'}]}\n",
 			[]string{"3 image {{inputs.image}}: it is made by a template"}},
 		{"a chart's template", "chart/templates/d.yaml", "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: {{ .Values.image }}}]}\n", []string{}},
-		{"what a chart's template does not make", "templates/d.yml", "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'a:1'}, {image: '{{ .Values.b }}:1'}, {name: x{{ c }}}]}\n", []string{"3 image a:1"}},
+		{"what a chart's template does not make", "templates/d.yml",
+			`{{/* two
+lines */}}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ .Release.Name }}-x
+spec:
+  containers:
+    {{- if .Values.a }}
+    - image: a:1
+    {{- end }}
+    - image: {{ .Values.b }}
+    - image: "b:{{ .Values.c }}"
+      env: {{- toYaml .Values.env | nindent 8 }}
+`, []string{"10 image a:1"}},
 		{"compose", "docker-compose.dev.yml", "x: &d {image: 'db:1'}\nservices:\n  a: {image: 'a:1'}\n  b: {build: ., image: 'b:1'}\n  c:\n    <<: *d\n  d: {image: 'd:${TAG:-4}'}\n  e: {image: 'e:${TAG}'}\n",
 			[]string{"1 image db:1", "3 image a:1", "7 image d:4", "8 image e:${TAG}: the variable TAG has no value in the file"}},
 		{"a chart's dependencies", "chart/Chart.yaml", `apiVersion: v2
