@@ -98,7 +98,7 @@ func TestArchitecture_NamesEveryPackage(t *testing.T) {
 var layers = [][]string{
 	{"internal/towpath", "internal/didyoumean", "internal/failpoint"},
 	{"internal/gate", "internal/rollout", "internal/analysis", "internal/access"},
-	{"internal/reconcile", "internal/sqldb", "internal/blob", "internal/merkle", "internal/oci", "internal/secretscan"},
+	{"internal/reconcile", "internal/sqldb", "internal/blob", "internal/merkle", "internal/oci", "internal/secretscan", "internal/pin"},
 	{"internal/ledger", "internal/evidence"},
 	{"internal/signing"},
 	{"internal/release", "internal/promote", "internal/deploy", "internal/inventory", "internal/account", "internal/project", "internal/audit", "internal/registry", "internal/trust"},
@@ -106,7 +106,7 @@ var layers = [][]string{
 	{"internal/kind"},
 	{"internal/kind/process", "internal/kind/process/route"},
 	{"internal/kind/process/build", "internal/kind/process/run", "internal/build", "internal/agentrpc", "internal/router", "internal/git", "internal/projectfile"},
-	{"internal/agent"},
+	{"internal/agent", "internal/resolve"},
 	{"internal/http/rest/api"},
 	{"internal/http/rest", "internal/http/rest/client", "internal/http/ocidist"},
 	{"internal/cli"},

@@ -32,6 +32,9 @@ func Apps(version string, now func() time.Time) cli.Apps {
 		Version: version, Now: now,
 		Init:  builder.Init,
 		Build: builder.Build,
+		Lock: func(ctx context.Context, r cli.LockRequest) (cli.Locked, error) {
+			return builder.Lock(ctx, r, os.Getenv, now())
+		},
 		Dev: func(ctx context.Context, t cli.Terminal, o cli.DevOptions) error {
 			return dev.Run(ctx, t, o, version)
 		},

@@ -10,13 +10,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/pin"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
 // ProjectFile and LockFile are where a repository keeps them.
 const (
 	ProjectFile = "towpath.yaml"
-	LockFile    = "towpath.lock"
+	LockFile    = pin.LockFile
 )
 
 // Build makes the release of a commit and stores its layers and content.
@@ -51,9 +52,10 @@ type run struct {
 	ref     string // in full, if what was asked for is one
 	project *towpath.ProjectSpec
 	lock    *lock
-	units   []unit   // components by name, then folders by role
-	layers  []layer  // of units
-	reviews []review // what scans came to: of the project file, then of units
+	pinned  pin.Judgement // of the references from outside
+	units   []unit        // components by name, then folders by role
+	layers  []layer       // of units
+	reviews []review      // what scans came to: of the project file, then of units
 	say     sync.Mutex
 	result  Result
 }
@@ -99,6 +101,9 @@ func (r *run) prepare(ctx context.Context) error {
 	}
 	r.result.Commit, r.result.Subject, r.result.Ref = id, r.commit.Subject, r.req.Ref
 	r.units = unitsOf(r.project)
+	if err := r.pins(ctx); err != nil {
+		return err
+	}
 	return r.warnDirty(ctx)
 }
 

@@ -4,24 +4,17 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
-	"github.com/goccy/go-yaml"
-
+	"github.com/towpath/towpath/internal/pin"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// lock is a towpath.lock: what the project's outside references stand for. The
-// kinds of today have no outside references, so a lock only adds to the
-// provenance; a kind that has some resolves them here and nowhere else.
+// lock is a commit's towpath.lock: what the project's references from outside
+// stand for. Nothing else is asked: a build resolves none.
 type lock struct {
-	Version int         `yaml:"version"`
-	Entries []lockEntry `yaml:"entries"`
-	digest  towpath.Digest
-}
-
-type lockEntry struct {
-	Name   string `yaml:"name"` // the reference as the project writes it
-	Digest string `yaml:"digest"`
+	*pin.Lock
+	digest towpath.Digest
 }
 
 // readLock is nil when the commit has no lock file.
@@ -32,28 +25,114 @@ func (r *run) readLock(ctx context.Context) (*lock, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	return parseLock(src)
+	l, err := pin.ParseLock(src)
+	if err != nil {
+		return nil, err
+	}
+	return &lock{Lock: l, digest: towpath.DigestOf(src)}, nil
 }
 
-func parseLock(src []byte) (*lock, error) {
-	wrong := func(format string, args ...any) *towpath.Error {
-		return towpath.E(towpath.KindInvalid, "build.lock", "%s: %s", LockFile, fmt.Sprintf(format, args...)).
-			WithHint("it is written by a tool: restore the last good one from history")
+// pins judges the references from outside that the project file declares and
+// that the components' files have, and refuses the release for those that can
+// still move.
+func (r *run) pins(ctx context.Context) error {
+	found, err := r.references(ctx)
+	if err != nil {
+		return err
 	}
-	l := &lock{digest: towpath.DigestOf(src)}
-	if err := yaml.UnmarshalWithOptions(src, l, yaml.Strict()); err != nil {
-		return nil, wrong("it can't be read").WithCause(err)
+	var have *pin.Lock
+	if r.lock != nil {
+		have = r.lock.Lock
 	}
-	if l.Version != 1 {
-		return nil, wrong("version %d is not known; this Towpath reads 1", l.Version)
+	r.pinned = pin.Judge(found, have, r.project.Exceptions, r.started)
+	if err := refusePins(r.pinned.Refused); err != nil {
+		return err
 	}
-	for i, e := range l.Entries {
-		if e.Name == "" || !towpath.Digest(e.Digest).Valid() {
-			return nil, wrong("entry %d has no name or no digest", i+1)
+	r.warnExceptions()
+	return nil
+}
+
+// references are those of the commit, in the order of the files that may have
+// some.
+func (r *run) references(ctx context.Context) ([]pin.Found, error) {
+	found := pin.Declared(ProjectFile, r.project.Components)
+	var paths []string
+	for _, u := range r.units {
+		if !u.folder {
+			paths = append(paths, u.exported()...)
 		}
-		if slices.ContainsFunc(l.Entries[:i], func(o lockEntry) bool { return o.Name == e.Name }) {
-			return nil, wrong("%q is locked twice", e.Name)
-		}
 	}
-	return l, nil
+	err := r.source.Files(ctx, r.commit.ID, paths, pin.Wanted, pin.MaxFile, func(path string, content []byte) error {
+		found = append(found, pin.Scan(path, content)...)
+		return nil
+	})
+	return found, err
+}
+
+// shownLoose is how many references an error names.
+const shownLoose = 50
+
+func refusePins(refused []pin.Loose) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	var lines []string
+	for _, l := range refused[:min(len(refused), shownLoose)] {
+		line := l.Place() + ": "
+		if name := l.Reference.String(); name != "" {
+			line += name + ": "
+		}
+		lines = append(lines, line+l.Why)
+	}
+	what := "a reference from outside that can still move"
+	if len(refused) > 1 {
+		what = fmt.Sprintf("%d references from outside that can still move", len(refused))
+	}
+	text := strings.Join(lines, "\n")
+	if n := len(refused) - len(lines); n > 0 {
+		text += fmt.Sprintf("\nand %d more", n)
+	}
+	e := towpath.E(towpath.KindInvalid, "build.pins", "the release would be made with %s:\n%s", what, text).
+		WithHint("run `towpath lock` and commit %s; what has to move for a time, except in %s: "+
+			"pins: {exceptions: [{reference: NAME, reason: WHY, until: DATE}]}", LockFile, ProjectFile)
+	e.Fields = map[string]string{"references": strings.Join(lines, "\n")}
+	return e
+}
+
+// warnExceptions says what each exception let pass, and which let nothing pass.
+func (r *run) warnExceptions() {
+	for i, x := range r.project.Exceptions {
+		var places []string
+		for _, e := range r.pinned.Excepted {
+			if e.Exception == i {
+				places = append(places, e.Place())
+			}
+		}
+		places = slices.Compact(places)
+		w := fmt.Sprintf("%s lets %s move until %s (%s)", ProjectFile, x.What(), x.Until, x.Reason)
+		switch {
+		case len(places) == 0 && x.Expired(r.started):
+			w += ": that day is over; take the exception out"
+		case len(places) == 0:
+			w += ": nothing of the kind is used, or it is locked; take the exception out"
+		case len(places) > 3:
+			w += fmt.Sprintf(": %s and %d more", strings.Join(places[:3], ", "), len(places)-3)
+		default:
+			w += ": " + strings.Join(places, ", ")
+		}
+		r.result.Warnings = append(r.result.Warnings, w)
+	}
+}
+
+// exceptionsUsed is what the provenance says of the exceptions that let
+// something pass.
+func (r *run) exceptionsUsed() []any {
+	var out []any
+	for _, e := range r.pinned.Excepted {
+		x := r.project.Exceptions[e.Exception]
+		out = append(out, map[string]any{
+			"reference": e.Entry.Name, "place": e.Place(), "why": e.Why, "reason": x.Reason, "until": x.Until,
+		})
+	}
+	return out
 }

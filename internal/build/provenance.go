@@ -12,6 +12,7 @@ import (
 
 	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/pin"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -36,7 +37,14 @@ func (r *run) provenance() ([]byte, error) {
 	if repository != "" {
 		params["repository"] = repository
 	}
+	if used := r.exceptionsUsed(); len(used) > 0 {
+		params["pinExceptions"] = used
+	}
 	external, err := structpb.NewStruct(params)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	materials, err := r.materials(repository)
 	if err != nil {
 		return nil, wrong(err)
 	}
@@ -48,7 +56,7 @@ func (r *run) provenance() ([]byte, error) {
 		r.started.UTC().Format("20060102T150405.000000000"))
 	pred := &provenance.Provenance{
 		BuildDefinition: &provenance.BuildDefinition{
-			BuildType: BuildType, ExternalParameters: external, ResolvedDependencies: r.materials(repository),
+			BuildType: BuildType, ExternalParameters: external, ResolvedDependencies: materials,
 		},
 		RunDetails: &provenance.RunDetails{
 			Builder: &provenance.Builder{Id: r.cfg.BuilderID},
@@ -102,25 +110,55 @@ func (r *run) scanned() (*intoto.ResourceDescriptor, error) {
 	return &intoto.ResourceDescriptor{Name: ScanByproduct, Digest: map[string]string{"sha256": towpath.DigestOf(raw).Hex()}, Annotations: notes}, nil
 }
 
-// materials are the commit, and what the lock file resolved.
-func (r *run) materials(repository string) []*intoto.ResourceDescriptor {
-	algorithm := "gitCommit"
-	if len(r.commit.ID) == 64 {
-		algorithm = "sha256" // the library wants SHA-1 under the other name
-	}
-	source := &intoto.ResourceDescriptor{Name: "source", Digest: map[string]string{algorithm: string(r.commit.ID)}}
+// materials are the commit, what the lock file pins, and what an exception lets
+// move; that is marked.
+func (r *run) materials(repository string) ([]*intoto.ResourceDescriptor, error) {
+	source := &intoto.ResourceDescriptor{Name: "source", Digest: commitDigest(string(r.commit.ID))}
 	if repository != "" {
 		source.Uri = "git+" + repository + "@" + r.ref
 	}
 	all := []*intoto.ResourceDescriptor{source}
-	if r.lock == nil {
-		return all
+	if r.lock != nil {
+		all = append(all, &intoto.ResourceDescriptor{Name: LockFile, Digest: map[string]string{"sha256": r.lock.digest.Hex()}})
 	}
-	all = append(all, &intoto.ResourceDescriptor{Name: LockFile, Digest: map[string]string{"sha256": r.lock.digest.Hex()}})
-	for _, e := range r.lock.Entries {
-		all = append(all, &intoto.ResourceDescriptor{Name: e.Name, Digest: map[string]string{"sha256": towpath.Digest(e.Digest).Hex()}})
+	for _, e := range r.pinned.Pins {
+		all = append(all, pinMaterial(e))
 	}
-	return all
+	seen := map[string]bool{}
+	for _, x := range r.pinned.Excepted {
+		if seen[x.Entry.Name] {
+			continue
+		}
+		seen[x.Entry.Name] = true
+		m := pinMaterial(x.Entry)
+		var err error
+		if m.Annotations, err = structpb.NewStruct(map[string]any{
+			"unpinned": true, "why": x.Why, "reason": r.project.Exceptions[x.Exception].Reason, "until": r.project.Exceptions[x.Exception].Until,
+		}); err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// pinMaterial is a pin as a material, by its digest or commit where it has one.
+func pinMaterial(e pin.Entry) *intoto.ResourceDescriptor {
+	m := &intoto.ResourceDescriptor{Name: e.Name, Uri: e.PURL()}
+	switch {
+	case e.Digest != "":
+		m.Digest = map[string]string{"sha256": e.Digest.Hex()}
+	case e.Commit != "":
+		m.Digest = commitDigest(e.Commit)
+	}
+	return m
+}
+
+func commitDigest(commit string) map[string]string {
+	if len(commit) == 64 {
+		return map[string]string{"sha256": commit} // the library wants SHA-1 under the other name
+	}
+	return map[string]string{"gitCommit": commit}
 }
 
 // withoutPassword drops credentials from a repository's URL.

@@ -5,6 +5,7 @@ import (
 	"path"
 
 	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/pin"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -25,12 +26,19 @@ func (r *run) sbom(ctx context.Context) ([]byte, error) {
 		}
 		bill.Parts = append(bill.Parts, part)
 	}
-	if r.lock != nil {
-		for _, e := range r.lock.Entries {
-			bill.Pins = append(bill.Pins, evidence.Pin{Name: e.Name, Digest: towpath.Digest(e.Digest)})
-		}
+	for _, e := range r.pinned.Pins {
+		bill.Pins = append(bill.Pins, billPin(e))
+	}
+	for _, x := range r.pinned.Excepted {
+		p := billPin(x.Entry)
+		p.Unpinned = x.Why
+		bill.Pins = append(bill.Pins, p)
 	}
 	return evidence.MakeBill(bill)
+}
+
+func billPin(e pin.Entry) evidence.Pin {
+	return evidence.Pin{Name: e.Name, Kind: e.Kind, PURL: e.PURL(), Version: e.Version, Commit: e.Commit, Digest: e.Digest}
 }
 
 // packages reads what a component says that it is made with. A list that can't

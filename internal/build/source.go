@@ -23,6 +23,9 @@ type Source interface {
 	// ReadFile reads a file of at most limit bytes; one that the commit lacks
 	// is KindNotFound.
 	ReadFile(ctx context.Context, id towpath.CommitID, path string, limit int64) ([]byte, error)
+	// Files reads the files below paths whose names are wanted, in the order of
+	// their names. Of one with more than limit bytes the content is nil.
+	Files(ctx context.Context, id towpath.CommitID, paths []string, wanted func(path string) bool, limit int64, fn func(path string, content []byte) error) error
 	// Export writes the exact content at paths below root.
 	Export(ctx context.Context, id towpath.CommitID, root *os.Root, paths []string) error
 	// Describe is the nearest version tag (vX.Y.Z; empty when there is none)

@@ -22,6 +22,7 @@ type Apps struct {
 	Shim   func(ctx context.Context, dir string) error
 	Router func(ctx context.Context, dir string, replace bool) error
 	Build  func(ctx context.Context, r BuildRequest, p Progress) (Built, error)
+	Lock   func(ctx context.Context, r LockRequest) (Locked, error)
 	Schema func() []byte // of towpath.yaml, JSON Schema
 	// Check says everything that is wrong with a towpath.yaml.
 	Check func(src []byte) error
@@ -98,6 +99,53 @@ type BuildRequest struct {
 	Key     string // file of the signing key; empty: nothing is signed
 	// Password asks for the key's password; nil: it has none.
 	Password func() ([]byte, error)
+}
+
+// LockRequest asks what the project's references from outside stand for.
+type LockRequest struct {
+	Dir    string   // inside the repository
+	Update []string // names of references whose pins may move
+	All    bool     // any pin may move
+	Check  bool     // only say what would change; asks nobody, unless pins may move
+	DryRun bool     // write nothing
+}
+
+// Locked is what came of it.
+type Locked struct {
+	File    string       `json:"file"`
+	Written bool         `json:"written"`
+	Changes []LockChange `json:"changes"`
+	// Loose are references that a release would be refused for all the same.
+	Loose []LooseReference `json:"loose,omitempty"`
+	// Untidy says that the file would be written with the same entries in
+	// another form.
+	Untidy bool `json:"untidy,omitempty"`
+}
+
+// LockChange is what happens to one entry of the lock file.
+type LockChange struct {
+	Name   string     `json:"name"`
+	Action LockAction `json:"action"`
+	From   string     `json:"from,omitempty"`
+	To     string     `json:"to,omitempty"`
+}
+
+// LockAction is what happens to an entry.
+type LockAction string
+
+// The actions on entries.
+const (
+	LockAdd     LockAction = "add"
+	LockMove    LockAction = "move"
+	LockRemove  LockAction = "remove"
+	LockMissing LockAction = "missing" // and nobody was asked
+)
+
+// LooseReference is a reference that can still move, and where it stands.
+type LooseReference struct {
+	Place string `json:"place"`
+	Name  string `json:"name,omitempty"`
+	Why   string `json:"why"`
 }
 
 // Built is a release that has not been published.

@@ -31,7 +31,7 @@ func exitRows() []exitRow {
 	return []exitRow{
 		{ExitOK, "ok"},
 		{ExitError, "error"},
-		{ExitChanges, "changes or drift (with --exit-code)"},
+		{ExitChanges, "changes or drift (with --exit-code; of lock, with --check)"},
 		{ExitDenied, "a gate said no"},
 		{ExitNotAllowed, "not allowed"},
 		{ExitWaiting, "waiting, for approval or for another gate"},

@@ -61,7 +61,7 @@ func newRoot(s *session) *cobra.Command {
 		}
 	}
 	add("start", "Start here:", newInit(s), newDev(s), newDemo(s), newDoctor(s))
-	add("release", "Releases:", newRelease(s), newQuarantine(s), newUnquarantine(s))
+	add("release", "Releases:", newRelease(s), newLock(s), newQuarantine(s), newUnquarantine(s))
 	add("promote", "Promotion:", newPlan(s), newPromote(s), newPromotion(s), newApprove(s), newReject(s), newCancel(s),
 		newHold(s), newUnhold(s), newFreeze(s), newUnfreeze(s), newCheck(s))
 	add("run", "What runs:", newStatus(s), newVerify(s), newRollback(s), newDeployment(s), newOperation(s))

@@ -34,10 +34,17 @@ type Part struct {
 	Unread []string
 }
 
-// Pin is an outside reference and the digest that it stands for.
+// Pin is a reference from outside and what it stands for.
 type Pin struct {
-	Name   string
-	Digest towpath.Digest
+	Name    string
+	Kind    towpath.ExternalKind // empty: not known
+	PURL    string               // https://github.com/package-url/purl-spec; may be empty
+	Version string               // exact
+	Commit  string               // object ID
+	Digest  towpath.Digest
+	// Unpinned says why it can still move; the bill then says that it is
+	// incomplete.
+	Unpinned string
 }
 
 // Package is a library that a component is made with.
@@ -93,7 +100,7 @@ type billWriter struct {
 	root       string
 	components map[string]cdx.Component
 	dependsOn  map[string][]string
-	unread     []string // references of parts whose packages are not all known
+	unread     []string // references of what is not known in full
 }
 
 func newBillWriter(b Bill) *billWriter {
@@ -143,9 +150,29 @@ func (w *billWriter) part(p Part) {
 }
 
 func (w *billWriter) pin(p Pin) {
-	w.add(w.root, cdx.Component{
-		BOMRef: "pin/" + p.Name, Type: cdx.ComponentTypeFile, Name: p.Name, Version: string(p.Digest), Hashes: sha256Of(p.Digest),
-	})
+	c := cdx.Component{
+		BOMRef: "pin/" + p.Name, Type: cdx.ComponentTypeFile, Name: p.Name, PackageURL: p.PURL,
+		Version: cmp.Or(p.Version, p.Commit, string(p.Digest)),
+	}
+	switch p.Kind {
+	case towpath.ExternalImage:
+		c.Type = cdx.ComponentTypeContainer
+	case towpath.ExternalChart, towpath.ExternalModule:
+		c.Type = cdx.ComponentTypeLibrary
+	}
+	switch {
+	case p.Digest != "":
+		c.Hashes = sha256Of(p.Digest)
+	case len(p.Commit) == 40:
+		c.Hashes = &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA1, Value: p.Commit}}
+	case p.Commit != "":
+		c.Hashes = &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: p.Commit}}
+	}
+	if p.Unpinned != "" {
+		c.Properties = &[]cdx.Property{{Name: "towpath:unpinned", Value: p.Unpinned}}
+		w.unread = append(w.unread, c.BOMRef)
+	}
+	w.add(w.root, c)
 }
 
 // add says that one thing needs a component. What several need is there once,

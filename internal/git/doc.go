@@ -3,7 +3,8 @@
 // projection of the database's truth onto refs. It drives the git program
 // (2.39 or newer) with an environment of its own, so that no user's
 // configuration, hook, filter, attribute or replacement object changes what it
-// reads or writes, and no network is reached.
+// reads or writes, and no network is reached. Only [LookUp] asks another
+// repository, with the user's configuration, because their credentials are there.
 //
 // It must not know what a promotion, an environment's rules or a ledger are:
 // callers say which commit a branch should hold and which commits they have

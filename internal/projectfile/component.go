@@ -34,7 +34,7 @@ func readComponents(o object, builders []kind.Builder) []component {
 func readComponent(r *reader, e entry, builders []kind.Builder) component {
 	o := r.object(e.path, e.n)
 	kinds := kindNames(builders)
-	keys := []string{"kind", "path", "inputs", "build", "dependsOn", "rollout", "drift"}
+	keys := []string{"kind", "path", "inputs", "build", "uses", "dependsOn", "rollout", "drift"}
 	for _, k := range kinds {
 		keys = append(keys, string(k))
 	}
@@ -49,6 +49,7 @@ func readComponent(r *reader, e entry, builders []kind.Builder) component {
 		Kind:   choice(o, "kind", "", kinds...),
 		Inputs: o.paths("inputs"),
 		Build:  readBuild(o),
+		Uses:   readUses(o),
 		Drift:  choice(o, "drift", towpath.DriftReport, towpath.DriftReport, towpath.DriftRepair),
 	}}
 	c.spec.Rollout = readRollout(o)

@@ -17,7 +17,7 @@ import (
 func (r *reader) project(root *node, builders []kind.Builder) *towpath.ProjectSpec {
 	o := r.object("", root)
 	o.only(append(extensions(o), "version", "project", "naming", "components", "environments",
-		"objectives", "requires", "policies", "migrations", "runbooks", "secrets")...)
+		"objectives", "requires", "policies", "migrations", "runbooks", "secrets", "pins")...)
 	o.need("version", "begin the file with version: 1")
 	o.need("project", "give the project a name: project: shop")
 	p := &towpath.ProjectSpec{Version: r.version(o), Naming: readNaming(o)}
@@ -33,6 +33,7 @@ func (r *reader) project(root *node, builders []kind.Builder) *towpath.ProjectSp
 	p.Objectives = readObjectives(o)
 	p.Requires = readRequires(o, p.Project)
 	p.Allowed = readSecrets(o)
+	p.Exceptions = readPins(o)
 	r.checkReferences(components, environments, p.Objectives, o)
 	r.checkKinds(components, environments, builders)
 	for _, c := range components {

@@ -111,8 +111,13 @@ environments:
 		return strings.Replace(base, "{kind: process, path: api, process: {command: [a]}}", s, 1)
 	}
 	section := func(s string) string { return component("{kind: process, path: api, process: {" + s + "}}") }
+<<<<<<< HEAD
 	rollout := func(s string) string {
 		return component("{kind: process, path: api, rollout: {" + s + "}, process: {command: [a]}}")
+=======
+	uses := func(s string) string {
+		return component("{kind: process, path: api, uses: {" + s + "}, process: {command: [a]}}")
+>>>>>>> main
 	}
 	prod := func(s string) string { return strings.Replace(base, "{from: dev}", "{from: dev, "+s+"}", 1) }
 	settings := func(s string) string { return prod("components: {api: " + s + "}") }
@@ -153,6 +158,9 @@ environments:
 		"a retention":                       prod("retention: {keep: 1, age: 0s}"),
 		"what a scan may let in":            top("secrets: {allow: [{path: 'api/**/*.pem', rule: private-key, reason: made for tests, until: 2027-01-31}, {path: '**', rule: jwt, reason: a}]}"),
 		"an empty list of allowed secrets":  top("secrets: {allow: []}"),
+		"what is used from outside":         uses(`a: {image: "ghcr.io/team/app:1.2"}, b: {chart: {repository: "oci://ghcr.io/charts", name: redis, version: ^19}}, c: {module: {source: "git::https://e.com/a.git//b?ref=v1"}}, d: {module: {source: a/b/c, version: ~> 1.4}}`),
+		"nothing used from outside":         uses(""),
+		"exceptions from being pinned":      top("pins: {exceptions: [{reference: 'redis:7', reason: a, until: 2027-01-31}, {path: 'api/**', reason: a, until: 2027-01-31}, {reference: 'redis:7', path: api/a, reason: a, until: 2027-01-31}]}"),
 		"a place and a branch with a slash": prod("place: host-2, branch: env/prod"),
 	}
 	refused := map[string]string{
@@ -279,6 +287,20 @@ environments:
 		"a secret until some day":        top("secrets: {allow: [{path: a, reason: a, until: soon}]}"),
 		"a typo in the allow list":       top("secrets: {allow: [{path: a, reason: a, unless: 2027-01-31}]}"),
 		"a typo above the allow list":    top("secrets: {alow: []}"),
+		"a use of nothing":               uses("a: {}"),
+		"a use of two things":            uses("a: {image: b, module: {source: a/b/c, version: '1'}}"),
+		"a use with a bad name":          uses("A: {image: b}"),
+		"a use of something unknown":     uses("a: {jar: b}"),
+		"an image that is a number":      uses("a: {image: 7}"),
+		"a chart without a version":      uses(`a: {chart: {repository: "https://e.com", name: b}}`),
+		"a chart of no address":          uses(`a: {chart: {repository: stable, name: b, version: ^1}}`),
+		"a module without a source":      uses("a: {module: {version: '1'}}"),
+		"an exception of nothing":        top("pins: {exceptions: [{reason: a, until: 2027-01-31}]}"),
+		"an exception without an end":    top("pins: {exceptions: [{reference: a, reason: b}]}"),
+		"a pin's exception without why":  top("pins: {exceptions: [{reference: a, until: 2027-01-31}]}"),
+		"a pin's exception, empty why":   top(`pins: {exceptions: [{reference: a, reason: " ", until: 2027-01-31}]}`),
+		"a typo in an exception":         top("pins: {exceptions: [{ref: a, reason: b, until: 2027-01-31}]}"),
+		"a typo above exceptions":        top("pins: {exception: []}"),
 	}
 	onlyParser := map[string]string{
 		"weights that fall":          rollout("strategy: canary, steps: [{weight: 5}, {weight: 5}]"),
@@ -299,6 +321,15 @@ environments:
 		"a pattern without its end":  top("secrets: {allow: [{path: 'a/[b', reason: a}]}"),
 		"a ** beside other letters":  top("secrets: {allow: [{path: 'a/**.pem', reason: a}]}"),
 		"one path and rule twice":    top("secrets: {allow: [{path: a, reason: a}, {path: a, reason: b}]}"),
+		"an image that is none":      uses(`a: {image: "https://e.com/a"}`),
+		"a chart with a password":    uses(`a: {chart: {repository: "https://a:b@e.com", name: b, version: ^1}}`),
+		"a range that is none":       uses(`a: {chart: {repository: "https://e.com", name: b, version: one}}`),
+		"a module in the repository": uses("a: {module: {source: ./a}}"),
+		"a module without a version": uses("a: {module: {source: a/b/c}}"),
+		"a git module with one":      uses(`a: {module: {source: "git::https://e.com/a", version: "1"}}`),
+		"a command for git":          uses(`a: {module: {source: "git::ext::sh"}}`),
+		"an exception for all files": top("pins: {exceptions: [{path: '**', reason: b, until: 2027-01-31}]}"),
+		"an exception a second time": top("pins: {exceptions: [{path: a, reason: b, until: 2027-01-31}, {path: a, reason: c, until: 2028-01-31}]}"),
 		"two environments a branch":  strings.Replace(prod("branch: main"), "dev: {}", "dev: {branch: main}", 1),
 	}
 	s := compiledSchema(t)

@@ -20,6 +20,8 @@ type ProjectSpec struct {
 	Runbooks     string            `json:"runbooks,omitempty"`   //
 	// Allowed is what the scan for credentials lets into a release.
 	Allowed []SecretAllowance `json:"allowed,omitempty"`
+	// Exceptions are the references from outside that may still move.
+	Exceptions []PinException `json:"exceptions,omitempty"`
 }
 
 // Component finds a component by name.
@@ -55,6 +57,7 @@ type ComponentSpec struct {
 	Path      string          `json:"path"`             // slash-separated, relative to the root of the repository
 	Inputs    []string        `json:"inputs,omitempty"` // other paths that its build may read
 	Build     *BuildSpec      `json:"build,omitempty"`
+	Uses      []Use           `json:"uses,omitempty"` // from outside; by name
 	DependsOn []ComponentName `json:"dependsOn,omitempty"`
 	Rollout   RolloutSpec     `json:"rollout"`
 	Drift     DriftPolicy     `json:"drift"`

@@ -59,6 +59,27 @@ func (s Source) ReadFile(ctx context.Context, id towpath.CommitID, path string, 
 	return content, err
 }
 
+// Files reads the wanted files of a commit.
+func (s Source) Files(ctx context.Context, id towpath.CommitID, paths []string, wanted func(path string) bool, limit int64, fn func(path string, content []byte) error) error {
+	return s.Repository.Walk(ctx, id, git.Selection{Paths: paths, Limits: s.Limits}, func(e git.Entry) error {
+		if e.IsLink() || !wanted(e.Path) {
+			return nil
+		}
+		if e.Size > limit {
+			return fn(e.Path, nil)
+		}
+		r, err := e.Open()
+		if err != nil {
+			return err
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		return fn(e.Path, content)
+	})
+}
+
 // Export writes what a commit has at paths.
 func (s Source) Export(ctx context.Context, id towpath.CommitID, root *os.Root, paths []string) error {
 	_, err := s.Repository.Export(ctx, id, root, git.Selection{Paths: paths, Limits: s.Limits})

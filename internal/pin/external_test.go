@@ -1,0 +1,104 @@
+package pin_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/towpath/towpath/internal/pin"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func TestParseImage(t *testing.T) {
+	for text, want := range map[string]pin.ImageName{
+		"redis":                        {Host: "docker.io", Repository: "library/redis", Tag: "latest"},
+		"redis:7":                      {Host: "docker.io", Repository: "library/redis", Tag: "7"},
+		"docker.io/redis:7":            {Host: "docker.io", Repository: "library/redis", Tag: "7"},
+		"index.docker.io/team/app":     {Host: "docker.io", Repository: "team/app", Tag: "latest"},
+		"team/app":                     {Host: "docker.io", Repository: "team/app", Tag: "latest"},
+		"localhost/app":                {Host: "localhost", Repository: "app", Tag: "latest"},
+		"localhost:5000/a/b:c":         {Host: "localhost:5000", Repository: "a/b", Tag: "c"},
+		"ghcr.io/a/b@" + sum:           {Host: "ghcr.io", Repository: "a/b", Digest: sum},
+		"ghcr.io/a/b:1@" + sum:         {Host: "ghcr.io", Repository: "a/b", Tag: "1", Digest: sum},
+		"[::1]:5000/a__b/c-d.e/f--g:1": {Host: "[::1]:5000", Repository: "a__b/c-d.e/f--g", Tag: "1"},
+	} {
+		if got, err := pin.ParseImage(text); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "A", "a/B", "a:", "a:b:c d", "a@sha256:1", "a b", "-a", "a/", "/a", "https://a/b", "a\n", "a@" + sum + "\n", strings.Repeat("a", 2000)} {
+		if got, err := pin.ParseImage(text); err == nil {
+			t.Errorf("%q is read as %+v", text, got)
+		}
+	}
+}
+
+func TestModule(t *testing.T) {
+	for source, want := range map[string]pin.Git{
+		"git::https://e.com/a.git//b/c?ref=v1":       {URL: "https://e.com/a.git", Folder: "b/c", Ref: "v1"},
+		"git::https://e.com/a.git?depth=1&ref=a/b-c": {URL: "https://e.com/a.git", Ref: "a/b-c"},
+		"git::ssh://git@e.com:22/a":                  {URL: "ssh://git@e.com:22/a"},
+		"git::git@e.com:a/b.git//c":                  {URL: "git@e.com:a/b.git", Folder: "c"},
+	} {
+		if _, err := pin.Module(source, ""); err != nil {
+			t.Error(err)
+		}
+		if got, err := pin.ParseGit(source); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", source, got, err)
+		}
+	}
+	for _, c := range [][2]string{
+		{"git::https://e.com/a?ref=--upload-pack=x", ""}, {"git::https://e.com/a?ref=v*", ""}, {"git::ext::sh", ""}, {"git::https://e.com/a", "1.0.0"},
+		{"./modules/a", ""}, {"a/b", "1"}, {"a/b/c", ""}, {"a/b/c", "one"}, {"a/b/c/d", "1"}, {"e.com/a/b/c", "~> x"}, {"git::https://a:b@e.com/a", ""}, {"git::ssh://a:b@e.com/a", ""},
+	} {
+		if ref, err := pin.Module(c[0], c[1]); err == nil {
+			t.Errorf("%v is read as %v", c, ref)
+		} else if strings.Contains(ref.String(), "a:b@") || strings.Contains(err.Error(), "a:b@") {
+			t.Errorf("the password is shown: %s, %v", ref, err)
+		}
+	}
+}
+
+func TestNewest(t *testing.T) {
+	versions := []string{"1.4.0", "1.4.9", "1.5.0-rc1", "1.10.0", "2.0.0", "v3.0.0", "latest", "3.1.0-alpha", ""}
+	for _, c := range []struct {
+		kind     towpath.ExternalKind
+		versions string
+		want     string
+	}{
+		// Terraform's ~> and helm's ~ and ^ differ.
+		{towpath.ExternalModule, "~> 1.4", "1.10.0"}, {towpath.ExternalModule, "~> 1.4.0", "1.4.9"}, {towpath.ExternalModule, "~> 1", "v3.0.0"},
+		{towpath.ExternalModule, "~> 1.5.0-rc1", "1.5.0-rc1"}, {towpath.ExternalModule, ">= 1.4, < 2", "1.10.0"}, {towpath.ExternalModule, "~> 1.9", "1.10.0"},
+		{towpath.ExternalChart, "~1.4", "1.4.9"}, {towpath.ExternalChart, "^1", "1.10.0"}, {towpath.ExternalChart, "*", "v3.0.0"},
+		{towpath.ExternalChart, "1.4.0", "1.4.0"}, {towpath.ExternalChart, ">=3.1.0-0", "3.1.0-alpha"}, {towpath.ExternalChart, "9", ""},
+	} {
+		got, _ := pin.Newest(towpath.External{Kind: c.kind, Version: c.versions}, versions)
+		if got != c.want {
+			t.Errorf("%s %q: %q, want %q", c.kind, c.versions, got, c.want)
+		}
+	}
+}
+
+func TestEntry_PURL(t *testing.T) {
+	d := towpath.Digest(sum)
+	commit := strings.Repeat("0a", 20)
+	oci := "@sha256%3A" + d.Hex() + "?repository_url="
+	for _, c := range []struct {
+		e    pin.Entry
+		want string
+	}{
+		{pin.Entry{Name: "redis:7", Kind: towpath.ExternalImage, Digest: d}, "pkg:oci/redis" + oci + "docker.io/library/redis&tag=7"},
+		{pin.Entry{Name: "ghcr.io:443/a/b@" + sum, Kind: towpath.ExternalImage, Digest: d}, "pkg:oci/b" + oci + "ghcr.io:443/a/b"},
+		{pin.Entry{Name: "redis:7", Kind: towpath.ExternalImage}, ""},
+		{pin.Entry{Name: "oci://ghcr.io/c/redis ^19", Kind: towpath.ExternalChart, Version: "19.0.1", Digest: d}, "pkg:oci/redis" + oci + "ghcr.io/c/redis&tag=19.0.1"},
+		{pin.Entry{Name: "https://e.com/c/redis ^19", Kind: towpath.ExternalChart, Version: "19.0.1+b"}, "pkg:helm/redis@19.0.1%2Bb?repository_url=https://e.com/c"},
+		{pin.Entry{Name: "a/b/c ~> 1", Kind: towpath.ExternalModule, Version: "1.0.0"}, "pkg:terraform/a/b/c@1.0.0"},
+		{pin.Entry{Name: "e.com/a/b/c ~> 1", Kind: towpath.ExternalModule, Version: "1.0.0"}, "pkg:terraform/a/b/c@1.0.0?repository_url=e.com"},
+		{pin.Entry{Name: "git::https://github.com/A/b.git//c?ref=v1", Kind: towpath.ExternalModule, Commit: commit}, "pkg:github/a/b@" + commit},
+		{pin.Entry{Name: "git::git@e.com:a/b.git", Kind: towpath.ExternalModule, Commit: commit}, "pkg:generic/b@" + commit + "?vcs_url=git%2Bgit%40e.com:a/b.git%40" + commit},
+		{pin.Entry{Name: "by hand", Digest: d}, ""},
+	} {
+		if got := c.e.PURL(); got != c.want {
+			t.Errorf("%s\n got %s\nwant %s", c.e.Name, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package towpath
+
+import (
+	"cmp"
+	"time"
+)
+
+// ExternalKind is what a reference from outside leads to.
+type ExternalKind string
+
+// The kinds of references.
+const (
+	ExternalImage  ExternalKind = "image"
+	ExternalChart  ExternalKind = "chart"
+	ExternalModule ExternalKind = "module"
+)
+
+// External names something outside the repository that a component is made
+// with: a container image, a Helm chart, a Terraform module.
+type External struct {
+	Kind ExternalKind `json:"kind"`
+	// Source is an image with its tag or digest, a chart's repository and name
+	// with a slash between them, a module's address.
+	Source string `json:"source"`
+	// Version is the range of versions of a chart, or of a module of a registry.
+	Version string `json:"version,omitempty"`
+}
+
+// String is the name of the reference in towpath.lock: "redis:7",
+// "https://charts.example.com/redis ^19".
+func (r External) String() string {
+	if r.Version == "" {
+		return r.Source
+	}
+	return r.Source + " " + r.Version
+}
+
+// Use is a reference that a component declares, under a name of its own.
+type Use struct {
+	Name      string   `json:"name"`
+	Reference External `json:"reference"`
+	Line      int      `json:"-"` // of towpath.yaml
+}
+
+// PinException lets a reference that can still move into a release, because
+// somebody said why, and until when.
+type PinException struct {
+	Reference string `json:"reference,omitempty"` // its name in towpath.lock; empty: every one in the files of Path
+	Path      string `json:"path,omitempty"`      // see [MatchPath]; relative to the root of the repository; empty: everywhere
+	Reason    string `json:"reason"`
+	Until     string `json:"until"` // "2027-01-31": last day on which it counts, in UTC
+}
+
+// Covers says whether it speaks of a reference in a file.
+func (x PinException) Covers(file, reference string) bool {
+	return (x.Reference == "" || x.Reference == reference) && (x.Path == "" || MatchPath(x.Path, file))
+}
+
+// Expired says whether its last day is over.
+func (x PinException) Expired(now time.Time) bool {
+	return now.UTC().Format(time.DateOnly) > x.Until
+}
+
+// What names what it covers, for people.
+func (x PinException) What() string { return cmp.Or(x.Reference, x.Path) }
