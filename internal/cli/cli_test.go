@@ -95,6 +95,8 @@ func TestOutput(t *testing.T) {
 		{"release_diff", 2, []string{"release", "diff", "1.3.0", "1.4.0", "--env", "prod", "--exit-code"}},
 		{"release_collect", 0, []string{"release", "collect"}},
 		{"release_collect_dry", 0, []string{"release", "collect", "--dry-run"}},
+		{"rollout_pause", 0, []string{"rollout", "pause", "prod", "--reason", "lunch"}},
+		{"analysis_show", 0, []string{"analysis", "show", "dep_1", "web"}},
 		{"registry_usage", 0, []string{"registry", "usage"}},
 		{"registry_gc", 0, []string{"registry", "gc"}},
 		{"registry_gc_dry", 0, []string{"registry", "gc", "--dry-run", "--untagged-older-than", "720h"}},

@@ -180,6 +180,9 @@ func showStatus(p *page, e inventory.Status) {
 	}
 	if d := e.Deployment; d != nil {
 		p.heading("Active deployment")
+		if d.Waiting != "" {
+			p.field("waiting", p.style.warn(d.Waiting))
+		}
 		p.tree(*d)
 	}
 	if len(e.Freezes) > 0 {

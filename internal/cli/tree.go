@@ -44,20 +44,17 @@ func deploymentTree(d towpath.Deployment) []branch {
 // those that are to come.
 func componentSteps(r towpath.Rollout, over bool) []branch {
 	var out []branch
-	done := -1 // of the plan below, the last step that was issued
-	order := map[towpath.Verb]int{}
-	plan := []towpath.Verb{towpath.VerbPrepare, towpath.VerbVerifyBefore, towpath.VerbSwitch, towpath.VerbVerifyAfter, towpath.VerbRetire}
-	if r.Action == towpath.ActionRemove {
-		plan = []towpath.Verb{towpath.VerbRemove}
-	}
+	done := -1 // of the plan, the last step that was issued
+	order := map[planned]int{}
+	plan := plannedSteps(r)
 	for i, v := range plan {
 		order[v] = i
 	}
 	for _, s := range r.Steps {
 		out = append(out, branch{
-			depth: 1, name: stepName(s.Verb), state: stepState(s.Phase), detail: stepDetail(s), began: s.Began, ended: s.Ended, log: s.Log,
+			depth: 1, name: planned{s.Verb, s.Weight}.String(), state: stepState(s.Phase), detail: stepDetail(s), began: s.Began, ended: s.Ended, log: s.Log,
 		})
-		if i, ok := order[s.Verb]; ok {
+		if i, ok := order[planned{s.Verb, s.Weight}]; ok {
 			done = max(done, i)
 		}
 		over = over || out[len(out)-1].state == StepFailed
@@ -66,17 +63,39 @@ func componentSteps(r towpath.Rollout, over bool) []branch {
 		return out
 	}
 	for _, v := range plan[done+1:] {
-		out = append(out, branch{depth: 1, name: stepName(v), state: StepPending})
+		out = append(out, branch{depth: 1, name: v.String(), state: StepPending})
 	}
 	return out
 }
 
-func stepName(v towpath.Verb) string {
-	switch v {
+// planned is a step that a rollout takes when nothing goes wrong.
+type planned struct {
+	verb   towpath.Verb
+	weight int // of a shift
+}
+
+func plannedSteps(r towpath.Rollout) []planned {
+	if r.Action == towpath.ActionRemove {
+		return []planned{{verb: towpath.VerbRemove}}
+	}
+	out := []planned{{verb: towpath.VerbPrepare}, {verb: towpath.VerbVerifyBefore}}
+	if r.Canary != nil {
+		for _, s := range r.Canary.Spec.Steps {
+			out = append(out, planned{towpath.VerbShift, s.Weight})
+		}
+	}
+	return append(out, planned{verb: towpath.VerbSwitch}, planned{verb: towpath.VerbVerifyAfter}, planned{verb: towpath.VerbRetire})
+}
+
+// String is what people call the step.
+func (p planned) String() string {
+	switch p.verb {
 	case towpath.VerbVerifyBefore, towpath.VerbVerifyAfter:
 		return "verify"
+	case towpath.VerbShift:
+		return fmt.Sprintf("shift %d %%", p.weight)
 	}
-	return string(v)
+	return string(p.verb)
 }
 
 func stepState(p towpath.OperationPhase) StepState {

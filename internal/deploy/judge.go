@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/analysis"
@@ -167,4 +168,29 @@ func revision(c towpath.TrafficCount, rev towpath.RevisionID) (towpath.RevisionC
 		}
 	}
 	return towpath.RevisionCount{}, false
+}
+
+// Analysis judges a deployment's rollout again, with all that was counted: what
+// it says is what it said then, as long as the statistics are the same.
+func (s *Service) Analysis(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID, name towpath.ComponentName) (analysis.Judgement, error) {
+	const op = "deployment.analysis"
+	d, err := s.Get(ctx, actor, id)
+	if err != nil {
+		return analysis.Judgement{}, err
+	}
+	i := slices.IndexFunc(d.Components, func(r towpath.Rollout) bool { return r.Component == name })
+	if i < 0 || d.Components[i].Canary == nil || len(d.Components[i].Canary.Objectives) == 0 {
+		return analysis.Judgement{}, towpath.E(towpath.KindNotFound, op, "%s was not judged in this deployment", name).On(string(id)).
+			WithHint("what has a canary and objectives is judged: `towpath deployment show %s`", id)
+	}
+	var counts []towpath.TrafficCount
+	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		var err error
+		counts, err = tx.TrafficCounts(ctx, id, name)
+		return err
+	})
+	if err != nil {
+		return analysis.Judgement{}, err
+	}
+	return analysis.Judge(Evidence(&d.Components[i], counts))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/towpath/towpath/internal/analysis"
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/http/rest/api"
 	"github.com/towpath/towpath/internal/towpath"
@@ -58,6 +59,28 @@ func (a *API) deploymentRoutes() {
 		tag: "deployments", policy: Authenticated, summary: "Show what became of a verification",
 	}, func(ctx context.Context, actor towpath.Actor, in *verification) (deploy.Verification, error) {
 		return svc.Verification(ctx, actor, in.Project, in.Environment, in.ID)
+	})
+	type steer struct {
+		InEnvironment
+		Body api.Steer
+	}
+	register(a, route{
+		id: "steer-rollout", method: http.MethodPost, path: "/projects/{project}/environments/{environment}/rollout", tag: "deployments",
+		policy: Authenticated, summary: "Pause the rollout that is under way, or let it go on",
+	}, func(ctx context.Context, actor towpath.Actor, in *steer) (towpath.Deployment, error) {
+		return svc.Steer(ctx, actor, deploy.SteerRequest{
+			Project: in.Project, Environment: in.Environment, Action: deploy.Steering(in.Body.Action), Reason: in.Body.Reason,
+		})
+	})
+	type judged struct {
+		ID        towpath.DeploymentID  `path:"deployment"`
+		Component towpath.ComponentName `path:"component"`
+	}
+	register(a, route{
+		id: "get-analysis", method: http.MethodGet, path: "/deployments/{deployment}/analysis/{component}", tag: "deployments",
+		policy: Authenticated, summary: "Show how a rollout is judged, with all that was counted",
+	}, func(ctx context.Context, actor towpath.Actor, in *judged) (analysis.Judgement, error) {
+		return svc.Analysis(ctx, actor, in.ID, in.Component)
 	})
 	type resolve struct {
 		ID   towpath.OperationID `path:"operation"`

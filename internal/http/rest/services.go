@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/account"
+	"github.com/towpath/towpath/internal/analysis"
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/ledger"
@@ -72,6 +73,9 @@ type Deploys interface {
 	Rollback(ctx context.Context, actor towpath.Actor, r deploy.RollbackRequest) (deploy.RollbackResult, error)
 	Get(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID) (towpath.Deployment, error)
 	List(ctx context.Context, actor towpath.Actor, f deploy.Filter) (deploy.List, error)
+	// Steer pauses a rollout or lets it go on; Analysis judges it again.
+	Steer(ctx context.Context, actor towpath.Actor, r deploy.SteerRequest) (towpath.Deployment, error)
+	Analysis(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID, c towpath.ComponentName) (analysis.Judgement, error)
 	// Verify runs the verification jobs of what an environment runs again.
 	Verify(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.Verification, error)
 	Verification(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, id towpath.PromotionID) (deploy.Verification, error)

@@ -3,6 +3,7 @@ package apitest
 import (
 	"context"
 
+	"github.com/towpath/towpath/internal/analysis"
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/promote"
@@ -151,6 +152,24 @@ func (s deploys) Rollback(ctx context.Context, actor towpath.Actor, r deploy.Rol
 		out.Deployment = nil
 	}
 	return out, nil
+}
+
+func (s deploys) Steer(ctx context.Context, actor towpath.Actor, r deploy.SteerRequest) (towpath.Deployment, error) {
+	if err := s.w.enter(ctx, actor, "deploys.Steer"); err != nil {
+		return towpath.Deployment{}, err
+	}
+	defer s.w.mu.Unlock()
+	d := s.w.Deployments[0]
+	d.Environment, d.Waiting = r.Environment, string(r.Action)+": "+r.Reason
+	return d, nil
+}
+
+func (s deploys) Analysis(ctx context.Context, actor towpath.Actor, _ towpath.DeploymentID, _ towpath.ComponentName) (analysis.Judgement, error) {
+	if err := s.w.enter(ctx, actor, "deploys.Analysis"); err != nil {
+		return analysis.Judgement{}, err
+	}
+	defer s.w.mu.Unlock()
+	return s.w.Judged, nil
 }
 
 func (s deploys) Verify(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.Verification, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/towpath/towpath/internal/analysis"
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/http/rest"
 	"github.com/towpath/towpath/internal/inventory"
@@ -48,6 +49,8 @@ type World struct {
 	events      []ledger.Entry
 	changed     chan struct{}
 
+	// Judged is the analysis of every rollout.
+	Judged analysis.Judgement
 	// Verification is what became of the only one.
 	Verification deploy.Verification
 	// Fail is asked first by every use case: its name is that of the service

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/towpath/towpath/internal/analysis"
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func newRollout(s *session) *cobra.Command {
+	return s.group("rollout", "Steer the rollout that is under way",
+		s.newSteer(deploy.SteerPause, "Hold the traffic where it is",
+			"What runs is judged all the same: when it turns out to be worse, it goes back."),
+		s.newSteer(deploy.SteerResume, "End a pause, or a step that waits for a person",
+			"Also a step whose judgement did not come in time: it passes without one, and that is recorded."),
+		s.newSteer(deploy.SteerSkip, "End a step, whatever its time and its judgement say",
+			"The next step begins at once. To undo a rollout, use `towpath rollback`."))
+}
+
+func (s *session) newSteer(action deploy.Steering, short, long string) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use: string(action) + " ENV", Short: short, Long: long, Args: positional(1, 1), ValidArgsFunction: s.completeEnvironments,
+		Example: "  towpath rollout " + string(action) + " prod --reason 'we look at it first'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, project, err := s.target()
+			if err != nil {
+				return err
+			}
+			env := towpath.EnvironmentName(args[0])
+			d, err := c.Steer(cmd.Context(), project, env, api.Steer{Action: string(action), Reason: reason})
+			if err != nil {
+				return s.suggestEnvironment(cmd.Context(), c, project, env, err)
+			}
+			return s.printDeployment(d)
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the ledger")
+	return cmd
+}
+
+func newAnalysis(s *session) *cobra.Command {
+	return s.group("analysis", "How a rollout is judged, and by what", newAnalysisShow(s), newAnalysisReplay(s))
+}
+
+func newAnalysisShow(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "show DEPLOYMENT COMPONENT", Short: "Show how the new revision of a component is judged",
+		Long: "With -o json it has all that was counted; `towpath analysis replay` judges that again, anywhere.",
+		Args: positional(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			j, err := c.Analysis(cmd.Context(), towpath.DeploymentID(args[0]), towpath.ComponentName(args[1]))
+			if err != nil {
+				return err
+			}
+			return s.print(result{data: j, names: []string{string(j.Outcome)}, show: func(p *page) { showJudgement(p, j) }})
+		},
+	}
+}
+
+func newAnalysisReplay(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "replay FILE", Short: "Judge again what a recorded judgement saw",
+		Long:    "Reads what `towpath analysis show -o json` printed, judges it without a server, and exits 1 when it comes to something else.",
+		Example: "  towpath analysis show dep_… api -o json > judged.json\n  towpath analysis replay judged.json",
+		Args:    positional(1, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			path := args[0]
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(s.flags.dir, path)
+			}
+			raw, err := os.ReadFile(path)
+			if err != nil {
+				return towpath.E(towpath.KindInvalid, "", "the record can't be read").On(args[0]).WithCause(err).
+					WithHint("give the file that `towpath analysis show -o json` was written to")
+			}
+			j, same, err := analysis.Replay(withoutSchema(raw))
+			if err != nil {
+				return err
+			}
+			out := struct {
+				analysis.Judgement
+				Same bool `json:"same"`
+			}{j, same}
+			if err := s.print(result{data: out, names: []string{string(j.Outcome)}, show: func(p *page) {
+				showJudgement(p, j)
+				if !same {
+					p.line("\n%s", p.style.bad("the record says something else"))
+				}
+			}}); err != nil || same {
+				return err
+			}
+			return outcome(ExitError)
+		},
+	}
+}
+
+// withoutSchema takes the member that -o json adds out of a document.
+func withoutSchema(raw []byte) []byte {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(raw, &members) != nil || members["schema"] == nil {
+		return raw
+	}
+	delete(members, "schema")
+	out, err := json.Marshal(members)
+	if err != nil {
+		return raw
+	}
+	return out
+}
+
+func showJudgement(p *page, j analysis.Judgement) {
+	p.field("judged", p.style.word(string(j.Outcome)))
+	p.field("because", j.Sentence)
+	p.line("")
+	t := table{columns: []string{"OBJECTIVE", "IS", "WHY"}}
+	for _, v := range j.Verdicts {
+		t.add(v.Objective, p.style.word(string(v.Outcome)), v.Sentence)
+	}
+	p.table(t)
+}
