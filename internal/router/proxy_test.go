@@ -40,7 +40,7 @@ func serveTraffic(t *testing.T, traffic route.Traffic) (url string, l *live) {
 	return "http://" + ln.Addr().String(), l
 }
 
-func dead(t *testing.T) route.Instance {
+func dead(t testing.TB) route.Instance {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
