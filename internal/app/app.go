@@ -41,8 +41,8 @@ func Apps(version string, now func() time.Time) cli.Apps {
 		Server: func(ctx context.Context, t cli.Terminal, o cli.ServerOptions) error {
 			return serve(ctx, t, o, version)
 		},
-		Agent:  work,
-		Shim:   func(_ context.Context, dir string) error { return run.ShimMain(dir) },
+		Agent: work,
+		Shim:  func(_ context.Context, dir string) error { return run.ShimMain(dir) },
 		Router: func(ctx context.Context, dir string, replace bool) error {
 			return router.Main(ctx, router.Config{Dir: dir, Replace: replace, Now: now})
 		},

@@ -43,8 +43,8 @@ type Change struct {
 type Status struct {
 	PID        int           `json:"pid"`
 	Build      string        `json:"build,omitempty"` // names the program's file; another one may be another version
-	Generation int64         `json:"generation"` // of its configuration; grows with each change
-	Routes     []RouteStatus `json:"routes"`     // by name
+	Generation int64         `json:"generation"`      // of its configuration; grows with each change
+	Routes     []RouteStatus `json:"routes"`          // by name
 }
 
 // RouteStatus is one route and the requests that are under way.
