@@ -210,24 +210,8 @@ func TestRouter_Replace(t *testing.T) {
 	})
 	t.Run("an upgraded connection goes on", func(t *testing.T) {
 		c := newClient(t, t.TempDir())
-		st := mustApply(t, c, to(1, "rev_1", handle(t, func(w http.ResponseWriter, _ *http.Request) {
-			conn, rw, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				return
-			}
-			defer conn.Close()
-			fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-			_, _ = io.Copy(conn, rw)
-		})))
-		conn, err := net.Dial("tcp", addressOf(t, st))
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-		r := bufio.NewReader(conn)
-		if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
-			t.Fatalf("got %v, %v", resp, err)
-		}
+		st := mustApply(t, c, to(1, "rev_1", handle(t, upgrades)))
+		conn, r := upgrade(t, "http://"+addressOf(t, st))
 		mustReplace(t, c)
 		fmt.Fprint(conn, "hello\n")
 		if got, err := r.ReadString('\n'); got != "hello\n" {

@@ -111,6 +111,27 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("latencies %v", h)
 		}
 	})
+	t.Run("an upgraded connection is one of 1xx, and as long as it took to be one", func(t *testing.T) {
+		s, url, scrape := inProcess(t)
+		s.mustApply(t, route.Traffic{Revision: "rev_1", Instances: []route.Instance{handle(t, upgrades)}})
+		conn, answers := upgrade(t, url)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		<-tick.C // while it is open
+		fmt.Fprint(conn, "hello\n")
+		if got, err := answers.ReadString('\n'); got != "hello\n" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		conn.Close()
+		awaitIdle(t, s.routes[name])
+		f := scrape()
+		if v := value(f, requests, "class=1xx"); v != 1 {
+			t.Errorf("1xx: %v", f[requests])
+		}
+		if h := f[duration].GetMetric()[0].GetHistogram(); h.GetSampleCount() != 1 || h.GetSampleSum() > 0.049 {
+			t.Errorf("latencies %v", h)
+		}
+	})
 	t.Run("a revision that does not answer is counted as an error of its own", func(t *testing.T) {
 		s, url, scrape := inProcess(t)
 		s.mustApply(t, route.Traffic{Revision: "rev_1", Instances: []route.Instance{dead(t)}})
