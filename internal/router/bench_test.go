@@ -194,6 +194,7 @@ func startProgram(b *testing.B, args ...string) *peer {
 		b.Fatal(err)
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(b.Context()), exe, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as the router has it: Linux shares processors among sessions
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -258,7 +259,7 @@ func startNginx(b *testing.B, instance string) *peer {
 		b.Fatal(err)
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(b.Context()), exe, "-c", conf, "-p", dir)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr, cmd.SysProcAttr = os.Stderr, &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}

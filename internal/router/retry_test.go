@@ -56,8 +56,8 @@ func TestProxy_Retries(t *testing.T) {
 		var seen atomic.Int64
 		url, l := serveRoute(t, dying(t, &seen), backend(t, "alive"))
 		lost := 0
-		for range 4 {
-			resp, err := http.Post(url, "text/plain", strings.NewReader("order 66"))
+		for _, body := range []io.Reader{strings.NewReader("order 66"), strings.NewReader("order 66"), nil, nil} {
+			resp, err := http.Post(url, "text/plain", body)
 			if err != nil {
 				t.Fatal(err)
 			}
