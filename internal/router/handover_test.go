@@ -78,6 +78,17 @@ func load(t *testing.T, url string) (asked *atomic.Int64, stop func()) {
 	return asked, func() { close(end); wg.Wait() }
 }
 
+// settle waits until nothing is under way: a client may have its answer a moment
+// before it is counted.
+func settle(t *testing.T, c *Client) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for st := mustStatus(t, c); st.InFlight(name, "") > 0; st = mustStatus(t, c) {
+		<-tick.C
+	}
+}
+
 func TestRouter_Switches(t *testing.T) {
 	c := newClient(t, t.TempDir())
 	first := newStoppable(t, "rev_0")
@@ -134,6 +145,7 @@ func TestRouter_Replace(t *testing.T) {
 			was = next
 		}
 		stop()
+		settle(t, c)
 		snap, err := c.Snapshot(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -228,6 +240,7 @@ func TestRouter_Replace(t *testing.T) {
 		url := "http://" + addressOf(t, mustApply(t, c, to(1, "rev_1", backend(t, "one"))))
 		for n := range uint64(3) {
 			get(t, url)
+			settle(t, c)
 			snap, err := c.Snapshot(t.Context())
 			if err != nil || len(snap.Series) != 1 || snap.Series[0].Client.Requests[route.Class2xx] != n+1 || snap.Series[0].Left {
 				t.Errorf("after %d replacements: %+v, %v", n, snap.Series, err)

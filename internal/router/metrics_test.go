@@ -34,6 +34,9 @@ func inProcess(t *testing.T) (s *server, url string, scrape func() map[string]*d
 	handler := controlHandler(s)
 	return s, "http://" + addressOf(t, st), func() map[string]*dto.MetricFamily {
 		t.Helper()
+		for _, b := range s.routes[name].plan.Load().backends {
+			awaitDrained(t, s.routes[name], b.Revision) // a client may have its answer a moment before it is counted
+		}
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 		parser := expfmt.NewTextParser(model.UTF8Validation)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
 )
 
 // h2c is a client of HTTP/2 without TLS.
@@ -113,11 +114,17 @@ func TestProxy_HTTP2(t *testing.T) {
 	})
 }
 
-// awaitIdle waits until nothing is under way, as a drain does.
+// awaitIdle waits until nothing is under way to the revision of [serveRoute].
 func awaitIdle(t *testing.T, l *live) {
 	t.Helper()
+	awaitDrained(t, l, "rev_1")
+}
+
+// awaitDrained waits until nothing is under way to a revision, as a drain does.
+func awaitDrained(t *testing.T, l *live, rev towpath.RevisionID) {
+	t.Helper()
 	for {
-		n, again := l.left("rev_1")
+		n, again := l.left(rev)
 		if n == 0 {
 			return
 		}
@@ -343,9 +350,10 @@ func TestProxy_Limits(t *testing.T) {
 			t.Errorf("got %d %s", status, body)
 		}
 		p.reverse.Transport = healthy
-		if status, body := get(t, srv.URL); status != http.StatusOK || body != "one" || !l.idle() {
+		if status, body := get(t, srv.URL); status != http.StatusOK || body != "one" {
 			t.Errorf("afterwards: %d %s", status, body)
 		}
+		awaitIdle(t, l)
 		if got := l.plan.Load().backends[0].series.client.read(); got.Requests[route.Class5xx] != 1 {
 			t.Errorf("counted %v", got.Requests)
 		}
