@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -171,6 +172,9 @@ func TestProxy_Clients(t *testing.T) {
 			got := l.plan.Load().backends[0].series.client.read()
 			if got.Requests[route.Aborted] != 1 || got.Requests[route.Class5xx] != 0 {
 				t.Errorf("counted %v", got.Requests)
+			}
+			if n := slices.Max(got.Buckets); n > 0 || got.Seconds > 0 {
+				t.Errorf("it says how long an answer takes: %v", got.Buckets)
 			}
 		}
 	})
