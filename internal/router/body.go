@@ -45,9 +45,6 @@ func (x *exchange) guard(r *http.Request) *http.Request {
 	}
 	limit := orDefault(x.plan.traffic.Limits.MaxBody, route.DefaultMaxBody)
 	rc := http.NewResponseController(x.ResponseWriter)
-	if !x.http2 {
-		_ = rc.EnableFullDuplex() // an instance may answer while the client still sends
-	}
 	x.body = &body{from: r.Body, x: x, readBy: rc.SetReadDeadline, left: limit}
 	r.Body = x.body
 	return r

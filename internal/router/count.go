@@ -216,8 +216,8 @@ func (c *counter) absorb(now, before route.Snapshot) {
 	for _, x := range subtract(now, before).Series {
 		k := seriesKey{route: x.Route, revision: x.Revision, deployment: x.Deployment, release: x.Release}
 		s, ok := c.series[k]
-		if !ok && x.Left && x.Client.Seconds == 0 && x.Mirrored.Seconds == 0 {
-			continue // read and dropped here, and nothing new
+		if !ok && nothing(x) {
+			continue // it was read and dropped here
 		}
 		if !ok {
 			s = c.get(k)
@@ -265,3 +265,12 @@ func subtractTally(now, before route.Tally) route.Tally {
 // less is what was added, which is never less than nothing: a series may have
 // begun anew.
 func less(now, before uint64) uint64 { return now - min(now, before) }
+
+func nothing(x route.Series) bool {
+	for _, class := range route.Classes() {
+		if x.Client.Requests[class] > 0 || x.Mirrored.Requests[class] > 0 {
+			return false
+		}
+	}
+	return x.Retries == 0 && x.Dropped == 0
+}

@@ -51,10 +51,9 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // WriteHeader implements [http.ResponseWriter]. What only says that an answer is
 // to come passes.
 func (x *exchange) WriteHeader(status int) {
-	upgraded := status == http.StatusSwitchingProtocols
-	if status >= 200 || upgraded {
+	if status >= 200 {
 		x.status = status
-		x.finishHeader(upgraded)
+		x.finishHeader(false)
 	}
 	x.arm()
 	x.ResponseWriter.WriteHeader(status)
@@ -100,9 +99,14 @@ func (x *exchange) FlushError() error {
 }
 
 // Hijack gives the connection away: from here on it is the client's and the
-// instance's own.
+// instance's own. [httputil.ReverseProxy] does so instead of answering 101.
 func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return http.NewResponseController(x.ResponseWriter).Hijack()
+	conn, rw, err := http.NewResponseController(x.ResponseWriter).Hijack()
+	if err == nil {
+		x.status = http.StatusSwitchingProtocols
+		x.finishHeader(true)
+	}
+	return conn, rw, err
 }
 
 // arm sets the deadline of what is written next.

@@ -170,7 +170,7 @@ func (s *server) retire() {
 func (s *server) isReplaced() bool { return s.replaced.Load() }
 
 // takeOver is the new router's side: the estate of the router that serves the
-// folder. It returns once that one waits for [predecessor.serving].
+// folder. It returns once that one waits to hear that this one serves.
 func takeOver(ctx context.Context, dir string) (*estate, error) {
 	const op = "router.replace"
 	ctx, cancel := context.WithTimeout(ctx, handoverTimeout)

@@ -78,6 +78,17 @@ func load(t *testing.T, url string) (asked *atomic.Int64, stop func()) {
 	return asked, func() { close(end); wg.Wait() }
 }
 
+// settle waits until nothing is under way: a client may have its answer a moment
+// before it is counted.
+func settle(t *testing.T, c *Client) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for st := mustStatus(t, c); st.InFlight(name, "") > 0; st = mustStatus(t, c) {
+		<-tick.C
+	}
+}
+
 func TestRouter_Switches(t *testing.T) {
 	c := newClient(t, t.TempDir())
 	first := newStoppable(t, "rev_0")
@@ -134,6 +145,7 @@ func TestRouter_Replace(t *testing.T) {
 			was = next
 		}
 		stop()
+		settle(t, c)
 		snap, err := c.Snapshot(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -210,24 +222,8 @@ func TestRouter_Replace(t *testing.T) {
 	})
 	t.Run("an upgraded connection goes on", func(t *testing.T) {
 		c := newClient(t, t.TempDir())
-		st := mustApply(t, c, to(1, "rev_1", handle(t, func(w http.ResponseWriter, _ *http.Request) {
-			conn, rw, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				return
-			}
-			defer conn.Close()
-			fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-			_, _ = io.Copy(conn, rw)
-		})))
-		conn, err := net.Dial("tcp", addressOf(t, st))
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-		r := bufio.NewReader(conn)
-		if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
-			t.Fatalf("got %v, %v", resp, err)
-		}
+		st := mustApply(t, c, to(1, "rev_1", handle(t, upgrades)))
+		conn, r := upgrade(t, "http://"+addressOf(t, st))
 		mustReplace(t, c)
 		fmt.Fprint(conn, "hello\n")
 		if got, err := r.ReadString('\n'); got != "hello\n" {
@@ -244,6 +240,7 @@ func TestRouter_Replace(t *testing.T) {
 		url := "http://" + addressOf(t, mustApply(t, c, to(1, "rev_1", backend(t, "one"))))
 		for n := range uint64(3) {
 			get(t, url)
+			settle(t, c)
 			snap, err := c.Snapshot(t.Context())
 			if err != nil || len(snap.Series) != 1 || snap.Series[0].Client.Requests[route.Class2xx] != n+1 || snap.Series[0].Left {
 				t.Errorf("after %d replacements: %+v, %v", n, snap.Series, err)

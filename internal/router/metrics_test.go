@@ -34,6 +34,9 @@ func inProcess(t *testing.T) (s *server, url string, scrape func() map[string]*d
 	handler := controlHandler(s)
 	return s, "http://" + addressOf(t, st), func() map[string]*dto.MetricFamily {
 		t.Helper()
+		for _, b := range s.routes[name].plan.Load().backends {
+			awaitDrained(t, s.routes[name], b.Revision) // a client may have its answer a moment before it is counted
+		}
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 		parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -108,6 +111,27 @@ func TestMetrics(t *testing.T) {
 		}
 		h := f[duration].GetMetric()[0].GetHistogram()
 		if n := len(h.GetBucket()); h.GetSampleCount() != 8 || n != len(bounds) && n != len(bounds)+1 || h.GetBucket()[len(bounds)-1].GetCumulativeCount() != 8 || h.GetSampleSum() <= 0 {
+			t.Errorf("latencies %v", h)
+		}
+	})
+	t.Run("an upgraded connection is one of 1xx, and as long as it took to be one", func(t *testing.T) {
+		s, url, scrape := inProcess(t)
+		s.mustApply(t, route.Traffic{Revision: "rev_1", Instances: []route.Instance{handle(t, upgrades)}})
+		conn, answers := upgrade(t, url)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		<-tick.C // while it is open
+		fmt.Fprint(conn, "hello\n")
+		if got, err := answers.ReadString('\n'); got != "hello\n" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		conn.Close()
+		awaitIdle(t, s.routes[name])
+		f := scrape()
+		if v := value(f, requests, "class=1xx"); v != 1 {
+			t.Errorf("1xx: %v", f[requests])
+		}
+		if h := f[duration].GetMetric()[0].GetHistogram(); h.GetSampleCount() != 1 || h.GetSampleSum() > 0.049 {
 			t.Errorf("latencies %v", h)
 		}
 	})

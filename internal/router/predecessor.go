@@ -121,7 +121,7 @@ const lingerPoll = 50 * time.Millisecond
 // nothing more.
 func (s *server) obeyNext(n *next) {
 	defer close(s.alone)
-	defer n.conn.Close()
+	defer func() { _ = n.conn.Close() }()
 	for {
 		var f follow
 		if n.in.Decode(&f) != nil {

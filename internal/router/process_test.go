@@ -32,6 +32,12 @@ func newClient(t *testing.T, dir string) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newClientOf(t, dir, exe)
+}
+
+// newClientOf is newClient for a program.
+func newClientOf(t testing.TB, dir, exe string) *Client {
+	t.Helper()
 	c, err := NewClient(ClientConfig{Dir: dir, Executable: exe, Args: []string{"towpath-router"}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

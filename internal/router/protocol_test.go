@@ -9,12 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
 )
 
 // h2c is a client of HTTP/2 without TLS.
@@ -113,11 +115,17 @@ func TestProxy_HTTP2(t *testing.T) {
 	})
 }
 
-// awaitIdle waits until nothing is under way, as a drain does.
+// awaitIdle waits until nothing is under way to the revision of [serveRoute].
 func awaitIdle(t *testing.T, l *live) {
 	t.Helper()
+	awaitDrained(t, l, "rev_1")
+}
+
+// awaitDrained waits until nothing is under way to a revision, as a drain does.
+func awaitDrained(t *testing.T, l *live, rev towpath.RevisionID) {
+	t.Helper()
 	for {
-		n, again := l.left("rev_1")
+		n, again := l.left(rev)
 		if n == 0 {
 			return
 		}
@@ -164,6 +172,9 @@ func TestProxy_Clients(t *testing.T) {
 			got := l.plan.Load().backends[0].series.client.read()
 			if got.Requests[route.Aborted] != 1 || got.Requests[route.Class5xx] != 0 {
 				t.Errorf("counted %v", got.Requests)
+			}
+			if n := slices.Max(got.Buckets); n > 0 || got.Seconds > 0 {
+				t.Errorf("it says how long an answer takes: %v", got.Buckets)
 			}
 		}
 	})
@@ -343,9 +354,10 @@ func TestProxy_Limits(t *testing.T) {
 			t.Errorf("got %d %s", status, body)
 		}
 		p.reverse.Transport = healthy
-		if status, body := get(t, srv.URL); status != http.StatusOK || body != "one" || !l.idle() {
+		if status, body := get(t, srv.URL); status != http.StatusOK || body != "one" {
 			t.Errorf("afterwards: %d %s", status, body)
 		}
+		awaitIdle(t, l)
 		if got := l.plan.Load().backends[0].series.client.read(); got.Requests[route.Class5xx] != 1 {
 			t.Errorf("counted %v", got.Requests)
 		}

@@ -40,7 +40,7 @@ func serveTraffic(t *testing.T, traffic route.Traffic) (url string, l *live) {
 	return "http://" + ln.Addr().String(), l
 }
 
-func dead(t *testing.T) route.Instance {
+func dead(t testing.TB) route.Instance {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -55,6 +55,32 @@ func handle(t *testing.T, h http.HandlerFunc) route.Instance {
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
 	return route.Instance{ID: "handler", Address: srv.Listener.Addr().String()}
+}
+
+// upgrades is an instance that says what it hears, as a websocket would.
+func upgrades(w http.ResponseWriter, _ *http.Request) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	_, _ = io.Copy(conn, rw)
+}
+
+// upgrade is a client of it.
+func upgrade(t *testing.T, url string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	r := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("got %v, %v", resp, err)
+	}
+	return conn, r
 }
 
 func TestProxy(t *testing.T) {
@@ -122,26 +148,8 @@ func TestProxy(t *testing.T) {
 		}
 	})
 	t.Run("carries a connection that is upgraded, as websockets are, and counts it", func(t *testing.T) {
-		url, l := serveRoute(t, handle(t, func(w http.ResponseWriter, _ *http.Request) {
-			conn, rw, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer conn.Close()
-			fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-			_, _ = io.Copy(conn, rw)
-		}))
-		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-		r := bufio.NewReader(conn)
-		resp, err := http.ReadResponse(r, nil)
-		if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
-			t.Fatalf("got %v, %v", resp, err)
-		}
+		url, l := serveRoute(t, handle(t, upgrades))
+		conn, r := upgrade(t, url)
 		fmt.Fprint(conn, "hello\n")
 		if got, err := r.ReadString('\n'); got != "hello\n" {
 			t.Errorf("got %q, %v", got, err)
@@ -150,6 +158,17 @@ func TestProxy(t *testing.T) {
 			t.Error("the connection is not counted")
 		}
 		conn.Close()
+	})
+	t.Run("keeps headers to itself that are for this connection only, in both directions", func(t *testing.T) {
+		url, _ := serveRoute(t, handle(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Connection", "X-Hop")
+			w.Header().Set("X-Hop", "secret")
+			w.Header().Set("X-Seen", fmt.Sprint(r.Header["X-Hop"], r.Header["Keep-Alive"], r.Header["X-End"]))
+		}))
+		_, resp := ask(t, http.DefaultClient, url, "Connection", "X-Hop", "X-Hop", "secret", "Keep-Alive", "timeout=5", "X-End", "to end")
+		if got := resp.Header.Get("X-Seen"); got != "[] [] [to end]" || resp.Header.Get("X-Hop") != "" {
+			t.Errorf("the instance saw %s, the client %v", got, resp.Header)
+		}
 	})
 	t.Run("tells the instance who asks for which host", func(t *testing.T) {
 		url, _ := serveRoute(t, handle(t, func(w http.ResponseWriter, r *http.Request) {

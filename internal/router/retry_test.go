@@ -56,8 +56,19 @@ func TestProxy_Retries(t *testing.T) {
 		var seen atomic.Int64
 		url, l := serveRoute(t, dying(t, &seen), backend(t, "alive"))
 		lost := 0
-		for range 4 {
-			resp, err := http.Post(url, "text/plain", strings.NewReader("order 66"))
+		for _, c := range []struct {
+			method string
+			body   io.Reader
+		}{
+			{http.MethodPost, strings.NewReader("order 66")}, {http.MethodPost, strings.NewReader("order 66")},
+			{http.MethodPost, nil}, {http.MethodPost, nil},
+			{http.MethodPut, strings.NewReader("its body is gone")}, {http.MethodPut, strings.NewReader("its body is gone")},
+		} {
+			r, err := http.NewRequestWithContext(t.Context(), c.method, url, c.body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.DefaultClient.Do(r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +77,7 @@ func TestProxy_Retries(t *testing.T) {
 				lost++
 			}
 		}
-		if n := l.plan.Load().backends[0].series.retries.Load(); n != 0 || lost != 2 {
+		if n := l.plan.Load().backends[0].series.retries.Load(); n != 0 || lost != 3 {
 			t.Errorf("%d retries, %d lost", n, lost)
 		}
 	})

@@ -1,7 +1,7 @@
 // Package route is what the runner of the process kind and its data plane say
-// to each other: a route is one address with the instances that it sends
-// requests to. It holds types only. The runner writes changes, the router
-// obeys and answers with its status.
+// to each other: a route is one address with the revisions that it sends
+// requests to, and what was counted of them. It holds types only. The runner
+// writes changes, the router obeys and answers with its status.
 package route
 
 import "github.com/towpath/towpath/internal/towpath"
