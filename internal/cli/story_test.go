@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/towpath/towpath/internal/analysis"
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/ledger"
@@ -52,6 +53,7 @@ func storyWorld() *apitest.World {
 		Approvals: []towpath.Approval{{By: "bea", Approve: true, At: ago(2 * time.Hour), PlanHash: digest("an older plan"), PolicyVersion: digest("policy"), Reason: "go"}},
 		UpdatedAt: ago(time.Minute),
 	}}
+	w.Judged = judged()
 	w.TagRules = []string{"^v[0-9]"}
 	w.Usage = registry.Usage{
 		Projects: []registry.ProjectUsage{
@@ -197,4 +199,20 @@ func deployment(phase towpath.DeploymentPhase) towpath.Deployment {
 			{Component: "old", Action: towpath.ActionRemove},
 		},
 	}
+}
+
+// judged is a rollout of which every second request failed.
+func judged() analysis.Judgement {
+	in := analysis.Input{Objectives: []analysis.Objective{{Name: "errors", Kind: analysis.Ratio, Target: 0.99, Critical: true}}}
+	for i := range 5 {
+		start := noon().Add(time.Duration(i) * time.Second)
+		in.Intervals = append(in.Intervals, analysis.Interval{Start: start, End: start.Add(time.Second), Readings: map[string]analysis.Reading{
+			"errors": {Canary: &analysis.Sample{Total: 20, Bad: 10}, Baseline: &analysis.Sample{Total: 180}},
+		}})
+	}
+	j, err := analysis.Judge(in)
+	if err != nil {
+		panic(err)
+	}
+	return j
 }

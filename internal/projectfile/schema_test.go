@@ -111,13 +111,11 @@ environments:
 		return strings.Replace(base, "{kind: process, path: api, process: {command: [a]}}", s, 1)
 	}
 	section := func(s string) string { return component("{kind: process, path: api, process: {" + s + "}}") }
-<<<<<<< HEAD
 	rollout := func(s string) string {
 		return component("{kind: process, path: api, rollout: {" + s + "}, process: {command: [a]}}")
-=======
+	}
 	uses := func(s string) string {
 		return component("{kind: process, path: api, uses: {" + s + "}, process: {command: [a]}}")
->>>>>>> main
 	}
 	prod := func(s string) string { return strings.Replace(base, "{from: dev}", "{from: dev, "+s+"}", 1) }
 	settings := func(s string) string { return prod("components: {api: " + s + "}") }

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -81,6 +82,8 @@ func (s *Server) Run(answer http.HandlerFunc) error {
 func (s *Server) handler(answer http.HandlerFunc) http.Handler {
 	_, unhealthy := s.behaviour("unhealthy")
 	_, fail := s.behaviour("fail")
+	_, failSome := s.behaviour("fail-some")
+	var asked atomic.Int64
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if unhealthy {
@@ -91,7 +94,7 @@ func (s *Server) handler(answer http.HandlerFunc) http.Handler {
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Shop-Version", s.Version)
-		if fail {
+		if fail || failSome && asked.Add(1)%2 == 0 {
 			http.Error(w, "failing", http.StatusInternalServerError)
 			return
 		}

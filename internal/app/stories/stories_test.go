@@ -155,13 +155,14 @@ func token(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], t.Secret)
 }
 
-// edit replaces text in a file: edit FILE OLD NEW
+// edit replaces text in a file; \n in the new one is the end of a line: edit FILE
+// OLD NEW
 func edit(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile(args[0])
 	if !strings.Contains(text, args[1]) {
 		ts.Fatalf("%s has no %q", args[0], args[1])
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], strings.ReplaceAll(args[2], `\n`, "\n"), 1)), 0o644))
 }
 
 // forge copies an export of the ledger and changes who did what its ninth line

@@ -114,8 +114,8 @@ func environment(ts *testscript.TestScript) []string {
 var streams = map[string]func() (sent int, failed error){}
 
 // traffic asks a component of an environment for its page again and again, as
-// its users do. Stopped, it fails when one answer was no success: traffic ENV
-// COMPONENT, traffic stop
+// its users do. Stopped, it fails when one answer was no success, unless it was
+// told that some may fail: traffic ENV COMPONENT [some-fail], traffic stop
 func traffic(ts *testscript.TestScript, _ bool, args []string) {
 	if args[0] == "stop" {
 		sent, failed := streams[ts.Name()]()
@@ -128,11 +128,14 @@ func traffic(ts *testscript.TestScript, _ bool, args []string) {
 	url := "http://" + addressOf(ts, args[0], args[1]) + "/"
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
+	mayFail := len(args) > 2
 	sent, failed := 0, error(nil)
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil && failed == nil {
-			failed = ask(url)
+			if failed = ask(url); mayFail {
+				failed = nil
+			}
 			sent++
 		}
 	}()
