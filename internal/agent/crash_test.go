@@ -86,6 +86,13 @@ func crashAt(t *testing.T, point string) (reached bool) {
 	var ids []towpath.OperationID
 	for _, rev := range []string{kindtest.One, kindtest.Two} {
 		for _, v := range verbs {
+			if v == towpath.VerbSwitch && rev == kindtest.Two {
+				for _, weight := range []int{20, 60} {
+					op := w.shift(t, weight)
+					ids = append(ids, op.ID)
+					w.srv.add(t, op)
+				}
+			}
 			op := w.op(t, v, rev)
 			ids = append(ids, op.ID)
 			w.srv.add(t, op)
@@ -231,6 +238,14 @@ func (h *host) op(t *testing.T, verb towpath.Verb, rev string) towpath.Operation
 		Target:     towpath.Target{Project: "shop", Environment: "dev", Component: "api", Place: "local", Slot: towpath.SlotMain},
 		Deployment: towpath.DeploymentID("dep_" + rev),
 	}
+}
+
+// shift gives the second revision a share of the first one's traffic.
+func (h *host) shift(t *testing.T, weight int) towpath.Operation {
+	t.Helper()
+	op := h.op(t, towpath.VerbShift, kindtest.Two)
+	op.Spec.Weight, op.Spec.Previous = weight, h.spec(t, kindtest.One).Revision
+	return op
 }
 
 // clients asks the component's address all the time once an operation has

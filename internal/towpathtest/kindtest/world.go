@@ -66,6 +66,8 @@ func (p *place) do(ctx context.Context, w kind.Work) error {
 		return p.runner.Prepare(ctx, w)
 	case towpath.VerbVerifyBefore:
 		return p.runner.Verify(ctx, w, kind.BeforeSwitch)
+	case towpath.VerbShift:
+		return p.runner.(kind.Shifter).Shift(ctx, w)
 	case towpath.VerbSwitch:
 		return p.runner.Switch(ctx, w)
 	case towpath.VerbVerifyAfter:
