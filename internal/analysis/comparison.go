@@ -7,7 +7,7 @@ import "math"
 // want found; the rest keeps small and huge differences in reach.
 var (
 	worseRatios = [...]float64{1.25, 1.6, 2, 2.5, 3.5, 6, 12, 30, 100}
-	worseStakes = [...]float64{0.08, 0.17, 0.25, 0.17, 0.11, 0.08, 0.06, 0.05, 0.03}
+	worseStakes = [...]float64{0.04, 0.13, 0.31, 0.22, 0.11, 0.07, 0.06, 0.04, 0.02}
 	// fineRatios are, as shares of the largest ratio that is no harm, what it
 	// bets on to show that the canary is not worse.
 	fineRatios = [...]float64{0.1, 0.4, 0.55, 0.75}
@@ -93,14 +93,20 @@ func evidence(sums, stakes []float64, dispersion float64) float64 {
 
 // silent says that the baseline had too few bad requests to make a burst,
 // although it had enough requests to have shown one: then the canary's bad
-// requests in bulk are news. Enough is four times the canary's, or half of them
-// in the canary's first intervals, while there was little time for coincidences.
-func silent(seen pair, intervals int) bool {
-	times := 4.0
-	if intervals <= 3 {
-		times = 0.5
+// requests in bulk are news. Enough means that as many bursts as it takes, two
+// at least, are unlikely to fall into this interval of the canary, at the most
+// unfavourable rate within the budget, beside so much silence. For λ bursts in
+// the canary's interval, k of them needed, and R times as many requests of the
+// baseline that probability is about λᵏ/k!·exp(−λR), with its peak at λ = k/R.
+func silent(seen, now pair, budget, risk float64) bool {
+	if seen.baseline.bad >= burst || now.canary.total <= 0 {
+		return false
 	}
-	return seen.baseline.bad < burst && seen.baseline.total >= times*seen.canary.total
+	beside := seen.baseline.total / now.canary.total
+	needed := math.Max(2, math.Ceil(now.canary.bad/burst))
+	bursts := math.Min(budget*now.canary.total/burst, needed/math.Max(beside, 1e-9))
+	ways, _ := math.Lgamma(needed + 1)
+	return needed*math.Log(bursts)-ways-bursts*beside <= math.Log(risk)
 }
 
 // weigh is the log evidence of the bets, given what was known of the dispersion

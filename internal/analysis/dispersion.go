@@ -32,7 +32,7 @@ const (
 	// slow change of a day is not mistaken for bursts.
 	memory = 0.9
 	// doubt is the weight of the dispersions that may be left out of account.
-	doubt = 0.005
+	doubt = 0.01
 	// bursty is the least dispersion that is called bursts.
 	bursty = 3
 )

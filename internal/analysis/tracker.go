@@ -8,10 +8,13 @@ import (
 // How the risk of an objective is divided among its questions. The comparison
 // has the most, because it alone is indifferent to what happens to both.
 const (
-	riskCompares = 0.80
-	riskBreaks   = 0.15
-	riskBurns    = 0.05
+	riskCompares = 0.85
+	riskBreaks   = 0.12
+	riskBurns    = 0.03
 	riskShifts   = 0.30 // taken from riskCompares, when there is a distribution
+	// riskSceptic is how likely a coincidence of bursts may be for bad requests in
+	// bulk to be believed at once. It may come in several intervals, so it is less.
+	riskSceptic = 1. / 3
 )
 
 // riskPass is the risk of calling a revision not worse that does harm.
@@ -31,13 +34,12 @@ type tracker struct {
 	shifts     *shift // of a quantile
 	gauge      *gauge // of a threshold
 
-	past     []slice
-	seen     pair          // what was counted
-	samples  pair          // what was counted, of a threshold its values
-	canaries int           // intervals in which the canary was seen
-	span     time.Duration // of these
-	read     int
-	errored  int
+	past    []slice
+	seen    pair          // what was counted
+	samples pair          // what was counted, of a threshold its values
+	span    time.Duration // of the intervals in which the canary was seen
+	read    int
+	errored int
 
 	log     logs
 	decided *time.Time
@@ -61,7 +63,7 @@ func newTracker(o Objective, alpha float64, alone bool) *tracker {
 	}
 	switch o.Kind {
 	case Quantile:
-		t.shifts = newShift(o)
+		t.shifts = newShift(o, alpha*riskSceptic)
 	case Threshold:
 		t.gauge = newGauge(o)
 	}
@@ -116,7 +118,6 @@ func (t *tracker) sample(span slice, canary, baseline []float64) {
 func (t *tracker) noteSamples(span slice, samples pair) {
 	t.samples = t.samples.plus(samples)
 	if samples.canary.total > 0 {
-		t.canaries++
 		t.span += span.end.Sub(span.start)
 	}
 }
@@ -137,7 +138,7 @@ func (t *tracker) accuse(span slice) {
 	t.compares.addWorse(span.pair)
 	t.breaks.addBreak(span.pair.canary)
 
-	hushed := silent(t.seen, t.canaries)
+	hushed := silent(t.seen, span.pair, t.o.budget(), t.alpha*riskSceptic)
 	t.log.compares = t.comparison(known, hushed)
 	t.log.breaks = known.weigh(t.breaks.breaks[:], t.breaks.sceptic[:], breakStakes[:], 0, hushed)
 	t.log.burns = math.Inf(-1)
