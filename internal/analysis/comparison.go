@@ -59,6 +59,13 @@ func (c *comparison) addFine(p pair) {
 	}
 }
 
+// surplus is what a dispersion of 1 is too large by: of independent requests, a
+// share p of them bad, the conditional count scatters by 1−p times what the
+// binomial does, because it is drawn without replacement (hypergeometric).
+func (c *comparison) surplus() float64 {
+	return math.Min(c.seen.canary.plus(c.seen.baseline).rate(), 0.5)
+}
+
 func mixed(share, ratio float64) float64 { return share*ratio + 1 - share }
 
 // burst is how many bad requests of one interval may be one event as long as
@@ -112,14 +119,14 @@ func silent(seen, now pair, budget, risk float64) bool {
 // weigh is the log evidence of the bets, given what was known of the dispersion
 // before this interval. Bursts that are not ruled out yet cost: either the
 // largest plausible dispersion is assumed, or, beside a silent baseline, small
-// bursts count as one. Spread is what a dispersion of 1 is too large by.
-func (s scatter) weigh(sums, sceptic, stakes []float64, spread float64, hushed bool) float64 {
+// bursts count as one.
+func (s scatter) weigh(sums, sceptic, stakes []float64, surplus float64, hushed bool) float64 {
 	if s.calm {
-		return evidence(sums, stakes, s.mean-spread)
+		return evidence(sums, stakes, s.mean-surplus)
 	}
-	log := evidence(sums, stakes, s.bound-spread)
+	log := evidence(sums, stakes, s.bound-surplus)
 	if hushed {
-		log = math.Max(log, evidence(sceptic, stakes, s.harmonic-spread))
+		log = math.Max(log, evidence(sceptic, stakes, s.harmonic-surplus))
 	}
 	return log
 }

@@ -37,8 +37,6 @@ func newShift(o Objective, risk float64) *shift {
 	}
 }
 
-func (s *shift) evidence() float64 { return s.log }
-
 func (s *shift) add(canary, baseline Histogram) {
 	if !s.chosen {
 		s.learn(baseline)
@@ -51,8 +49,7 @@ func (s *shift) add(canary, baseline Histogram) {
 	s.dispersion.learn(p)
 	seen := s.comparison.seen
 	if seen.canary.total > 0 {
-		spread := seen.canary.plus(seen.baseline).rate()
-		s.log = known.weigh(s.comparison.worse[:], s.comparison.sceptic[:], worseStakes[:], spread, silent(seen, p, shiftShare, s.risk))
+		s.log = known.weigh(s.comparison.worse[:], s.comparison.sceptic[:], worseStakes[:], s.comparison.surplus(), silent(seen, p, shiftShare, s.risk))
 	}
 }
 

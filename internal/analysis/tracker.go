@@ -143,11 +143,12 @@ func (t *tracker) accuse(span slice) {
 	t.log.breaks = known.weigh(t.breaks.breaks[:], t.breaks.sceptic[:], breakStakes[:], 0, hushed)
 	t.log.burns = math.Inf(-1)
 	for _, b := range t.burns {
-		b.add(span.pair.canary, known.cautious())
+		// A change of the rate looks like a burst itself; it may not hide here.
+		b.add(span.pair.canary, math.Min(known.cautious(), burst))
 		t.log.burns = math.Max(t.log.burns, b.evidence(t.past)-math.Log(float64(len(t.burns))))
 	}
 	if t.shifts != nil {
-		t.log.shifts = t.shifts.evidence()
+		t.log.shifts = t.shifts.log
 	}
 	t.dispersion.learn(span.pair)
 	if t.isWorse() {
@@ -162,9 +163,7 @@ func (t *tracker) comparison(known scatter, hushed bool) float64 {
 	case t.compares.seen.canary.total == 0:
 		return math.Inf(-1)
 	}
-	// Given the sum, counts of frequent events scatter less than Poisson's.
-	spread := t.compares.seen.canary.plus(t.compares.seen.baseline).rate()
-	return known.weigh(t.compares.worse[:], t.compares.sceptic[:], worseStakes[:], spread, hushed)
+	return known.weigh(t.compares.worse[:], t.compares.sceptic[:], worseStakes[:], t.compares.surplus(), hushed)
 }
 
 // risks are the risks of the questions, in the order of [logs].
