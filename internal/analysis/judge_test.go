@@ -62,6 +62,7 @@ func TestJudge_Outcomes(t *testing.T) {
 	}{
 		"half of twenty fail beside none":     {errorsOf([4]float64{10, 20, 0, 180}), Worse, "Error rate 50 % of 20 requests beside 0 % of 180; worse, e = "},
 		"one burst of five is no news":        {errorsOf([4]float64{5, 20, 0, 180}), NoEvidence, "there are 20 of 50 requests of the new revision"},
+		"half of twenty, beside bursts":       {errorsOf([4]float64{10, 20, 10, 180}), NoEvidence, "beside 5.6 % of 180; no evidence"},
 		"nothing at all":                      {errorsOf(), NoEvidence, "0 of 50 requests of the new revision and 0 of 50 requests of the baseline"},
 		"no requests":                         {errorsOf(repeat(100, [4]float64{})...), NoEvidence, "0 of 50"},
 		"the new revision has no requests":    {errorsOf(repeat(100, [4]float64{0, 0, 1, 100})...), NoEvidence, "0 of 50 requests of the new revision."},
@@ -247,6 +248,20 @@ func TestJudge_Thresholds(t *testing.T) {
 				t.Errorf("%s, want %s: %s", j.Outcome, tc.want, j.Sentence)
 			}
 		})
+	}
+}
+
+// TestJudge_RanksNeedAnEffect: with enough values any difference is certain, and
+// most do not matter.
+func TestJudge_RanksNeedAnEffect(t *testing.T) {
+	spread := func(step, offset float64) func(int) []float64 {
+		return func(i int) []float64 { return []float64{math.Mod(math.Floor(float64(i)/batchOf)*step, 1) + offset} }
+	}
+	for offset, want := range map[float64]Outcome{0.1: NotWorse, 0.3: Worse} {
+		in := memoryOf(2600, spread(0.4142, offset), spread(0.6180, 0), func(o *Objective) { o.Ranks = true })
+		if v := judged(t, in).Verdicts[0]; v.Outcome != want {
+			t.Errorf("higher by %v: %s", offset, v.Sentence)
+		}
 	}
 }
 
