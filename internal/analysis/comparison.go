@@ -74,17 +74,24 @@ func mixed(share, ratio float64) float64 { return share*ratio + 1 - share }
 const (
 	burst = 5
 	bulk  = 0.25
+	// stretch is how much longer extrapolation may make a burst.
+	stretch = 1.6
 )
 
 // clusters counts the bad requests of an interval as a sceptic would: a burst of
 // them is one event, because it takes only one coincidence. More of them that
 // are a large part of all requests are counted singly: it would take two bursts
-// in the same interval to look like that.
+// in the same interval to look like that. Counts that are not whole were
+// extrapolated, and a burst with them.
 func clusters(c count) float64 {
-	if c.bad > burst && c.bad >= bulk*c.total {
+	one := float64(burst)
+	if c.bad != math.Trunc(c.bad) || c.total != math.Trunc(c.total) {
+		one *= stretch
+	}
+	if c.bad > one && c.bad >= bulk*c.total {
 		return c.bad
 	}
-	return math.Min(c.bad, math.Ceil(c.bad/burst))
+	return math.Min(c.bad, math.Ceil(c.bad/one))
 }
 
 // evidence is the logarithm of the mixture of bets, each sum divided by the
