@@ -7,7 +7,7 @@ import "math"
 // want found; the rest keeps small and huge differences in reach.
 var (
 	worseRatios = [...]float64{1.25, 1.6, 2, 2.5, 3.5, 6, 12, 30, 100}
-	worseStakes = [...]float64{0.08, 0.17, 0.25, 0.17, 0.11, 0.08, 0.06, 0.05, 0.03}
+	worseStakes = [...]float64{0.04, 0.13, 0.31, 0.22, 0.11, 0.07, 0.06, 0.04, 0.02}
 	// fineRatios are, as shares of the largest ratio that is no harm, what it
 	// bets on to show that the canary is not worse.
 	fineRatios = [...]float64{0.1, 0.4, 0.55, 0.75}
@@ -59,6 +59,13 @@ func (c *comparison) addFine(p pair) {
 	}
 }
 
+// surplus is what a dispersion of 1 is too large by: of independent requests, a
+// share p of them bad, the conditional count scatters by 1−p times what the
+// binomial does, because it is drawn without replacement (hypergeometric).
+func (c *comparison) surplus() float64 {
+	return math.Min(c.seen.canary.plus(c.seen.baseline).rate(), 0.5)
+}
+
 func mixed(share, ratio float64) float64 { return share*ratio + 1 - share }
 
 // burst is how many bad requests of one interval may be one event as long as
@@ -67,17 +74,24 @@ func mixed(share, ratio float64) float64 { return share*ratio + 1 - share }
 const (
 	burst = 5
 	bulk  = 0.25
+	// stretch is how much longer extrapolation may make a burst.
+	stretch = 1.6
 )
 
 // clusters counts the bad requests of an interval as a sceptic would: a burst of
 // them is one event, because it takes only one coincidence. More of them that
 // are a large part of all requests are counted singly: it would take two bursts
-// in the same interval to look like that.
+// in the same interval to look like that. Counts that are not whole were
+// extrapolated, and a burst with them.
 func clusters(c count) float64 {
-	if c.bad > burst && c.bad >= bulk*c.total {
+	one := float64(burst)
+	if c.bad != math.Trunc(c.bad) || c.total != math.Trunc(c.total) {
+		one *= stretch
+	}
+	if c.bad > one && c.bad >= bulk*c.total {
 		return c.bad
 	}
-	return math.Min(c.bad, math.Ceil(c.bad/burst))
+	return math.Min(c.bad, math.Ceil(c.bad/one))
 }
 
 // evidence is the logarithm of the mixture of bets, each sum divided by the
@@ -93,27 +107,33 @@ func evidence(sums, stakes []float64, dispersion float64) float64 {
 
 // silent says that the baseline had too few bad requests to make a burst,
 // although it had enough requests to have shown one: then the canary's bad
-// requests in bulk are news. Enough is four times the canary's, or half of them
-// in the canary's first intervals, while there was little time for coincidences.
-func silent(seen pair, intervals int) bool {
-	times := 4.0
-	if intervals <= 3 {
-		times = 0.5
+// requests in bulk are news. Enough means that as many bursts as it takes, two
+// at least, are unlikely to fall into this interval of the canary, at the most
+// unfavourable rate within the budget, beside so much silence. For λ bursts in
+// the canary's interval, k of them needed, and R times as many requests of the
+// baseline that probability is about λᵏ/k!·exp(−λR), with its peak at λ = k/R.
+func silent(seen, now pair, budget, risk float64) bool {
+	if seen.baseline.bad >= burst || now.canary.total <= 0 {
+		return false
 	}
-	return seen.baseline.bad < burst && seen.baseline.total >= times*seen.canary.total
+	beside := seen.baseline.total / now.canary.total
+	needed := math.Max(2, math.Ceil(now.canary.bad/burst))
+	bursts := math.Min(budget*now.canary.total/burst, needed/math.Max(beside, 1e-9))
+	ways, _ := math.Lgamma(needed + 1)
+	return needed*math.Log(bursts)-ways-bursts*beside <= math.Log(risk)
 }
 
 // weigh is the log evidence of the bets, given what was known of the dispersion
 // before this interval. Bursts that are not ruled out yet cost: either the
 // largest plausible dispersion is assumed, or, beside a silent baseline, small
-// bursts count as one. Spread is what a dispersion of 1 is too large by.
-func (s scatter) weigh(sums, sceptic, stakes []float64, spread float64, hushed bool) float64 {
+// bursts count as one.
+func (s scatter) weigh(sums, sceptic, stakes []float64, surplus float64, hushed bool) float64 {
 	if s.calm {
-		return evidence(sums, stakes, s.mean-spread)
+		return evidence(sums, stakes, s.mean-surplus)
 	}
-	log := evidence(sums, stakes, s.bound-spread)
+	log := evidence(sums, stakes, s.bound-surplus)
 	if hushed {
-		log = math.Max(log, evidence(sceptic, stakes, s.harmonic-spread))
+		log = math.Max(log, evidence(sceptic, stakes, s.harmonic-surplus))
 	}
 	return log
 }

@@ -32,7 +32,9 @@ const (
 	// slow change of a day is not mistaken for bursts.
 	memory = 0.9
 	// doubt is the weight of the dispersions that may be left out of account.
-	doubt = 0.005
+	doubt = 0.01
+	// leastShareOfPast keeps logarithms finite when traffic changes by any factor.
+	leastShareOfPast = 1e-12
 	// bursty is the least dispersion that is called bursts.
 	bursty = 3
 )
@@ -62,7 +64,7 @@ func (d *dispersion) learn(p pair) {
 	for arm, c := range [...]count{p.canary, p.baseline} {
 		past := &d.recent[arm]
 		if together := past.bad + c.bad; together > 0 && past.total > 0 && c.total > 0 {
-			share := c.total / (past.total + c.total)
+			share := min(max(c.total/(past.total+c.total), leastShareOfPast), 1-leastShareOfPast)
 			for i, phi := range dispersions {
 				d.log[i] += likelihood(c.bad, together, share, phi)
 			}

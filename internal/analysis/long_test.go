@@ -6,4 +6,5 @@ package analysis
 const (
 	rollouts        = 10_000
 	rolloutInterval = 300
+	powerTrials     = 2_000
 )

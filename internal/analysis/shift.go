@@ -25,19 +25,17 @@ type shift struct {
 	shape      Histogram // the baseline's, until the cut is chosen
 	cut        float64
 	chosen     bool
-	canaries   int
+	risk       float64
 	log        float64
 }
 
-func newShift(o Objective) *shift {
+func newShift(o Objective, risk float64) *shift {
 	tolerance := math.Max(o.Tolerance, shiftTolerance)
 	return &shift{
-		o: o, dispersion: newDispersion(), log: math.Inf(-1),
+		o: o, risk: risk, dispersion: newDispersion(), log: math.Inf(-1),
 		comparison: comparison{tolerance: tolerance, harm: math.Max(o.Harm, 2*tolerance)},
 	}
 }
-
-func (s *shift) evidence() float64 { return s.log }
 
 func (s *shift) add(canary, baseline Histogram) {
 	if !s.chosen {
@@ -49,13 +47,9 @@ func (s *shift) add(canary, baseline Histogram) {
 	known := s.dispersion.estimate()
 	s.comparison.addWorse(p)
 	s.dispersion.learn(p)
-	if p.canary.total > 0 {
-		s.canaries++
-	}
 	seen := s.comparison.seen
 	if seen.canary.total > 0 {
-		spread := seen.canary.plus(seen.baseline).rate()
-		s.log = known.weigh(s.comparison.worse[:], s.comparison.sceptic[:], worseStakes[:], spread, silent(seen, s.canaries))
+		s.log = known.weigh(s.comparison.worse[:], s.comparison.sceptic[:], worseStakes[:], s.comparison.surplus(), silent(seen, p, shiftShare, s.risk))
 	}
 }
 

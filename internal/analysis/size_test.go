@@ -6,4 +6,5 @@ package analysis
 const (
 	rollouts        = 2_000
 	rolloutInterval = 40
+	powerTrials     = 400
 )

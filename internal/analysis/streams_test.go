@@ -37,6 +37,9 @@ func streams() map[string]world {
 	add("autocorrelated", func(w *world) { w.weather = autocorrelated(0.9, 0.7) })
 	add("daily cycle", func(w *world) { w.weather = daily })
 	add("extrapolated", func(w *world) { w.extrapolate = true })
+	add("extrapolated bursts of five", func(w *world) { w.extrapolate, w.burst = true, 5 })
+	add("autocorrelated bursts of five", func(w *world) { w.weather, w.burst = autocorrelated(0.9, 0.7), 5 })
+	add("half of the traffic, bursts of five", func(w *world) { w.baseline, w.burst = 20, 5 })
 	return out
 }
 

@@ -8,10 +8,13 @@ import (
 // How the risk of an objective is divided among its questions. The comparison
 // has the most, because it alone is indifferent to what happens to both.
 const (
-	riskCompares = 0.80
-	riskBreaks   = 0.15
-	riskBurns    = 0.05
+	riskCompares = 0.85
+	riskBreaks   = 0.12
+	riskBurns    = 0.03
 	riskShifts   = 0.30 // taken from riskCompares, when there is a distribution
+	// riskSceptic is how likely a coincidence of bursts may be for bad requests in
+	// bulk to be believed at once. It may come in several intervals, so it is less.
+	riskSceptic = 1. / 3
 )
 
 // riskPass is the risk of calling a revision not worse that does harm.
@@ -31,13 +34,12 @@ type tracker struct {
 	shifts     *shift // of a quantile
 	gauge      *gauge // of a threshold
 
-	past     []slice
-	seen     pair          // what was counted
-	samples  pair          // what was counted, of a threshold its values
-	canaries int           // intervals in which the canary was seen
-	span     time.Duration // of these
-	read     int
-	errored  int
+	past    []slice
+	seen    pair          // what was counted
+	samples pair          // what was counted, of a threshold its values
+	span    time.Duration // of the intervals in which the canary was seen
+	read    int
+	errored int
 
 	log     logs
 	decided *time.Time
@@ -61,7 +63,7 @@ func newTracker(o Objective, alpha float64, alone bool) *tracker {
 	}
 	switch o.Kind {
 	case Quantile:
-		t.shifts = newShift(o)
+		t.shifts = newShift(o, alpha*riskSceptic)
 	case Threshold:
 		t.gauge = newGauge(o)
 	}
@@ -116,7 +118,6 @@ func (t *tracker) sample(span slice, canary, baseline []float64) {
 func (t *tracker) noteSamples(span slice, samples pair) {
 	t.samples = t.samples.plus(samples)
 	if samples.canary.total > 0 {
-		t.canaries++
 		t.span += span.end.Sub(span.start)
 	}
 }
@@ -137,16 +138,17 @@ func (t *tracker) accuse(span slice) {
 	t.compares.addWorse(span.pair)
 	t.breaks.addBreak(span.pair.canary)
 
-	hushed := silent(t.seen, t.canaries)
+	hushed := silent(t.seen, span.pair, t.o.budget(), t.alpha*riskSceptic)
 	t.log.compares = t.comparison(known, hushed)
 	t.log.breaks = known.weigh(t.breaks.breaks[:], t.breaks.sceptic[:], breakStakes[:], 0, hushed)
 	t.log.burns = math.Inf(-1)
 	for _, b := range t.burns {
-		b.add(span.pair.canary, known.cautious())
+		// A change of the rate looks like a burst itself; it may not hide here.
+		b.add(span.pair.canary, math.Min(known.cautious(), burst))
 		t.log.burns = math.Max(t.log.burns, b.evidence(t.past)-math.Log(float64(len(t.burns))))
 	}
 	if t.shifts != nil {
-		t.log.shifts = t.shifts.evidence()
+		t.log.shifts = t.shifts.log
 	}
 	t.dispersion.learn(span.pair)
 	if t.isWorse() {
@@ -161,9 +163,7 @@ func (t *tracker) comparison(known scatter, hushed bool) float64 {
 	case t.compares.seen.canary.total == 0:
 		return math.Inf(-1)
 	}
-	// Given the sum, counts of frequent events scatter less than Poisson's.
-	spread := t.compares.seen.canary.plus(t.compares.seen.baseline).rate()
-	return known.weigh(t.compares.worse[:], t.compares.sceptic[:], worseStakes[:], spread, hushed)
+	return known.weigh(t.compares.worse[:], t.compares.sceptic[:], worseStakes[:], t.compares.surplus(), hushed)
 }
 
 // risks are the risks of the questions, in the order of [logs].
