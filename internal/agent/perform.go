@@ -20,7 +20,9 @@ func (a *Agent) do(ctx context.Context, r kind.Runner, op towpath.Operation) (*t
 		plan, err := r.Plan(ctx, w)
 		return &plan, err
 	case towpath.VerbPrepare:
-		return nil, r.Prepare(ctx, w)
+		err := r.Prepare(ctx, w)
+		a.countNow()
+		return nil, err
 	case towpath.VerbVerifyBefore:
 		return nil, r.Verify(ctx, w, kind.BeforeSwitch)
 	case towpath.VerbShift:

@@ -268,7 +268,7 @@ func TestJudge_RanksNeedAnEffect(t *testing.T) {
 // TestJudge_SlowerWithinTheBound: the distribution beside the baseline's shows
 // what the bound does not.
 func TestJudge_SlowerWithinTheBound(t *testing.T) {
-	in := Input{Objectives: []Objective{{Name: "latency", Kind: Quantile, Target: 0.99, Bound: 1, Critical: true}}}
+	in := Input{Objectives: []Objective{{Name: "latency", Kind: Quantile, Target: 0.99, Bound: 1, Critical: true, Shifts: true}}}
 	bounds := []float64{0.1, 0.2, 0.5, 1, 2}
 	for i := range 60 {
 		in.Intervals = append(in.Intervals, second(i, "latency", Reading{

@@ -55,6 +55,10 @@ type Objective struct {
 	// too fast; one of Window and a twelfth of it at ten times the budget when
 	// empty.
 	Burns []Burn `json:"burns,omitempty"`
+	// Shifts also asks of a quantile whether the latencies lie beyond those of
+	// the baseline wherever the bound is. A new process is a little slower than a
+	// warm one, which that finds too: it is for rollouts whose baseline is new.
+	Shifts bool `json:"shifts,omitempty"`
 	// Ranks compares the values of a threshold by their ranks (Mann-Whitney)
 	// instead of how often they are beyond the bound.
 	Ranks bool `json:"ranks,omitempty"`

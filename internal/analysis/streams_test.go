@@ -72,7 +72,7 @@ func steady(*rand.Rand) func(int) (float64, float64) {
 func (w world) objectives() []Objective {
 	return []Objective{
 		{Name: "errors", Kind: Ratio, Target: 1 - w.budget, Critical: true, Window: time.Minute},
-		{Name: "latency", Kind: Quantile, Target: 1 - w.budget, Bound: 0.3, Critical: true, Window: time.Minute},
+		{Name: "latency", Kind: Quantile, Target: 1 - w.budget, Bound: 0.3, Critical: true, Shifts: true, Window: time.Minute},
 		{Name: "memory", Kind: Threshold, Target: 0.9, Bound: 100, Critical: true, Window: time.Minute},
 	}
 }

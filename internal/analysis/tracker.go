@@ -31,7 +31,7 @@ type tracker struct {
 	breaks     limit
 	clear      limit // of half the budget: clearly no harm, whatever the baseline does
 	burns      []*burning
-	shifts     *shift // of a quantile
+	shifts     *shift // of a quantile that asks for it; else nil
 	gauge      *gauge // of a threshold
 
 	past    []slice
@@ -63,7 +63,9 @@ func newTracker(o Objective, alpha float64, alone bool) *tracker {
 	}
 	switch o.Kind {
 	case Quantile:
-		t.shifts = newShift(o, alpha*riskSceptic)
+		if o.Shifts {
+			t.shifts = newShift(o, alpha*riskSceptic)
+		}
 	case Threshold:
 		t.gauge = newGauge(o)
 	}
@@ -89,7 +91,9 @@ func (t *tracker) see(interval Interval) {
 	case Quantile:
 		canary, baseline := buckets(reading.Canary), buckets(reading.Baseline)
 		span.pair = pair{canary.beyond(t.o.Bound).whole(), baseline.beyond(t.o.Bound).whole()}
-		t.shifts.add(canary, baseline)
+		if t.shifts != nil {
+			t.shifts.add(canary, baseline)
+		}
 		t.count(span, span.pair)
 	case Threshold:
 		t.sample(span, values(reading.Canary), values(reading.Baseline))

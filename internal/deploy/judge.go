@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/analysis"
@@ -47,7 +48,7 @@ func (s *Service) count(ctx context.Context, tx Tx, c towpath.TrafficCount, now 
 	if err != nil {
 		return err
 	}
-	r := rollout.Sharing(&d, c.Target.Component)
+	r := rollout.Counted(&d, c.Target.Component)
 	if r == nil {
 		return nil
 	}
@@ -78,12 +79,36 @@ func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *to
 	if len(r.Canary.Objectives) == 0 || len(counts) == 1 {
 		return nil, nil
 	}
-	j, err := analysis.Judge(Evidence(r, counts))
+	in := Evidence(r, counts)
+	if len(in.Objectives) == 0 {
+		return withQueries(&towpath.Judgement{Outcome: towpath.JudgedNotWorse, Intervals: len(counts) - 1, Until: last.At}, r), nil
+	}
+	j, err := analysis.Judge(in)
 	if err != nil { // the deployment must go on all the same: a person decides
 		m, _ := towpath.PublicMessage(err)
 		return &towpath.Judgement{Outcome: towpath.JudgedNoEvidence, Sentence: m, Intervals: len(counts) - 1, Until: last.At}, nil
 	}
-	return summary(j, last.At), nil
+	return withQueries(summary(j, last.At), r), nil
+}
+
+// withQueries adds the objectives that nobody can count: there is no metric
+// source yet that answers queries. They are no evidence, and no reason to go
+// back either.
+func withQueries(j *towpath.Judgement, r *towpath.Rollout) *towpath.Judgement {
+	for _, o := range r.Canary.Objectives {
+		if o.Kind != towpath.ObjectiveQuery {
+			continue
+		}
+		said := towpath.ObjectiveJudgement{
+			Objective: o.Name, Outcome: towpath.JudgedNoEvidence, Sentence: "No metric source answers its query.",
+		}
+		j.Objectives = append(j.Objectives, said)
+		if j.Outcome != towpath.JudgedWorse {
+			j.Outcome = towpath.JudgedNoEvidence
+		}
+		j.Sentence = strings.TrimSpace(j.Sentence + " " + o.Name + ": " + said.Sentence)
+	}
+	return j
 }
 
 // broken is why the instances of a revision don't do their work, as last seen.
@@ -108,11 +133,14 @@ func summary(j analysis.Judgement, until time.Time) *towpath.Judgement {
 	return out
 }
 
-// Evidence is what the analysis is given of a rollout: its objectives, and what
-// was counted between each two counts.
+// Evidence is what the analysis is given of a rollout: the objectives that the
+// data plane counts, and what was counted between each two counts.
 func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount) analysis.Input {
 	var in analysis.Input
 	for _, o := range r.Canary.Objectives {
+		if o.Kind == towpath.ObjectiveQuery {
+			continue
+		}
 		x := analysis.Objective{Name: o.Name, Kind: analysis.Ratio, Target: o.Target, Critical: o.Critical, MinSamples: float64(o.MinSamples), Weight: 1}
 		if o.Kind == towpath.ObjectiveLatency {
 			x.Kind, x.Bound = analysis.Quantile, o.Bound.Seconds()
@@ -127,7 +155,6 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount) analysis.Input 
 		iv := analysis.Interval{Start: from.At, End: to.At, Readings: map[string]analysis.Reading{}}
 		for _, o := range r.Canary.Objectives {
 			if o.Kind == towpath.ObjectiveQuery {
-				iv.Readings[o.Name] = analysis.Reading{Errored: "no metric source answers queries yet"}
 				continue
 			}
 			iv.Readings[o.Name] = analysis.Reading{Canary: between(o, from, to, r.To), Baseline: between(o, from, to, r.From)}
@@ -192,5 +219,10 @@ func (s *Service) Analysis(ctx context.Context, actor towpath.Actor, id towpath.
 	if err != nil {
 		return analysis.Judgement{}, err
 	}
-	return analysis.Judge(Evidence(&d.Components[i], counts))
+	in := Evidence(&d.Components[i], counts)
+	if len(in.Objectives) == 0 {
+		return analysis.Judgement{}, towpath.E(towpath.KindConflict, op, "nothing that %s is judged by is counted: its objectives are queries", name).On(string(id)).
+			WithHint("give it objectives of kind errors or latency")
+	}
+	return analysis.Judge(in)
 }

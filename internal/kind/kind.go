@@ -94,7 +94,9 @@ type Shifter interface {
 	// be prepared, and the rest to the one that has the traffic (Spec.Previous).
 	// That stays the one that runs until the next Switch.
 	Shift(ctx context.Context, w Work) error
-	// Counts are what was counted of targets whose traffic is shared now.
+	// Counts are what was counted of targets on which several revisions are
+	// prepared, also before the second one has traffic: how the first one's
+	// requests scatter by themselves is part of the comparison.
 	Counts(ctx context.Context) ([]towpath.TrafficCount, error)
 }
 

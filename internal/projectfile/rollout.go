@@ -79,7 +79,7 @@ func readObjectives(o object) []towpath.Objective {
 		j := towpath.Objective{
 			Name: x.str("name", ""), Component: towpath.ComponentName(x.str("component", "")),
 			Kind:  choice(x, "kind", towpath.ObjectiveQuery, towpath.ObjectiveErrors, towpath.ObjectiveLatency),
-			Query: x.str("query", ""), Target: x.number("target"), Bound: x.duration("bound", 0, time.Millisecond, time.Hour),
+			Query: x.str("query", ""), Target: x.number("target"), Bound: x.duration("bound", 0, time.Millisecond, 10*time.Second),
 			Window:     x.duration("window", 720*time.Hour, time.Second, 10*365*24*time.Hour),
 			MinSamples: x.integer("minSamples", 0, 1, 1_000_000_000), Critical: x.boolean("critical"),
 		}

@@ -43,17 +43,16 @@ func Moving(d *towpath.Deployment) *towpath.Rollout {
 	return nil
 }
 
-// Sharing is the component of a name when its traffic is shared, or is about to
-// be; nil otherwise.
-func Sharing(d *towpath.Deployment, name towpath.ComponentName) *towpath.Rollout {
-	if d.Phase != towpath.DeploymentSwitching {
+// Counted is the component of a name when its traffic is shared, or will be;
+// nil otherwise. What is counted before teaches how the old revision's requests
+// scatter by themselves.
+func Counted(d *towpath.Deployment, name towpath.ComponentName) *towpath.Rollout {
+	if d.Phase != towpath.DeploymentPreparing && d.Phase != towpath.DeploymentSwitching {
 		return nil
 	}
 	for i := range d.Components {
 		r := &d.Components[i]
-		_, shared := r.Find(towpath.VerbShift)
-		_, switching := r.Find(towpath.VerbSwitch)
-		if r.Component == name && r.Canary != nil && shared && !switching {
+		if _, switching := r.Find(towpath.VerbSwitch); r.Component == name && r.Canary != nil && !switching {
 			return r
 		}
 	}

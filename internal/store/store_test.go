@@ -235,6 +235,42 @@ func TestStore_Deployments(t *testing.T) {
 				return err
 			})
 		})
+		t.Run("a step has the weight of its operation", func(t *testing.T) {
+			shift := operation("op_2", "api", noon.Add(time.Second))
+			shift.Verb, shift.Spec.Weight = towpath.VerbShift, 25
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.InsertOperation(ctx, shift)
+				return err
+			})
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				d, err := tx.Deployment(ctx, "dep_1")
+				equal(t, d.Components[0].Steps[1].Weight, 25)
+				return err
+			})
+		})
+		t.Run("its counts come in the order of time, each moment once", func(t *testing.T) {
+			count := func(second int) towpath.TrafficCount {
+				return towpath.TrafficCount{
+					Target: operation("", "api", noon).Target, At: noon.Add(time.Duration(second) * time.Second), Bounds: []float64{1},
+					Revisions: []towpath.RevisionCount{{Revision: "rev_1", Weight: 95, Requests: uint64(second), Buckets: []uint64{1, 2}}},
+				}
+			}
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				first, last, err := tx.TrafficCountSpan(ctx, "dep_1", "api")
+				equal(t, first.IsZero() && last.IsZero(), true)
+				return errors.Join(err, tx.InsertTrafficCount(ctx, "dep_1", count(2)), tx.InsertTrafficCount(ctx, "dep_1", count(1)),
+					tx.InsertTrafficCount(ctx, "dep_1", count(2)))
+			})
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				first, last, err := tx.TrafficCountSpan(ctx, "dep_1", "api")
+				equal(t, []time.Time{first, last}, []time.Time{count(1).At, count(2).At})
+				all, err2 := tx.TrafficCounts(ctx, "dep_1", "api")
+				equal(t, all, []towpath.TrafficCount{count(1), count(2)})
+				none, err3 := tx.TrafficCounts(ctx, "dep_1", "web")
+				equal(t, len(none), 0)
+				return errors.Join(err, err2, err3)
+			})
+		})
 		t.Run("a page ends where the next begins", func(t *testing.T) {
 			update(t, s, func(ctx context.Context, tx *store.Tx) error {
 				first, err := tx.Deployments(ctx, deploy.Filter{Project: shop}, 2)

@@ -92,9 +92,12 @@ func shares(t *testing.T, p *place) {
 func counts(t *testing.T, p *place) {
 	p.deploy(One)
 	if got := p.counts(); len(got) != 0 {
-		t.Fatalf("counted %+v while one revision has the traffic", got)
+		t.Fatalf("counted %+v while there is one revision", got)
 	}
 	p.must(Two, towpath.VerbPrepare)
+	if got := p.counted(t); len(got) != 1 {
+		t.Fatalf("counted %+v before the second one has traffic", got)
+	}
 	if err := p.do(t.Context(), p.share(Two, One, 20)); err != nil {
 		t.Fatal(err)
 	}
@@ -115,9 +118,9 @@ func counts(t *testing.T, p *place) {
 			t.Errorf("%s: the buckets have %d requests, want %d", name, n, served[name])
 		}
 	}
-	p.must(Two, towpath.VerbSwitch)
+	p.must(Two, towpath.VerbSwitch, towpath.VerbRetire)
 	if got := p.counts(); len(got) != 0 {
-		t.Errorf("counted %+v after the switch", got)
+		t.Errorf("counted %+v when the first one is gone", got)
 	}
 }
 

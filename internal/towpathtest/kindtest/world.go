@@ -26,6 +26,8 @@ type World interface {
 	Target() towpath.Target
 	// Serves asks an address which revision answers; "" when none does.
 	Serves(t *testing.T, address string) string
+	// Kill kills what runs of a revision behind the runner's back.
+	Kill(t *testing.T, revision string)
 	// Starts counts how often a revision's workload was started, ever.
 	Starts(t *testing.T, revision string) int
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// Counts are what the router has counted of targets whose traffic is shared.
+// Counts are what the router has counted of targets with more than one
+// revision.
 func (r *Runner) Counts(ctx context.Context) ([]towpath.TrafficCount, error) {
 	snap, err := r.router.Snapshot(ctx)
 	if err != nil {
@@ -27,7 +28,7 @@ func (r *Runner) Counts(ctx context.Context) ([]towpath.TrafficCount, error) {
 				count.Revisions = addSeries(count.Revisions, s)
 			}
 		}
-		if !shares(count.Revisions) {
+		if len(rec.Revisions) < 2 || len(count.Revisions) == 0 {
 			continue
 		}
 		for i := range count.Revisions {
@@ -38,17 +39,6 @@ func (r *Runner) Counts(ctx context.Context) ([]towpath.TrafficCount, error) {
 		out = append(out, count)
 	}
 	return out, nil
-}
-
-// shares reports whether more than one revision has traffic.
-func shares(all []towpath.RevisionCount) bool {
-	n := 0
-	for _, c := range all {
-		if c.Weight > 0 {
-			n++
-		}
-	}
-	return n > 1
 }
 
 // addSeries adds a series to those of its revision: it has several when several

@@ -1,10 +1,12 @@
 package run_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +20,10 @@ import (
 
 func TestRunner(t *testing.T) {
 	kindtest.Runners(t, func(t *testing.T) kindtest.World { return newWorld(t) })
+}
+
+func TestRunner_Shifts(t *testing.T) {
+	kindtest.Shifters(t, func(t *testing.T) kindtest.World { return newWorld(t) })
 }
 
 // world is a place for processes in a folder of the test's.
@@ -100,6 +106,30 @@ func (w *world) Spec(t *testing.T, revision string) (towpath.OperationSpec, stri
 }
 
 func (w *world) Serves(_ *testing.T, address string) string { return kindtest.Get("http://" + address) }
+
+func (w *world) Kill(t *testing.T, revision string) {
+	t.Helper()
+	spec, _ := w.Spec(t, revision)
+	killed := 0
+	records, _ := filepath.Glob(filepath.Join(w.dir, "run", "instances", "*", "record.json"))
+	for _, path := range records {
+		var record struct{ PID int }
+		b, err := os.ReadFile(path)
+		if err != nil || json.Unmarshal(b, &record) != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(filepath.Join(filepath.Dir(path), "spec.json")); err != nil || !bytes.Contains(b, []byte(spec.Revision)) {
+			continue
+		}
+		if err := syscall.Kill(record.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		killed++
+	}
+	if killed == 0 {
+		t.Fatalf("nothing runs of %s", revision)
+	}
+}
 
 func (w *world) Starts(t *testing.T, revision string) int {
 	return kindtest.CountStarts(t, w.starts, revision)

@@ -1,0 +1,61 @@
+package deploy_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/towpath/towpath/internal/analysis"
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func count(at int, revisions ...towpath.RevisionCount) towpath.TrafficCount {
+	return towpath.TrafficCount{At: noon.Add(time.Duration(at) * time.Second), Bounds: []float64{0.1, 1}, Revisions: revisions}
+}
+
+func of(rev towpath.RevisionID, requests, failed uint64, buckets ...uint64) towpath.RevisionCount {
+	return towpath.RevisionCount{Revision: rev, Requests: requests, Failed: failed, Buckets: buckets}
+}
+
+func TestEvidence(t *testing.T) {
+	r := &towpath.Rollout{From: "old", To: "new", Canary: &towpath.Canary{Objectives: []towpath.Objective{
+		{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.99, Critical: true, MinSamples: 20},
+		{Name: "latency", Kind: towpath.ObjectiveLatency, Target: 0.95, Bound: 300 * time.Millisecond},
+		{Name: "sales", Query: "rate(sales[1m])", Target: 1},
+	}}}
+	in := deploy.Evidence(r, []towpath.TrafficCount{
+		count(0, of("old", 100, 1, 90, 9, 1)),
+		count(1, of("old", 130, 1, 115, 13, 2)), // before the new one has traffic
+		count(2, of("old", 150, 2, 130, 17, 3), of("new", 5, 1, 3, 1, 1)),
+		count(2, of("old", 150, 2, 130, 17, 3), of("new", 5, 1, 3, 1, 1)), // the same moment once more
+		count(3, of("old", 10, 0, 10, 0, 0), of("new", 9, 3, 5, 2, 2)),    // the old one's counters began anew
+	})
+	ratio := func(total, bad float64) *analysis.Sample { return &analysis.Sample{Total: total, Bad: bad} }
+	quantile := func(counts ...float64) *analysis.Sample {
+		return &analysis.Sample{Histogram: &analysis.Histogram{Bounds: []float64{0.1, 1}, Counts: counts}}
+	}
+	interval := func(from, to int, errors, latency analysis.Reading) analysis.Interval {
+		return analysis.Interval{
+			Start: noon.Add(time.Duration(from) * time.Second), End: noon.Add(time.Duration(to) * time.Second),
+			Readings: map[string]analysis.Reading{"errors": errors, "latency": latency},
+		}
+	}
+	want := analysis.Input{
+		Objectives: []analysis.Objective{
+			{Name: "errors", Kind: analysis.Ratio, Target: 0.99, Critical: true, Weight: 1, MinSamples: 20},
+			{Name: "latency", Kind: analysis.Quantile, Target: 0.95, Bound: 0.3, Weight: 1},
+		},
+		Intervals: []analysis.Interval{
+			interval(0, 1, analysis.Reading{Baseline: ratio(30, 0)}, analysis.Reading{Baseline: quantile(25, 4, 1)}),
+			interval(1, 2, analysis.Reading{Canary: ratio(5, 1), Baseline: ratio(20, 1)}, analysis.Reading{Canary: quantile(3, 1, 1), Baseline: quantile(15, 4, 1)}),
+			interval(2, 3, analysis.Reading{Canary: ratio(4, 2), Baseline: ratio(10, 0)}, analysis.Reading{Canary: quantile(2, 1, 1), Baseline: quantile(10, 0, 0)}),
+		},
+	}
+	if diff := cmp.Diff(want, in); diff != "" {
+		t.Error(diff)
+	}
+}
