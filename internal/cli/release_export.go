@@ -45,7 +45,10 @@ func (s *session) runReleaseExport(ctx context.Context, name, to string) error {
 		return err
 	}
 	out := exportedRelease{Project: h.project, Release: h.release.Digest, Versions: h.versions, Layout: to}
-	if out.Exported, err = replicate.Export(ctx, h.source, h.graph, tags(h.versions), s.path(to), replicate.Config{}); err != nil {
+	shown := s.newCopying("exporting", h.graph)
+	out.Exported, err = replicate.Export(ctx, h.source, h.graph, tags(h.versions), s.path(to), replicate.Config{Report: shown.report})
+	shown.end(err)
+	if err != nil {
 		return err
 	}
 	return s.print(result{data: out, names: []string{string(out.Release)}, show: func(p *page) {

@@ -247,7 +247,9 @@ func (s *session) publishShipment(ctx context.Context, in *shipment, out *import
 		}
 		out.Created = out.Created || published.Created
 	}
-	rest, err := replicate.Copy(ctx, in.layout, registry, lasting, replicate.Config{})
+	shown := s.newCopying("comparing", lasting)
+	rest, err := replicate.Copy(ctx, in.layout, registry, lasting, replicate.Config{Report: shown.report})
+	shown.end(err)
 	out.Uploaded += rest.Bytes
 	return err
 }

@@ -86,8 +86,7 @@ func (c *transfer) node(ctx context.Context, n Node, force bool) error {
 			return err
 		}
 		if has {
-			c.result.Manifests.Present++
-			c.cfg.Report(Progress{Digest: towpath.Digest(n.Digest), Bytes: n.Size, What: Present})
+			c.present(n)
 			return nil
 		}
 	}
@@ -104,6 +103,20 @@ func (c *transfer) node(ctx context.Context, n Node, force bool) error {
 	c.result.add(Result{Manifests: Count{Copied: 1}, Bytes: n.Size})
 	c.cfg.Report(Progress{Digest: towpath.Digest(n.Digest), Bytes: n.Size, What: Copied})
 	return nil
+}
+
+// present counts a manifest that is there: then its blobs are, or else that
+// shows when all is compared.
+func (c *transfer) present(n Node) {
+	c.result.Manifests.Present++
+	c.cfg.Report(Progress{Digest: towpath.Digest(n.Digest), Bytes: n.Size, What: Present})
+	for _, b := range n.Blobs {
+		if !c.done[b.Digest] {
+			c.done[b.Digest] = true
+			c.result.Blobs.Present++
+			c.cfg.Report(Progress{Digest: towpath.Digest(b.Digest), Bytes: b.Size, What: Present})
+		}
+	}
 }
 
 // blobs writes the blobs of a manifest, several at once.

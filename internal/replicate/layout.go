@@ -141,6 +141,23 @@ func (l *Layout) Named() []Node {
 	return all
 }
 
+// Resolve finds the manifest that the index calls by a name, or whose digest
+// begins so.
+func (l *Layout) Resolve(name string) (v1.Descriptor, error) {
+	var found []digest.Digest
+	for _, d := range l.index {
+		means := d.Annotations[v1.AnnotationRefName] == name || (len(name) >= len("sha256:0000") && strings.HasPrefix(string(d.Digest), name))
+		if _, known := l.nodes[d.Digest]; known && means && !slices.Contains(found, d.Digest) {
+			found = append(found, d.Digest)
+		}
+	}
+	if len(found) == 1 {
+		return plain(l.nodes[found[0]].Descriptor), nil
+	}
+	return v1.Descriptor{}, towpath.E(towpath.KindNotFound, "replicate.resolve", "the layout calls %d manifests by that name", len(found)).On(shown(name)).
+		WithHint("index.json has the names (org.opencontainers.image.ref.name) and digests")
+}
+
 // Check reads every blob of the layout and compares it with its name, and makes
 // sure that nothing that the index leads to is missing. It returns the names of
 // files that nothing names, which are not used.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
@@ -24,7 +25,7 @@ func (Login) String() string { return "(login)" }
 // GoString hides the password.
 func (Login) GoString() string { return "(login)" }
 
-// Remote says which repository of which registry is meant. Repository is
+// RemoteConfig says which repository of which registry is meant. Repository is
 // required.
 type RemoteConfig struct {
 	Repository string // "registry.example/shop" or "localhost:5000/team/shop"
@@ -40,6 +41,17 @@ type RemoteConfig struct {
 // must be the only writer about what it writes.
 type Remote struct {
 	repo *remote.Repository
+}
+
+// SplitReference takes "registry.example/shop:1.4.0" apart; the tag may be
+// missing.
+func SplitReference(ref string) (repository, tag string, err error) {
+	parsed, err := registry.ParseReference(ref)
+	if err != nil || (parsed.Reference != "" && !towpath.ValidTag(parsed.Reference)) {
+		return "", "", towpath.E(towpath.KindInvalid, "replicate.remote", "%q is not a repository of a registry, with or without a tag", shown(ref)).WithCause(err).
+			WithHint("it reads registry.example/shop or registry.example/shop:1.4.0")
+	}
+	return parsed.Registry + "/" + parsed.Repository, parsed.Reference, nil
 }
 
 // NewRemote makes a client of a repository. It connects to nothing.

@@ -34,9 +34,10 @@ type What string
 
 // What becomes of things.
 const (
-	Copied  What = "copied"
-	Present What = "present"
-	Mounted What = "mounted"
+	Copied   What = "copied"
+	Present  What = "present"
+	Mounted  What = "mounted"
+	Compared What = "compared" // at the destination, after the copy
 )
 
 func (c Config) withDefaults() Config {

@@ -35,6 +35,7 @@ func Verify(ctx context.Context, dst Destination, g *Graph, cfg Config) ([]Probl
 		if err := v.manifest(ctx, n.Descriptor); err != nil {
 			return nil, err
 		}
+		v.cfg.Report(Progress{Digest: towpath.Digest(n.Digest), Bytes: n.Size, What: Compared})
 	}
 	if err := v.referrers(ctx, g); err != nil {
 		return nil, err
@@ -124,5 +125,6 @@ func (v *verification) blob(ctx context.Context, d v1.Descriptor) error {
 		_, err = io.Copy(io.Discard, check(ctx, r, d))
 		return err
 	})
+	v.cfg.Report(Progress{Digest: towpath.Digest(d.Digest), Bytes: d.Size, What: Compared})
 	return v.found(d.Digest, err)
 }
