@@ -102,6 +102,11 @@ func (s *session) copyTarget(repository string, o copyOptions) (*replicate.Remot
 		return nil, err
 	}
 	if o.user != "" {
+		if host, _, _ := strings.Cut(repository, "/"); o.plainHTTP {
+			if err := replicate.InClear(host); err != nil {
+				return nil, err
+			}
+		}
 		b, err := io.ReadAll(io.LimitReader(s.stdin, 64<<10))
 		if err != nil {
 			return nil, towpath.E(towpath.KindInvalid, "", "the password can't be read from stdin").WithCause(err)

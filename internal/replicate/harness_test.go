@@ -196,3 +196,5 @@ func kindIs(t testing.TB, err error, want towpath.Kind) {
 		t.Errorf("got %v (%s), want %s", err, towpath.KindOf(err), want)
 	}
 }
+
+func specsVersion() specs.Versioned { return specs.Versioned{SchemaVersion: 2} }

@@ -83,9 +83,10 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 			if err != nil || l == (Login{}) {
 				return auth.EmptyCredential, err
 			}
-			if cfg.PlainHTTP && !Loopback(host) {
-				return auth.EmptyCredential, towpath.E(towpath.KindInvalid, op, "a password is not sent without TLS to another machine").On(host).
-					WithHint("leave --plain-http away")
+			if cfg.PlainHTTP {
+				if err := InClear(host); err != nil {
+					return auth.EmptyCredential, err
+				}
 			}
 			if l.User == identityToken {
 				return auth.Credential{RefreshToken: l.Password}, nil
@@ -100,8 +101,18 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 // identityToken is the user of a password that is an identity token.
 const identityToken = "<token>"
 
-// Loopback reports whether a host, with or without a port, is this machine.
-func Loopback(host string) bool {
+// InClear is the error of a password that would be sent without TLS; nil when
+// it stays on this machine.
+func InClear(host string) error {
+	if loopback(host) {
+		return nil
+	}
+	return towpath.E(towpath.KindInvalid, "replicate.remote", "a password is not sent without TLS to another machine").On(host).
+		WithHint("leave --plain-http away")
+}
+
+// loopback reports whether a host, with or without a port, is this machine.
+func loopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}

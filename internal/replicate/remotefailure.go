@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -56,6 +57,7 @@ func (r *Remote) failed(err error, after time.Duration) error {
 	var known *towpath.Error
 	var answer *errcode.ErrorResponse
 	var untrusted *tls.CertificateVerificationError
+	var unknown *net.DNSError
 	later := func(format string, args ...any) error {
 		return towpath.E(towpath.KindUnavailable, op, format, args...).On(r.Host()).WithCause(busy{err, after}).
 			WithHint("try again later: what was copied is not copied again")
@@ -65,8 +67,12 @@ func (r *Remote) failed(err error, after time.Duration) error {
 		return err
 	case errors.As(err, &answer):
 		return r.answered(answer, later)
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		return r.stranger(err)
 	case errors.Is(err, errdef.ErrNotFound):
 		return towpath.E(towpath.KindNotFound, op, "the registry does not have it").On(r.Host() + "/" + r.Name()).WithCause(err)
+	case errors.As(err, &unknown) && unknown.IsNotFound:
+		return towpath.E(towpath.KindInvalid, op, "there is no such host").On(r.Host()).WithCause(err).WithHint("check the name of the registry")
 	case errors.As(err, &untrusted):
 		return towpath.E(towpath.KindInvalid, op, "the registry's certificate is not trusted here").On(r.Host()).WithCause(err).
 			WithHint("install its authority's certificate on this machine")
@@ -75,7 +81,7 @@ func (r *Remote) failed(err error, after time.Duration) error {
 	case network(err):
 		return later("the registry does not answer")
 	}
-	return towpath.E(towpath.KindInternal, op, "the registry did something that registries don't").On(r.Host()).WithCause(err).
+	return towpath.E(towpath.KindInvalid, op, "the registry did something that registries don't").On(r.Host()).WithCause(err).
 		WithHint("look at what its maker says about OCI distribution 1.1")
 }
 
@@ -85,8 +91,7 @@ func (r *Remote) answered(answer *errcode.ErrorResponse, later func(string, ...a
 	where := r.Host() + "/" + r.Name()
 	switch code := answer.StatusCode; {
 	case code == http.StatusUnauthorized:
-		return towpath.E(towpath.KindUnauthenticated, op, "the registry does not know who asks").On(where).WithCause(answer).
-			WithHint("log in with docker login or oras login, or give --username and --password-stdin")
+		return r.stranger(answer)
 	case code == http.StatusForbidden:
 		return towpath.E(towpath.KindForbidden, op, "the registry refuses").On(where).WithCause(answer).
 			WithHint("it needs an account that may pull there, and push to write")
@@ -104,6 +109,12 @@ func (r *Remote) answered(answer *errcode.ErrorResponse, later func(string, ...a
 	}
 	return towpath.E(towpath.KindInvalid, op, "the registry answered %d", answer.StatusCode).On(where).WithCause(answer).
 		WithHint("it may not speak OCI distribution 1.1")
+}
+
+// stranger is the error of who is not logged in.
+func (r *Remote) stranger(err error) error {
+	return towpath.E(towpath.KindUnauthenticated, "replicate.remote", "the registry does not know who asks").On(r.Host() + "/" + r.Name()).WithCause(err).
+		WithHint("log in with docker login or oras login, or give --username and --password-stdin")
 }
 
 // network reports whether an error is one of a connection.
