@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/towpath/towpath/internal/http/rest/api"
 	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/replicate"
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -230,4 +232,109 @@ func TestReleaseImport_RefusesAVersionOfSomethingElse(t *testing.T) {
 	if after := to.events(); after != before {
 		t.Errorf("%d events, then %d", before, after)
 	}
+}
+
+// TestReleaseImport_Damaged damages each file of a layout: it is named, and
+// nothing was sent.
+func TestReleaseImport_Damaged(t *testing.T) {
+	from, to := newSite(t), newSite(t)
+	release, n := from.publish("one", "1.4.0")
+	from.sign(release, n)
+	layout := filepath.Join(t.TempDir(), "layout")
+	from.ok("release", "export", "1.4.0", "--to", layout)
+	blobs, err := filepath.Glob(filepath.Join(layout, "blobs", "sha256", "*"))
+	if fatal(t, err); len(blobs) < 7 {
+		t.Fatalf("%d blobs", len(blobs))
+	}
+	before := to.events()
+	for _, name := range blobs {
+		good := file(t, name)
+		bad := bytes.Clone(good)
+		bad[len(bad)-1] ^= 1
+		fatal(t, os.WriteFile(name, bad, 0o600))
+		if got := to.shell.run("release", "import", layout); got.code != cli.ExitError || !strings.Contains(got.stderr, filepath.Base(name)) {
+			t.Errorf("exit %d, and not %s: %s", got.code, filepath.Base(name), got.stderr)
+		}
+		fatal(t, os.WriteFile(name, good, 0o600))
+	}
+	for _, name := range blobs {
+		if _, err := to.client.HasBlob(t.Context(), "shop", towpath.Digest("sha256:"+filepath.Base(name))); towpath.KindOf(err) != towpath.KindNotFound {
+			t.Errorf("%s was sent: %v", filepath.Base(name), err)
+		}
+	}
+	if after := to.events(); before == 0 || after != before {
+		t.Errorf("%d events, then %d", before, after)
+	}
+	t.Run("whole again it is taken", func(t *testing.T) { to.ok("release", "import", layout) })
+}
+
+// TestReleaseImport_WhatIsPushed has referrers that can't be published with the
+// release: more than one publication takes, an index, and one about another.
+func TestReleaseImport_WhatIsPushed(t *testing.T) {
+	from, to := newSite(t), newSite(t)
+	release, n := from.publish("one", "1.4.0")
+	last, m := release, n
+	for i := range 70 {
+		last, m = from.attach(release, n, fmt.Sprintf(`{"bomFormat":"CycloneDX","version":%d}`, i))
+	}
+	for range 3 { // a chain
+		last, m = from.attach(last, m, `{"bomFormat":"CycloneDX"}`)
+	}
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a.tar"), filepath.Join(dir, "b.tar")
+	from.ok("release", "export", "1.4.0", "--to", a)
+	if got := decode[imported](t, to.ok("release", "import", a, "-o", "json").stdout); got.Manifests != (counted{Copied: 74}) {
+		t.Errorf("got %+v", got)
+	}
+	to.ok("release", "export", "1.4.0", "--to", b)
+	if !bytes.Equal(file(t, a), file(t, b)) {
+		t.Error("they differ")
+	}
+}
+
+func TestReleaseImport_Refuses(t *testing.T) {
+	from, to := newSite(t), newSite(t)
+	from.publish("one", "1.4.0")
+	dir := t.TempDir()
+	exported := filepath.Join(dir, "exported.tar")
+	from.ok("release", "export", "1.4.0", "--to", exported)
+	for _, tt := range []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"another project", []string{exported, "--project", "till"}, "one of the project shop, not of till"},
+		{"what is not there", []string{filepath.Join(dir, "none.tar")}, "there is no layout"},
+		{"a key that is none", []string{exported, "--key", exported}, "public key"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := to.shell.run(append([]string{"release", "import"}, tt.args...)...); got.code != cli.ExitError || !strings.Contains(got.stderr, tt.says) {
+				t.Errorf("exit %d: %s", got.code, got.stderr)
+			}
+		})
+	}
+	t.Run("a layout without what the release was published with", func(t *testing.T) {
+		target := newSite(t)
+		l, err := replicate.OpenLayout(t.Context(), exported, replicate.Limits{})
+		fatal(t, err)
+		defer l.Close()
+		root, err := l.Resolve("1.4.0")
+		fatal(t, err)
+		g, err := replicate.Walk(t.Context(), l, root, replicate.Config{})
+		fatal(t, err)
+		bare := filepath.Join(dir, "bare.tar")
+		_, err = replicate.Export(t.Context(), l, g.Without(func(n replicate.Node) bool { return n.ArtifactType == oci.ArtifactTypeCandidate }), nil, bare, replicate.Config{})
+		fatal(t, err)
+		if got := target.shell.run("release", "import", bare); got.code != cli.ExitError || !strings.Contains(got.stderr, "does not say what the release was published with") {
+			t.Errorf("exit %d: %s", got.code, got.stderr)
+		}
+	})
+	t.Run("who may not publish", func(t *testing.T) {
+		made, err := to.server.Account(t.Context(), "vic", nil, []towpath.Role{towpath.RoleViewer}, time.Hour)
+		fatal(t, err)
+		to.shell.env["TOWPATH_TOKEN"] = made.Secret
+		if got := to.shell.run("release", "import", exported); got.code != cli.ExitNotAllowed || !strings.Contains(got.stderr, "releaser") {
+			t.Errorf("exit %d: %s", got.code, got.stderr)
+		}
+	})
 }
