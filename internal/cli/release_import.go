@@ -224,17 +224,11 @@ func (s *session) publishShipment(ctx context.Context, in *shipment, out *import
 		return err
 	}
 	lasting := in.graph.Without(func(n replicate.Node) bool { return n.ArtifactType == oci.ArtifactTypeCandidate })
-	for _, n := range lasting.Nodes {
-		has, err := registry.HasManifest(ctx, n.Descriptor)
-		if err != nil {
-			return err
-		}
-		if has {
-			out.Manifests.Present++
-		} else {
-			out.Manifests.Copied++
-		}
+	lacks, err := replicate.Lacks(ctx, registry, lasting, replicate.Config{})
+	if err != nil {
+		return err
 	}
+	out.Manifests = replicate.Count{Copied: len(lacks), Present: len(lasting.Nodes) - len(lacks)}
 	if out.Uploaded, err = s.upload(ctx, c, in.project, in.blobs(ctx)); err != nil {
 		return err
 	}

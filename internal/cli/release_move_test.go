@@ -31,6 +31,7 @@ type site struct {
 	client *client.Client
 	shell  *shell
 	token  string
+	marks  int
 }
 
 func newSite(t *testing.T) *site {
@@ -212,10 +213,26 @@ func TestRelease_ExportAndImport(t *testing.T) {
 	})
 }
 
-// events is how many entries the ledger has.
+// events is how many entries the ledger has about anything but what this pushes
+// to know that everything before it was numbered.
 func (s *site) events() int {
 	s.t.Helper()
-	return strings.Count(s.ok("audit", "list", "--limit", "500", "-o", "name").stdout, "\n")
+	s.marks++
+	mark, _ := s.attach(towpath.DigestOf([]byte("nothing")), 7, fmt.Sprintf(`{"mark":%d}`, s.marks))
+	deadline := time.After(20 * time.Second)
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		list := s.ok("audit", "list", "--limit", "500", "-o", "json").stdout
+		if strings.Contains(list, string(mark)) {
+			return strings.Count(list, `"action"`) - s.marks
+		}
+		select {
+		case <-poll.C:
+		case <-deadline:
+			s.t.Fatal("the mark was never numbered")
+		}
+	}
 }
 
 func TestReleaseImport_RefusesAVersionOfSomethingElse(t *testing.T) {

@@ -54,6 +54,9 @@ func (s *session) takeRelease(ctx context.Context, name string) (held, error) {
 		return h, towpath.E(towpath.KindNotFound, "", "the files of the release were given up").On(string(h.release.Digest)).
 			WithHint("publish its commit again, then they are back")
 	}
+	if q := h.release.Quarantine; q != nil {
+		s.say("%s the release is quarantined: %s", s.style.warn("warning:"), q.Reason)
+	}
 	for _, v := range h.release.Versions {
 		h.versions = append(h.versions, v.Version)
 	}

@@ -66,6 +66,22 @@ func Copy(ctx context.Context, src Source, dst Destination, g *Graph, cfg Config
 	}
 }
 
+// Lacks are the nodes of a graph that a destination does not have.
+func Lacks(ctx context.Context, dst Destination, g *Graph, cfg Config) (lacks []Node, err error) {
+	cfg = cfg.withDefaults()
+	for _, n := range g.Nodes {
+		var has bool
+		err := cfg.again(ctx, func() (err error) { has, err = dst.HasManifest(ctx, n.Descriptor); return err })
+		if err != nil {
+			return nil, err
+		}
+		if !has {
+			lacks = append(lacks, n)
+		}
+	}
+	return lacks, nil
+}
+
 // transfer is one copy.
 type transfer struct {
 	cfg    Config
@@ -159,21 +175,27 @@ func (c *transfer) blob(ctx context.Context, b v1.Descriptor, force bool) error 
 // move gets a blob to the destination in the cheapest way that there is.
 func (c *transfer) move(ctx context.Context, b v1.Descriptor, force bool) (What, error) {
 	what := Copied
+	open := func() (io.ReadCloser, error) { return c.open(ctx, b) }
 	err := c.cfg.again(ctx, func() error {
-		if !force {
-			if has, err := c.dst.HasBlob(ctx, b); err != nil || has {
-				what = Present
-				return err
-			}
-			if m, ok := c.dst.(Mounter); ok {
-				if done, err := m.Mount(ctx, c.src, b); err != nil || done {
-					what = Mounted
-					return err
-				}
-			}
+		m, mounts := c.dst.(Mounter)
+		if force {
+			return c.dst.PutBlob(ctx, b, open)
 		}
-		what = Copied
-		return c.dst.PutBlob(ctx, b, func() (io.ReadCloser, error) { return c.open(ctx, b) })
+		has, err := c.dst.HasBlob(ctx, b)
+		switch {
+		case err != nil:
+			return err
+		case has:
+			what = Present
+			return nil
+		case !mounts:
+			return c.dst.PutBlob(ctx, b, open)
+		}
+		mounted, err := m.Mount(ctx, c.src, b, open)
+		if mounted {
+			what = Mounted
+		}
+		return err
 	})
 	return what, err
 }

@@ -291,6 +291,70 @@ func TestCopy_DamagedSource(t *testing.T) {
 	}
 }
 
+// TestWalk_Order: however a source lists things, they come in one order, each
+// after what it names and what it is about.
+func TestWalk_Order(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := arbitrary(t)
+		first := s.graph(t)
+		for d := range s.about {
+			slices.Reverse(s.about[d])
+		}
+		seen := map[digest.Digest]bool{}
+		for i, n := range s.graph(t).Nodes {
+			if n.Digest != first.Nodes[i].Digest {
+				t.Fatalf("%d is %s, then %s", i, first.Nodes[i].Digest, n.Digest)
+			}
+			for _, m := range n.Manifests {
+				if !seen[m.Digest] {
+					t.Fatalf("%s comes before %s, which it names", n.Digest, m.Digest)
+				}
+			}
+			if n.Subject != nil && !seen[n.Subject.Digest] {
+				t.Fatalf("%s comes before its subject", n.Digest)
+			}
+			seen[n.Digest] = true
+		}
+		if len(seen) != len(first.Nodes) {
+			t.Fatal("something comes twice")
+		}
+	})
+}
+
+// TestCopy_WhereNothingMounts: a registry that begins an upload when it is asked
+// to mount gets the bytes in that.
+func TestCopy_WhereNothingMounts(t *testing.T) {
+	for _, answer := range []int{http.StatusAccepted, http.StatusForbidden} {
+		var asked, begun atomic.Int64
+		f := newForeign(t, true, func(w http.ResponseWriter, r *http.Request) bool {
+			mount := r.URL.Query().Get("mount") != ""
+			switch {
+			case r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/two/blobs/"):
+				w.WriteHeader(http.StatusNotFound) // its repositories share blobs otherwise
+				return true
+			case mount && answer == http.StatusForbidden:
+				asked.Add(1)
+				w.WriteHeader(answer)
+				return true
+			case mount:
+				asked.Add(1)
+				r.URL.RawQuery = "" // an ordinary upload
+			}
+			if r.Method == http.MethodPost {
+				begun.Add(1)
+			}
+			return false
+		})
+		s := story(t)
+		must(replicate.Copy(t.Context(), s, f.repository("one"), s.graph(t), quick()))(t)
+		begun.Store(0)
+		got := must(replicate.Copy(t.Context(), f.repository("one"), f.repository("two"), s.graph(t), quick()))(t)
+		if n := len(s.graph(t).Blobs()); int(asked.Load()) != n || got.Mounted != 0 || got.Blobs.Copied != n || int(begun.Load()) != n {
+			t.Errorf("%d: asked %d times, %d uploads: %+v", answer, asked.Load(), begun.Load(), got)
+		}
+	}
+}
+
 func TestWalk_Refuses(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

@@ -154,7 +154,10 @@ func indexOf(g *Graph, names []string) ([]byte, error) {
 // createLayout begins a layout beside path.
 func createLayout(path string) (layoutWriter, error) {
 	const op = "replicate.export"
-	path = filepath.Clean(path)
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, unwritable(path, err)
+	}
 	if err := free(path); err != nil {
 		return nil, err
 	}
@@ -164,13 +167,13 @@ func createLayout(path string) (layoutWriter, error) {
 	}
 	dir, base := filepath.Split(path)
 	if strings.HasSuffix(base, ".tar") {
-		f, err := os.CreateTemp(filepath.Clean(dir+"."), "."+base+".*")
+		f, err := os.CreateTemp(dir, "."+base+".*")
 		if err != nil {
 			return nil, failed(err)
 		}
 		return &archiveWriter{file: f, path: path}, nil
 	}
-	tmp, err := os.MkdirTemp(filepath.Clean(dir+"."), "."+base+".*")
+	tmp, err := os.MkdirTemp(dir, "."+base+".*")
 	if err != nil {
 		return nil, failed(err)
 	}

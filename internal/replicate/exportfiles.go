@@ -94,12 +94,9 @@ func (w *archiveWriter) folders(name string) error {
 }
 
 // entry writes one entry after the last whole one. Each has a writer of its
-// own, so that one that failed leaves nothing behind.
+// own: one that failed is written over by the same, of the same size.
 func (w *archiveWriter) entry(h *tar.Header, write func(io.Writer) error) error {
 	if _, err := w.file.Seek(w.end, io.SeekStart); err != nil {
-		return unwritable(h.Name, err)
-	}
-	if err := w.file.Truncate(w.end); err != nil {
 		return unwritable(h.Name, err)
 	}
 	h.ModTime = time.Unix(0, 0)

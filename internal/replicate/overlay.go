@@ -34,6 +34,11 @@ func NewOverlay(src Source, subject digest.Digest, more []oci.Attachment) *Overl
 	return o
 }
 
+func (o *Overlay) has(d v1.Descriptor) bool {
+	_, ok := o.bytes[d.Digest]
+	return ok
+}
+
 // Manifest implements [Source].
 func (o *Overlay) Manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	if b, ok := o.bytes[d.Digest]; ok {

@@ -35,8 +35,9 @@ type Destination interface {
 // Mounter is a destination that may take blobs from a source without moving
 // their bytes.
 type Mounter interface {
-	// Mount reports whether the blob is there now.
-	Mount(ctx context.Context, from Source, d v1.Descriptor) (bool, error)
+	// Mount stores a blob as PutBlob does, and reports whether it got along
+	// without open.
+	Mount(ctx context.Context, from Source, d v1.Descriptor, open Open) (bool, error)
 }
 
 // Open begins to read content from its beginning.

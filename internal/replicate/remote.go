@@ -3,7 +3,6 @@ package replicate
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -234,27 +233,27 @@ func (r *Remote) HasBlob(ctx context.Context, d v1.Descriptor) (has bool, err er
 }
 
 // Mount implements [Mounter]: within one registry bytes stay where they are.
-func (r *Remote) Mount(ctx context.Context, from Source, d v1.Descriptor) (bool, error) {
-	if o, ok := from.(*Overlay); ok {
+func (r *Remote) Mount(ctx context.Context, from Source, d v1.Descriptor, open Open) (bool, error) {
+	if o, ok := from.(*Overlay); ok && !o.has(d) {
 		from = o.Source
 	}
 	src, ok := from.(*Remote)
 	if !ok || src.Host() != r.Host() || src.Name() == r.Name() {
-		return false, nil
+		return false, r.PutBlob(ctx, d, open)
 	}
+	sent := false
 	err := r.do(ctx, func(ctx context.Context) error {
-		return r.repo.Mount(ctx, d, src.Name(), func() (io.ReadCloser, error) { return nil, errNotMounted })
+		// A registry that does not mount has begun an upload instead, which is used.
+		return r.repo.Mount(ctx, d, src.Name(), func() (io.ReadCloser, error) { sent = true; return open() })
 	})
-	switch {
-	case err == nil:
-		return true, nil
-	case towpath.KindOf(err) == towpath.KindUnavailable:
-		return false, err
+	switch towpath.KindOf(err) {
+	case towpath.KindForbidden, towpath.KindUnauthenticated, towpath.KindNotFound: // who may push may not pull there
+		if !sent {
+			return false, r.PutBlob(ctx, d, open)
+		}
 	}
-	return false, nil // it is copied instead
+	return !sent, err
 }
-
-var errNotMounted = errors.New("the registry does not mount")
 
 // PutBlob implements [Destination].
 func (r *Remote) PutBlob(ctx context.Context, d v1.Descriptor, open Open) error {
