@@ -47,7 +47,7 @@ func readArchive(content io.ReaderAt, size int64, limits Limits) (*archive, erro
 	r := tar.NewReader(in)
 	for entries := 1; ; entries++ {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

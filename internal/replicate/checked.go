@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"hash"
 	"io"
 
@@ -40,7 +41,7 @@ func (c *checked) Read(p []byte) (int, error) {
 	c.left -= int64(n)
 	switch {
 	case c.left == 0: // the last bytes are held back until all are compared
-		if err := c.end(); err != io.EOF {
+		if err := c.end(); !errors.Is(err, io.EOF) {
 			return 0, err
 		}
 		return n, nil

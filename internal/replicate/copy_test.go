@@ -106,7 +106,7 @@ func TestCopy_Arbitrary(t *testing.T) {
 		there := f.repository(fmt.Sprintf("shop/%d", n))
 		must(replicate.Copy(context.Background(), s, there, s.graph(t), quick()))(t)
 		back := must(replicate.Walk(context.Background(), there, s.root, quick()))(t)
-		here := must(os.MkdirTemp(dir, "case"))(t)
+		here := caseFolder(t, dir, n)
 		a, b := export(t, here, "a.tar", s, s.graph(t)), export(t, here, "b.tar", there, back)
 		if !bytes.Equal(must(os.ReadFile(a))(t), must(os.ReadFile(b))(t)) {
 			t.Fatal("they differ")

@@ -8,7 +8,9 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -198,3 +200,11 @@ func kindIs(t testing.TB, err error, want towpath.Kind) {
 }
 
 func specsVersion() specs.Versioned { return specs.Versioned{SchemaVersion: 2} }
+
+// caseFolder makes a folder for one case of a property.
+func caseFolder(t fatalist, dir string, n int) string {
+	t.Helper()
+	here := filepath.Join(dir, strconv.Itoa(n))
+	must(0, os.Mkdir(here, 0o755))(t)
+	return here
+}

@@ -31,7 +31,7 @@ func TestExport_SameBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n++
 		s := arbitrary(t)
-		here := must(os.MkdirTemp(dir, "case"))(t)
+		here := caseFolder(t, dir, n)
 		first := export(t, here, "first.tar", s, s.graph(t), "1.0.0", "latest")
 		for i, from := range []string{first, export(t, here, "folder", s, s.graph(t), "latest", "1.0.0")} {
 			l := must(replicate.OpenLayout(context.Background(), from, replicate.Limits{}))(t)
