@@ -18,6 +18,7 @@ import (
 	"github.com/towpath/towpath/internal/cli"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/cosigntest"
 )
 
 // external is a registry of another maker without an API of referrers, which
@@ -192,4 +193,50 @@ func TestReleaseMove_Output(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReleaseCopy_CosignVerifiesThere has the real cosign verify a release where
+// it was copied to, with the list of referrers under a tag.
+func TestReleaseCopy_CosignVerifiesThere(t *testing.T) {
+	c := cosigntest.New(t)
+	s := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(s.Close)
+	host := strings.TrimPrefix(s.URL, "http://")
+	from := newSite(t)
+	release, n := from.publish("one", "1.4.0")
+	key := from.sign(release, n)
+	from.ok("release", "copy", "1.4.0", "--to", host+"/shop", "--plain-http")
+	c.Write("key.pub", file(t, keyFile(t, "key.pub", key)))
+	c.Write("other.pub", file(t, keyFile(t, "other.pub", nil)))
+	verify := func(key string) (string, error) {
+		return c.Run("verify", "--key", key, "--insecure-ignore-tlog=true", "--allow-http-registry", host+"/shop@"+string(release))
+	}
+	if out, err := verify("key.pub"); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := verify("other.pub"); err == nil {
+		t.Errorf("another key verifies it: %s", out)
+	}
+}
+
+// TestReleaseCopy_CredentialHelper asks a helper that docker's configuration
+// names.
+func TestReleaseCopy_CredentialHelper(t *testing.T) {
+	from, host := newSite(t), external(t)
+	from.publish("one", "1.4.0")
+	bin := t.TempDir()
+	helper := "#!/bin/sh\nread server\n[ \"$1 $server\" = \"get " + host + "\" ] || exit 1\n" +
+		`echo '{"ServerURL":"` + host + `","Username":"bob","Secret":"s3cret"}'` + "\n"
+	fatal(t, os.WriteFile(filepath.Join(bin, "docker-credential-vault"), []byte(helper), 0o700))
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	from.shell.env["DOCKER_CONFIG"] = bin
+	fatal(t, os.WriteFile(filepath.Join(bin, "config.json"), []byte(`{"credHelpers":{"`+host+`":"vault"}}`), 0o600))
+	from.ok("release", "copy", "1.4.0", "--to", host+"/shop", "--plain-http", "--no-read-back")
+	t.Run("that knows nobody", func(t *testing.T) {
+		fatal(t, os.WriteFile(filepath.Join(bin, "docker-credential-vault"), []byte("#!/bin/sh\necho no\nexit 1\n"), 0o700))
+		got := from.shell.run("release", "copy", "1.4.0", "--to", host+"/shop", "--plain-http")
+		if got.code != cli.ExitNotAllowed || !strings.Contains(got.stderr, "credential helper") {
+			t.Errorf("exit %d: %s", got.code, got.stderr)
+		}
+	})
 }
