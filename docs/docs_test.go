@@ -100,7 +100,7 @@ var layers = [][]string{
 	{"internal/gate", "internal/rollout", "internal/analysis", "internal/access"},
 	{"internal/reconcile", "internal/sqldb", "internal/blob", "internal/merkle", "internal/oci", "internal/secretscan", "internal/pin"},
 	{"internal/ledger", "internal/evidence"},
-	{"internal/signing"},
+	{"internal/signing", "internal/replicate"},
 	{"internal/release", "internal/promote", "internal/deploy", "internal/inventory", "internal/account", "internal/project", "internal/audit", "internal/registry", "internal/trust"},
 	{"internal/store", "internal/store/migrations"},
 	{"internal/kind"},

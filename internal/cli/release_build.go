@@ -69,7 +69,7 @@ func (s *session) runReleaseBuild(ctx context.Context, r BuildRequest) (err erro
 	if err != nil {
 		return err
 	}
-	steps := s.newSteps()
+	steps := s.newSteps("building")
 	built, err := s.apps.Build(ctx, r, steps.report)
 	steps.end()
 	if err != nil {

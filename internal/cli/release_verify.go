@@ -228,7 +228,7 @@ func (v *verifiedRelease) signedHere(ctx context.Context, c *client.Client, own 
 
 // rebuild builds the commit again.
 func (s *session) rebuild(ctx context.Context, v *verifiedRelease) (err error) {
-	steps := s.newSteps()
+	steps := s.newSteps("building")
 	built, err := s.apps.Build(ctx, BuildRequest{Dir: s.flags.dir, Ref: string(v.Commit), Version: v.Version}, steps.report)
 	steps.end()
 	if err != nil {

@@ -63,7 +63,7 @@ func newVerifiable(t *testing.T) *verifiable {
 		d.Mounts = append(d.Mounts, rest.Mount{Pattern: "/v2/", Policy: rest.Authenticated, Handler: http.HandlerFunc(v.serve)})
 	})
 	v.shell = newShell(t, s)
-	v.public, v.other = v.keyFile(t, "mine.pub", key), v.keyFile(t, "other.pub", nil)
+	v.public, v.other = keyFile(t, "mine.pub", key), keyFile(t, "other.pub", nil)
 	return v
 }
 
@@ -86,7 +86,7 @@ func (v *verifiable) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // keyFile writes a public key; of a new one when there is none.
-func (v *verifiable) keyFile(t *testing.T, name string, k *signing.Key) string {
+func keyFile(t *testing.T, name string, k *signing.Key) string {
 	t.Helper()
 	var err error
 	if k == nil {

@@ -18,8 +18,8 @@ type steps struct {
 }
 
 // newSteps starts to show; end stops it.
-func (s *session) newSteps() *steps {
-	t := &steps{screen: s.newScreen(), now: s.apps.Now, stop: make(chan struct{}), done: make(chan struct{}), title: "building"}
+func (s *session) newSteps(title string) *steps {
+	t := &steps{screen: s.newScreen(), now: s.apps.Now, stop: make(chan struct{}), done: make(chan struct{}), title: title}
 	go t.refresh()
 	return t
 }

@@ -52,6 +52,10 @@ func AttachSBOM(subject Blob, sbom []byte) (Attachment, error) {
 }
 
 func attach(subject Blob, mediaType string, content []byte, annotations map[string]string) (Attachment, error) {
+	return attachAs(subject, mediaType, mediaType, content, annotations)
+}
+
+func attachAs(subject Blob, artifactType, mediaType string, content []byte, annotations map[string]string) (Attachment, error) {
 	const op = "oci.attach"
 	if !subject.Digest.Valid() || subject.Size <= 0 {
 		return Attachment{}, towpath.E(towpath.KindInternal, op, "there is nothing to attach to")
@@ -63,7 +67,7 @@ func attach(subject Blob, mediaType string, content []byte, annotations map[stri
 	manifest, err := Canonical(v1.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    towpath.MediaTypeManifest,
-		ArtifactType: mediaType,
+		ArtifactType: artifactType,
 		Config:       emptyConfig(),
 		Layers:       []v1.Descriptor{descriptor(mediaType, Blob{Digest: towpath.DigestOf(content), Size: int64(len(content))})},
 		Subject:      &of,
@@ -73,7 +77,7 @@ func attach(subject Blob, mediaType string, content []byte, annotations map[stri
 		return Attachment{}, err
 	}
 	return Attachment{
-		Digest: towpath.DigestOf(manifest), Manifest: manifest, ArtifactType: mediaType,
+		Digest: towpath.DigestOf(manifest), Manifest: manifest, ArtifactType: artifactType,
 		Annotations: maps.Clone(annotations), Blobs: [][]byte{emptyJSON(), content},
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -50,6 +51,24 @@ func (s *Service) read(ctx context.Context, tx Tx, p towpath.ProjectName, d towp
 	}
 	r.Candidates, err = tx.CandidatesOf(ctx, p, d)
 	return r, err
+}
+
+// Provenance reads the statement that a candidate was published with, in its
+// exact bytes. A release by another of its names means its newest candidate.
+func (s *Service) Provenance(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name string) (towpath.Candidate, []byte, error) {
+	if err := access.Check(actor, access.ReleaseRead, access.Subject{Project: p}); err != nil {
+		return towpath.Candidate{}, nil, err
+	}
+	var c towpath.Candidate
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
+		c, err = find(ctx, tx, p, name)
+		return err
+	})
+	if err != nil {
+		return c, nil, err
+	}
+	statement, err := blob.ReadAll(ctx, s.blobs, c.Provenance, maxProvenance)
+	return c, statement, err
 }
 
 // List reads a page of candidates, newest first.

@@ -44,6 +44,13 @@ func (a *API) releaseRoutes() {
 	}, func(ctx context.Context, actor towpath.Actor, in *One) (towpath.Release, error) {
 		return svc.Get(ctx, actor, in.Project, in.Release)
 	})
+	register(a, route{
+		id: "get-provenance", method: http.MethodGet, path: "/projects/{project}/releases/{release}/provenance", tag: "releases", policy: Authenticated,
+		summary: "Read the provenance that a release was published with, in its exact bytes",
+	}, func(ctx context.Context, actor towpath.Actor, in *One) (api.Provenance, error) {
+		c, statement, err := svc.Provenance(ctx, actor, in.Project, in.Release)
+		return api.Provenance{Candidate: c, Statement: statement}, err
+	})
 	type diff struct {
 		InProject
 		A           string                  `query:"a" required:"true" doc:"a release"`

@@ -43,6 +43,7 @@ type Releases interface {
 	Publish(ctx context.Context, actor towpath.Actor, r release.PublishRequest) (release.Published, error)
 	List(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, page release.Page) (release.List, error)
 	Get(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name string) (towpath.Release, error)
+	Provenance(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name string) (towpath.Candidate, []byte, error) // bytes as published
 	Diff(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, a, b string, env towpath.EnvironmentName) (release.Diff, error)
 	Collect(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, dryRun bool) (release.Collected, error)
 	Quarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error)

@@ -90,6 +90,18 @@ func (s releases) Get(ctx context.Context, actor towpath.Actor, _ towpath.Projec
 	return s.get(name)
 }
 
+func (s releases) Provenance(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, name string) (towpath.Candidate, []byte, error) {
+	if err := s.w.enter(ctx, actor, "releases.Provenance"); err != nil {
+		return towpath.Candidate{}, nil, err
+	}
+	defer s.w.mu.Unlock()
+	r, err := s.get(name)
+	if err != nil {
+		return towpath.Candidate{}, nil, err
+	}
+	return r.Candidates[0], s.w.Blobs[r.Candidates[0].Provenance], nil
+}
+
 func (s releases) get(name string) (towpath.Release, error) {
 	return find(s.w.Releases, "release", name, func(r towpath.Release) bool {
 		if strings.HasPrefix(string(r.Digest), name) {

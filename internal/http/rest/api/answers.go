@@ -13,6 +13,12 @@ type Projects struct {
 	Items []towpath.Project `json:"items"`
 }
 
+// Provenance is what a candidate was published with.
+type Provenance struct {
+	Candidate towpath.Candidate `json:"candidate"`
+	Statement []byte            `json:"statement" doc:"in-toto statement, in the bytes whose digest the candidate has"`
+}
+
 // Freezes is the list of freezes in force or to come.
 type Freezes struct {
 	Items []towpath.Freeze `json:"items"`

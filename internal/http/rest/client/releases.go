@@ -86,6 +86,12 @@ func (c *Client) Release(ctx context.Context, p towpath.ProjectName, name string
 	return ask[towpath.Release](ctx, c, get(projectPath(p, "/releases/"+url.PathEscape(name)), nil))
 }
 
+// Provenance reads the statement that a candidate was published with, in its
+// exact bytes. A release by another of its names means its newest candidate.
+func (c *Client) Provenance(ctx context.Context, p towpath.ProjectName, name string) (api.Provenance, error) {
+	return ask[api.Provenance](ctx, c, get(projectPath(p, "/releases/"+url.PathEscape(name)+"/provenance"), nil))
+}
+
 // Diff says what differs between two releases, in env or in all environments.
 func (c *Client) Diff(ctx context.Context, p towpath.ProjectName, a, b string, env towpath.EnvironmentName) (release.Diff, error) {
 	q := url.Values{"a": {a}, "b": {b}}

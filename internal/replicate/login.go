@@ -1,0 +1,33 @@
+package replicate
+
+import (
+	"context"
+
+	"oras.land/oras-go/v2/registry/remote/credentials"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// DockerLogins finds logins where the usual clients of registries keep them: a
+// configuration file of docker, which need not be there, and the credential
+// helpers that it names.
+func DockerLogins(file string) (func(ctx context.Context, host string) (Login, error), error) {
+	const op = "replicate.login"
+	store, err := credentials.NewStore(file, credentials.StoreOptions{})
+	if err != nil {
+		return nil, towpath.E(towpath.KindInvalid, op, "the configuration file of docker can't be read").On(file).WithCause(err).
+			WithHint("it is JSON with the members auths, credsStore and credHelpers")
+	}
+	find := credentials.Credential(store)
+	return func(ctx context.Context, host string) (Login, error) {
+		c, err := find(ctx, host)
+		switch {
+		case err != nil:
+			return Login{}, towpath.E(towpath.KindUnauthenticated, op, "the login of a registry can't be had").On(host).WithCause(err).
+				WithHint("look at the credential helper that docker's configuration names, or give --username and --password-stdin")
+		case c.RefreshToken != "":
+			return Login{User: identityToken, Password: c.RefreshToken}, nil
+		}
+		return Login{User: c.Username, Password: c.Password}, nil
+	}, nil
+}
