@@ -106,6 +106,7 @@ type contestant struct {
 	pushed     []time.Duration // each round
 	synced     []time.Duration // what a sync took after it
 	pulled     []time.Duration
+	worked     struct{ push, pull time.Duration } // of processors, in its process
 }
 
 // real is the server as people run it, with SQLite and blobs on disk.
@@ -181,9 +182,11 @@ func (c *contestant) prepare(b *testing.B) {
 // push pushes the artifacts of a round.
 func (c *contestant) push(b *testing.B, artifacts []artifact) {
 	c.sync(b) // of what others left
+	before := peertest.Worked(b, c.pid)
 	begun := time.Now()
 	together(len(artifacts), func(i int) { pushOne(b, c.client, artifacts[i].content, artifacts[i].tag) })
 	c.pushed = append(c.pushed, time.Since(begun))
+	c.worked.push += peertest.Worked(b, c.pid) - before
 	begun = time.Now()
 	c.sync(b)
 	c.synced = append(c.synced, time.Since(begun))
@@ -191,9 +194,11 @@ func (c *contestant) push(b *testing.B, artifacts []artifact) {
 
 // pull pulls the artifacts of a round.
 func (c *contestant) pull(b *testing.B, l load, round int) {
+	before := peertest.Worked(b, c.pid)
 	begun := time.Now()
 	together(l.round, func(i int) { pullOne(b, c.client, tag(round*l.round+i)) })
 	c.pulled = append(c.pulled, time.Since(begun))
+	c.worked.pull += peertest.Worked(b, c.pid) - before
 }
 
 // together does n things, some of them at once.
@@ -249,6 +254,9 @@ func (l load) report(b *testing.B, ours, theirs *contestant) {
 	row(fmt.Sprint("the first ", l.ends*l.round), "1/s", "%.0f", rate(first))
 	row(fmt.Sprint("the last ", l.ends*l.round), "1/s", "%.0f", rate(last))
 	row("pulls", "1/s", "%.0f", rate(pulled))
+	each := func(d time.Duration) float64 { return d.Seconds() * 1000 / float64(l.rounds*l.round) }
+	row("processor time of a push", "ms", "%.2f", func(c *contestant) float64 { return each(c.worked.push) })
+	row("processor time of a pull", "ms", "%.2f", func(c *contestant) float64 { return each(c.worked.pull) })
 	row("idle memory", "MiB", "%.1f", func(c *contestant) float64 { return float64(c.idle) / (1 << 20) })
 	row("peak memory above idle", "MiB", "%.1f", func(c *contestant) float64 {
 		_, peak := peertest.Memory(b, c.pid)
@@ -257,7 +265,7 @@ func (l load) report(b *testing.B, ours, theirs *contestant) {
 	if err := t.Flush(); err != nil {
 		b.Fatal(err)
 	}
-	b.Log(strings.TrimRight(text.String(), "\n")) // of a benchmark ten lines are shown
+	fmt.Println(text.String()) // of what a benchmark logs only the first lines are shown
 }
 
 func total(durations []time.Duration) (sum time.Duration) {

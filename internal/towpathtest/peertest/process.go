@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // listening is the port on which a process listens on 127.0.0.1. The peers don't
@@ -56,4 +58,30 @@ func Memory(t testing.TB, pid int) (now, peak int64) {
 		return kib << 10
 	}
 	return said("VmRSS"), said("VmHWM")
+}
+
+// Worked is how long processors have worked for a process, in its own code and
+// in the kernel's for it.
+func Worked(t testing.TB, pid int) time.Duration {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The second field is a name in parentheses, which may hold anything: count
+	// from its end. The 14th and 15th are in ticks, a hundred a second: proc(5).
+	_, rest, _ := strings.Cut(string(b), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		t.Fatalf("the kernel says of process %d: %s", pid, b)
+	}
+	var sum time.Duration
+	for _, ticks := range fields[11:13] {
+		n, err := strconv.ParseInt(ticks, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += time.Duration(n) * 10 * time.Millisecond
+	}
+	return sum
 }

@@ -1,0 +1,21 @@
+package blob
+
+import "sync"
+
+// bufferSize is how many bytes are copied at once.
+const bufferSize = 256 << 10
+
+// buffers are kept from one copy to the next: most blobs are much smaller than
+// a buffer, and a new one for each would be nearly all the memory that a push
+// asks for.
+type buffers struct{ idle sync.Pool }
+
+func (b *buffers) get() *[]byte {
+	if buf, ok := b.idle.Get().(*[]byte); ok {
+		return buf
+	}
+	buf := make([]byte, bufferSize)
+	return &buf
+}
+
+func (b *buffers) put(buf *[]byte) { b.idle.Put(buf) }
