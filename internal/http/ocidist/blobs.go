@@ -48,13 +48,16 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *request) error {
 		return h.stream(w, r, content, part, status, size)
 	}
 	buf := h.buffer(size)
-	defer h.small.Put(buf)
 	whole, err := readWhole(content, (*buf)[:size], d)
 	if err != nil {
 		return err
 	}
 	announce(w, part, status, size)
-	_, _ = h.pacedWriter(w).Write(whole[part.from : part.from+part.length]) // the client is gone
+	if _, err := h.pacedWriter(w).Write(whole[part.from : part.from+part.length]); err == nil {
+		// When the client is gone, HTTP/2 may be sending from it still: then nobody
+		// else's bytes must get into it.
+		h.small.Put(buf)
+	}
 	return nil
 }
 
