@@ -102,11 +102,20 @@ type contestant struct {
 	pid        int
 	target     ocitest.Target
 	client     *ocitest.Client
-	idle       int64           // bytes
-	pushed     []time.Duration // each round
-	synced     []time.Duration // what a sync took after it
-	pulled     []time.Duration
-	worked     struct{ push, pull time.Duration } // of processors, in its process
+	idle       int64  // bytes
+	pushes     []turn // each round
+	pulls      []turn // likewise
+}
+
+// turn is what one round took.
+type turn struct {
+	took   time.Duration
+	synced time.Duration // and a sync after it
+	worked time.Duration // of processors, for its process
+}
+
+func (a turn) plus(b turn) turn {
+	return turn{a.took + b.took, a.synced + b.synced, a.worked + b.worked}
 }
 
 // real is the server as people run it, with SQLite and blobs on disk.
@@ -182,23 +191,23 @@ func (c *contestant) prepare(b *testing.B) {
 // push pushes the artifacts of a round.
 func (c *contestant) push(b *testing.B, artifacts []artifact) {
 	c.sync(b) // of what others left
-	before := peertest.Worked(b, c.pid)
+	t := c.turn(b, len(artifacts), func(i int) { pushOne(b, c.client, artifacts[i].content, artifacts[i].tag) })
 	begun := time.Now()
-	together(len(artifacts), func(i int) { pushOne(b, c.client, artifacts[i].content, artifacts[i].tag) })
-	c.pushed = append(c.pushed, time.Since(begun))
-	c.worked.push += peertest.Worked(b, c.pid) - before
-	begun = time.Now()
 	c.sync(b)
-	c.synced = append(c.synced, time.Since(begun))
+	t.synced = time.Since(begun)
+	c.pushes = append(c.pushes, t)
 }
 
 // pull pulls the artifacts of a round.
 func (c *contestant) pull(b *testing.B, l load, round int) {
-	before := peertest.Worked(b, c.pid)
-	begun := time.Now()
-	together(l.round, func(i int) { pullOne(b, c.client, tag(round*l.round+i)) })
-	c.pulled = append(c.pulled, time.Since(begun))
-	c.worked.pull += peertest.Worked(b, c.pid) - before
+	c.pulls = append(c.pulls, c.turn(b, l.round, func(i int) { pullOne(b, c.client, tag(round*l.round+i)) }))
+}
+
+func (c *contestant) turn(b *testing.B, n int, do func(i int)) turn {
+	b.Helper()
+	begun, worked := time.Now(), peertest.Worked(b, c.pid)
+	together(n, do)
+	return turn{took: time.Since(begun), worked: peertest.Worked(b, c.pid) - worked}
 }
 
 // together does n things, some of them at once.
@@ -223,42 +232,33 @@ func (c *contestant) sync(b *testing.B) {
 	}
 }
 
-// report prints what was measured.
+// report prints what was measured, for both and as a ratio.
 func (l load) report(b *testing.B, ours, theirs *contestant) {
 	var text strings.Builder
 	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "\n\t%s\t%s\tratio\t\n", ours.name, theirs.name)
-	row := func(name, unit, format string, value func(c *contestant) float64) {
+	row := func(name, format string, value func(c *contestant) float64) {
 		us, them := value(ours), value(theirs)
-		fmt.Fprintf(t, "%s, %s\t"+format+"\t"+format+"\t%.2f\t\n", name, unit, us, them, us/them)
+		fmt.Fprintf(t, "%s\t"+format+"\t"+format+"\t%.2f\t\n", name, us, them, us/them)
 	}
-	rate := func(times func(c *contestant) []time.Duration) func(c *contestant) float64 {
-		return func(c *contestant) float64 {
-			d := times(c)
-			return float64(len(d)*l.round) / total(d).Seconds()
-		}
+	rates := func(name string, turns func(c *contestant) []turn) {
+		row(name+", 1/s", "%.0f", func(c *contestant) float64 {
+			return float64(l.round*len(turns(c))) / sum(turns(c)).took.Seconds()
+		})
+		row("  processor time of one, ms", "%.2f", func(c *contestant) float64 {
+			return sum(turns(c)).worked.Seconds() * 1000 / float64(l.round*len(turns(c)))
+		})
 	}
-	pushed := func(c *contestant) []time.Duration { return c.pushed }
-	durable := func(c *contestant) []time.Duration {
-		d := make([]time.Duration, len(c.pushed))
-		for i := range d {
-			d[i] = c.pushed[i] + c.synced[i]
-		}
-		return d
-	}
-	pulled := func(c *contestant) []time.Duration { return c.pulled }
-	first := func(c *contestant) []time.Duration { return c.pushed[:l.ends] }
-	last := func(c *contestant) []time.Duration { return c.pushed[len(c.pushed)-l.ends:] }
-	row("pushes as they are", "1/s", "%.0f", rate(pushed))
-	row("pushes with a sync after each round", "1/s", "%.0f", rate(durable))
-	row(fmt.Sprint("the first ", l.ends*l.round), "1/s", "%.0f", rate(first))
-	row(fmt.Sprint("the last ", l.ends*l.round), "1/s", "%.0f", rate(last))
-	row("pulls", "1/s", "%.0f", rate(pulled))
-	each := func(d time.Duration) float64 { return d.Seconds() * 1000 / float64(l.rounds*l.round) }
-	row("processor time of a push", "ms", "%.2f", func(c *contestant) float64 { return each(c.worked.push) })
-	row("processor time of a pull", "ms", "%.2f", func(c *contestant) float64 { return each(c.worked.pull) })
-	row("idle memory", "MiB", "%.1f", func(c *contestant) float64 { return float64(c.idle) / (1 << 20) })
-	row("peak memory above idle", "MiB", "%.1f", func(c *contestant) float64 {
+	rates("pushes", func(c *contestant) []turn { return c.pushes })
+	row("pushes, with a sync after each round, 1/s", "%.0f", func(c *contestant) float64 {
+		all := sum(c.pushes)
+		return float64(l.round*len(c.pushes)) / (all.took + all.synced).Seconds()
+	})
+	rates(fmt.Sprintf("the first %d pushes", l.ends*l.round), func(c *contestant) []turn { return c.pushes[:l.ends] })
+	rates(fmt.Sprintf("the last %d pushes", l.ends*l.round), func(c *contestant) []turn { return c.pushes[len(c.pushes)-l.ends:] })
+	rates("pulls", func(c *contestant) []turn { return c.pulls })
+	row("memory when idle, MiB", "%.1f", func(c *contestant) float64 { return float64(c.idle) / (1 << 20) })
+	row("peak memory above that, MiB", "%.1f", func(c *contestant) float64 {
 		_, peak := peertest.Memory(b, c.pid)
 		return float64(peak-c.idle) / (1 << 20)
 	})
@@ -268,9 +268,9 @@ func (l load) report(b *testing.B, ours, theirs *contestant) {
 	fmt.Println(text.String()) // of what a benchmark logs only the first lines are shown
 }
 
-func total(durations []time.Duration) (sum time.Duration) {
-	for _, d := range durations {
-		sum += d
+func sum(turns []turn) (all turn) {
+	for _, t := range turns {
+		all = all.plus(t)
 	}
-	return sum
+	return all
 }
