@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,18 +66,21 @@ func (l load) run(b *testing.B) {
 	for _, c := range both {
 		c.prepare(b)
 	}
+	ours, others := both[0], both[1]
 	for round := range l.rounds {
 		artifacts := l.make(round)
 		for _, c := range both {
 			c.push(b, artifacts)
 		}
+		slices.Reverse(both) // nobody is always the first
 	}
 	for round := range l.rounds {
 		for _, c := range both {
 			c.pull(b, l, round)
 		}
+		slices.Reverse(both)
 	}
-	l.report(b, both[0], both[1])
+	l.report(b, ours, others)
 }
 
 // artifact is one blob, with the tag of the manifest that names it.
