@@ -33,7 +33,8 @@ type Disk struct {
 	// a healed blob is not put aside for the damaged one it replaced.
 	names sync.Mutex
 	// shards are the directories whose own names are durable; guarded by names.
-	shards map[string]bool
+	shards  map[string]bool
+	buffers buffers
 }
 
 var _ Store = (*Disk)(nil)

@@ -41,7 +41,7 @@ func (d *Disk) Put(ctx context.Context, expected towpath.Digest, r io.Reader, li
 	}()
 	algorithm := expected.Algorithm()
 	sum := towpath.NewHash(algorithm)
-	size, err = copyLimited(ctx, io.MultiWriter(&diskWriter{w: f}, sum), r, limit)
+	size, err = d.buffers.copyLimited(ctx, io.MultiWriter(&diskWriter{w: f}, sum), r, limit)
 	if err != nil {
 		return "", 0, err
 	}
@@ -102,18 +102,19 @@ func (d *Disk) ensureShard(op, root, shard string) error {
 
 // copyLimited copies at most limit bytes. Errors of the reader are returned as
 // they are.
-func copyLimited(ctx context.Context, w io.Writer, r io.Reader, limit int64) (int64, error) {
-	buf := make([]byte, 256<<10)
+func (b *buffers) copyLimited(ctx context.Context, w io.Writer, r io.Reader, limit int64) (int64, error) {
+	buf := b.get()
+	defer b.put(buf)
 	var n int64
 	for {
 		if err := ctx.Err(); err != nil {
 			return n, err
 		}
-		got, err := r.Read(buf)
+		got, err := r.Read(*buf)
 		if n += int64(got); n > limit {
 			return n, tooLarge("blob.put", limit)
 		}
-		if _, werr := w.Write(buf[:got]); werr != nil {
+		if _, werr := w.Write((*buf)[:got]); werr != nil {
 			return n, werr
 		}
 		if err == io.EOF {

@@ -23,8 +23,9 @@ type Piece struct {
 // that was acknowledged and is not whole. Who owns it keeps the list of pieces;
 // they are checked as a whole when they are put into a [Store].
 type Staging struct {
-	dir string
-	fs  FS
+	dir     string
+	fs      FS
+	buffers buffers
 }
 
 // NewStaging makes the directory of a staging area.
@@ -55,7 +56,7 @@ func (s *Staging) Add(ctx context.Context, upload string, r io.Reader, limit int
 		return Piece{}, diskError(op, "a file can't be made", err)
 	}
 	from := &failing{r: r}
-	p.Size, err = copyLimited(ctx, &diskWriter{w: f}, from, limit)
+	p.Size, err = s.buffers.copyLimited(ctx, &diskWriter{w: f}, from, limit)
 	broken := from.err
 	if p.Size == 0 || err != nil && broken == nil && ctx.Err() == nil {
 		return Piece{}, errors.Join(err, f.Close(), s.fs.Remove(path))

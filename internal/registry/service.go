@@ -211,8 +211,12 @@ func known(ctx context.Context, tx Tx, op string, r towpath.RepositoryName) erro
 	return err
 }
 
-// open makes a repository of a project that exists.
+// open makes a repository of a project that exists. One that is there is of such
+// a project: neither is ever deleted.
 func open(ctx context.Context, tx Tx, op string, r towpath.RepositoryName, at time.Time) error {
+	if there, err := tx.HasRepository(ctx, r); err != nil || there {
+		return err
+	}
 	_, err := tx.Project(ctx, r.Project())
 	if towpath.KindOf(err) == towpath.KindNotFound {
 		return fail(NameUnknown, op, "there is no project %s", r.Project()).On(string(r)).

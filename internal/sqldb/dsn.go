@@ -47,10 +47,13 @@ func sqliteDSN(path string, busy time.Duration, reader bool) string {
 	q.Add("_pragma", "journal_mode(WAL)")
 	q.Add("_pragma", "synchronous(FULL)")
 	q.Add("_pragma", "foreign_keys(1)")
-	q.Add("_pragma", "cache_size(-16000)")
 	if reader {
+		// What others wrote empties a reader's cache, so more of it would only be
+		// memory; the operating system keeps the pages too.
+		q.Add("_pragma", "cache_size(-2000)")
 		q.Add("_pragma", "query_only(1)")
 	} else {
+		q.Add("_pragma", "cache_size(-8000)")
 		q.Set("_txlock", "immediate")
 	}
 	u := url.URL{Path: path}

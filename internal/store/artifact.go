@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/registry"
@@ -76,9 +78,14 @@ func (tx *Tx) SaveArtifact(ctx context.Context, a towpath.Artifact) error {
 	if err != nil {
 		return err
 	}
-	for _, ref := range a.References {
+	for part := range slices.Chunk(a.References, batch) {
+		rows, args := make([]string, len(part)), make([]any, 0, 3*len(part))
+		for i, ref := range part {
+			rows[i] = "(" + sqldb.Params(1+3*i, 3) + ")"
+			args = append(args, a.Repository, a.Digest, ref.Digest)
+		}
 		_, err := tx.exec(ctx, "artifact.insert", `INSERT INTO registry_reference (repository, artifact, digest)
-			VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, a.Repository, a.Digest, ref.Digest)
+			VALUES `+strings.Join(rows, ", ")+` ON CONFLICT DO NOTHING`, args...)
 		if err != nil {
 			return err
 		}

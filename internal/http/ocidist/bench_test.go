@@ -71,7 +71,7 @@ func pushOne(b *testing.B, c *ocitest.Client, content []byte, tag string) {
 }
 
 func pullOne(b *testing.B, c *ocitest.Client, tag string) {
-	a, err := c.Try("GET", c.Repo("manifests/"+tag), bytes.NewReader(nil))
+	a, err := c.Try("GET", c.Repo("manifests/"+tag), bytes.NewReader(nil), "Accept", ocitest.TypeManifest)
 	if err != nil || a.Status != 200 {
 		b.Error(a.Status, err)
 		return

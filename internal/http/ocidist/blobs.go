@@ -47,16 +47,45 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *request) error {
 	if size > small {
 		return h.stream(w, r, content, part, status, size)
 	}
-	whole, err := io.ReadAll(content)
+	buf := h.buffer(size)
+	whole, err := readWhole(content, (*buf)[:size], d)
 	if err != nil {
 		return err
 	}
-	if int64(len(whole)) != size {
-		return towpath.E(towpath.KindInternal, "ocidist.blob", "the blob has %d bytes, and %d are recorded", len(whole), size).On(string(d))
-	}
 	announce(w, part, status, size)
-	_, _ = h.pacedWriter(w).Write(whole[part.from : part.from+part.length]) // the client is gone
+	if _, err := h.pacedWriter(w).Write(whole[part.from : part.from+part.length]); err == nil {
+		// When the client is gone, HTTP/2 may be sending from it still: then nobody
+		// else's bytes must get into it.
+		h.small.Put(buf)
+	}
 	return nil
+}
+
+// buffer has room for a small blob. Buffers are kept: reading into a new one
+// each time costs more than checking what was read.
+func (h *Handler) buffer(size int64) *[]byte {
+	if buf, ok := h.small.Get().(*[]byte); ok && int64(len(*buf)) >= size {
+		return buf
+	}
+	buf := make([]byte, max(size, 4<<10))
+	return &buf
+}
+
+// readWhole fills buf with a blob that must have just as many bytes. At its end
+// its digest was checked.
+func readWhole(content io.Reader, buf []byte, d towpath.Digest) ([]byte, error) {
+	_, err := io.ReadFull(content, buf)
+	more := 0
+	if err == nil {
+		more, err = io.ReadFull(content, make([]byte, 1))
+		if more == 0 && err == io.EOF {
+			return buf, nil
+		}
+	}
+	if more > 0 || err == io.EOF || err == io.ErrUnexpectedEOF {
+		return nil, towpath.E(towpath.KindInternal, "ocidist.blob", "the blob does not have the %d bytes that are recorded", len(buf)).On(string(d))
+	}
+	return nil, err
 }
 
 // part is which bytes are answered.

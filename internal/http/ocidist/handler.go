@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/towpath/towpath/internal/registry"
@@ -58,6 +59,7 @@ type Handler struct {
 	cfg      Config
 	registry Registry
 	accounts Accounts
+	small    sync.Pool // of *[]byte, for small blobs
 }
 
 // New makes the handler.
