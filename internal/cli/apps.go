@@ -74,6 +74,7 @@ type ServerOptions struct {
 	TLSCert       string // files; both or neither
 	TLSKey        string
 	PublicMetrics bool
+	RegistryAuth  string // file of logins
 	AdminToken    bool // print a new token of the first account
 }
 

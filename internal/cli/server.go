@@ -26,5 +26,6 @@ func newServer(s *session) *cobra.Command {
 	f.StringVar(&o.TLSKey, "tls-key", "", "file with its key")
 	f.BoolVar(&o.AdminToken, "admin-token", false, "print a new token of the account admin, valid for a day: for who has lost theirs")
 	f.BoolVar(&o.PublicMetrics, "public-metrics", false, "serve /metrics without a token")
+	f.StringVar(&o.RegistryAuth, "registry-auth", "", "file with the logins of registries that releases are copied to, as docker keeps them (default: registry-auth.json in --data)")
 	return cmd
 }

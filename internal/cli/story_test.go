@@ -11,6 +11,7 @@ import (
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/replication"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/apitest"
 )
@@ -54,6 +55,11 @@ func storyWorld() *apitest.World {
 		UpdatedAt: ago(time.Minute),
 	}}
 	w.Judged = judged()
+	w.Replications = []replication.Status{
+		{ReplicationRule: towpath.ReplicationRule{Project: "shop", Name: "dr", To: "backup.example/shop", On: "prod", AddedBy: "ana", AddedAt: ago(time.Hour)}, Whole: 2, Behind: []towpath.Replication{}},
+		{ReplicationRule: towpath.ReplicationRule{Project: "shop", Name: "eu", To: "registry.eu.example/shop", AddedBy: "ana", AddedAt: ago(time.Hour)}, Whole: 7,
+			Behind: []towpath.Replication{{Project: "shop", Rule: "eu", Release: digest("1.4.0"), Version: "1.4.0", Since: ago(4 * time.Minute), Attempts: 3, Error: "the registry can't be reached"}}, Lag: ago(4 * time.Minute)},
+	}
 	w.TagRules = []string{"^v[0-9]"}
 	w.Usage = registry.Usage{
 		Projects: []registry.ProjectUsage{

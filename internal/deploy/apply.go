@@ -94,6 +94,9 @@ func (s *Service) switched(ctx context.Context, tx Tx, env *towpath.Environment,
 	if err := tx.InsertRefMove(ctx, move); err != nil {
 		return err
 	}
+	if err := tx.WakeReplications(ctx, d.Project, now); err != nil {
+		return err
+	}
 	return tx.Enqueue(ctx, WorkRef, environmentKey(d.Project, d.Environment), now)
 }
 

@@ -79,6 +79,10 @@ type Tx interface {
 	TrafficCountSpan(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (first, last time.Time, err error)
 	TrafficCounts(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.TrafficCount, error)
 
+	// WakeReplications has the places of a project looked at: there may be
+	// something to copy.
+	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error
+
 	InsertRefMove(ctx context.Context, m towpath.RefMove) error
 }
 

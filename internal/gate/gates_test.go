@@ -80,6 +80,29 @@ func TestAge(t *testing.T) {
 	})
 }
 
+func TestReplicated(t *testing.T) {
+	run(t, towpath.GateReplicated, []test{
+		{name: "allows what was copied", outcome: towpath.Allow, says: "1.4.0 was copied by eu."},
+		{name: "allows what was copied, and is being copied again", outcome: towpath.Allow, change: func(in *Input) { in.Replications[0].Error = "it is down" }},
+		{name: "waits for the first copy", outcome: towpath.Wait, says: "1.4.0 is being copied by eu.", hints: "opens by itself",
+			change: func(in *Input) { in.Replications[0].Done = time.Time{} }},
+		{name: "says why a copy fails", outcome: towpath.Wait, says: "could not be copied by eu yet: the registry can't be reached.",
+			change: func(in *Input) {
+				in.Replications[0].Done, in.Replications[0].Error = time.Time{}, "the registry can't be reached"
+			}},
+		{name: "waits for a rule that nobody made", outcome: towpath.Wait, says: "not copied by a rule", hints: "towpath replication add eu",
+			change: func(in *Input) { in.Replications = nil }},
+		{name: "does not count another release's copy", outcome: towpath.Wait, change: func(in *Input) { in.Replications[0].Release = "sha256:old" }},
+		{name: "does not count another rule's copy", outcome: towpath.Wait, change: func(in *Input) { in.Replications[0].Rule = "us" }},
+		{name: "does not count another project's copy", outcome: towpath.Wait, change: func(in *Input) { in.Replications[0].Project = "billing" }},
+		{name: "asks for all of them", outcome: towpath.Wait, says: "not copied by a rule", change: func(in *Input) {
+			in.Environment.Rules.Gates.Replicated = append(in.Environment.Rules.Gates.Replicated, "us")
+		}},
+		{name: "allows anything without a rule", outcome: towpath.Allow, says: "asks for no copies",
+			change: func(in *Input) { in.Environment.Rules.Gates.Replicated, in.Replications = nil, nil }},
+	})
+}
+
 func TestHold(t *testing.T) {
 	held := func(mode towpath.PromotionMode) func(*Input) {
 		return func(in *Input) {

@@ -16,12 +16,14 @@ func passing() Input {
 	rules := towpath.EnvironmentSpec{
 		Name: "prod", Branch: "main", From: "staging", Promotion: towpath.PromotionManual, Place: "local",
 		Gates: towpath.GateRules{
-			Soak:      10 * time.Minute,
-			Age:       720 * time.Hour,
-			Approvals: &towpath.ApprovalRule{Count: 1},
-			Windows:   []towpath.Window{{Kind: towpath.WindowAllow, Days: []string{"mon", "tue", "wed", "thu"}, Start: "09:00", End: "16:00", Timezone: "Europe/Vienna"}},
-			Checks:    []string{"ci/load-test"},
-			Signed:    &towpath.SignedRule{Count: 1},
+			Soak: 10 * time.Minute,
+			Age:  720 * time.Hour,
+
+			Replicated: []towpath.ReplicationName{"eu"},
+			Approvals:  &towpath.ApprovalRule{Count: 1},
+			Windows:    []towpath.Window{{Kind: towpath.WindowAllow, Days: []string{"mon", "tue", "wed", "thu"}, Start: "09:00", End: "16:00", Timezone: "Europe/Vienna"}},
+			Checks:     []string{"ci/load-test"},
+			Signed:     &towpath.SignedRule{Count: 1},
 			Provenance: &towpath.ProvenanceRule{
 				Builders: []string{"https://ci.example.com"}, Repositories: []string{"https://git.example.com/shop"}, Branches: []string{"main", "release/*"}, Reviewed: true,
 			},
@@ -51,6 +53,7 @@ func passing() Input {
 		Requires: []towpath.Requirement{{Project: "billing", Component: "api", Versions: ">=1.2 <2"}},
 		Running:  []Running{{Project: "billing", Component: "api", Version: "1.3.0"}},
 	}
+	in.Replications = []towpath.Replication{{Project: "shop", Rule: "eu", Release: "sha256:new", Done: noon.Add(-time.Hour)}}
 	in.Approvals = []towpath.Approval{yes(in, "cleo")}
 	in.Reviews = []towpath.Approval{yes(in, "dina")}
 	in.Attestations = []towpath.Attestation{

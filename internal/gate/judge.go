@@ -40,6 +40,8 @@ type Input struct {
 	// Attestations are the statements attached to the candidate's release, each
 	// with what its verification under the environment's trusted keys said.
 	Attestations []towpath.Attestation
+	// Replications are the copies of the candidate's release.
+	Replications []towpath.Replication
 	// Reviews are what people said of this candidate in other environments.
 	Reviews []towpath.Approval
 	// Errors says of a gate why its evidence could not be gathered, as a
@@ -81,7 +83,7 @@ func Gates() []towpath.GateName {
 	return []towpath.GateName{
 		towpath.GateQuarantine, towpath.GateUpstream, towpath.GateSoak, towpath.GateBranch,
 		towpath.GateAge, towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM, towpath.GateScan,
-		towpath.GateCompatibility, towpath.GateChecks, towpath.GatePlan, towpath.GateApprovals,
+		towpath.GateReplicated, towpath.GateCompatibility, towpath.GateChecks, towpath.GatePlan, towpath.GateApprovals,
 		towpath.GateWindows, towpath.GateHold,
 	}
 }
@@ -93,6 +95,7 @@ func judges() map[towpath.GateName]judge {
 		towpath.GateSoak:          soak,
 		towpath.GateBranch:        branch,
 		towpath.GateAge:           age,
+		towpath.GateReplicated:    replicated,
 		towpath.GateSigned:        signed,
 		towpath.GateProvenance:    provenance,
 		towpath.GateSBOM:          sbom,

@@ -44,6 +44,11 @@ func Loosens(inForce, proposed towpath.EnvironmentSpec) []string {
 			say("The check %s is not asked for any more.", key)
 		}
 	}
+	for _, name := range inForce.Gates.Replicated {
+		if !slices.Contains(proposed.Gates.Replicated, name) {
+			say("A copy by %s is not asked for any more.", name)
+		}
+	}
 	out = append(out, loosenedEvidence(inForce.Gates, proposed.Gates)...)
 	return append(out, loosenedWindows(inForce.Gates.Windows, proposed.Gates.Windows)...)
 }

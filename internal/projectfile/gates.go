@@ -24,10 +24,11 @@ func readGates(env object) towpath.GateRules {
 	if !ok {
 		return towpath.GateRules{}
 	}
-	o.only("soak", "age", "approvals", "windows", "checks", "signed", "provenance", "sbom", "scan")
+	o.only("soak", "age", "replicated", "approvals", "windows", "checks", "signed", "provenance", "sbom", "scan")
 	g := towpath.GateRules{
 		Soak:       o.duration("soak", 0, 0, 90*24*time.Hour),
 		Age:        o.duration("age", 0, 0, 10*365*24*time.Hour),
+		Replicated: readReplicated(o),
 		Approvals:  readApprovals(o),
 		Windows:    readWindows(o),
 		Checks:     readChecks(o),
@@ -83,6 +84,16 @@ func readChecks(o object) []string {
 			continue
 		}
 		out = append(out, e.n.text)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func readReplicated(o object) []towpath.ReplicationName {
+	var out []towpath.ReplicationName
+	for _, e := range o.texts("replicated", true) {
+		o.r.name(e.n, e.path, e.n.text)
+		out = append(out, towpath.ReplicationName(e.n.text))
 	}
 	slices.Sort(out)
 	return out

@@ -50,6 +50,11 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 				return err
 			}
 		}
+		if len(in.Environment.Rules.Gates.Replicated) > 0 {
+			if in.Replications, err = tx.ReplicationsOf(ctx, p.Project, p.Release); err != nil {
+				return err
+			}
+		}
 		in.Running, err = neighbours(ctx, tx, p.Environment)
 		return err
 	})

@@ -77,6 +77,9 @@ func (s *Service) Push(ctx context.Context, actor towpath.Actor, r PushRequest) 
 		if err := tx.Record(ctx, ev); err != nil || a.Subject == "" {
 			return err
 		}
+		if err := tx.WakeReplications(ctx, r.Repository.Project(), now); err != nil {
+			return err
+		}
 		return tx.WakePromotions(ctx, r.Repository.Project(), now) // a gate may wait for what is said about a release
 	})
 	if err != nil {

@@ -22,6 +22,9 @@ type Tx interface {
 	// WakePromotions has every promotion of a project that has not ended judged
 	// again.
 	WakePromotions(ctx context.Context, p towpath.ProjectName, now time.Time) error
+	// WakeReplications has the places of a project looked at: there may be
+	// something to copy.
+	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error
 	Project(ctx context.Context, name towpath.ProjectName) (towpath.Project, error)
 	Version(ctx context.Context, p towpath.ProjectName, version string) (towpath.VersionLabel, error)
 	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.Release, towpath.Digest, error)

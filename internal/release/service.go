@@ -30,6 +30,9 @@ type Tx interface {
 	// WakePromotions has every promotion of a project that has not ended judged
 	// again.
 	WakePromotions(ctx context.Context, p towpath.ProjectName, now time.Time) error
+	// WakeReplications has the places of a project looked at: there may be
+	// something to copy.
+	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error
 
 	InsertRelease(ctx context.Context, r towpath.Release, content towpath.Digest) error
 	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.Release, towpath.Digest, error)

@@ -62,7 +62,10 @@ func shelve(ctx context.Context, tx Tx, a towpath.Artifact, versions []string, n
 // Shelve puts what is about a release into the registry, under its digest and
 // no tag.
 func Shelve(ctx context.Context, tx Tx, a towpath.Artifact, now time.Time) error {
-	return shelve(ctx, tx, a, nil, now)
+	if err := shelve(ctx, tx, a, nil, now); err != nil {
+		return err
+	}
+	return tx.WakeReplications(ctx, a.Repository.Project(), now)
 }
 
 // shelving is how many releases one pass of [Service.Shelve] puts into the

@@ -199,6 +199,8 @@ type GateRules struct {
 	Approvals *ApprovalRule `json:"approvals,omitempty"`
 	Windows   []Window      `json:"windows,omitempty"`
 	Checks    []string      `json:"checks,omitempty"` // keys of external checks that must have passed
+	// Replicated names the rules by which the release must have been copied.
+	Replicated []ReplicationName `json:"replicated,omitempty"`
 	// What has to be attached to the release, signed by keys that are trusted.
 	Signed     *SignedRule     `json:"signed,omitempty"`
 	Provenance *ProvenanceRule `json:"provenance,omitempty"`

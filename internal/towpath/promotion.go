@@ -112,6 +112,7 @@ const (
 	GateProvenance    GateName = "provenance"    // comes from where it should
 	GateSBOM          GateName = "sbom"          // says what it is made of
 	GateScan          GateName = "scan"          // was scanned, and nothing bad was found
+	GateReplicated    GateName = "replicated"    // is where it has to be, with all that is attached to it
 	GateAge           GateName = "age"           // was not published too long ago
 )
 

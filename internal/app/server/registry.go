@@ -1,12 +1,15 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/replicate"
+	"github.com/towpath/towpath/internal/replication"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -31,6 +34,20 @@ func (p protection) Protected(ctx context.Context, tx registry.Tx, project towpa
 		return "", towpath.E(towpath.KindInternal, "server.registry", "the registry's transaction is not one of releases")
 	}
 	return p.releases.Protected(ctx, both, project, d)
+}
+
+// replication makes the loop that copies releases to other registries, with the
+// logins that the server was given.
+func (s *Server) replication(blobs blob.Store) (*replication.Service, error) {
+	logins, err := replicate.DockerLogins(cmp.Or(s.cfg.RegistryAuth, filepath.Join(s.cfg.Data, "registry-auth.json")))
+	if err != nil {
+		return nil, err
+	}
+	return replication.New(replication.Config{Now: s.cfg.Now, Connect: func(r towpath.ReplicationRule) (replication.Target, error) {
+		return replicate.NewRemote(replicate.RemoteConfig{
+			Repository: r.To, PlainHTTP: r.PlainHTTP, Login: logins, UserAgent: "towpath/" + s.cfg.Version,
+		})
+	}}, store.For[replication.Tx](s.store), blobs), nil
 }
 
 // tidy puts older releases into the registry and gives up what uploads left;

@@ -45,6 +45,9 @@ type Config struct {
 	Cert     string // PEM files
 	Key      string
 	Version  string
+	// RegistryAuth is the file with the logins of registries that releases are
+	// copied to, as docker keeps them; empty: registry-auth.json in Data.
+	RegistryAuth string
 	// PublicMetrics serves /metrics without a token.
 	PublicMetrics bool
 	Log           *slog.Logger
@@ -139,6 +142,10 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	copies, err := s.replication(blobs)
+	if err != nil {
+		return err
+	}
 	attesting, err := s.attestationKey()
 	if err != nil {
 		return err
@@ -157,7 +164,7 @@ func (s *Server) open(ctx context.Context) error {
 		func(w sqldb.Work) reconcile.Claim {
 			return reconcile.Claim{Kind: w.Kind, Key: w.Key, Fence: w.Fence, Attempts: w.Attempts}
 		},
-		deploys, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions}, trust.Revocations{Service: keys}, release.Materials{Service: releases})
+		deploys, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions}, trust.Revocations{Service: keys}, release.Materials{Service: releases}, copies)
 	if err != nil {
 		return err
 	}
@@ -178,7 +185,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.services = rest.Services{
 		Projects: s.projects, Releases: releases, Promotions: promotions, Deploys: deploys,
 		Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns), releases, keys),
-		Accounts:  s.accounts, Audit: audit.New(s.ledger), Registry: artifacts, Trust: keys,
+		Accounts:  s.accounts, Audit: audit.New(s.ledger), Registry: artifacts, Replication: copies, Trust: keys,
 	}
 	api, err := rest.New(rest.Config{Version: cfg.Version, Now: cfg.Now, Log: cfg.Log, PublicMetrics: cfg.PublicMetrics}, rest.Deps{
 		Services:    s.services,

@@ -19,15 +19,16 @@ import (
 // Services are the use cases behind the API. They authorise; the handlers do
 // not.
 type Services struct {
-	Projects   Projects
-	Releases   Releases
-	Promotions Promotions
-	Deploys    Deploys
-	Inventory  Inventory
-	Accounts   Accounts
-	Audit      Audit
-	Registry   Registry
-	Trust      Trust
+	Projects    Projects
+	Releases    Releases
+	Promotions  Promotions
+	Deploys     Deploys
+	Inventory   Inventory
+	Accounts    Accounts
+	Audit       Audit
+	Registry    Registry
+	Replication Replication
+	Trust       Trust
 }
 
 // Projects registers projects.

@@ -12,6 +12,7 @@ import (
 	"github.com/towpath/towpath/internal/promote"
 	registrypkg "github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/replication"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/trust"
 )
@@ -21,33 +22,34 @@ import (
 type World struct {
 	mu sync.Mutex
 
-	Actors      map[string]towpath.Actor // by secret
-	Projects    []towpath.Project
-	Blobs       map[towpath.Digest][]byte
-	Releases    []towpath.Release
-	Page        release.List
-	Diff        release.Diff
-	Preview     promote.Preview
-	Promotions  []towpath.Promotion
-	Freezes     []towpath.Freeze
-	Deployments []towpath.Deployment
-	Rollback    deploy.RollbackResult
-	Status      []inventory.Status
-	Accounts    []towpath.Account
-	Tokens      []towpath.Token
-	TagRules    []string
-	Usage       registrypkg.Usage
-	Garbage     registrypkg.Collected
-	Scrubs      []registrypkg.Scrubbed // the parts, in order
-	Keys        []towpath.TrustedKey
-	Materials   []towpath.MaterialQuarantine
-	Evidence    trust.Evidence
-	Report      ledger.Report
-	Checkpoint  string
-	PublicKey   string
-	Export      []byte
-	events      []ledger.Entry
-	changed     chan struct{}
+	Actors       map[string]towpath.Actor // by secret
+	Projects     []towpath.Project
+	Blobs        map[towpath.Digest][]byte
+	Releases     []towpath.Release
+	Page         release.List
+	Diff         release.Diff
+	Preview      promote.Preview
+	Promotions   []towpath.Promotion
+	Freezes      []towpath.Freeze
+	Deployments  []towpath.Deployment
+	Rollback     deploy.RollbackResult
+	Status       []inventory.Status
+	Accounts     []towpath.Account
+	Tokens       []towpath.Token
+	TagRules     []string
+	Replications []replication.Status
+	Usage        registrypkg.Usage
+	Garbage      registrypkg.Collected
+	Scrubs       []registrypkg.Scrubbed // the parts, in order
+	Keys         []towpath.TrustedKey
+	Materials    []towpath.MaterialQuarantine
+	Evidence     trust.Evidence
+	Report       ledger.Report
+	Checkpoint   string
+	PublicKey    string
+	Export       []byte
+	events       []ledger.Entry
+	changed      chan struct{}
 
 	// Judged is the analysis of every rollout.
 	Judged analysis.Judgement
@@ -105,7 +107,7 @@ func (w *World) Changed() <-chan struct{} {
 func (w *World) Services() rest.Services {
 	return rest.Services{
 		Projects: projects{w}, Releases: releases{w}, Promotions: promotions{w}, Deploys: deploys{w},
-		Inventory: inventories{w}, Accounts: accounts{w}, Audit: audits{w}, Registry: registry{w}, Trust: trusts{w},
+		Inventory: inventories{w}, Accounts: accounts{w}, Audit: audits{w}, Registry: registry{w}, Replication: replications{w}, Trust: trusts{w},
 	}
 }
 

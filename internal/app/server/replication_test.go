@@ -1,0 +1,180 @@
+package server
+
+import (
+	"context"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/replication"
+	"github.com/towpath/towpath/internal/store"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/ocitest"
+)
+
+// elsewhere is another's registry, which can be down.
+type elsewhere struct {
+	host string
+	down atomic.Bool
+}
+
+func newElsewhere(t *testing.T) *elsewhere {
+	t.Helper()
+	e := &elsewhere{}
+	h := registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0)))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e.down.Load() {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	e.host = strings.TrimPrefix(srv.URL, "http://")
+	return e
+}
+
+// get asks the registry; the path is of the repository shop.
+func (e *elsewhere) get(t *testing.T, path, accept string) (int, []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+e.host+"/v2/shop/"+path, nil)
+	must(t, 0, err)
+	req.Header.Set("Accept", accept)
+	resp, err := http.DefaultClient.Do(req)
+	must(t, 0, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	must(t, 0, err)
+	return resp.StatusCode, body
+}
+
+// about lists the types of what is attached to a release there.
+func (e *elsewhere) about(t *testing.T, release towpath.Digest) (types []string) {
+	t.Helper()
+	_, body := e.get(t, "referrers/"+string(release), "")
+	index := ocitest.JSON[struct{ Manifests []struct{ Digest string } }](t, ocitest.Answer{Body: body})
+	for _, m := range index.Manifests { // whose types this registry does not list
+		_, body := e.get(t, "manifests/"+m.Digest, towpath.MediaTypeManifest)
+		types = append(types, ocitest.JSON[struct{ ArtifactType string }](t, ocitest.Answer{Body: body}).ArtifactType)
+	}
+	return types
+}
+
+func (h *harness) copies(name towpath.ReplicationName) replication.Status {
+	h.t.Helper()
+	all, err := h.svc.Replication.List(context.Background(), h.ana, shop)
+	must(h.t, 0, err)
+	for _, st := range all {
+		if st.Name == name {
+			return st
+		}
+	}
+	h.t.Fatalf("there is no rule %s in %+v", name, all)
+	return replication.Status{}
+}
+
+func (h *harness) copyTo(e *elsewhere, name towpath.ReplicationName, on towpath.EnvironmentName) error {
+	_, err := h.svc.Replication.Add(context.Background(), towpath.System(), towpath.ReplicationRule{
+		Project: shop, Name: name, To: e.host + "/shop", On: on, PlainHTTP: true,
+	})
+	return err
+}
+
+func TestReplication(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		e := newElsewhere(t)
+		must(t, 0, h.copyTo(e, "eu", ""))
+		e.down.Store(true)
+		one := h.publish("1.0.0", "one")
+		h.until("it is known to be behind, and why", func() bool {
+			st := h.copies("eu")
+			return len(st.Behind) == 1 && st.Behind[0].Attempts > 0 && st.Behind[0].Error != "" && !st.Lag.IsZero() && st.Whole == 0
+		})
+		e.down.Store(false)
+		h.until("it is there once the registry is back", func() bool { st := h.copies("eu"); return st.Whole == 1 && len(st.Behind) == 0 })
+		code, manifest := e.get(t, "manifests/1.0.0", towpath.MediaTypeManifest)
+		if code != 200 || towpath.DigestOf(manifest) != one.Release {
+			t.Errorf("1.0.0 is %d there, %s", code, towpath.DigestOf(manifest))
+		}
+		m := ocitest.JSON[pulled](t, ocitest.Answer{Body: manifest})
+		for _, d := range []string{m.Config.Digest, m.Layers[0].Digest} {
+			if code, b := e.get(t, "blobs/"+d, ""); code != 200 || string(towpath.DigestOf(b)) != d {
+				t.Errorf("blob %s is %d there", d, code)
+			}
+		}
+		h.until("how its promotion ended is copied too, and what it was published with", func() bool {
+			got := strings.Join(e.about(t, one.Release), " ")
+			return strings.Contains(got, "sigstore.bundle") && strings.Contains(got, oci.ArtifactTypeCandidate)
+		})
+		t.Run("a repository has one writer", func(t *testing.T) {
+			if err := h.copyTo(e, "us", ""); towpath.KindOf(err) != towpath.KindConflict {
+				t.Errorf("got %v", err)
+			}
+		})
+		t.Run("the server's logins are not for everybody", func(t *testing.T) {
+			releaser := towpath.Actor{Account: "rel", Token: "t", Grants: []towpath.Grant{{Role: towpath.RoleReleaser}}}
+			_, err := h.svc.Replication.Add(t.Context(), releaser, towpath.ReplicationRule{Project: shop, Name: "us", To: "registry.example/shop"})
+			if towpath.KindOf(err) != towpath.KindForbidden {
+				t.Errorf("got %v", err)
+			}
+		})
+		t.Run("what was removed copies nothing", func(t *testing.T) {
+			must(t, 0, h.svc.Replication.Remove(t.Context(), towpath.System(), shop, "eu"))
+			h.publish("1.1.0", "two")
+			h.runs("dev", "1.1.0")
+			if code, _ := e.get(t, "manifests/1.1.0", towpath.MediaTypeManifest); code != 404 {
+				t.Errorf("1.1.0 is %d there", code)
+			}
+		})
+	})
+}
+
+func TestReplication_OfWhatRuns(t *testing.T) {
+	h := newHarness(t)
+	e := newElsewhere(t)
+	h.publish("1.0.0", "one")
+	h.runs("staging", "1.0.0")
+	must(t, 0, h.svc.Promotions.Hold(t.Context(), h.ana, shop, "staging", "not now"))
+	must(t, 0, h.copyTo(e, "dr", "staging"))
+	h.until("what runs there already is copied", func() bool { return h.copies("dr").Whole == 1 })
+	h.publish("1.1.0", "two")
+	h.runs("dev", "1.1.0")
+	must(t, 0, h.svc.Promotions.Unhold(t.Context(), h.ana, shop, "staging", ""))
+	if code, _ := e.get(t, "manifests/1.1.0", towpath.MediaTypeManifest); code != 404 {
+		t.Errorf("what does not run in staging is %d there", code)
+	}
+	h.until("what runs there now is copied", func() bool {
+		code, _ := e.get(t, "manifests/1.1.0", towpath.MediaTypeManifest)
+		return code == 200
+	})
+}
+
+func TestReplication_IsAskedFor(t *testing.T) {
+	h := newHarness(t)
+	e := newElsewhere(t)
+	h.publish("1.0.0", "one")
+	h.runs("staging", "1.0.0")
+	must(t, 0, h.s.store.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		env, err := tx.LockEnvironment(ctx, shop, "dev")
+		if err != nil {
+			return err
+		}
+		env.Rules.Gates.Replicated = []towpath.ReplicationName{"eu"}
+		return tx.SaveEnvironment(ctx, env)
+	}))
+	h.publish("1.1.0", "two")
+	h.reason("dev", "1.1.0", towpath.GateReplicated, "not copied by a rule")
+	must(t, 0, h.copyTo(e, "eu", ""))
+	h.publish("1.2.0", "three") // published since there is a rule
+	h.runs("dev", "1.2.0")
+	if at := h.copies("eu"); at.Whole == 0 {
+		t.Errorf("dev runs what was not copied: %+v", at)
+	}
+}

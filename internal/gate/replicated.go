@@ -1,0 +1,47 @@
+package gate
+
+import (
+	"fmt"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// replicated wants the release to be in other places, with all that was
+// attached to it when it was copied: what is promoted must not need a registry
+// that may be gone when it is rolled back to.
+func replicated(in Input) finding {
+	names := in.Environment.Rules.Gates.Replicated
+	inputs := map[string]any{"rules": names, "release": in.Candidate.Release}
+	if len(names) == 0 {
+		return allow(inputs, fmt.Sprintf("%s asks for no copies elsewhere.", in.Environment.Name))
+	}
+	var there, missing []string
+	hint := "it opens by itself; `towpath replication list` shows how far each place is"
+	for _, name := range names {
+		r, ok := replicationOf(in, name)
+		switch {
+		case !ok:
+			missing = append(missing, fmt.Sprintf("%s is not copied by a rule %q yet.", label(in), name))
+			hint = fmt.Sprintf("is there a rule of that name? `towpath replication list`; else `towpath replication add %s --to REGISTRY/REPOSITORY`", name)
+		case r.Done.IsZero() && r.Error != "":
+			missing = append(missing, fmt.Sprintf("%s could not be copied by %s yet: %s.", label(in), name, r.Error))
+		case r.Done.IsZero():
+			missing = append(missing, fmt.Sprintf("%s is being copied by %s.", label(in), name))
+		default:
+			there = append(there, fmt.Sprintf("%s was copied by %s.", label(in), name))
+		}
+	}
+	if len(missing) > 0 {
+		return wait(inputs, hint, missing...)
+	}
+	return allow(inputs, there...)
+}
+
+func replicationOf(in Input, name towpath.ReplicationName) (towpath.Replication, bool) {
+	for _, r := range in.Replications {
+		if r.Rule == name && r.Project == in.Candidate.Project && r.Release == in.Candidate.Release {
+			return r, true
+		}
+	}
+	return towpath.Replication{}, false
+}

@@ -1,0 +1,204 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/failpoint"
+	"github.com/towpath/towpath/internal/reconcile"
+	"github.com/towpath/towpath/internal/replicate"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Kind is the kind of work of the loop.
+func (s *Service) Kind() string { return WorkReplication }
+
+// Reconcile copies what a place lacks, one release after the other: a rule has
+// one writer. It may be stopped anywhere and run again. A place that is down is
+// tried again with growing pauses.
+func (s *Service) Reconcile(ctx context.Context, key string, _ time.Time) (reconcile.Result, error) {
+	project, name, _ := strings.Cut(key, "/")
+	rule, wanted, err := s.wanted(ctx, towpath.ProjectName(project), towpath.ReplicationName(name))
+	if towpath.KindOf(err) == towpath.KindNotFound {
+		return reconcile.Done(), nil // it was removed
+	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	target, err := s.cfg.Connect(rule)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	var failed []error
+	for _, r := range wanted {
+		err := s.bring(ctx, rule, target, r)
+		if ctx.Err() != nil {
+			return reconcile.Result{}, ctx.Err()
+		}
+		failed = append(failed, err)
+		if towpath.KindOf(err) == towpath.KindUnavailable {
+			break // the next one would fare no better
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.After(s.cfg.Every), nil
+}
+
+// wanted reads a rule and the releases that its place should have, oldest wish
+// first, and writes down those that are new.
+func (s *Service) wanted(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName) (rule towpath.ReplicationRule, out []towpath.Replication, err error) {
+	now := s.cfg.Now()
+	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		var err error
+		if rule, err = tx.ReplicationRule(ctx, p, name); err != nil {
+			return err
+		}
+		releases, err := wish(ctx, tx, rule)
+		if err != nil {
+			return err
+		}
+		if out, err = tx.Replications(ctx, p, name); err != nil {
+			return err
+		}
+		for _, r := range releases {
+			if slices.ContainsFunc(out, func(x towpath.Replication) bool { return x.Release == r }) {
+				continue
+			}
+			x := towpath.Replication{Project: p, Rule: name, Release: r, Since: now}
+			if err := tx.SaveReplication(ctx, x); err != nil {
+				return err
+			}
+			out = append(out, x)
+		}
+		// What was given up here is there or is not; nothing can be added.
+		out = slices.DeleteFunc(out, func(x towpath.Replication) bool { return !slices.Contains(releases, x.Release) })
+		return nil
+	})
+	return rule, out, err
+}
+
+// keepRuns is how many stays in an environment are looked back over.
+const keepRuns = 100
+
+// wish lists the releases that a rule is about and that have all their bytes.
+func wish(ctx context.Context, tx Tx, rule towpath.ReplicationRule) ([]towpath.Digest, error) {
+	whole, err := tx.Whole(ctx, rule.Project)
+	if err != nil {
+		return nil, err
+	}
+	var out []towpath.Digest
+	if rule.On == "" {
+		for _, r := range whole {
+			if !r.Published.Before(rule.AddedAt) {
+				out = append(out, r.Digest)
+			}
+		}
+		return out, nil
+	}
+	runs, err := tx.Runs(ctx, rule.Project, rule.On, keepRuns)
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range slices.Backward(runs) {
+		there := slices.ContainsFunc(whole, func(r towpath.Release) bool { return r.Digest == run.Release })
+		// What ended before the rule was made was not asked for.
+		if there && (run.Verified || run.Ended.IsZero()) && (run.Ended.IsZero() || run.Ended.After(rule.AddedAt)) && !slices.Contains(out, run.Release) {
+			out = append(out, run.Release)
+		}
+	}
+	return out, nil
+}
+
+// bring copies a release, unless its place has everything already, and writes
+// down how that went.
+func (s *Service) bring(ctx context.Context, rule towpath.ReplicationRule, target Target, x towpath.Replication) error {
+	load, err := s.pack(ctx, rule.Project, x.Release)
+	if err == nil && !x.Fresh.IsZero() && x.Content == load.content() {
+		return nil
+	}
+	if err == nil {
+		if !x.Fresh.IsZero() { // something was attached since
+			x.Fresh, x.Since = time.Time{}, s.cfg.Now()
+		}
+		if len(load.tags) > 0 {
+			x.Version = towpath.TagVersion(load.tags[0])
+		}
+		err = ship(ctx, load, target)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	failpoint.Hit("replication.copied")
+	return errors.Join(err, s.note(ctx, x, load, err))
+}
+
+// ship copies a release, names it there and compares.
+func ship(ctx context.Context, load shipment, target Target) error {
+	cfg := replicate.Config{Attempts: 2}
+	root := load.graph.Root
+	for _, tag := range load.tags {
+		d, err := target.Resolve(ctx, cfg, tag)
+		if err != nil && towpath.KindOf(err) != towpath.KindNotFound {
+			return err
+		}
+		if err == nil && d.Digest != root.Digest {
+			return towpath.E(towpath.KindConflict, "replication.copy", "the tag %s is something else there, and it is not moved", tag).On(string(d.Digest)).
+				WithHint("find out who writes to that repository: a rule wants one of its own")
+		}
+	}
+	if _, err := replicate.Copy(ctx, load.source, target, load.graph, cfg); err != nil {
+		return err
+	}
+	manifest, err := load.source.Manifest(ctx, root)
+	if err != nil {
+		return err
+	}
+	for _, tag := range load.tags {
+		if err := target.Tag(ctx, cfg, root, manifest, tag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note writes down how a copy went. Whoever waits for it looks again.
+func (s *Service) note(ctx context.Context, x towpath.Replication, load shipment, failure error) error {
+	now := s.cfg.Now()
+	action := "replication.done"
+	if failure != nil {
+		x.Attempts++
+		x.Error, _ = towpath.PublicMessage(failure)
+		action = "replication.failed"
+	} else {
+		x.Attempts, x.Error, x.Content, x.Fresh = 0, "", load.content(), now
+		if x.Done.IsZero() {
+			x.Done = now
+		}
+	}
+	ev := towpath.NewEvent(now, string(towpath.System().Account), action)
+	ev.Project, ev.Subject, ev.Release, ev.Reason = x.Project, string(x.Rule), x.Release, x.Error
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		if _, err := tx.ReplicationRule(ctx, x.Project, x.Rule); err != nil {
+			if towpath.KindOf(err) == towpath.KindNotFound {
+				return nil // it was removed meanwhile
+			}
+			return err
+		}
+		if err := tx.SaveReplication(ctx, x); err != nil {
+			return err
+		}
+		if failure == nil {
+			if err := tx.WakePromotions(ctx, x.Project, now); err != nil {
+				return err
+			}
+		} else if x.Attempts > 1 {
+			return nil // one event for the first failure, not for each
+		}
+		return tx.Record(ctx, ev)
+	})
+}

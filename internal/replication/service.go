@@ -1,0 +1,234 @@
+package replication
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"time"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/replicate"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// WorkReplication is the kind of work of the loop; its key is project/rule.
+const WorkReplication = "replication"
+
+// Store opens transactions.
+type Store interface {
+	Update(ctx context.Context, f func(context.Context, Tx) error) error
+	View(ctx context.Context, f func(context.Context, Tx) error) error
+}
+
+// Tx is what replication reads and writes in one transaction.
+type Tx interface {
+	Record(ctx context.Context, ev towpath.Event) error
+	Enqueue(ctx context.Context, kind, key string, due time.Time) error
+	// WakePromotions has every promotion of a project that has not ended judged
+	// again.
+	WakePromotions(ctx context.Context, p towpath.ProjectName, now time.Time) error
+
+	Project(ctx context.Context, name towpath.ProjectName) (towpath.Project, error)
+	Environment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.Environment, error)
+	Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error)
+	Runs(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.Run, error)
+	Versions(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.VersionLabel, error)
+	CandidatesOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.Candidate, error)
+	Artifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Artifact, error)
+	Referrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]towpath.Artifact, error)
+
+	// InsertReplicationRule adds a rule; a name that is taken is a conflict.
+	InsertReplicationRule(ctx context.Context, r towpath.ReplicationRule) error
+	ReplicationRule(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName) (towpath.ReplicationRule, error)
+	ReplicationRules(ctx context.Context, p towpath.ProjectName) ([]towpath.ReplicationRule, error) // by name
+	AllReplicationRules(ctx context.Context) ([]towpath.ReplicationRule, error)
+	// DeleteReplicationRule takes a rule away, with what is known of its copies.
+	DeleteReplicationRule(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName) error
+	// Replications are the releases under a rule, oldest wish first.
+	Replications(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName) ([]towpath.Replication, error)
+	SaveReplication(ctx context.Context, r towpath.Replication) error
+}
+
+// Target is a registry that is written to.
+type Target interface {
+	replicate.Destination
+	Resolve(ctx context.Context, cfg replicate.Config, ref string) (v1.Descriptor, error)
+	Tag(ctx context.Context, cfg replicate.Config, d v1.Descriptor, manifest []byte, tag string) error
+}
+
+// Config says how the service works.
+type Config struct {
+	Now func() time.Time
+	// Connect makes the client of a repository; it connects to nothing.
+	Connect func(r towpath.ReplicationRule) (Target, error)
+	// Every is how often a place that has everything is looked at although
+	// nothing woke the loop; default 1 min.
+	Every time.Duration
+}
+
+// Service is the use case.
+type Service struct {
+	cfg   Config
+	store Store
+	blobs blob.Store
+}
+
+// New makes the service.
+func New(cfg Config, store Store, blobs blob.Store) *Service {
+	if cfg.Every <= 0 {
+		cfg.Every = time.Minute
+	}
+	return &Service{cfg: cfg, store: store, blobs: blobs}
+}
+
+var namePattern = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// maxRules bounds the rules of a project.
+const maxRules = 32
+
+// Add has releases copied to another registry from now on: those that are
+// published later and those that run somewhere, or those that an environment
+// runs. It takes the right to manage the server, whose logins are used.
+func (s *Service) Add(ctx context.Context, actor towpath.Actor, r towpath.ReplicationRule) (towpath.ReplicationRule, error) {
+	const op = "replication.add"
+	if err := access.Check(actor, access.ServerManage, access.Subject{Project: r.Project}); err != nil {
+		return r, err
+	}
+	if !namePattern.MatchString(string(r.Name)) {
+		return r, towpath.E(towpath.KindInvalid, op, "%q is no name for a rule", r.Name).WithHint("small letters, digits and dashes, as in eu-west")
+	}
+	if _, tag, err := replicate.SplitReference(r.To); err != nil {
+		return r, err
+	} else if tag != "" {
+		return r, towpath.E(towpath.KindInvalid, op, "a rule copies many releases, each under its own versions: %q has a tag", r.To).
+			WithHint("name the repository alone")
+	}
+	if _, err := s.cfg.Connect(r); err != nil {
+		return r, err
+	}
+	now := s.cfg.Now()
+	r.AddedBy, r.AddedAt = actor.Account, now
+	ev := towpath.NewEvent(now, string(actor.Account), "replication.added")
+	ev.Project, ev.Environment, ev.Subject, ev.Reason, ev.RequestID = r.Project, r.On, string(r.Name), r.To, actor.RequestID
+	return r, s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		if _, err := tx.Project(ctx, r.Project); err != nil {
+			return err
+		}
+		if r.On != "" {
+			if _, err := tx.Environment(ctx, r.Project, r.On); err != nil {
+				return err
+			}
+		}
+		have, err := tx.AllReplicationRules(ctx)
+		if err != nil {
+			return err
+		}
+		if err := fits(r, have); err != nil {
+			return err
+		}
+		if err := tx.InsertReplicationRule(ctx, r); err != nil {
+			return err
+		}
+		if err := tx.Enqueue(ctx, WorkReplication, key(r), now); err != nil {
+			return err
+		}
+		return tx.Record(ctx, ev)
+	})
+}
+
+// fits makes sure that a repository has one writer: two that write lists of
+// referrers at once could lose some.
+func fits(r towpath.ReplicationRule, have []towpath.ReplicationRule) error {
+	const op = "replication.add"
+	n := 0
+	for _, h := range have {
+		if h.Project == r.Project {
+			n++
+		}
+		if h.To == r.To && !(h.Project == r.Project && h.Name == r.Name) {
+			return towpath.E(towpath.KindConflict, op, "the rule %s of project %s writes to %s already", h.Name, h.Project, h.To).
+				WithHint("a repository has one writer: copy to another repository, or remove that rule")
+		}
+	}
+	if n >= maxRules {
+		return towpath.E(towpath.KindExhausted, op, "a project has at most %d rules", maxRules)
+	}
+	return nil
+}
+
+func key(r towpath.ReplicationRule) string { return string(r.Project) + "/" + string(r.Name) }
+
+// Remove ends a rule. What was copied stays where it is.
+func (s *Service) Remove(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name towpath.ReplicationName) error {
+	if err := access.Check(actor, access.ServerManage, access.Subject{Project: p}); err != nil {
+		return err
+	}
+	now := s.cfg.Now()
+	ev := towpath.NewEvent(now, string(actor.Account), "replication.removed")
+	ev.Project, ev.Subject, ev.RequestID = p, string(name), actor.RequestID
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		if _, err := tx.ReplicationRule(ctx, p, name); err != nil {
+			return err
+		}
+		if err := tx.DeleteReplicationRule(ctx, p, name); err != nil {
+			return err
+		}
+		return tx.Record(ctx, ev)
+	})
+}
+
+// Status is how far a place is.
+type Status struct {
+	towpath.ReplicationRule
+	Whole int `json:"whole"` // releases that are there with everything
+	// Behind are those that are not, oldest wish first; Lag is since when the
+	// first of them has been wanted there.
+	Behind []towpath.Replication `json:"behind"`
+	Lag    time.Time             `json:"lag,omitzero"`
+}
+
+// List says how far the places of a project are, by name.
+func (s *Service) List(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) ([]Status, error) {
+	if err := access.Check(actor, access.ProjectRead, access.Subject{Project: p}); err != nil {
+		return nil, err
+	}
+	out := []Status{}
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		out = []Status{}
+		if _, err := tx.Project(ctx, p); err != nil {
+			return err
+		}
+		rules, err := tx.ReplicationRules(ctx, p)
+		if err != nil {
+			return err
+		}
+		for _, r := range rules {
+			all, err := tx.Replications(ctx, p, r.Name)
+			if err != nil {
+				return err
+			}
+			out = append(out, status(r, all))
+		}
+		return nil
+	})
+	return out, err
+}
+
+func status(r towpath.ReplicationRule, all []towpath.Replication) Status {
+	st := Status{ReplicationRule: r, Behind: []towpath.Replication{}}
+	for _, x := range all {
+		if !x.Fresh.IsZero() {
+			st.Whole++
+			continue
+		}
+		st.Behind = append(st.Behind, x)
+	}
+	slices.SortStableFunc(st.Behind, func(a, b towpath.Replication) int { return a.Since.Compare(b.Since) })
+	if len(st.Behind) > 0 {
+		st.Lag = st.Behind[0].Since
+	}
+	return st
+}

@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/replication"
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// InsertReplicationRule adds a rule; a name that is taken is a conflict.
+func (tx *Tx) InsertReplicationRule(ctx context.Context, r towpath.ReplicationRule) error {
+	text, err := doc(r)
+	if err != nil {
+		return err
+	}
+	n, err := tx.exec(ctx, "replication.insert", `INSERT INTO replication_rule (project, name, doc) VALUES ($1, $2, $3)
+		ON CONFLICT DO NOTHING`, r.Project, r.Name, text)
+	if err == nil && n == 0 {
+		return towpath.E(towpath.KindConflict, "replication.insert", "there is a rule %s already", r.Name).On(string(r.Name)).
+			WithHint("choose another name, or remove that one first")
+	}
+	return err
+}
+
+// ReplicationRule reads a rule.
+func (tx *Tx) ReplicationRule(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName) (towpath.ReplicationRule, error) {
+	var r towpath.ReplicationRule
+	var text string
+	err := one(tx.QueryRow(ctx, `SELECT doc FROM replication_rule WHERE project = $1 AND name = $2`, p, name), "replication rule", string(name), &text)
+	if err != nil {
+		return r, err
+	}
+	return r, undoc("replication rule", text, &r)
+}
+
+// ReplicationRules lists the rules of a project by name.
+func (tx *Tx) ReplicationRules(ctx context.Context, p towpath.ProjectName) ([]towpath.ReplicationRule, error) {
+	return list[towpath.ReplicationRule](ctx, tx, "replication rule", `SELECT doc FROM replication_rule WHERE project = $1 ORDER BY name`, p)
+}
+
+// AllReplicationRules lists the rules of all projects.
+func (tx *Tx) AllReplicationRules(ctx context.Context) ([]towpath.ReplicationRule, error) {
+	return list[towpath.ReplicationRule](ctx, tx, "replication rule", `SELECT doc FROM replication_rule ORDER BY project, name`)
+}
+
+// DeleteReplicationRule takes a rule away, with what is known of its copies.
+func (tx *Tx) DeleteReplicationRule(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName) error {
+	_, err := tx.exec(ctx, "replication.delete", `DELETE FROM replication_rule WHERE project = $1 AND name = $2`, p, name)
+	return err
+}
+
+// Replications are the releases under a rule, oldest wish first.
+func (tx *Tx) Replications(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName) ([]towpath.Replication, error) {
+	return list[towpath.Replication](ctx, tx, "replication", `SELECT doc FROM replication WHERE project = $1 AND rule = $2
+		ORDER BY since, digest`, p, name)
+}
+
+// ReplicationsOf are the copies of a release, by rule.
+func (tx *Tx) ReplicationsOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.Replication, error) {
+	return list[towpath.Replication](ctx, tx, "replication", `SELECT doc FROM replication WHERE project = $1 AND digest = $2 ORDER BY rule`, p, d)
+}
+
+// SaveReplication writes how far a copy is.
+func (tx *Tx) SaveReplication(ctx context.Context, r towpath.Replication) error {
+	text, err := doc(r)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "replication.save", `INSERT INTO replication (project, rule, digest, since, doc) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (project, rule, digest) DO UPDATE SET since = excluded.since, doc = excluded.doc`,
+		r.Project, r.Rule, r.Release, sqldb.Micros(r.Since), text)
+	return err
+}
+
+// WakeReplications has the places of a project looked at: there may be
+// something to copy.
+func (tx *Tx) WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error {
+	names, err := tx.strings(ctx, "replication.wake", `SELECT name FROM replication_rule WHERE project = $1 ORDER BY name`, p)
+	for _, name := range names {
+		if err == nil {
+			err = tx.Enqueue(ctx, replication.WorkReplication, string(p)+"/"+name, now)
+		}
+	}
+	return err
+}
