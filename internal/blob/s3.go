@@ -46,6 +46,9 @@ func (c S3Config) withDefaults() S3Config {
 	if c.PartSize <= 0 {
 		c.PartSize = 32 << 20
 	}
+	if c.Tries <= 0 {
+		c.Tries = 10
+	}
 	if c.Credentials == nil {
 		c.Credentials = credentials.NewChainCredentials([]credentials.Provider{
 			&credentials.EnvAWS{}, &credentials.FileAWSCredentials{},

@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 
@@ -22,6 +23,29 @@ func failedPrecondition(err error) bool {
 	return errors.As(err, &r) && r.StatusCode == http.StatusPreconditionFailed
 }
 
+// passing reports whether the same request may succeed later: it was cut off,
+// or damaged on its way, or the service is at its limits.
+func passing(ctx context.Context, err error) bool {
+	var r minio.ErrorResponse
+	var cert *tls.CertificateVerificationError
+	switch {
+	case ctx.Err() != nil || errors.As(err, &cert):
+		return false
+	case !errors.As(err, &r):
+		return true
+	}
+	switch r.Code {
+	case "RequestTimeout", "IncompleteBody", "XAmzContentSHA256Mismatch", "BadDigest", "SlowDown", "SlowDownWrite":
+		return true
+	}
+	switch r.StatusCode {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
 func isNotFound(err error) bool { return towpath.KindOf(err) == towpath.KindNotFound }
 
 // fail explains a failed request; nil stays nil, and errors that say already
@@ -34,21 +58,22 @@ func (s *S3) fail(op, what string, err error) error {
 	var r minio.ErrorResponse
 	if !errors.As(err, &r) {
 		return towpath.E(towpath.KindUnavailable, op, "%s: the object store does not answer", what).On(s.cfg.name()).
-			WithHint("check that %s can be reached, then try again; nothing was acknowledged and nothing is broken", s.cfg.Endpoint).WithCause(err)
+			WithHint("check that the endpoint in --blobs can be reached, then try again; nothing was acknowledged and nothing is broken").WithCause(err)
 	}
 	kind, why, hint := explain(r)
 	return towpath.E(kind, op, "%s: %s", what, why).On(s.cfg.name()).WithHint("%s", hint).WithCause(err)
 }
 
 // explain says what an answer of the service means and what to do. The codes
-// are those of the S3 API reference, and of MinIO for what that does not have.
+// are those of the S3 API reference, and of MinIO and Versity for what that does
+// not have.
 func explain(r minio.ErrorResponse) (kind towpath.Kind, why, hint string) {
 	switch r.Code {
 	case minio.NoSuchKey, minio.NoSuchUpload:
 		return towpath.KindNotFound, "it is not there", ""
 	case minio.NoSuchBucket:
 		return towpath.KindUnavailable, "there is no such bucket", "make the bucket, or correct its name in --blobs; towpath makes none itself"
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired":
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "XAdminUserNotFound":
 		return towpath.KindUnavailable, "the object store does not take the credentials",
 			"check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile or role they come from; the region in --blobs is part of the signature"
 	case "RequestTimeTooSkewed":

@@ -2,12 +2,14 @@ package blob
 
 import (
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"hash"
 	"io"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"golang.org/x/sync/errgroup"
@@ -47,25 +49,27 @@ func (s *S3) Put(ctx context.Context, expected towpath.Digest, r io.Reader, limi
 		return "", 0, towpath.E(towpath.KindInvalid, op, "the content has digest %s, not %s", got, expected).
 			On(string(expected)).WithHint("it was changed or cut off on its way: send it again")
 	}
-	if err := s.send(ctx, got, content, sum); err != nil {
+	lock := s.lock(got)
+	err := s.send(ctx, s.keyOf(got), content, sum.Sum(nil), func(visible func() error) error {
+		lock.RLock()
+		defer lock.RUnlock()
+		return visible()
+	})
+	if err != nil {
 		return "", 0, s.fail(op, "blob "+string(got)+" can't be written", err)
 	}
 	return got, content.size, nil
 }
 
-// send writes a blob whose content was checked.
-func (s *S3) send(ctx context.Context, d towpath.Digest, content *spool, sum hash.Hash) error {
-	lock := s.lock(d)
+// send writes an object of any size with a SHA-256 sum. What makes it visible
+// is done within named.
+func (s *S3) send(ctx context.Context, key string, content *spool, sum []byte, named func(visible func() error) error) error {
 	if content.size > s.cfg.PartSize {
-		return s.sendParts(ctx, s.keyOf(d), content, func(complete func() error) error {
-			lock.RLock()
-			defer lock.RUnlock()
-			return complete()
-		})
+		return s.sendParts(ctx, key, content, named)
 	}
-	lock.RLock()
-	defer lock.RUnlock()
-	return s.write(ctx, s.keyOf(d), content.section(0, content.size), content.size, sum.Sum(nil), nil)
+	return named(func() error {
+		return s.write(ctx, key, content, content.size, sum, nil)
+	})
 }
 
 // emptySum is the SHA-256 of no bytes.
@@ -74,47 +78,80 @@ var emptySum = sha256.New().Sum(nil)
 // write writes an object in one request, which the service refuses when the
 // bytes that arrive have not the sum. It is sent again as often as need be:
 // that changes nothing.
-func (s *S3) write(ctx context.Context, key string, r io.ReadSeeker, size int64, sum []byte, condition func(*minio.PutObjectOptions)) error {
-	o := minio.PutObjectOptions{UserMetadata: map[string]string{"x-amz-checksum-sha256": base64.StdEncoding.EncodeToString(sum)}}
+func (s *S3) write(ctx context.Context, key string, content io.ReaderAt, size int64, sum []byte, condition func(*minio.PutObjectOptions)) error {
+	o := minio.PutObjectOptions{
+		UserMetadata:         map[string]string{"x-amz-checksum-sha256": base64.StdEncoding.EncodeToString(sum)},
+		DisableContentSha256: true, // of each chunk: the whole has its sum
+	}
 	if condition != nil {
 		condition(&o)
 	}
-	_, err := s.client.PutObject(ctx, s.cfg.Bucket, key, r, size, "", hex.EncodeToString(sum), o)
-	return err
+	return s.retry(ctx, func() error {
+		_, err := s.client.PutObject(ctx, s.cfg.Bucket, key, body(content, 0, size), size, "", hex.EncodeToString(sum), o)
+		return err
+	})
+}
+
+// body is a part of a content for one request. The library would rewind it and
+// send it again, perhaps while a connection that was given up still reads it;
+// so it can't be rewound, and [S3.retry] makes a new one.
+func body(content io.ReaderAt, from, n int64) io.Reader {
+	return struct{ io.Reader }{io.NewSectionReader(content, from, n)}
+}
+
+// retry does something until it succeeds or trying again is of no use.
+func (s *S3) retry(ctx context.Context, do func() error) error {
+	wait := 100 * time.Millisecond
+	for try := 1; ; try++ {
+		err := do()
+		if err == nil || try >= s.cfg.Tries || !passing(ctx, err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait/2 + rand.N(wait/2)):
+			wait = min(2*wait, 2*time.Second)
+		}
+	}
 }
 
 // tagKey is the metadata by which an upload in parts is known again.
 const tagKey = "Towpath-Upload"
 
 // sendParts writes an object in parts, none of which is seen before the last
-// step, which named wraps. When that step's answer was lost, the tag tells
+// step, which is done within named. When that step's answer was lost, the tag tells
 // whether it was done.
-func (s *S3) sendParts(ctx context.Context, key string, content *spool, named func(complete func() error) error) (err error) {
-	tag := rand.Text()
+func (s *S3) sendParts(ctx context.Context, key string, content *spool, named func(visible func() error) error) (err error) {
+	tag := crand.Text()
 	id, err := s.client.NewMultipartUpload(ctx, s.cfg.Bucket, key, minio.PutObjectOptions{UserMetadata: map[string]string{tagKey: tag}})
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil { // Sweep gets what stays
-			_ = s.client.AbortMultipartUpload(context.WithoutCancel(ctx), s.cfg.Bucket, key, id)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+			_ = s.client.AbortMultipartUpload(ctx, s.cfg.Bucket, key, id)
 		}
 	}()
 	size := max(s.cfg.PartSize, (content.size+s3MaxParts-1)/s3MaxParts)
 	parts := make([]minio.CompletePart, (content.size+size-1)/size)
-	g, partCtx := errgroup.WithContext(ctx)
+	// When one fails, those under way are not cut off: the service might still
+	// take them in after the upload was aborted.
+	var g errgroup.Group
+	var failed atomic.Bool
 	g.SetLimit(4)
 	for i := range parts {
-		g.Go(func() error {
-			from := int64(i) * size
-			n := min(size, content.size-from)
-			sum := sha256.New()
-			if _, err := io.Copy(sum, content.section(from, n)); err != nil {
-				return err
+		g.Go(func() (err error) {
+			if failed.Load() {
+				return nil
 			}
-			part, err := s.client.PutObjectPart(partCtx, s.cfg.Bucket, key, id, i+1, content.section(from, n), n,
-				minio.PutObjectPartOptions{Sha256Hex: hex.EncodeToString(sum.Sum(nil))})
-			parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: part.ETag}
+			from := int64(i) * size
+			parts[i], err = s.sendPart(ctx, key, id, i+1, content, from, min(size, content.size-from))
+			if err != nil {
+				failed.Store(true)
+			}
 			return err
 		})
 	}
@@ -131,4 +168,20 @@ func (s *S3) sendParts(ctx context.Context, key string, content *spool, named fu
 		}
 		return err
 	})
+}
+
+// sendPart sends one part, with its sum.
+func (s *S3) sendPart(ctx context.Context, key, id string, number int, content io.ReaderAt, from, n int64) (minio.CompletePart, error) {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(content, from, n)); err != nil {
+		return minio.CompletePart{}, err
+	}
+	o := minio.PutObjectPartOptions{Sha256Hex: hex.EncodeToString(sum.Sum(nil)), DisableContentSha256: true}
+	done := minio.CompletePart{PartNumber: number}
+	err := s.retry(ctx, func() error {
+		part, err := s.client.PutObjectPart(ctx, s.cfg.Bucket, key, id, number, body(content, from, n), n, o)
+		done.ETag = part.ETag
+		return err
+	})
+	return done, err
 }

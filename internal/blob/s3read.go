@@ -40,8 +40,11 @@ func (s *S3) read(ctx context.Context, op, key string) (*s3Reader, int64, error)
 // Read reads on.
 func (r *s3Reader) Read(p []byte) (int, error) {
 	for {
-		if r.at >= r.size {
+		switch {
+		case r.at == r.size:
 			return 0, io.EOF
+		case len(p) == 0:
+			return 0, nil
 		}
 		if err := r.ctx.Err(); err != nil {
 			return 0, err
@@ -51,7 +54,7 @@ func (r *s3Reader) Read(p []byte) (int, error) {
 				return 0, err
 			}
 		}
-		n, err := r.body.Read(p)
+		n, err := r.body.Read(p[:min(int64(len(p)), r.size-r.at)])
 		if r.at += int64(n); n > 0 {
 			r.idle = 0
 			return n, nil

@@ -2,8 +2,11 @@ package blob
 
 import (
 	"bytes"
-	"io"
+	"errors"
 	"os"
+	"syscall"
+
+	"github.com/towpath/towpath/internal/towpath"
 )
 
 // spoolMemory is how much of a content a spool keeps in memory before it makes
@@ -56,16 +59,23 @@ func (s *spool) spill() error {
 	return err
 }
 
+// spoolError explains a failed write to the folder of spools.
 func spoolError(err error) error {
-	return diskError("blob.put", "what is on its way to the object store can't be kept", err)
+	const op, what = "blob.put", "what is on its way to the object store can't be kept on this machine"
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return towpath.E(towpath.KindExhausted, op, "%s: its disk is full", what).
+			WithHint("make room for the largest blobs that are sent at once, then try again; nothing was acknowledged").WithCause(err)
+	}
+	return towpath.E(towpath.KindUnavailable, op, "%s", what).
+		WithHint("let the user that runs towpath write to the folder spool in --data; nothing was acknowledged").WithCause(err)
 }
 
-// section reads a part; sections may be read side by side.
-func (s *spool) section(from, n int64) *io.SectionReader {
+// ReadAt reads what was written; many may read side by side.
+func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 	if s.file == nil {
-		return io.NewSectionReader(bytes.NewReader(s.buf), from, n)
+		return bytes.NewReader(s.buf).ReadAt(p, off)
 	}
-	return io.NewSectionReader(s.file, from, n)
+	return s.file.ReadAt(p, off)
 }
 
 // Close forgets the content.
