@@ -15,12 +15,16 @@ func newServer(s *session) *cobra.Command {
 			if o.Database == "" {
 				o.Database = s.env("TOWPATH_DATABASE")
 			}
+			if o.Blobs == "" {
+				o.Blobs = s.env("TOWPATH_BLOBS")
+			}
 			return s.apps.Server(cmd.Context(), s.terminal(), o)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Data, "data", "/var/lib/towpath", "folder for blobs, keys and the SQLite file")
+	f.StringVar(&o.Data, "data", "/var/lib/towpath", "folder for keys and, unless told otherwise, blobs and the SQLite file")
 	f.StringVar(&o.Database, "database", "", "postgres:// URL (TOWPATH_DATABASE); empty: SQLite in --data")
+	f.StringVar(&o.Blobs, "blobs", "", "s3://bucket/prefix?endpoint=https://host&region=name&path-style=true (TOWPATH_BLOBS); empty: a folder in --data")
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:7171", "address")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "file with the certificate")
 	f.StringVar(&o.TLSKey, "tls-key", "", "file with its key")
