@@ -6,7 +6,9 @@ func newServer(s *session) *cobra.Command {
 	var o ServerOptions
 	cmd := &cobra.Command{
 		Use: "server", Short: "Run the control plane",
-		Long: "Runs the server. It holds no cloud credential and runs no user's code. An address other than loopback needs TLS.",
+		Long: "Runs the server. It holds no credential of a place that it deploys to and runs no user's code. An address other than loopback needs TLS.\n\n" +
+			"Blobs are in a folder of --data, or with --blobs in an S3-compatible store, whose credentials come from AWS_ACCESS_KEY_ID and\n" +
+			"AWS_SECRET_ACCESS_KEY, a profile in ~/.aws/credentials, or the role of the machine; never from the URL.",
 		Args: positional(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.apps.Server == nil {

@@ -215,11 +215,11 @@ func steps() []string {
 // TestCrash kills the server during pushes, at each of its named steps and at
 // random: no acknowledged artifact is missing and no tag is broken.
 func TestCrash(t *testing.T) {
-	crash := func(t *testing.T, database string) {
+	crash := func(t *testing.T, database, blobs string) {
 		data := t.TempDir()
 		b := &books{tags: map[string]string{}, referrers: map[string]bool{}, subject: ocitest.Sha256([]byte("subject"))}
 		round := func(t *testing.T, failAt string) {
-			c := spawn(t, data, database, failAt)
+			c := spawnOver(t, data, database, blobs, failAt)
 			b.check(t, c.target)
 			before := b.n
 			var wg sync.WaitGroup
@@ -248,12 +248,16 @@ func TestCrash(t *testing.T) {
 			}
 		})
 		t.Run("in the end", func(t *testing.T) {
-			b.check(t, spawn(t, data, database, "").target)
+			b.check(t, spawnOver(t, data, database, blobs, "").target)
 			if b.n < 50 {
 				t.Errorf("only %d pushes were acknowledged", b.n)
 			}
 		})
 	}
-	t.Run("on SQLite", func(t *testing.T) { crash(t, "") })
-	t.Run("on PostgreSQL", func(t *testing.T) { crash(t, pgtest.New(t)) })
+	t.Run("on SQLite", func(t *testing.T) { crash(t, "", "") })
+	t.Run("on PostgreSQL", func(t *testing.T) { crash(t, pgtest.New(t), "") })
+	t.Run("on PostgreSQL and an object store", func(t *testing.T) {
+		_, blobs := bucket(t)
+		crash(t, pgtest.New(t), blobs)
+	})
 }
