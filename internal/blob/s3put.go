@@ -36,7 +36,7 @@ func (s *S3) Put(ctx context.Context, expected towpath.Digest, r io.Reader, limi
 	defer content.Close()
 	sum := sha256.New()
 	name := sum // what the blob is named by
-	var into io.Writer = io.MultiWriter(content, sum)
+	into := io.MultiWriter(content, sum)
 	if expected.Algorithm() == towpath.SHA512 {
 		name = towpath.NewHash(towpath.SHA512)
 		into = io.MultiWriter(into, name)

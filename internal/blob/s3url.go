@@ -88,7 +88,7 @@ func ParseS3URL(text string) (S3Config, error) {
 // notInPrefix keeps to what every service, and every file system behind one,
 // takes in a key without escapes.
 func notInPrefix(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/", r))
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-/", r)
 }
 
 func looksSecret(name string) bool {

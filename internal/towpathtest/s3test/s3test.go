@@ -8,6 +8,7 @@ package s3test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"net"
 	"net/http"
@@ -64,17 +65,9 @@ wait $pid
 func Start(t testing.TB) *Server {
 	t.Helper()
 	bin := gotool.Find(t, "versitygw", "github.com/versity/versitygw/cmd/versitygw", Version)
-	dir, err := os.MkdirTemp("", "towpath-s3-") // the name of a socket can't be long
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := t.TempDir()
 	s := &Server{dir: filepath.Join(dir, "buckets")}
-	socket := filepath.Join(dir, "socket")
+	socket := "@towpath-s3-" + rand.Text() // in no file system, where its path might be too long
 	if err := errors.Join(os.Mkdir(s.dir, 0o700), os.Mkdir(filepath.Join(dir, "meta"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
