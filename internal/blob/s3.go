@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -70,10 +71,10 @@ func (c S3Config) withDefaults() S3Config {
 type S3 struct {
 	cfg    S3Config
 	client minio.Core
-	// names are held, by the first digit of a digest, alone while a blob is
+	// names are held, by the first two digits of a digest, alone while a blob is
 	// taken away for what was seen of it, and shared while one is put: within
 	// this process nothing gets between the look and the deed.
-	names [16]sync.RWMutex
+	names [256]sync.RWMutex
 }
 
 var _ Store = (*S3)(nil)
@@ -149,7 +150,8 @@ func (s *S3) keyOf(d towpath.Digest) string { return s.cfg.key(blobName(d)) }
 
 // lock is the one of a digest.
 func (s *S3) lock(d towpath.Digest) *sync.RWMutex {
-	return &s.names[strings.IndexByte("0123456789abcdef", d.Encoded()[0])]
+	i, _ := strconv.ParseUint(d.Encoded()[:2], 16, 8) // it was checked
+	return &s.names[i]
 }
 
 // Open opens a blob; its reader verifies and, on damage, puts the blob aside.
@@ -293,7 +295,7 @@ func (s *S3) remove(ctx context.Context, key string) error {
 // heal it, one round trip long; services that know If-Match refuse the removal
 // then, unless the damage left the ETag as it was.
 func (s *S3) quarantine(ctx context.Context, op string, d towpath.Digest) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Minute) // whoever read it may be gone
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Minute) // whoever read it may be gone
 	defer cancel()
 	lock := s.lock(d)
 	lock.Lock()

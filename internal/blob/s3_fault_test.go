@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,6 +66,7 @@ func parts(c *blob.S3Config) { c.PartSize = 5 << 20 }
 func TestS3_faults(t *testing.T) {
 	server := s3test.Start(t)
 	small, large := noise(300_000), noise(12<<20)
+	var lastSteps atomic.Int64
 	faults := map[string]s3test.Fault{
 		"two requests are cut off":         s3test.Times(2, func(r *http.Request) bool { return r.ContentLength > 0 }, s3test.CutRequest(10_000)),
 		"two requests are changed":         s3test.Times(2, method("PUT"), s3test.Flip),
@@ -72,7 +74,17 @@ func TestS3_faults(t *testing.T) {
 		"the service is asked too much":    s3test.Times(3, anyRequest, s3test.Answer(http.StatusServiceUnavailable, "SlowDown")),
 		"two puts are done and called bad": s3test.Times(2, method("PUT"), s3test.LoseAnswer),
 		"posts are done and called bad":    s3test.Times(2, method("POST"), s3test.LoseAnswer),
-		"deletes are done and called bad":  s3test.Times(2, method("DELETE"), s3test.LoseAnswer),
+		"a last step is done and called bad, and its upload is forgotten then": func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			switch {
+			case r.Method != "POST" || !r.URL.Query().Has("uploadId"):
+				next.ServeHTTP(w, r)
+			case lastSteps.Add(1) == 1:
+				s3test.LoseAnswer(w, r, next)
+			default:
+				s3test.Answer(http.StatusNotFound, "NoSuchUpload")(w, r, next)
+			}
+		},
+		"deletes are done and called bad": s3test.Times(2, method("DELETE"), s3test.LoseAnswer),
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -256,12 +268,9 @@ func TestS3_others(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		looks := 0
+		var looks atomic.Int64
 		server.Break(meanwhile(func(r *http.Request) bool {
-			if r.Method == "HEAD" {
-				looks++
-			}
-			return looks == 2 // the blob and its mark
+			return r.Method == "HEAD" && looks.Add(1) == 2 // the blob and its mark
 		}, func() {
 			for now := was; !now.Written.After(was.Written); { // its clock goes by seconds
 				if err := b.Touch(t.Context(), d, time.Now()); err != nil {
@@ -280,10 +289,10 @@ func TestS3_others(t *testing.T) {
 		holds(t, b, []byte("needed"))
 	})
 	t.Run("who touches a blob while it is deleted is told", func(t *testing.T) {
-		a, b, cfg := two(t)
+		a, _, cfg := two(t)
 		d := put(t, a, "given up")
-		server.Break(meanwhile(func(r *http.Request) bool { return r.Method == "HEAD" }, func() {
-			if err := b.Delete(t.Context(), d); err != nil {
+		server.Break(meanwhile(method("HEAD"), func() { // the other has removed the mark before
+			if err := server.Client().RemoveObject(t.Context(), cfg.Bucket, keyOf(cfg.Prefix, d), minio.RemoveObjectOptions{}); err != nil {
 				t.Error(err)
 			}
 		}))
@@ -293,6 +302,26 @@ func TestS3_others(t *testing.T) {
 		}
 		if _, err := os.Stat(server.Path(cfg.Bucket, keyOf(cfg.Prefix, d)+".used")); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("its mark stays: %v", err)
+		}
+	})
+	t.Run("a blob that is deleted leaves no mark", func(t *testing.T) {
+		a, _, cfg := two(t)
+		for _, remove := range []func(d towpath.Digest) error{
+			func(d towpath.Digest) error { return a.Delete(t.Context(), d) },
+			func(d towpath.Digest) error {
+				_, err := a.DeleteOlder(t.Context(), d, time.Now().Add(time.Hour))
+				return err
+			},
+		} {
+			d := put(t, a, "touched")
+			if err := errors.Join(a.Touch(t.Context(), d, time.Now()), remove(d)); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"", ".used"} {
+				if _, err := os.Stat(server.Path(cfg.Bucket, keyOf(cfg.Prefix, d)+name)); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("the blob or its mark (%q) stays: %v", name, err)
+				}
+			}
 		}
 	})
 	t.Run("a blob that is healed while it is put aside stays", func(t *testing.T) {
@@ -317,16 +346,16 @@ func TestS3_others(t *testing.T) {
 		a, b, cfg := two(t)
 		content := noise(300_000)
 		d := put(t, a, string(content))
-		gets := 0
+		var gets atomic.Int64
 		server.Break(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			if r.Method != "GET" {
 				next.ServeHTTP(w, r)
 				return
 			}
-			if gets++; gets == 1 {
+			switch gets.Add(1) {
+			case 1:
 				s3test.CutAnswer(20_000)(w, r, next)
-			}
-			if gets == 2 {
+			case 2:
 				wrong := strings.Repeat("x", len(content))
 				_, err := server.Client().PutObject(t.Context(), cfg.Bucket, keyOf(cfg.Prefix, d), strings.NewReader(wrong), int64(len(wrong)), minio.PutObjectOptions{})
 				if err != nil {

@@ -2,11 +2,14 @@ package blob
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -126,5 +129,32 @@ func TestSpool(t *testing.T) {
 		if !errors.As(err, &e) || e.Kind != towpath.KindUnavailable || e.Hint == "" {
 			t.Errorf("got %v", err)
 		}
+	})
+}
+
+// TestOutlive: what was brought is sent for a while after who brought it has
+// gone, and for as long as it takes while they are there.
+func TestOutlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		there, leave := context.WithCancel(t.Context())
+		ctx, cancel := outlive(there, time.Minute)
+		defer cancel()
+		ends := func(after time.Duration) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+		}
+		if ends(time.Hour); ctx.Err() != nil {
+			t.Fatal("it ended while they were there")
+		}
+		leave()
+		if ends(time.Minute - 1); ctx.Err() != nil {
+			t.Fatal("it ended too early")
+		}
+		if ends(1); ctx.Err() == nil {
+			t.Fatal("it goes on for ever")
+		}
+		_, done := outlive(there, time.Minute)
+		done() // the bubble would not end with what it leaves behind
 	})
 }

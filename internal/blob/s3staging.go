@@ -23,8 +23,8 @@ type S3Staging struct{ store *S3 }
 // NewS3Staging makes a staging area beside the blobs of a store.
 func NewS3Staging(s *S3) *S3Staging { return &S3Staging{s} }
 
-// s3PieceTime is how long a piece may take to be sent once its reader is done
-// or broken; who sent it may have gone by then.
+// s3PieceTime is how long a piece may take to be sent after who brought it is
+// gone.
 const s3PieceTime = time.Minute
 
 func (s *S3Staging) keyOf(p Piece) string { return s.store.cfg.key("uploads/" + p.Name) }
@@ -40,18 +40,31 @@ func (s *S3Staging) Add(ctx context.Context, upload string, r io.Reader, limit i
 	if n == 0 || err != nil && from.err == nil && ctx.Err() == nil {
 		return Piece{}, err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s3PieceTime)
+	ctx, cancel := outlive(ctx, s3PieceTime)
 	defer cancel()
 	p := Piece{Name: upload + "." + rand.Text(), Size: n}
 	sent := s.store.send(ctx, s.keyOf(p), content, sum.Sum(nil), func(visible func() error) error { return visible() })
-	if errors.Is(sent, context.DeadlineExceeded) {
-		sent = towpath.E(towpath.KindUnavailable, op, "a piece of an upload could not be written in %s", s3PieceTime).
+	if sent != nil && ctx.Err() != nil {
+		sent = towpath.E(towpath.KindUnavailable, op, "a piece of an upload could not be written in the %s after its connection broke", s3PieceTime).
 			WithHint("check the connection to the object store, then send it again").WithCause(sent)
 	}
 	if sent != nil {
 		return Piece{}, s.store.fail(op, "a piece of an upload can't be written", sent)
 	}
 	return p, err
+}
+
+// outlive is a context that ends a while after another one.
+func outlive(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(by):
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel() }
 }
 
 // Open reads pieces one after the other.
