@@ -108,7 +108,7 @@ func NewS3(ctx context.Context, cfg S3Config) (*S3, error) {
 	}
 	core, err := minio.NewCore(u.Host, &minio.Options{
 		Creds: cfg.Credentials, Secure: u.Scheme == "https", Transport: conditional{transport},
-		Region: cfg.Region, BucketLookup: lookup, MaxRetries: cfg.Tries,
+		Region: cfg.Region, BucketLookup: lookup, MaxRetries: 1,
 	})
 	if err != nil {
 		return nil, towpath.E(towpath.KindInvalid, op, "the object store can't be used as it is configured").On(cfg.name()).WithHint("%s", s3Form).WithCause(err)
@@ -186,12 +186,12 @@ func (s *S3) Stat(ctx context.Context, d towpath.Digest) (Info, error) {
 // stat looks at a blob and its mark. The mark is looked at last, so that
 // somebody who touches the blob meanwhile is seen.
 func (s *S3) stat(ctx context.Context, op string, d towpath.Digest) (Info, error) {
-	o, err := s.client.StatObject(ctx, s.cfg.Bucket, s.keyOf(d), minio.StatObjectOptions{})
+	o, err := s.head(ctx, s.keyOf(d))
 	if err != nil {
 		return Info{}, s.fail(op, "blob "+string(d)+" can't be looked at", err)
 	}
 	info := Info{Digest: d, Size: o.Size, Written: o.LastModified}
-	mark, err := s.client.StatObject(ctx, s.cfg.Bucket, s.keyOf(d)+usedSuffix, minio.StatObjectOptions{})
+	mark, err := s.head(ctx, s.keyOf(d)+usedSuffix)
 	switch {
 	case err != nil && !missing(err):
 		return Info{}, s.fail(op, "blob "+string(d)+" can't be looked at", err)
@@ -219,7 +219,7 @@ func (s *S3) Touch(ctx context.Context, d towpath.Digest, _ time.Time) error {
 	}
 	// Whoever deletes it looked at the mark before: then it is gone here, or it
 	// stays.
-	_, err := s.client.StatObject(ctx, s.cfg.Bucket, s.keyOf(d), minio.StatObjectOptions{})
+	_, err := s.head(ctx, s.keyOf(d))
 	switch {
 	case missing(err):
 		if err := s.remove(ctx, mark); err != nil {
@@ -280,15 +280,6 @@ func (s *S3) delete(ctx context.Context, op string, d towpath.Digest) error {
 	return nil
 }
 
-// remove removes an object; one that is not there is removed already.
-func (s *S3) remove(ctx context.Context, key string) error {
-	err := s.client.RemoveObject(ctx, s.cfg.Bucket, key, minio.RemoveObjectOptions{})
-	if missing(err) {
-		return nil
-	}
-	return err
-}
-
 // quarantine copies a damaged blob aside and removes it, so that it is missing
 // instead of wrong and can be put again. It reads the blob once more first: by
 // now it may have been healed. Between that and the removal another process may
@@ -301,31 +292,34 @@ func (s *S3) quarantine(ctx context.Context, op string, d towpath.Digest) error 
 	lock.Lock()
 	defer lock.Unlock()
 	key := s.keyOf(d)
-	body, o, _, err := s.client.GetObject(ctx, s.cfg.Bucket, key, minio.GetObjectOptions{})
+	r, _, err := s.read(ctx, op, key)
 	if err != nil {
-		return s.fail(op, "the damaged blob can't be read again", err)
+		return err
 	}
 	sum := towpath.NewHash(d.Algorithm())
-	_, err = io.Copy(sum, body)
-	if err = errors.Join(err, body.Close()); err != nil {
-		return s.fail(op, "the damaged blob can't be read again", err)
+	_, err = io.Copy(sum, r)
+	if err = errors.Join(err, r.Close()); err != nil {
+		return err
 	}
 	if towpath.DigestSum(d.Algorithm(), sum) == d {
 		return nil
 	}
-	_, err = s.client.ComposeObject(ctx, minio.CopyDestOptions{Bucket: s.cfg.Bucket, Object: s.cfg.key("corrupt/" + blobName(d))},
-		minio.CopySrcOptions{Bucket: s.cfg.Bucket, Object: key, MatchETag: o.ETag})
+	err = s.retry(ctx, func() error {
+		_, err := s.client.ComposeObject(ctx, minio.CopyDestOptions{Bucket: s.cfg.Bucket, Object: s.cfg.key("corrupt/" + blobName(d))},
+			minio.CopySrcOptions{Bucket: s.cfg.Bucket, Object: key, MatchETag: r.seen.ETag})
+		return err
+	})
 	if err != nil {
 		return s.fail(op, "the damaged blob can't be put aside", err)
 	}
-	now, err := s.client.StatObject(ctx, s.cfg.Bucket, key, minio.StatObjectOptions{})
+	now, err := s.head(ctx, key)
 	if err != nil {
 		return s.fail(op, "the damaged blob can't be looked at", err)
 	}
-	if now.ETag != o.ETag || !now.LastModified.Equal(o.LastModified) {
+	if now.ETag != r.seen.ETag || !now.LastModified.Equal(r.seen.LastModified) {
 		return nil // it was put again
 	}
-	err = s.remove(ifMatch(ctx, o.ETag), key)
+	err = s.remove(ifMatch(ctx, r.seen.ETag), key)
 	if err != nil && !failedPrecondition(err) {
 		return s.fail(op, "the damaged blob can't be put aside", err)
 	}

@@ -2,7 +2,9 @@ package blob_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -38,8 +40,8 @@ func keyOf(prefix string, d towpath.Digest) string {
 	return prefix + "/" + d.Algorithm() + "/" + d.Encoded()[:2] + "/" + d.Encoded()
 }
 
-func TestS3_conformance(t *testing.T) {
-	server := s3test.Start(t)
+// conforms runs the suite on stores whose objects are files of the server.
+func conforms(t *testing.T, server *s3test.Server) {
 	configs := map[blob.Store]blob.S3Config{}
 	blobtest.Run(t, blobtest.Subject{
 		New: func(t *testing.T) blob.Store {
@@ -59,5 +61,31 @@ func TestS3_conformance(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
+	})
+}
+
+func TestS3_conformance(t *testing.T) {
+	server := s3test.Start(t)
+	t.Run("on a good day", func(t *testing.T) { conforms(t, server) })
+	t.Run("when every tenth request goes wrong", func(t *testing.T) {
+		var n atomic.Int64
+		faults := []s3test.Fault{
+			s3test.Answer(http.StatusServiceUnavailable, "SlowDown"), s3test.LoseAnswer, s3test.CutAnswer(100), s3test.CutRequest(100),
+		}
+		server.Break(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			i := n.Add(1)
+			if strings.Count(r.URL.Path, "/") == 2 && r.Method == "PUT" { // the test makes a bucket
+				next.ServeHTTP(w, r)
+				return
+			}
+			if i%10 == 0 {
+				faults[i/10%int64(len(faults))](w, r, next)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+		defer server.Break(nil)
+		conforms(t, server)
+		t.Logf("%d requests", n.Load())
 	})
 }

@@ -2,7 +2,6 @@ package blob
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net/http"
 
@@ -21,29 +20,6 @@ func missing(err error) bool {
 func failedPrecondition(err error) bool {
 	var r minio.ErrorResponse
 	return errors.As(err, &r) && r.StatusCode == http.StatusPreconditionFailed
-}
-
-// passing reports whether the same request may succeed later: it was cut off,
-// or damaged on its way, or the service is at its limits.
-func passing(ctx context.Context, err error) bool {
-	var r minio.ErrorResponse
-	var cert *tls.CertificateVerificationError
-	switch {
-	case ctx.Err() != nil || errors.As(err, &cert):
-		return false
-	case !errors.As(err, &r):
-		return true
-	}
-	switch r.Code {
-	case "RequestTimeout", "IncompleteBody", "XAmzContentSHA256Mismatch", "BadDigest", "SlowDown", "SlowDownWrite":
-		return true
-	}
-	switch r.StatusCode {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return false
 }
 
 func isNotFound(err error) bool { return towpath.KindOf(err) == towpath.KindNotFound }
@@ -101,26 +77,4 @@ func explain(r minio.ErrorResponse) (kind towpath.Kind, why, hint string) {
 		return towpath.KindUnavailable, "the bucket is somewhere else", "set the region and the endpoint of the bucket in --blobs"
 	}
 	return towpath.KindUnavailable, "the object store does not work", "look at its own log, then try again; nothing was acknowledged and nothing is broken"
-}
-
-// etagKey is where a request's context has the ETag that it depends on.
-type etagKey struct{}
-
-// ifMatch makes the requests of a context depend on an ETag. The library can't
-// say that of a removal.
-func ifMatch(ctx context.Context, etag string) context.Context {
-	return context.WithValue(ctx, etagKey{}, etag)
-}
-
-// conditional adds the ETag that requests depend on. They are signed by then,
-// which signs nothing but what was there.
-type conditional struct{ next http.RoundTripper }
-
-// RoundTrip implements [http.RoundTripper].
-func (c conditional) RoundTrip(r *http.Request) (*http.Response, error) {
-	if etag, ok := r.Context().Value(etagKey{}).(string); ok {
-		r = r.Clone(r.Context())
-		r.Header.Set("If-Match", `"`+etag+`"`)
-	}
-	return c.next.RoundTrip(r)
 }

@@ -50,21 +50,37 @@ func (s *S3) Walk(ctx context.Context, visit func(Info) error) error {
 }
 
 // list calls visit for every object with a prefix, in the order of names, until
-// it returns an error, which list returns.
+// it returns an error, which list returns. A list that breaks off goes on after
+// the last name.
 func (s *S3) list(ctx context.Context, op, prefix string, visit func(name string, o minio.ObjectInfo) error) error {
-	prefix = s.cfg.key(prefix)
-	for o := range s.client.ListObjectsIter(ctx, s.cfg.Bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
-		if o.Err != nil {
-			return s.fail(op, "the store can't be listed", o.Err)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := visit(strings.TrimPrefix(strings.TrimPrefix(o.Key, s.cfg.Prefix), "/"), o); err != nil {
-			return err
+	o := minio.ListObjectsOptions{Prefix: s.cfg.key(prefix), Recursive: true}
+	var stopped error
+	for {
+		began := o.StartAfter
+		err := s.retry(ctx, func() error {
+			for found := range s.client.ListObjectsIter(ctx, s.cfg.Bucket, o) {
+				if found.Err != nil {
+					return found.Err
+				}
+				if stopped = ctx.Err(); stopped == nil {
+					stopped = visit(strings.TrimPrefix(strings.TrimPrefix(found.Key, s.cfg.Prefix), "/"), found)
+				}
+				if stopped != nil {
+					return nil
+				}
+				o.StartAfter = found.Key
+			}
+			return ctx.Err()
+		})
+		switch {
+		case stopped != nil:
+			return stopped
+		case err == nil:
+			return nil
+		case o.StartAfter == began || !s.passing(ctx, err):
+			return s.fail(op, "the store can't be listed", err)
 		}
 	}
-	return ctx.Err()
 }
 
 // Sweep aborts the uploads in parts that began before a time and did not end,
@@ -75,7 +91,11 @@ func (s *S3) Sweep(ctx context.Context, before time.Time) (int, error) {
 	const op = "blob.sweep"
 	n, key, id := 0, "", ""
 	for {
-		page, err := s.client.ListMultipartUploads(ctx, s.cfg.Bucket, s.cfg.key(""), key, id, "", 1000)
+		var page minio.ListMultipartUploadsResult
+		err := s.retry(ctx, func() (err error) {
+			page, err = s.client.ListMultipartUploads(ctx, s.cfg.Bucket, s.cfg.key(""), key, id, "", 1000)
+			return err
+		})
 		if err != nil {
 			return n, s.fail(op, "uploads that did not end can't be listed", err)
 		}
@@ -83,10 +103,7 @@ func (s *S3) Sweep(ctx context.Context, before time.Time) (int, error) {
 			if !u.Initiated.Before(before) {
 				continue
 			}
-			err := s.client.AbortMultipartUpload(ctx, s.cfg.Bucket, u.Key, u.UploadID)
-			if missing(err) {
-				continue
-			} else if err != nil {
+			if err := s.abort(ctx, u.Key, u.UploadID); err != nil {
 				return n, s.fail(op, "an upload that did not end can't be removed", err)
 			}
 			n++

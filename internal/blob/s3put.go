@@ -2,12 +2,10 @@ package blob
 
 import (
 	"context"
-	crand "crypto/rand"
+	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"io"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -72,50 +70,6 @@ func (s *S3) send(ctx context.Context, key string, content *spool, sum []byte, n
 	})
 }
 
-// emptySum is the SHA-256 of no bytes.
-var emptySum = sha256.New().Sum(nil)
-
-// write writes an object in one request, which the service refuses when the
-// bytes that arrive have not the sum. It is sent again as often as need be:
-// that changes nothing.
-func (s *S3) write(ctx context.Context, key string, content io.ReaderAt, size int64, sum []byte, condition func(*minio.PutObjectOptions)) error {
-	o := minio.PutObjectOptions{
-		UserMetadata:         map[string]string{"x-amz-checksum-sha256": base64.StdEncoding.EncodeToString(sum)},
-		DisableContentSha256: true, // of each chunk: the whole has its sum
-	}
-	if condition != nil {
-		condition(&o)
-	}
-	return s.retry(ctx, func() error {
-		_, err := s.client.PutObject(ctx, s.cfg.Bucket, key, body(content, 0, size), size, "", hex.EncodeToString(sum), o)
-		return err
-	})
-}
-
-// body is a part of a content for one request. The library would rewind it and
-// send it again, perhaps while a connection that was given up still reads it;
-// so it can't be rewound, and [S3.retry] makes a new one.
-func body(content io.ReaderAt, from, n int64) io.Reader {
-	return struct{ io.Reader }{io.NewSectionReader(content, from, n)}
-}
-
-// retry does something until it succeeds or trying again is of no use.
-func (s *S3) retry(ctx context.Context, do func() error) error {
-	wait := 100 * time.Millisecond
-	for try := 1; ; try++ {
-		err := do()
-		if err == nil || try >= s.cfg.Tries || !passing(ctx, err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait/2 + rand.N(wait/2)):
-			wait = min(2*wait, 2*time.Second)
-		}
-	}
-}
-
 // tagKey is the metadata by which an upload in parts is known again.
 const tagKey = "Towpath-Upload"
 
@@ -123,8 +77,11 @@ const tagKey = "Towpath-Upload"
 // step, which is done within named. When that step's answer was lost, the tag tells
 // whether it was done.
 func (s *S3) sendParts(ctx context.Context, key string, content *spool, named func(visible func() error) error) (err error) {
-	tag := crand.Text()
-	id, err := s.client.NewMultipartUpload(ctx, s.cfg.Bucket, key, minio.PutObjectOptions{UserMetadata: map[string]string{tagKey: tag}})
+	tag, id := rand.Text(), ""
+	err = s.retry(ctx, func() (err error) {
+		id, err = s.client.NewMultipartUpload(ctx, s.cfg.Bucket, key, minio.PutObjectOptions{UserMetadata: map[string]string{tagKey: tag}})
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -132,7 +89,7 @@ func (s *S3) sendParts(ctx context.Context, key string, content *spool, named fu
 		if err != nil { // Sweep gets what stays
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
-			_ = s.client.AbortMultipartUpload(ctx, s.cfg.Bucket, key, id)
+			_ = s.abort(ctx, key, id)
 		}
 	}()
 	size := max(s.cfg.PartSize, (content.size+s3MaxParts-1)/s3MaxParts)
@@ -159,11 +116,14 @@ func (s *S3) sendParts(ctx context.Context, key string, content *spool, named fu
 		return err
 	}
 	return named(func() error {
-		_, err := s.client.CompleteMultipartUpload(ctx, s.cfg.Bucket, key, id, parts, minio.PutObjectOptions{})
+		err := s.retry(ctx, func() error {
+			_, err := s.client.CompleteMultipartUpload(ctx, s.cfg.Bucket, key, id, parts, minio.PutObjectOptions{})
+			return err
+		})
 		if err == nil {
 			return nil
 		}
-		if o, statErr := s.client.StatObject(ctx, s.cfg.Bucket, key, minio.StatObjectOptions{}); statErr == nil && o.UserMetadata[tagKey] == tag {
+		if o, statErr := s.head(ctx, key); statErr == nil && o.UserMetadata[tagKey] == tag {
 			return nil
 		}
 		return err

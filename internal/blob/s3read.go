@@ -20,7 +20,7 @@ type s3Reader struct {
 	store *S3
 	op    string
 	key   string
-	etag  string
+	seen  minio.ObjectInfo // when it was opened
 	size  int64
 	at    int64         // bytes read
 	body  io.ReadCloser // nil: there is no connection
@@ -30,11 +30,11 @@ type s3Reader struct {
 // read opens an object. Its reader yields exactly the bytes of the size, of the
 // one content that was there when it was opened, or an error.
 func (s *S3) read(ctx context.Context, op, key string) (*s3Reader, int64, error) {
-	body, o, _, err := s.client.GetObject(ctx, s.cfg.Bucket, key, minio.GetObjectOptions{})
+	body, o, _, err := s.get(ctx, key, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, 0, s.fail(op, key+" can't be read", err)
 	}
-	return &s3Reader{ctx: ctx, store: s, op: op, key: key, etag: o.ETag, size: o.Size, body: body}, o.Size, nil
+	return &s3Reader{ctx: ctx, store: s, op: op, key: key, seen: o, size: o.Size, body: body}, o.Size, nil
 }
 
 // Read reads on.
@@ -74,15 +74,15 @@ func (r *s3Reader) resume() error {
 	var o minio.GetObjectOptions
 	err := o.SetRange(r.at, 0)
 	if err == nil {
-		err = o.SetMatchETag(r.etag)
+		err = o.SetMatchETag(r.seen.ETag)
 	}
 	if r.at == 0 { // a range that begins at 0 is the first byte alone
 		o = minio.GetObjectOptions{}
-		err = o.SetMatchETag(r.etag)
+		err = o.SetMatchETag(r.seen.ETag)
 	}
 	var header http.Header
 	if err == nil {
-		r.body, _, header, err = r.store.client.GetObject(r.ctx, r.store.cfg.Bucket, r.key, o)
+		r.body, _, header, err = r.store.get(r.ctx, r.key, o)
 	}
 	switch {
 	case failedPrecondition(err):

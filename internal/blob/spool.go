@@ -3,6 +3,7 @@ package blob
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"syscall"
 
@@ -59,7 +60,7 @@ func (s *spool) spill() error {
 	return err
 }
 
-// spoolError explains a failed write to the folder of spools.
+// spoolError explains why a spool can't be written or read.
 func spoolError(err error) error {
 	const op, what = "blob.put", "what is on its way to the object store can't be kept on this machine"
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
@@ -75,7 +76,11 @@ func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 	if s.file == nil {
 		return bytes.NewReader(s.buf).ReadAt(p, off)
 	}
-	return s.file.ReadAt(p, off)
+	n, err := s.file.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		err = spoolError(err) // the object store is not to blame
+	}
+	return n, err
 }
 
 // Close forgets the content.
