@@ -8,6 +8,9 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -234,6 +237,32 @@ func TestS3_Sweep(t *testing.T) {
 	}
 	if left := uploads(t, server, cfg); left != 0 {
 		t.Errorf("%d uploads are left", left)
+	}
+}
+
+// TestS3_Walk: a list of several answers that breaks off in the second one.
+func TestS3_Walk(t *testing.T) {
+	server := s3test.Start(t)
+	s, cfg := newS3(t, server, "", nil)
+	const many = 1200 // an answer has 1000
+	for i := range many {
+		path := server.Path(cfg.Bucket, keyOf(cfg.Prefix, towpath.DigestOf([]byte(strconv.Itoa(i)))))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lists := func(r *http.Request) bool { return r.Method == "GET" && r.URL.Query().Has("list-type") }
+	later := func(r *http.Request) bool {
+		return lists(r) && (r.URL.Query().Get("continuation-token") != "" || r.URL.Query().Get("start-after") != "")
+	}
+	server.Break(s3test.Times(3, later, s3test.CutAnswer(1000)))
+	defer server.Break(nil)
+	var got []towpath.Digest
+	if err := s.Walk(t.Context(), func(i blob.Info) error { got = append(got, i.Digest); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.IsSorted(got) || len(slices.Compact(got)) != many || len(got) != many {
+		t.Errorf("it walked over %d blobs, want each of %d once", len(got), many)
 	}
 }
 
