@@ -31,10 +31,9 @@ type S3Config struct {
 	// Credentials are those of the AWS environment when they are nil: its
 	// variables, its shared files, or the role of the machine.
 	Credentials *credentials.Credentials
-	Transport   http.RoundTripper // nil: one with time limits
-	Spool       string            // folder for what is on its way to the service; empty: the system's
-	PartSize    int64             // bytes; what is larger is sent in parts; default 32 MiB
-	Tries       int               // of each request; default 10
+	Spool       string // folder for what is on its way to the service; empty: the system's
+	PartSize    int64  // bytes; what is larger is sent in parts; default 32 MiB
+	Tries       int    // of each request; default 10
 }
 
 // s3MaxParts is how many parts the service takes of one object.
@@ -91,11 +90,9 @@ func NewS3(ctx context.Context, cfg S3Config) (*S3, error) {
 	if err != nil {
 		return nil, towpath.E(towpath.KindInvalid, op, "the endpoint of the object store is not a URL").WithHint("%s", s3Form)
 	}
-	transport := cfg.Transport
-	if transport == nil {
-		if transport, err = minio.DefaultTransport(u.Scheme == "https"); err != nil {
-			return nil, towpath.E(towpath.KindInternal, op, "the object store can't be talked to").WithCause(err)
-		}
+	transport, err := minio.DefaultTransport(u.Scheme == "https")
+	if err != nil {
+		return nil, towpath.E(towpath.KindInternal, op, "the object store can't be talked to").WithCause(err)
 	}
 	value, err := cfg.Credentials.GetWithContext(&credentials.CredContext{Client: &http.Client{Timeout: 10 * time.Second}, Context: ctx})
 	if err != nil || value.AccessKeyID == "" {
