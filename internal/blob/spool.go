@@ -77,7 +77,7 @@ func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 		return bytes.NewReader(s.buf).ReadAt(p, off)
 	}
 	n, err := s.file.ReadAt(p, off)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = spoolError(err) // the object store is not to blame
 	}
 	return n, err
