@@ -63,7 +63,7 @@ func Apps(version string, now func() time.Time) cli.Apps {
 func serve(ctx context.Context, t cli.Terminal, o cli.ServerOptions, version string) error {
 	log := slog.New(slog.NewTextHandler(t.Stderr, nil))
 	s, err := server.New(ctx, server.Config{
-		Data: o.Data, Database: o.Database, Listen: o.Listen, Cert: o.TLSCert, Key: o.TLSKey, Version: version,
+		Data: o.Data, Database: o.Database, Blobs: o.Blobs, Listen: o.Listen, Cert: o.TLSCert, Key: o.TLSKey, Version: version,
 		PublicMetrics: o.PublicMetrics, RegistryAuth: o.RegistryAuth, Log: log,
 	})
 	if err != nil {

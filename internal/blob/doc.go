@@ -5,4 +5,5 @@
 //
 // Start reading at store.go (the contract), then disk.go and put.go (the order
 // of writes that makes an acknowledged blob survive a crash) and verify.go.
+// s3.go and s3put.go keep the same contract in an object store.
 package blob

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
 )
 
 // Piece is a part of a blob on its way into a store.
@@ -89,14 +91,21 @@ func (f *failing) Read(p []byte) (int, error) {
 
 // Open reads pieces one after the other; one file is open at a time.
 func (s *Staging) Open(ctx context.Context, pieces []Piece) io.ReadCloser {
-	return &pieceReader{ctx: ctx, staging: s, left: pieces}
+	return &pieceReader{ctx: ctx, left: pieces, next: func(p Piece) (io.ReadCloser, error) {
+		f, err := s.fs.Open(filepath.Join(s.dir, p.Name))
+		if err != nil {
+			return nil, err // without the file that is nil
+		}
+		return f, nil
+	}}
 }
 
+// pieceReader reads pieces one after the other.
 type pieceReader struct {
-	ctx     context.Context
-	staging *Staging
-	left    []Piece
-	open    File
+	ctx  context.Context
+	next func(Piece) (io.ReadCloser, error)
+	left []Piece
+	open io.ReadCloser
 }
 
 func (r *pieceReader) Read(p []byte) (int, error) {
@@ -108,9 +117,9 @@ func (r *pieceReader) Read(p []byte) (int, error) {
 			if len(r.left) == 0 {
 				return 0, io.EOF
 			}
-			f, err := r.staging.fs.Open(filepath.Join(r.staging.dir, r.left[0].Name))
+			f, err := r.next(r.left[0])
 			if err != nil {
-				return 0, diskError("blob.stage", "a piece of the upload can't be read", err)
+				return 0, pieceError(err)
 			}
 			r.open, r.left = f, r.left[1:]
 		}
@@ -119,15 +128,24 @@ func (r *pieceReader) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		if !errors.Is(err, io.EOF) {
-			return 0, diskError("blob.stage", "a piece of the upload can't be read", err)
+			return 0, pieceError(err)
 		}
 		if err := r.Close(); err != nil {
-			return 0, diskError("blob.stage", "a piece of the upload can't be read", err)
+			return 0, pieceError(err)
 		}
 	}
 }
 
-// Close closes the file that is open.
+// pieceError keeps errors that say what is wrong and explains the others.
+func pieceError(err error) error {
+	var known *towpath.Error
+	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return diskError("blob.stage", "a piece of the upload can't be read", err)
+}
+
+// Close closes the piece that is open.
 func (r *pieceReader) Close() error {
 	if r.open == nil {
 		return nil

@@ -68,8 +68,9 @@ type DemoOptions struct {
 
 // ServerOptions are those of server.
 type ServerOptions struct {
-	Data          string // folder of blobs, keys and the SQLite file
+	Data          string // folder of keys and, by default, blobs and the SQLite file
 	Database      string // postgres:// URL; empty: SQLite in Data
+	Blobs         string // s3:// URL; empty: a folder in Data
 	Listen        string
 	TLSCert       string // files; both or neither
 	TLSKey        string

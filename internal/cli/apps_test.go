@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 
@@ -141,6 +142,25 @@ func TestApps(t *testing.T) {
 		}
 		if got := sh.run("server"); got.code != cli.ExitError || !strings.Contains(got.stderr, "the port is taken: address already in use") {
 			t.Errorf("exit %d: %s", got.code, got.stderr)
+		}
+	})
+	t.Run("where the server keeps things comes from flags, then from the environment", func(t *testing.T) {
+		for _, tt := range []struct {
+			env  map[string]string
+			args []string
+			want cli.ServerOptions
+		}{
+			{nil, nil, cli.ServerOptions{}},
+			{map[string]string{"TOWPATH_BLOBS": "s3://env/x", "TOWPATH_DATABASE": "postgres://env"}, nil, cli.ServerOptions{Blobs: "s3://env/x", Database: "postgres://env"}},
+			{map[string]string{"TOWPATH_BLOBS": "s3://env/x"}, []string{"--blobs", "s3://flag?path-style=true", "--database", "postgres://flag"}, cli.ServerOptions{Blobs: "s3://flag?path-style=true", Database: "postgres://flag"}},
+		} {
+			sh := newShell(t, nil)
+			maps.Copy(sh.env, tt.env)
+			var got cli.ServerOptions
+			sh.apps.Server = func(_ context.Context, _ cli.Terminal, o cli.ServerOptions) error { got = o; return nil }
+			if out := sh.run(append([]string{"server"}, tt.args...)...); out.code != cli.ExitOK || got.Blobs != tt.want.Blobs || got.Database != tt.want.Database {
+				t.Errorf("%v %v: exit %d, %+v", tt.env, tt.args, out.code, got)
+			}
 		}
 	})
 	t.Run("schema prints what it is given", func(t *testing.T) {

@@ -6,7 +6,9 @@ func newServer(s *session) *cobra.Command {
 	var o ServerOptions
 	cmd := &cobra.Command{
 		Use: "server", Short: "Run the control plane",
-		Long: "Runs the server. It holds no cloud credential and runs no user's code. An address other than loopback needs TLS.",
+		Long: "Runs the server. It holds no credential of a place that it deploys to and runs no user's code. An address other than loopback needs TLS.\n\n" +
+			"Blobs are in a folder of --data, or with --blobs in an S3-compatible store, whose credentials come from AWS_ACCESS_KEY_ID and\n" +
+			"AWS_SECRET_ACCESS_KEY, a profile in ~/.aws/credentials, or the role of the machine; never from the URL.",
 		Args: positional(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.apps.Server == nil {
@@ -15,12 +17,16 @@ func newServer(s *session) *cobra.Command {
 			if o.Database == "" {
 				o.Database = s.env("TOWPATH_DATABASE")
 			}
+			if o.Blobs == "" {
+				o.Blobs = s.env("TOWPATH_BLOBS")
+			}
 			return s.apps.Server(cmd.Context(), s.terminal(), o)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Data, "data", "/var/lib/towpath", "folder for blobs, keys and the SQLite file")
+	f.StringVar(&o.Data, "data", "/var/lib/towpath", "folder for keys and, unless told otherwise, blobs and the SQLite file")
 	f.StringVar(&o.Database, "database", "", "postgres:// URL (TOWPATH_DATABASE); empty: SQLite in --data")
+	f.StringVar(&o.Blobs, "blobs", "", "s3://bucket/prefix?endpoint=https://host&region=name&path-style=true (TOWPATH_BLOBS); empty: a folder in --data")
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:7171", "address")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "file with the certificate")
 	f.StringVar(&o.TLSKey, "tls-key", "", "file with its key")

@@ -3,6 +3,9 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -26,9 +30,22 @@ type attestor struct {
 var _ promote.Attestor = (*attestor)(nil)
 
 // attestationKey is the server's key, which all servers of an installation
-// share with the folder.
-func (s *Server) attestationKey() (*signing.Key, error) {
-	return signing.LoadOrCreate(filepath.Join(s.cfg.Data, "attestation.key"))
+// share: with the folder, or as a copy when their blobs are in a bucket. There a
+// server that joins must not make one of its own, which the others don't trust.
+func (s *Server) attestationKey(ctx context.Context, at place) (*signing.Key, error) {
+	const op = "server.start"
+	path := filepath.Join(s.cfg.Data, "attestation.key")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && s.cfg.Blobs != "" {
+		var founded int
+		if err := s.db.QueryRow(ctx, `SELECT COUNT(*) FROM installation`).Scan(&founded); err != nil {
+			return nil, sqldb.MapError(op, err)
+		}
+		if founded > 0 {
+			return nil, towpath.E(towpath.KindConflict, op, "the data folder has no attestation.key, and other servers of the database have one").On(s.cfg.Data).
+				WithHint("%s", at.others)
+		}
+	}
+	return signing.LoadOrCreate(path)
 }
 
 // own is the server's key as one that is trusted everywhere, for the outcome of

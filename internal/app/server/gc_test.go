@@ -25,52 +25,55 @@ func (h *harness) laterRegistry(releases *release.Service, when time.Time) *regi
 // Years later, everything that a release needs and all that was said about it
 // is still there, and what nobody published is not.
 func TestServer_CollectsNothingThatAReleaseNeeds(t *testing.T) {
-	onEach(t, func(t *testing.T, h *harness) {
-		ctx := context.Background()
-		c1 := h.publish("1.0.0", "one")
-		h.runs("staging", "1.0.0")
-		bill := h.attached(must3(readBlob(ctx, h, c1.Release))(t), `{"bomFormat":"CycloneDX"}`)
-		_, err := h.svc.Releases.Publish(ctx, h.ana, release.PublishRequest{
-			Project: shop, Manifest: must3(readBlob(ctx, h, c1.Release))(t), Provenance: statement(c1.Release, "1.0.0"), Commit: c1.Commit,
-			Ref: c1.Ref, Version: c1.Version, Evidence: []towpath.Digest{bill},
-		})
-		must(t, 0, err)
-		h.until("how two promotions ended is attested", func() bool { return len(h.events("promotion.attested")) == 2 })
-		lost := []byte("uploaded, and never published")
-		must(t, 0, h.svc.Releases.PutBlob(ctx, h.ana, shop, towpath.DigestOf(lost), bytes.NewReader(lost)))
-		had := map[towpath.Digest]bool{}
-		must(t, 0, h.s.agents.blobs.Walk(ctx, func(i blob.Info) error { had[i.Digest] = true; return nil }))
+	onEach(t, collectsNothingThatAReleaseNeeds)
+}
 
-		when := time.Now().AddDate(1, 0, 0)
-		releases := h.laterReleases(when)
-		later := h.laterRegistry(releases, when)
-		out, err := later.CollectGarbage(ctx, towpath.System(), registry.Garbage{UntaggedAge: time.Hour})
-		must(t, 0, err)
-		delete(had, towpath.DigestOf(lost))
-		must(t, 0, h.s.agents.blobs.Walk(ctx, func(i blob.Info) error {
-			if !had[i.Digest] {
-				t.Errorf("%s is still there", i.Digest)
-			}
-			delete(had, i.Digest)
-			return nil
-		}))
-		for d := range had {
-			t.Errorf("%s was given up, and is needed", d)
-		}
-		if out.Deleted.Blobs != 1 || len(out.Projects) != 0 {
-			t.Errorf("collected %+v", out)
-		}
-		found, err := later.Scrub(ctx, towpath.System(), "")
-		must(t, 0, err)
-		if len(found.Findings) != 0 || found.Checked.Blobs < 10 {
-			t.Errorf("scrub: %+v", found)
-		}
+func collectsNothingThatAReleaseNeeds(t *testing.T, h *harness) {
+	ctx := context.Background()
+	c1 := h.publish("1.0.0", "one")
+	h.runs("staging", "1.0.0")
+	bill := h.attached(must3(readBlob(ctx, h, c1.Release))(t), `{"bomFormat":"CycloneDX"}`)
+	_, err := h.svc.Releases.Publish(ctx, h.ana, release.PublishRequest{
+		Project: shop, Manifest: must3(readBlob(ctx, h, c1.Release))(t), Provenance: statement(c1.Release, "1.0.0"), Commit: c1.Commit,
+		Ref: c1.Ref, Version: c1.Version, Evidence: []towpath.Digest{bill},
 	})
+	must(t, 0, err)
+	h.until("how two promotions ended is attested", func() bool { return len(h.events("promotion.attested")) == 2 })
+	lost := []byte("uploaded, and never published")
+	must(t, 0, h.svc.Releases.PutBlob(ctx, h.ana, shop, towpath.DigestOf(lost), bytes.NewReader(lost)))
+	had := map[towpath.Digest]bool{}
+	must(t, 0, h.s.agents.blobs.Walk(ctx, func(i blob.Info) error { had[i.Digest] = true; return nil }))
+
+	when := time.Now().AddDate(1, 0, 0)
+	releases := h.laterReleases(when)
+	later := h.laterRegistry(releases, when)
+	out, err := later.CollectGarbage(ctx, towpath.System(), registry.Garbage{UntaggedAge: time.Hour})
+	must(t, 0, err)
+	delete(had, towpath.DigestOf(lost))
+	must(t, 0, h.s.agents.blobs.Walk(ctx, func(i blob.Info) error {
+		if !had[i.Digest] {
+			t.Errorf("%s is still there", i.Digest)
+		}
+		delete(had, i.Digest)
+		return nil
+	}))
+	for d := range had {
+		t.Errorf("%s was given up, and is needed", d)
+	}
+	if out.Deleted.Blobs != 1 || len(out.Projects) != 0 {
+		t.Errorf("collected %+v", out)
+	}
+	found, err := later.Scrub(ctx, towpath.System(), "")
+	must(t, 0, err)
+	if len(found.Findings) != 0 || found.Checked.Blobs < 10 {
+		t.Errorf("scrub: %+v", found)
+	}
 }
 
 // A builder that is told that a blob is there does not bring it.
-func TestServer_KeepsWhatABuilderAskedFor(t *testing.T) {
-	h := newHarness(t)
+func TestServer_KeepsWhatABuilderAskedFor(t *testing.T) { keepsWhatABuilderAskedFor(t, newHarness(t)) }
+
+func keepsWhatABuilderAskedFor(t *testing.T, h *harness) {
 	ctx := context.Background()
 	content := []byte("half of a release that is being built")
 	d := towpath.DigestOf(content)

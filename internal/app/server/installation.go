@@ -17,15 +17,11 @@ import (
 // the installation that its database belongs to; the first server founds it.
 // One with another key would sign checkpoints that nobody trusts, one with
 // other files would not find what the others took in.
-func (s *Server) join(ctx context.Context, key string) error {
+func (s *Server) join(ctx context.Context, key string, at place) error {
 	const op = "server.start"
-	place, err := placeID(filepath.Join(s.cfg.Data, "blobs.id"))
-	if err != nil {
-		return err
-	}
 	var haveKey, havePlace string
-	err = s.db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		if _, err := tx.Exec(ctx, `INSERT INTO installation (one, ledger_key, blobs) VALUES (1, $1, $2) ON CONFLICT DO NOTHING`, key, place); err != nil {
+	err := s.db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO installation (one, ledger_key, blobs) VALUES (1, $1, $2) ON CONFLICT DO NOTHING`, key, at.id); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, `SELECT ledger_key, blobs FROM installation WHERE one = 1`).Scan(&haveKey, &havePlace)
@@ -35,10 +31,10 @@ func (s *Server) join(ctx context.Context, key string) error {
 		return sqldb.MapError(op, err)
 	case haveKey != key:
 		return towpath.E(towpath.KindConflict, op, "the ledger in the database is signed with another key than this data folder's").On(s.cfg.Data).
-			WithHint("servers of one database share one data folder; use that of the others, or a database of its own")
-	case havePlace != place:
-		return towpath.E(towpath.KindConflict, op, "the files of the releases in the database are in another data folder").On(s.cfg.Data).
-			WithHint("servers of one database share one data folder; use that of the others, or a database of its own")
+			WithHint("%s", at.others)
+	case havePlace != at.id:
+		return towpath.E(towpath.KindConflict, op, "the files of the releases in the database are in another place").On(s.cfg.Data).
+			WithHint("%s", at.others)
 	}
 	return nil
 }
@@ -69,5 +65,7 @@ func placeID(path string) (string, error) {
 	if err != nil {
 		return broken(err)
 	}
-	return strings.TrimSpace(string(b)), nil
+	return placeText(b), nil
 }
+
+func placeText(b []byte) string { return strings.TrimSpace(string(b)) }

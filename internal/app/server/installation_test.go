@@ -36,7 +36,7 @@ func TestServer_JoinsItsInstallation(t *testing.T) {
 	key, err := os.ReadFile(filepath.Join(data, "ledger.key"))
 	must(t, 0, err)
 	must(t, 0, os.WriteFile(filepath.Join(other, "ledger.key"), key, 0o600))
-	refused(other, "in another data folder")
+	refused(other, "in another place")
 }
 
 // TestServer_IsAloneOnSQLite: a second server on the same file is refused.

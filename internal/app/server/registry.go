@@ -3,9 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
-	"path/filepath"
 
-	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/replicate"
@@ -15,12 +13,8 @@ import (
 )
 
 // registry makes the registry over the same blobs as the releases.
-func (s *Server) registry(releases *release.Service, blobs blob.Store) (*registry.Service, error) {
-	staging, err := blob.NewStaging(blob.DiskConfig{Dir: filepath.Join(s.cfg.Data, "uploads")})
-	if err != nil {
-		return nil, err
-	}
-	return registry.New(registry.Config{Now: s.cfg.Now}, store.For[registry.Tx](s.store), blobs, staging, protection{releases}, releases), nil
+func (s *Server) registry(releases *release.Service, at place) *registry.Service {
+	return registry.New(registry.Config{Now: s.cfg.Now}, store.For[registry.Tx](s.store), at.blobs, at.staging, protection{releases}, releases)
 }
 
 // protection tells the registry which releases are needed. One transaction

@@ -18,7 +18,6 @@ import (
 	"github.com/towpath/towpath/internal/account"
 	"github.com/towpath/towpath/internal/agentrpc"
 	"github.com/towpath/towpath/internal/audit"
-	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/git"
 	"github.com/towpath/towpath/internal/http/ocidist"
@@ -39,8 +38,9 @@ import (
 
 // Config says what the server stands on.
 type Config struct {
-	Data     string // folder of keys, blobs and, by default, the database
+	Data     string // folder of keys and, by default, blobs and the database
 	Database string // URL; empty: a SQLite file in Data
+	Blobs    string // s3:// URL, see [blob.ParseS3URL]; empty: a folder in Data
 	Listen   string // address; one that others can reach needs Cert and Key
 	Cert     string // PEM files
 	Key      string
@@ -101,15 +101,20 @@ func (s *Server) open(ctx context.Context) error {
 	if err := s.openDatabase(ctx); err != nil {
 		return err
 	}
-	blobs, err := blob.NewDisk(blob.DiskConfig{Dir: filepath.Join(cfg.Data, "blobs")})
+	at, err := s.openPlace(ctx)
 	if err != nil {
 		return err
 	}
+	blobs := at.blobs
 	key, err := ledger.LoadOrCreateKey(filepath.Join(cfg.Data, "ledger.key"), "towpath")
 	if err != nil {
 		return err
 	}
-	if err := s.join(ctx, key.Public()); err != nil {
+	attesting, err := s.attestationKey(ctx, at) // before it is founded: a server that dies here can begin again
+	if err != nil {
+		return err
+	}
+	if err := s.join(ctx, key.Public(), at); err != nil {
 		return err
 	}
 	owner := string(towpath.NewID[towpath.EventID]("srv", cfg.Now()))
@@ -138,15 +143,8 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}}, store.For[project.Tx](nouns))
 	releases := release.New(release.Config{Now: cfg.Now}, store.For[release.Tx](nouns), blobs, repos, latch{sqldb.NewLatch(s.db, "retention")})
-	artifacts, err := s.registry(releases, blobs)
-	if err != nil {
-		return err
-	}
+	artifacts := s.registry(releases, at)
 	copies, err := s.replication(blobs)
-	if err != nil {
-		return err
-	}
-	attesting, err := s.attestationKey()
 	if err != nil {
 		return err
 	}
@@ -193,6 +191,7 @@ func (s *Server) open(ctx context.Context) error {
 		Checks: []rest.Check{
 			{Name: "database", Critical: true, Run: s.db.Ping},
 			{Name: "writes", Run: s.canWrite},
+			{Name: "blobs", Run: at.check},
 			{Name: "ledger", Run: s.ledgerKeepsUp},
 		},
 		Mounts: []rest.Mount{

@@ -27,7 +27,7 @@ const serverVariable = "OCIDIST_TEST_SERVER"
 
 func TestMain(m *testing.M) {
 	if data := os.Getenv(serverVariable); data != "" {
-		if err := serve(data, os.Getenv("OCIDIST_TEST_DATABASE")); err != nil {
+		if err := serve(data, os.Getenv("OCIDIST_TEST_DATABASE"), os.Getenv("OCIDIST_TEST_BLOBS")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -39,9 +39,9 @@ func TestMain(m *testing.M) {
 // hello is what the server says when it serves.
 type hello struct{ URL, Secret string }
 
-func serve(data, database string) error {
+func serve(data, database, blobs string) error {
 	ctx := context.Background()
-	s, err := server.New(ctx, server.Config{Data: data, Database: database, Listen: "127.0.0.1:0", Version: "test", Log: slog.New(slog.DiscardHandler)})
+	s, err := server.New(ctx, server.Config{Data: data, Database: database, Blobs: blobs, Listen: "127.0.0.1:0", Version: "test", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -67,8 +67,14 @@ type child struct {
 
 func spawn(t *testing.T, data, database, failAt string) *child {
 	t.Helper()
+	return spawnOver(t, data, database, "", failAt)
+}
+
+// spawnOver is spawn with blobs in an object store.
+func spawnOver(t *testing.T, data, database, blobs, failAt string) *child {
+	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0]), dead: make(chan struct{})}
-	c.cmd.Env = append(os.Environ(), serverVariable+"="+data, "OCIDIST_TEST_DATABASE="+database, failpoint.Variable+"="+failAt)
+	c.cmd.Env = append(os.Environ(), serverVariable+"="+data, "OCIDIST_TEST_DATABASE="+database, "OCIDIST_TEST_BLOBS="+blobs, failpoint.Variable+"="+failAt)
 	c.cmd.Stderr = os.Stderr
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := c.cmd.StdoutPipe()
@@ -209,11 +215,11 @@ func steps() []string {
 // TestCrash kills the server during pushes, at each of its named steps and at
 // random: no acknowledged artifact is missing and no tag is broken.
 func TestCrash(t *testing.T) {
-	crash := func(t *testing.T, database string) {
+	crash := func(t *testing.T, database, blobs string) {
 		data := t.TempDir()
 		b := &books{tags: map[string]string{}, referrers: map[string]bool{}, subject: ocitest.Sha256([]byte("subject"))}
 		round := func(t *testing.T, failAt string) {
-			c := spawn(t, data, database, failAt)
+			c := spawnOver(t, data, database, blobs, failAt)
 			b.check(t, c.target)
 			before := b.n
 			var wg sync.WaitGroup
@@ -242,12 +248,16 @@ func TestCrash(t *testing.T) {
 			}
 		})
 		t.Run("in the end", func(t *testing.T) {
-			b.check(t, spawn(t, data, database, "").target)
+			b.check(t, spawnOver(t, data, database, blobs, "").target)
 			if b.n < 50 {
 				t.Errorf("only %d pushes were acknowledged", b.n)
 			}
 		})
 	}
-	t.Run("on SQLite", func(t *testing.T) { crash(t, "") })
-	t.Run("on PostgreSQL", func(t *testing.T) { crash(t, pgtest.New(t)) })
+	t.Run("on SQLite", func(t *testing.T) { crash(t, "", "") })
+	t.Run("on PostgreSQL", func(t *testing.T) { crash(t, pgtest.New(t), "") })
+	t.Run("on PostgreSQL and an object store", func(t *testing.T) {
+		_, blobs := bucket(t)
+		crash(t, pgtest.New(t), blobs)
+	})
 }

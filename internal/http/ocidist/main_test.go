@@ -26,9 +26,15 @@ type running struct {
 // the folder.
 func start(t testing.TB, data, database string, now func() time.Time) *running {
 	t.Helper()
+	return startOver(t, data, database, "", now)
+}
+
+// startOver is start with blobs in an object store.
+func startOver(t testing.TB, data, database, blobs string, now func() time.Time) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s, err := server.New(ctx, server.Config{
-		Data: data, Database: database, Listen: "127.0.0.1:0", Version: "test", Now: now, Log: slog.New(slog.DiscardHandler),
+		Data: data, Database: database, Blobs: blobs, Listen: "127.0.0.1:0", Version: "test", Now: now, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -26,8 +26,15 @@ func kernelSays(t *testing.T, pid int, name string) (kib int) {
 
 // TestMemory: pushes and pulls of blobs of any size take little memory.
 func TestMemory(t *testing.T) {
+	t.Run("on disk", func(t *testing.T) { takesLittleMemory(t, spawn(t, t.TempDir(), "", "")) })
+	t.Run("over an object store", func(t *testing.T) {
+		_, blobs := bucket(t)
+		takesLittleMemory(t, spawnOver(t, t.TempDir(), "", blobs, ""))
+	})
+}
+
+func takesLittleMemory(t *testing.T, c *child) {
 	const limit = 32 << 10 // KiB above idle
-	c := spawn(t, t.TempDir(), "", "")
 	client := ocitest.NewClient(t, c.target)
 	client.PushBlob([]byte("{}"))
 	idle := kernelSays(t, c.cmd.Process.Pid, "VmRSS")

@@ -274,6 +274,15 @@ func deletesOlder(t *testing.T, subject Subject) {
 		if done, err := s.DeleteOlder(t.Context(), d, was.Written.Add(1)); done || err != nil {
 			t.Fatalf("deleted what was %s: %v, %v", name, done, err)
 		}
+		err = s.Walk(t.Context(), func(i blob.Info) error {
+			if !i.Written.After(was.Written) {
+				t.Errorf("a walk takes what was %s for as old as before", name)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	last, err := s.Stat(t.Context(), d)
 	if err != nil {

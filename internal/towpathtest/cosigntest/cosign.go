@@ -5,14 +5,13 @@ package cosigntest
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"github.com/towpath/towpath/internal/towpathtest/gotool"
 )
 
 // Version is the cosign that tests are held against.
@@ -30,48 +29,8 @@ type Cosign struct {
 // time and needs the module proxy; what was built is kept.
 func New(t testing.TB) *Cosign {
 	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	bin := filepath.Join(cache, "towpath", "bin", "cosign-"+Version)
-	if _, err := os.Stat(bin); errors.Is(err, fs.ErrNotExist) {
-		build(t, bin)
-	}
+	bin := gotool.Find(t, "cosign", "github.com/sigstore/cosign/v3/cmd/cosign", Version)
 	return &Cosign{t: t, bin: bin, Dir: t.TempDir(), Password: "sesame"}
-}
-
-// build makes the binary once, whichever process of the tests is first.
-func build(t testing.TB, bin string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(bin), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := os.OpenFile(bin+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(bin); err == nil {
-		return
-	}
-	tmp := bin + ".new" // beside it, so that it can be renamed
-	t.Logf("building cosign %s", Version)
-	// At low priority: tests of other packages have deadlines.
-	cmd := exec.CommandContext(t.Context(), "nice", "-n", "10", "go", "install", "github.com/sigstore/cosign/v3/cmd/cosign@"+Version)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOBIN="+tmp)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("cosign can't be built: %v\n%s", err, out)
-	}
-	if err := os.Rename(filepath.Join(tmp, "cosign"), bin); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(tmp); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // Run runs cosign in its folder. Its network leads nowhere.

@@ -248,7 +248,7 @@ func (f *FS) ReadDir(path string) ([]fs.DirEntry, error) {
 	var out []fs.DirEntry
 	for _, name := range slices.Sorted(maps.Keys(n.names)) {
 		child := n.names[name]
-		out = append(out, fs.FileInfoToDirEntry(info{name: name, size: int64(len(child.data)), dir: child.dir}))
+		out = append(out, fs.FileInfoToDirEntry(info{name: name, size: int64(len(child.data)), dir: child.dir, modified: child.modified}))
 	}
 	return out, nil
 }

@@ -1,0 +1,544 @@
+package blob_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/s3test"
+)
+
+// noise is content of a size that no part of it is like another.
+func noise(size int) []byte {
+	b := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{byte(size)}).Read(b) // it never fails
+	return b
+}
+
+func method(m string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return r.Method == m }
+}
+
+func anyRequest(*http.Request) bool { return true }
+
+func hinted(t *testing.T, err error, want towpath.Kind) {
+	t.Helper()
+	var e *towpath.Error
+	if !errors.As(err, &e) || e.Kind != want || e.Hint == "" {
+		t.Errorf("got %v, want an error of kind %s with a hint", err, want)
+	}
+}
+
+func holds(t *testing.T, s blob.Store, content []byte) {
+	t.Helper()
+	got, err := blob.ReadAll(t.Context(), s, towpath.DigestOf(content), 1<<30)
+	if err != nil || !bytes.Equal(got, content) {
+		t.Fatalf("the store has %d bytes, %v; want %d", len(got), err, len(content))
+	}
+}
+
+func lacks(t *testing.T, s blob.Store, d towpath.Digest) {
+	t.Helper()
+	if i, err := s.Stat(t.Context(), d); towpath.KindOf(err) != towpath.KindNotFound {
+		t.Fatalf("the store has %v, %v", i, err)
+	}
+}
+
+// parts has an upload in parts where there is more than one.
+func parts(c *blob.S3Config) { c.PartSize = 5 << 20 }
+
+// TestS3_faults: whatever happens to a request or two, the store does what it
+// was asked.
+func TestS3_faults(t *testing.T) {
+	server := s3test.Start(t)
+	small, large := noise(300_000), noise(12<<20)
+	var lastSteps atomic.Int64
+	faults := map[string]s3test.Fault{
+		"two requests are cut off":         s3test.Times(2, func(r *http.Request) bool { return r.ContentLength > 0 }, s3test.CutRequest(10_000)),
+		"two requests are changed":         s3test.Times(2, method("PUT"), s3test.Flip),
+		"two answers are cut off":          s3test.Times(2, method("GET"), s3test.CutAnswer(20_000)),
+		"the service is asked too much":    s3test.Times(3, anyRequest, s3test.Answer(http.StatusServiceUnavailable, "SlowDown")),
+		"two puts are done and called bad": s3test.Times(2, method("PUT"), s3test.LoseAnswer),
+		"posts are done and called bad":    s3test.Times(2, method("POST"), s3test.LoseAnswer),
+		"a last step is done and called bad, and its upload is forgotten then": func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			switch {
+			case r.Method != "POST" || !r.URL.Query().Has("uploadId"):
+				next.ServeHTTP(w, r)
+			case lastSteps.Add(1) == 1:
+				s3test.LoseAnswer(w, r, next)
+			default:
+				s3test.Answer(http.StatusNotFound, "NoSuchUpload")(w, r, next)
+			}
+		},
+		"deletes are done and called bad": s3test.Times(2, method("DELETE"), s3test.LoseAnswer),
+	}
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			s, _ := newS3(t, server, "", parts)
+			server.Break(fault)
+			defer server.Break(nil)
+			for _, content := range [][]byte{small, large} {
+				d := towpath.DigestOf(content)
+				if _, _, err := s.Put(t.Context(), d, bytes.NewReader(content), 1<<30); err != nil {
+					t.Fatal(err)
+				}
+				holds(t, s, content)
+				if err := s.Touch(t.Context(), d, time.Now()); err != nil {
+					t.Fatal(err)
+				}
+				n := 0
+				if err := s.Walk(t.Context(), func(blob.Info) error { n++; return nil }); err != nil || n != 1 {
+					t.Fatalf("there are %d, %v", n, err)
+				}
+				if err := s.Delete(t.Context(), d); err != nil {
+					t.Fatal(err)
+				}
+				lacks(t, s, d)
+			}
+		})
+	}
+}
+
+// TestS3_brokenForGood: what does not work is said with a kind and a hint, is
+// not taken for damage, and leaves nothing under the digest.
+func TestS3_brokenForGood(t *testing.T) {
+	server := s3test.Start(t)
+	small, large := noise(300_000), noise(12<<20)
+	s, cfg := newS3(t, server, "", func(c *blob.S3Config) { parts(c); c.Tries = 2 })
+	there, _, err := s.Put(t.Context(), "", bytes.NewReader([]byte("there")), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
+	for name, tt := range map[string]struct {
+		fault s3test.Fault
+		want  towpath.Kind
+	}{
+		"nobody answers":         {cut, towpath.KindUnavailable},
+		"it is asked too much":   {s3test.Answer(503, "SlowDown"), towpath.KindUnavailable},
+		"it fails":               {s3test.Answer(500, "InternalError"), towpath.KindUnavailable},
+		"it is full":             {s3test.Answer(507, "InsufficientStorage"), towpath.KindExhausted},
+		"the quota is used up":   {s3test.Answer(403, "QuotaExceeded"), towpath.KindExhausted},
+		"the bucket is gone":     {s3test.Answer(404, "NoSuchBucket"), towpath.KindUnavailable},
+		"it denies access":       {s3test.Answer(403, "AccessDenied"), towpath.KindUnavailable},
+		"the key is unknown":     {s3test.Answer(403, "InvalidAccessKeyId"), towpath.KindUnavailable},
+		"the clock is wrong":     {s3test.Answer(403, "RequestTimeTooSkewed"), towpath.KindUnavailable},
+		"the region is wrong":    {s3test.Answer(400, "AuthorizationHeaderMalformed"), towpath.KindUnavailable},
+		"the bucket is moved":    {s3test.Answer(301, "PermanentRedirect"), towpath.KindUnavailable},
+		"it says what is unsaid": {s3test.Answer(418, "ImATeapot"), towpath.KindUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server.Break(s3test.Times(1<<40, func(r *http.Request) bool { return r.Method != "HEAD" }, tt.fault)) // the answer to HEAD has no code
+			defer server.Break(nil)
+			for _, content := range [][]byte{small, large} {
+				_, _, err := s.Put(t.Context(), "", bytes.NewReader(content), 1<<30)
+				hinted(t, err, tt.want)
+			}
+			_, _, err := s.Open(t.Context(), there)
+			hinted(t, err, tt.want)
+			hinted(t, s.Touch(t.Context(), there, time.Now()), tt.want)
+			hinted(t, s.Delete(t.Context(), there), tt.want)
+			hinted(t, s.Walk(t.Context(), func(blob.Info) error { return nil }), tt.want)
+			_, err = s.Sweep(t.Context(), time.Now())
+			hinted(t, err, tt.want)
+			server.Break(nil)
+			lacks(t, s, towpath.DigestOf(small))
+			lacks(t, s, towpath.DigestOf(large))
+			holds(t, s, []byte("there"))
+		})
+	}
+	t.Run("the last part never arrives", func(t *testing.T) {
+		server.Break(s3test.Times(1<<40, func(r *http.Request) bool { return r.URL.Query().Get("partNumber") == "3" }, s3test.CutRequest(10_000)))
+		defer server.Break(nil)
+		_, _, err := s.Put(t.Context(), "", bytes.NewReader(large), 1<<30)
+		hinted(t, err, towpath.KindUnavailable)
+		lacks(t, s, towpath.DigestOf(large))
+		if left := uploads(t, server, cfg); left != 0 {
+			t.Errorf("%d uploads are left", left)
+		}
+	})
+	t.Run("an answer breaks off at the same byte again and again", func(t *testing.T) {
+		if _, _, err := s.Put(t.Context(), "", bytes.NewReader(small), 1<<30); err != nil {
+			t.Fatal(err)
+		}
+		once := s3test.Times(1, method("GET"), s3test.CutAnswer(20_000))
+		server.Break(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if r.Header.Get("Range") != "" {
+				s3test.CutAnswer(0)(w, r, next)
+				return
+			}
+			once(w, r, next)
+		})
+		defer server.Break(nil)
+		_, err := blob.ReadAll(t.Context(), s, towpath.DigestOf(small), 1<<30)
+		hinted(t, err, towpath.KindUnavailable)
+		server.Break(nil)
+		holds(t, s, small) // it was not taken for damaged
+	})
+	t.Run("bytes are changed on their way in", func(t *testing.T) {
+		server.Break(s3test.Times(1<<40, method("PUT"), s3test.Flip))
+		defer server.Break(nil)
+		for _, content := range [][]byte{noise(5000), large} {
+			_, _, err := s.Put(t.Context(), "", bytes.NewReader(content), 1<<30)
+			hinted(t, err, towpath.KindUnavailable)
+			lacks(t, s, towpath.DigestOf(content))
+		}
+	})
+}
+
+func uploads(t *testing.T, server *s3test.Server, cfg blob.S3Config) int {
+	t.Helper()
+	core := minio.Core{Client: server.Client()}
+	page, err := core.ListMultipartUploads(t.Context(), cfg.Bucket, cfg.Prefix, "", "", "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(page.Uploads)
+}
+
+// TestS3_Sweep: what a server leaves that dies in the middle of an upload.
+func TestS3_Sweep(t *testing.T) {
+	server := s3test.Start(t)
+	s, cfg := newS3(t, server, "", func(c *blob.S3Config) { parts(c); c.Tries = 1 })
+	dead := s3test.Times(1<<40, func(r *http.Request) bool { return r.URL.Query().Get("partNumber") == "2" || r.Method == "DELETE" },
+		func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) })
+	server.Break(dead)
+	content := noise(12 << 20)
+	if _, _, err := s.Put(t.Context(), "", bytes.NewReader(content), 1<<30); err == nil {
+		t.Fatal("it was put")
+	}
+	server.Break(nil)
+	if left := uploads(t, server, cfg); left != 1 {
+		t.Fatalf("%d uploads are left, want one", left)
+	}
+	lacks(t, s, towpath.DigestOf(content))
+	if n, err := s.Sweep(t.Context(), time.Now().Add(-time.Hour)); n != 0 || err != nil {
+		t.Errorf("it swept %d that are young, %v", n, err)
+	}
+	if n, err := s.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
+		t.Errorf("it swept %d, %v", n, err)
+	}
+	if left := uploads(t, server, cfg); left != 0 {
+		t.Errorf("%d uploads are left", left)
+	}
+}
+
+// TestS3_Walk: a list of several answers that breaks off in the second one.
+func TestS3_Walk(t *testing.T) {
+	server := s3test.Start(t)
+	s, cfg := newS3(t, server, "", nil)
+	const many = 1200 // an answer has 1000
+	for i := range many {
+		path := server.Path(cfg.Bucket, keyOf(cfg.Prefix, towpath.DigestOf([]byte(strconv.Itoa(i)))))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lists := func(r *http.Request) bool { return r.Method == "GET" && r.URL.Query().Has("list-type") }
+	later := func(r *http.Request) bool {
+		return lists(r) && (r.URL.Query().Get("continuation-token") != "" || r.URL.Query().Get("start-after") != "")
+	}
+	server.Break(s3test.Times(3, later, s3test.CutAnswer(1000)))
+	defer server.Break(nil)
+	var got []towpath.Digest
+	if err := s.Walk(t.Context(), func(i blob.Info) error { got = append(got, i.Digest); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.IsSorted(got) || len(slices.Compact(got)) != many || len(got) != many {
+		t.Errorf("it walked over %d blobs, want each of %d once", len(got), many)
+	}
+}
+
+// meanwhile does something once, before a request goes on.
+func meanwhile(about func(*http.Request) bool, do func()) s3test.Fault {
+	return s3test.Times(1, about, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		do()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// TestS3_others: what another process does while this one looks.
+func TestS3_others(t *testing.T) {
+	server := s3test.Start(t)
+	put := func(t *testing.T, s *blob.S3, content string) towpath.Digest {
+		t.Helper()
+		d, _, err := s.Put(t.Context(), "", strings.NewReader(content), 1<<20)
+		if err != nil {
+			t.Error(err)
+		}
+		return d
+	}
+	two := func(t *testing.T) (a, b *blob.S3, cfg blob.S3Config) {
+		a, cfg = newS3(t, server, "", nil)
+		b, _ = newS3(t, server, cfg.Bucket, nil)
+		return a, b, cfg
+	}
+	t.Run("a blob that is touched while its age is looked at stays", func(t *testing.T) {
+		a, b, _ := two(t)
+		d := put(t, a, "needed")
+		was, err := a.Stat(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var looks atomic.Int64
+		server.Break(meanwhile(func(r *http.Request) bool {
+			return r.Method == "HEAD" && looks.Add(1) == 2 // the blob and its mark
+		}, func() {
+			for now := was; !now.Written.After(was.Written); { // its clock goes by seconds
+				if err := b.Touch(t.Context(), d, time.Now()); err != nil {
+					t.Error(err)
+				}
+				if now, err = b.Stat(t.Context(), d); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}))
+		defer server.Break(nil)
+		if done, err := a.DeleteOlder(t.Context(), d, was.Written.Add(1)); done || err != nil {
+			t.Fatalf("deleted = %v, %v", done, err)
+		}
+		holds(t, b, []byte("needed"))
+	})
+	t.Run("who touches a blob while it is deleted is told", func(t *testing.T) {
+		a, _, cfg := two(t)
+		d := put(t, a, "given up")
+		server.Break(meanwhile(method("HEAD"), func() { // the other has removed the mark before
+			if err := server.Client().RemoveObject(t.Context(), cfg.Bucket, keyOf(cfg.Prefix, d), minio.RemoveObjectOptions{}); err != nil {
+				t.Error(err)
+			}
+		}))
+		defer server.Break(nil)
+		if err := a.Touch(t.Context(), d, time.Now()); towpath.KindOf(err) != towpath.KindNotFound {
+			t.Fatalf("got %v", err)
+		}
+		if _, err := os.Stat(server.Path(cfg.Bucket, keyOf(cfg.Prefix, d)+".used")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("its mark stays: %v", err)
+		}
+	})
+	t.Run("a blob that is deleted leaves no mark", func(t *testing.T) {
+		a, _, cfg := two(t)
+		for _, remove := range []func(d towpath.Digest) error{
+			func(d towpath.Digest) error { return a.Delete(t.Context(), d) },
+			func(d towpath.Digest) error {
+				_, err := a.DeleteOlder(t.Context(), d, time.Now().Add(time.Hour))
+				return err
+			},
+		} {
+			d := put(t, a, "touched")
+			if err := errors.Join(a.Touch(t.Context(), d, time.Now()), remove(d)); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"", ".used"} {
+				if _, err := os.Stat(server.Path(cfg.Bucket, keyOf(cfg.Prefix, d)+name)); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("the blob or its mark (%q) stays: %v", name, err)
+				}
+			}
+		}
+	})
+	t.Run("a blob that is healed while it is put aside stays", func(t *testing.T) {
+		a, b, cfg := two(t)
+		d := put(t, a, "fragile")
+		_, err := server.Client().PutObject(t.Context(), cfg.Bucket, keyOf(cfg.Prefix, d), strings.NewReader("wrong"), 5, minio.PutObjectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Break(meanwhile(method("DELETE"), func() { put(t, b, "fragile") }))
+		defer server.Break(nil)
+		_, err = blob.ReadAll(t.Context(), a, d, 1<<20)
+		if towpath.KindOf(err) != towpath.KindInternal {
+			t.Fatalf("the damaged copy was read: %v", err)
+		}
+		holds(t, a, []byte("fragile"))
+		if b, err := os.ReadFile(server.Path(cfg.Bucket, keyOf(cfg.Prefix+"/corrupt", d))); err != nil || string(b) != "wrong" {
+			t.Errorf("aside is %q, %v", b, err)
+		}
+	})
+	t.Run("two contents of a blob are not mixed when a connection breaks", func(t *testing.T) {
+		a, b, cfg := two(t)
+		content := noise(300_000)
+		d := put(t, a, string(content))
+		var gets atomic.Int64
+		server.Break(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if r.Method != "GET" {
+				next.ServeHTTP(w, r)
+				return
+			}
+			switch gets.Add(1) {
+			case 1:
+				s3test.CutAnswer(20_000)(w, r, next)
+			case 2:
+				wrong := strings.Repeat("x", len(content))
+				_, err := server.Client().PutObject(t.Context(), cfg.Bucket, keyOf(cfg.Prefix, d), strings.NewReader(wrong), int64(len(wrong)), minio.PutObjectOptions{})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			next.ServeHTTP(w, r)
+		})
+		defer server.Break(nil)
+		_, err := blob.ReadAll(t.Context(), a, d, 1<<20)
+		hinted(t, err, towpath.KindUnavailable)
+		_, err = blob.ReadAll(t.Context(), b, d, 1<<20)
+		hinted(t, err, towpath.KindInternal)
+		lacks(t, a, d)
+	})
+}
+
+func TestS3_Place(t *testing.T) {
+	server := s3test.Start(t)
+	s, cfg := newS3(t, server, "", nil)
+	var ids [8]string
+	var wg sync.WaitGroup
+	for i := range ids {
+		wg.Go(func() {
+			other, _ := newS3(t, server, cfg.Bucket, nil)
+			var err error
+			if ids[i], err = other.Place(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, id := range ids {
+		if id == "" || id != ids[0] {
+			t.Fatalf("many came at once, and got %q", ids)
+		}
+	}
+	object := cfg.Prefix + "/towpath-place"
+	write := func(bucket, text string) {
+		t.Helper()
+		_, err := server.Client().PutObject(t.Context(), bucket, object, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Check(t.Context(), ids[0]); err != nil {
+		t.Error(err)
+	}
+	t.Run("another prefix is another place", func(t *testing.T) {
+		other, _ := newS3(t, server, cfg.Bucket, func(c *blob.S3Config) { c.Prefix = "" })
+		if id, err := other.Place(t.Context()); err != nil || id == ids[0] {
+			t.Errorf("got %s, %v", id, err)
+		}
+	})
+	t.Run("a copy of the bucket is refused", func(t *testing.T) {
+		copied, copyCfg := newS3(t, server, "", nil)
+		write(copyCfg.Bucket, ids[0]+"\ns3://"+cfg.Bucket+"/"+cfg.Prefix+"\n")
+		_, err := copied.Place(t.Context())
+		hinted(t, err, towpath.KindConflict)
+	})
+	t.Run("what somebody else wrote there is refused", func(t *testing.T) {
+		other, otherCfg := newS3(t, server, "", nil)
+		write(otherCfg.Bucket, "hello")
+		_, err := other.Place(t.Context())
+		hinted(t, err, towpath.KindConflict)
+	})
+	t.Run("a name whose writing was not heard of is ours", func(t *testing.T) {
+		other, _ := newS3(t, server, "", nil)
+		server.Break(s3test.Times(1, method("PUT"), s3test.LoseAnswer))
+		defer server.Break(nil)
+		if id, err := other.Place(t.Context()); err != nil || id == "" {
+			t.Errorf("got %q, %v", id, err)
+		}
+	})
+	t.Run("a service that hangs is said to", func(t *testing.T) {
+		server.Break(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() })
+		defer server.Break(nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		hinted(t, s.Check(ctx, ids[0]), towpath.KindUnavailable)
+	})
+	t.Run("another bucket under the same name is noticed", func(t *testing.T) {
+		write(cfg.Bucket, "OTHER\ns3://"+cfg.Bucket+"/"+cfg.Prefix+"\n")
+		hinted(t, s.Check(t.Context(), ids[0]), towpath.KindConflict)
+		if err := server.Client().RemoveObject(t.Context(), cfg.Bucket, object, minio.RemoveObjectOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		hinted(t, s.Check(t.Context(), ids[0]), towpath.KindUnavailable)
+	})
+	t.Run("there must be a bucket", func(t *testing.T) {
+		none, _ := newS3(t, server, "no-such-bucket", nil)
+		_, err := none.Place(t.Context())
+		hinted(t, err, towpath.KindUnavailable)
+		if err == nil || !strings.Contains(err.Error(), "no such bucket") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("the credentials must be good", func(t *testing.T) {
+		for _, key := range []string{"stranger", s3test.AccessKey} {
+			stranger, _ := newS3(t, server, cfg.Bucket, func(c *blob.S3Config) { c.Credentials = credentials.NewStaticV4(key, "guess", "") })
+			_, err := stranger.Place(t.Context())
+			hinted(t, err, towpath.KindUnavailable)
+			if err == nil || !strings.Contains(err.Error(), "credentials") || strings.Contains(err.Error(), "guess") {
+				t.Errorf("got %v", err)
+			}
+		}
+	})
+	t.Run("and there must be some", func(t *testing.T) {
+		cfg := cfg
+		cfg.Credentials = credentials.NewStaticV4("", "", "")
+		_, err := blob.NewS3(t.Context(), cfg)
+		hinted(t, err, towpath.KindUnauthenticated)
+	})
+}
+
+// TestS3Staging holds it against what the one on disk promises.
+func TestS3Staging(t *testing.T) {
+	server := s3test.Start(t)
+	_, cfg := newS3(t, server, "", nil)
+	conformsToStaging(t, server.Path(cfg.Bucket, cfg.Prefix+"/uploads"), func() staging {
+		s, _ := newS3(t, server, cfg.Bucket, nil)
+		return blob.NewS3Staging(s)
+	})
+	t.Run("a connection to the service that breaks off does not show", func(t *testing.T) {
+		store, _ := newS3(t, server, cfg.Bucket, parts)
+		s := blob.NewS3Staging(store)
+		var pieces []blob.Piece
+		var want []byte
+		for _, size := range []int{300_000, 6 << 20} {
+			server.Break(s3test.Times(1, func(r *http.Request) bool { return r.ContentLength > 0 }, s3test.CutRequest(1000)))
+			content := noise(size)
+			p, err := s.Add(t.Context(), "u9", bytes.NewReader(content), 1<<30)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pieces, want = append(pieces, p), append(want, content...)
+		}
+		server.Break(s3test.Times(3, method("GET"), s3test.CutAnswer(100_000)))
+		defer server.Break(nil)
+		r := s.Open(t.Context(), pieces)
+		defer r.Close()
+		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("read %d bytes, %v", len(got), err)
+		}
+	})
+	t.Run("a piece that has another size is refused", func(t *testing.T) {
+		store, _ := newS3(t, server, cfg.Bucket, nil)
+		s := blob.NewS3Staging(store)
+		p, err := s.Add(t.Context(), "u9", strings.NewReader("12345"), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Size = 4
+		_, err = io.ReadAll(s.Open(t.Context(), []blob.Piece{p}))
+		hinted(t, err, towpath.KindInternal)
+	})
+}
