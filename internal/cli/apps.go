@@ -76,7 +76,7 @@ type ServerOptions struct {
 	TLSKey        string
 	PublicMetrics bool
 	RegistryAuth  string // file of logins
-	AdminToken    bool // print a new token of the first account
+	AdminToken    bool   // print a new token of the first account
 }
 
 // AgentOptions are those of agent.

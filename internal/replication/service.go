@@ -148,7 +148,7 @@ func fits(r towpath.ReplicationRule, have []towpath.ReplicationRule) error {
 		if h.Project == r.Project {
 			n++
 		}
-		if h.To == r.To && !(h.Project == r.Project && h.Name == r.Name) {
+		if h.To == r.To && (h.Project != r.Project || h.Name != r.Name) {
 			return towpath.E(towpath.KindConflict, op, "the rule %s of project %s writes to %s already", h.Name, h.Project, h.To).
 				WithHint("a repository has one writer: copy to another repository, or remove that rule")
 		}

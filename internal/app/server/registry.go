@@ -3,7 +3,9 @@ package server
 import (
 	"cmp"
 	"context"
+	"path/filepath"
 
+	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/replicate"
