@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -60,14 +61,27 @@ func (s *Service) count(ctx context.Context, tx Tx, c towpath.TrafficCount, now 
 	if gap := max(r.Canary.Spec.Interval*9/10, last.Sub(first)/countsKept); !last.IsZero() && c.At.Sub(last) < gap && broken(c, r.To) == "" {
 		return nil
 	}
+	if last.IsZero() {
+		if err := tx.ForgetTrafficCounts(ctx, now.Add(-keepCounts)); err != nil {
+			return err
+		}
+	}
+	c.Received = now
 	if err := tx.InsertTrafficCount(ctx, d.ID, c); err != nil {
 		return err
 	}
 	return tx.Enqueue(ctx, WorkDeployment, string(d.ID), now)
 }
 
+// keepCounts is how long what was counted is kept, to be judged again.
+const keepCounts = 30 * 24 * time.Hour
+
+// silence is how long nothing may come of a rollout that is counted at an
+// interval, before what came until then says nothing about now.
+func silence(interval time.Duration) time.Duration { return 3*interval + 5*time.Second }
+
 // judge says what the counts of a rollout show.
-func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *towpath.Rollout) (*towpath.Judgement, error) {
+func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *towpath.Rollout, now time.Time) (*towpath.Judgement, error) {
 	counts, err := tx.TrafficCounts(ctx, d.ID, r.Component)
 	if err != nil || len(counts) == 0 {
 		return nil, err
@@ -78,6 +92,13 @@ func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *to
 	}
 	if len(r.Canary.Objectives) == 0 || len(counts) == 1 {
 		return nil, nil
+	}
+	gap := max(silence(r.Canary.Spec.Interval), 3*last.At.Sub(counts[0].At)/countsKept)
+	if quiet := now.Sub(last.Received); quiet > gap {
+		return &towpath.Judgement{
+			Outcome: towpath.JudgedNoEvidence, Intervals: len(counts) - 1, Until: last.At,
+			Sentence: fmt.Sprintf("Nothing has been counted for %s: is the agent of %s connected, and does its router run?", quiet.Round(time.Second), last.Target.Place),
+		}, nil
 	}
 	in := Evidence(r, counts)
 	if len(in.Objectives) == 0 {

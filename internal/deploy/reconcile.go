@@ -64,7 +64,7 @@ func (s *Service) look(ctx context.Context, tx Tx, d *towpath.Deployment, now ti
 	if r == nil {
 		return seen, nil
 	}
-	j, err := s.judge(ctx, tx, d, r)
+	j, err := s.judge(ctx, tx, d, r, now)
 	if err != nil || j == nil {
 		return seen, err
 	}

@@ -77,6 +77,8 @@ type Tx interface {
 	// were taken; zero when there is none.
 	InsertTrafficCount(ctx context.Context, id towpath.DeploymentID, c towpath.TrafficCount) error
 	TrafficCountSpan(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (first, last time.Time, err error)
+	// ForgetTrafficCounts gives up counts that were taken before a time.
+	ForgetTrafficCounts(ctx context.Context, before time.Time) error
 	TrafficCounts(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.TrafficCount, error)
 
 	// WakeReplications has the places of a project looked at: there may be

@@ -135,8 +135,8 @@ func hold(r *towpath.Rollout, s towpath.RolloutStep, step towpath.Step, j towpat
 	}
 	said := ""
 	if len(c.Objectives) > 0 {
-		if said = "; " + j.Sentence; j.Sentence == "" {
-			said = "; nothing has been counted yet"
+		if said = ". " + j.Sentence; j.Sentence == "" {
+			said = ". Nothing has been counted yet."
 		}
 	}
 	if left := step.Ended.Add(s.For).Sub(now); left > 0 {
@@ -154,7 +154,7 @@ func hold(r *towpath.Rollout, s towpath.RolloutStep, step towpath.Step, j towpat
 		return held{}
 	}
 	if deadline := step.Ended.Add(s.For + c.Spec.Deadline); !now.Before(deadline) {
-		return held{fmt.Sprintf("%s and could not be judged within %s%s; `towpath rollout resume` goes on all the same, `towpath rollback` goes back",
+		return held{fmt.Sprintf("%s and could not be judged within %s: `towpath rollout resume` goes on all the same, `towpath rollback` goes back%s",
 			at, c.Spec.Deadline, said), again}
 	}
 	return held{at + " and is not judged yet" + said, again}

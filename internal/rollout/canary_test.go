@@ -42,14 +42,14 @@ func TestNext_Canary(t *testing.T) {
 		again   time.Duration
 	}{
 		{"begins with the first step", 0, nil, nil, "", "shift 5", 0},
-		{"stays for the time of a step", 4 * time.Second, []int{5}, nil, towpath.JudgedNotWorse, "api has 5 % of the traffic for another 6s; it is not-worse", time.Second},
+		{"stays for the time of a step", 4 * time.Second, []int{5}, nil, towpath.JudgedNotWorse, "api has 5 % of the traffic for another 6s. it is not-worse", time.Second},
 		{"comes back when the time is over", 9500 * time.Millisecond, []int{5}, nil, towpath.JudgedNotWorse, "api has 5 % of the traffic for another", 500 * time.Millisecond},
 		{"goes on when it is not worse", 10 * time.Second, []int{5}, nil, towpath.JudgedNotWorse, "shift 50", 0},
 		{"goes back at once when it is worse", time.Second, []int{5}, nil, towpath.JudgedWorse, "worse", 0},
-		{"never passes on no evidence", 30 * time.Second, []int{5}, nil, towpath.JudgedNoEvidence, "api has 5 % of the traffic and is not judged yet; it is no-evidence", time.Second},
+		{"never passes on no evidence", 30 * time.Second, []int{5}, nil, towpath.JudgedNoEvidence, "api has 5 % of the traffic and is not judged yet. it is no-evidence", time.Second},
 		{"goes on undecided, with enough samples", 10 * time.Second, []int{5}, nil, towpath.JudgedUndecided, "shift 50", 0},
 		{"holds undecided when it is told to", 30 * time.Second, []int{5}, func(c *towpath.Canary) { c.Spec.Undecided = towpath.UndecidedHolds }, towpath.JudgedUndecided, "api has 5 % of the traffic and is not judged yet", time.Second},
-		{"never passes when nothing was counted", 30 * time.Second, []int{5}, nil, "", "api has 5 % of the traffic and is not judged yet; nothing has been counted yet", time.Second},
+		{"never passes when nothing was counted", 30 * time.Second, []int{5}, nil, "", "api has 5 % of the traffic and is not judged yet. Nothing has been counted yet", time.Second},
 		{"asks a person when the deadline is over", 70 * time.Second, []int{5}, nil, towpath.JudgedNoEvidence, "api has 5 % of the traffic and could not be judged within 1m0s", time.Second},
 		{"goes back after the deadline too", 70 * time.Second, []int{5}, nil, towpath.JudgedWorse, "worse", 0},
 		{"lets a person decide without evidence", time.Second, []int{5}, func(c *towpath.Canary) { c.Passed = 5 }, towpath.JudgedNoEvidence, "shift 50", 0},

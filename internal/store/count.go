@@ -32,3 +32,9 @@ func (tx *Tx) TrafficCountSpan(ctx context.Context, id towpath.DeploymentID, c t
 func (tx *Tx) TrafficCounts(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.TrafficCount, error) {
 	return list[towpath.TrafficCount](ctx, tx, "count", `SELECT doc FROM traffic_count WHERE deployment = $1 AND component = $2 ORDER BY at`, id, c)
 }
+
+// ForgetTrafficCounts gives up counts that were taken before a time.
+func (tx *Tx) ForgetTrafficCounts(ctx context.Context, before time.Time) error {
+	_, err := tx.exec(ctx, "count.forget", `DELETE FROM traffic_count WHERE at < $1`, sqldb.Micros(before))
+	return err
+}

@@ -128,8 +128,11 @@ const (
 // TrafficCount is what a place's data plane has counted of the revisions of one
 // target since it started, while several have traffic.
 type TrafficCount struct {
-	Target Target    `json:"target"`
-	At     time.Time `json:"at"`
+	Target Target `json:"target"`
+	// At is when it was counted, by the clock of the place, and Received when the
+	// server heard of it, by the server's.
+	At       time.Time `json:"at"`
+	Received time.Time `json:"received,omitzero"`
 	// Bounds are the upper bounds of the buckets of latencies, in seconds,
 	// without infinity.
 	Bounds    []float64       `json:"bounds"`

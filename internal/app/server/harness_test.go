@@ -26,20 +26,22 @@ import (
 // harness is a running server, a repository and an agent that does what the
 // test says.
 type harness struct {
-	t       *testing.T
-	s       *Server
-	svc     rest.Services
-	repo    *gittest.Repo
-	place   towpath.PlaceName     // of dev in releases; empty is local
-	staging towpath.PromotionMode // empty is automatic
-	ref     string                // that releases are built from; empty is main
-	gates   towpath.GateRules     // of dev in releases
-	ana     towpath.Actor         // author
-	ben     towpath.Actor         // approver
-	stop    func()                // the server and the agent
-	mu      sync.Mutex
-	outcome func(op towpath.Operation) towpath.OperationResult
-	ops     []towpath.Operation
+	t          *testing.T
+	s          *Server
+	svc        rest.Services
+	repo       *gittest.Repo
+	place      towpath.PlaceName     // of dev in releases; empty is local
+	staging    towpath.PromotionMode // empty is automatic
+	ref        string                // that releases are built from; empty is main
+	gates      towpath.GateRules     // of dev in releases
+	rollout    *towpath.RolloutSpec  // of the component in releases; nil is blue-green
+	objectives []towpath.Objective   // of releases
+	ana        towpath.Actor         // author
+	ben        towpath.Actor         // approver
+	stop       func()                // the server and the agent
+	mu         sync.Mutex
+	outcome    func(op towpath.Operation) towpath.OperationResult
+	ops        []towpath.Operation
 }
 
 const shop = towpath.ProjectName("shop")
@@ -156,6 +158,10 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 			Name: "api", Kind: towpath.KindProcess, Layer: towpath.DigestOf(layer), Size: int64(len(layer)),
 			Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: time.Minute}, Drift: towpath.DriftReport,
 		}},
+		Objectives: h.objectives,
+	}
+	if h.rollout != nil {
+		content.Components[0].Rollout = *h.rollout
 	}
 	for _, e := range []towpath.EnvironmentSpec{
 		{Name: "dev", Promotion: towpath.PromotionAutomatic, Place: cmp.Or(h.place, "local"), Gates: h.gates},

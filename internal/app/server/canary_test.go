@@ -1,0 +1,189 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/analysis"
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// place counts as an agent does: totals that grow, a second apart.
+type counter struct {
+	h        *harness
+	at       time.Time
+	old, new towpath.RevisionCount
+}
+
+// counting begins to count the canary that is under way in dev.
+func (h *harness) counting() *counter {
+	h.t.Helper()
+	c := &counter{h: h, at: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	h.until("the traffic is shared", func() bool {
+		d := h.status("dev").Deployment
+		if d == nil || len(d.Components) == 0 || d.Components[0].Weight() == 0 {
+			return false
+		}
+		r := d.Components[0]
+		c.old, c.new = towpath.RevisionCount{Revision: r.From, Weight: 90}, towpath.RevisionCount{Revision: r.To, Weight: 10}
+		return true
+	})
+	c.tell()
+	return c
+}
+
+func (c *counter) tell() {
+	c.h.t.Helper()
+	err := c.h.s.agents.deploys.Count(context.Background(), c.h.ana, "session-1", []towpath.TrafficCount{{
+		Target: towpath.Target{Project: shop, Environment: "dev", Component: "api", Place: "local", Slot: towpath.SlotMain},
+		At:     c.at, Bounds: []float64{0.1, 1}, Revisions: []towpath.RevisionCount{c.old, c.new},
+	}})
+	must(c.h.t, 0, err)
+	c.at = c.at.Add(time.Second)
+}
+
+// seconds counts 180 good requests of the old revision a second, and 20 of the
+// new one, of which some fail.
+func (c *counter) seconds(n int, failed uint64) {
+	c.h.t.Helper()
+	for range n {
+		c.old.Requests += 180
+		c.new.Requests += 20
+		c.new.Failed += failed
+		c.tell()
+	}
+}
+
+// waits waits until the deployment in dev says what it waits for.
+func (h *harness) waits(what string) {
+	h.t.Helper()
+	h.until("dev waits: "+what, func() bool {
+		d := h.status("dev").Deployment
+		return d != nil && strings.Contains(d.Waiting, what)
+	})
+}
+
+// newCanary runs 1.0.0 in dev, and has what comes next move by steps.
+func newCanary(t *testing.T, h *harness) {
+	t.Helper()
+	h.staging = towpath.PromotionManual
+	h.rollout = &towpath.RolloutSpec{
+		Strategy: towpath.StrategyCanary, Timeout: time.Minute, Interval: time.Second, Deadline: time.Hour,
+		Steps: []towpath.RolloutStep{{Weight: 10}, {Weight: 50}},
+	}
+	h.objectives = []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.99, Critical: true, Window: time.Hour}}
+	h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0")
+}
+
+func TestServer_Canary(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		newCanary(t, h)
+		h.publish("1.1.0", "two")
+		h.waits("10 % of the traffic and is not judged yet. Nothing has been counted yet")
+		c := h.counting()
+		c.seconds(1, 0)
+		h.until("20 requests are not the 50 that it takes", func() bool {
+			j := h.status("dev").Deployment.Components[0].Canary.Judgement
+			return j != nil && j.Outcome == towpath.JudgedNoEvidence && j.Intervals == 1
+		})
+		c.seconds(9, 0)
+		h.runs("dev", "1.1.0")
+		var weights []int
+		for _, op := range h.done() {
+			if op.Verb == towpath.VerbShift {
+				weights = append(weights, op.Spec.Weight)
+			}
+		}
+		if len(weights) != 2 || weights[0] != 10 || weights[1] != 50 {
+			t.Errorf("the traffic was shared at %v", weights)
+		}
+
+		t.Run("goes back when it is worse, and holds", func(t *testing.T) {
+			bad := h.publish("1.2.0", "three")
+			h.counting().seconds(2, 10)
+			h.until("it is rolled back and held", func() bool {
+				st := h.status("dev")
+				return st.Deployment == nil && st.Hold != nil && strings.Contains(st.Hold.Reason, "the new revision of api is worse at 10 %: errors:")
+			})
+			if st := h.status("dev"); st.Version != "1.1.0" {
+				t.Errorf("dev runs %s", st.Version)
+			}
+			list, err := h.svc.Deploys.List(t.Context(), h.ana, deploy.Filter{Project: shop, Environment: "dev"})
+			must(t, 0, err)
+			if d := list.Items[0]; d.Release != bad.Release || d.Phase != towpath.DeploymentRolledBack {
+				t.Errorf("the last deployment is %+v", d)
+			}
+			t.Run("and can be judged again", func(t *testing.T) {
+				j, err := h.svc.Deploys.Analysis(t.Context(), h.ana, list.Items[0].ID, "api")
+				must(t, 0, err)
+				record, err := json.Marshal(j)
+				must(t, 0, err)
+				again, same, err := analysis.Replay(record)
+				if err != nil || !same || again.Outcome != analysis.Worse {
+					t.Errorf("replayed as %s, the same: %v, %v", again.Outcome, same, err)
+				}
+			})
+			must(t, 0, h.svc.Promotions.Unhold(t.Context(), h.ana, shop, "dev", ""))
+		})
+		t.Run("goes back when an instance breaks", func(t *testing.T) {
+			h.publish("1.3.0", "four")
+			c := h.counting()
+			c.new.Broken = "instance 0 exited with status 1"
+			c.tell()
+			h.until("it is rolled back", func() bool {
+				st := h.status("dev")
+				return st.Hold != nil && strings.Contains(st.Hold.Reason, "instance 0 exited with status 1")
+			})
+			must(t, 0, h.svc.Promotions.Unhold(t.Context(), h.ana, shop, "dev", ""))
+		})
+	})
+}
+
+func (h *harness) done() []towpath.Operation {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]towpath.Operation(nil), h.ops...)
+}
+
+func (h *harness) steer(action deploy.Steering) error {
+	_, err := h.svc.Deploys.Steer(context.Background(), h.ana, deploy.SteerRequest{Project: shop, Environment: "dev", Action: action, Reason: "a test"})
+	return err
+}
+
+func TestServer_CanaryWithoutEvidence(t *testing.T) {
+	h := newHarness(t)
+	newCanary(t, h)
+	if err := h.steer(deploy.SteerPause); towpath.KindOf(err) != towpath.KindConflict {
+		t.Errorf("what is not there was paused: %v", err)
+	}
+	h.publish("1.1.0", "two")
+	c := h.counting()
+	must(t, 0, h.steer(deploy.SteerPause))
+	c.seconds(9, 0)
+	h.waits("is paused by ana: a test")
+	if err := h.steer(deploy.SteerSkip + "!"); towpath.KindOf(err) != towpath.KindInvalid {
+		t.Errorf("got %v", err)
+	}
+	h.until("what was counted grows old", func() bool {
+		d := h.status("dev").Deployment
+		j := d.Components[0].Canary.Judgement
+		return j != nil && j.Outcome == towpath.JudgedNoEvidence && strings.Contains(j.Sentence, "Nothing has been counted for")
+	})
+	must(t, 0, h.steer(deploy.SteerResume))
+	h.waits("is not judged yet. Nothing has been counted for")
+	if err := h.steer(deploy.SteerResume); towpath.KindOf(err) != towpath.KindConflict {
+		t.Errorf("a step that asks nobody was ended: %v", err)
+	}
+	must(t, 0, h.steer(deploy.SteerSkip))
+	h.waits("50 % of the traffic")
+	must(t, 0, h.steer(deploy.SteerSkip))
+	h.runs("dev", "1.1.0")
+	if n := len(h.events("rollout.skip")); n != 2 {
+		t.Errorf("%d skips are recorded", n)
+	}
+}
