@@ -113,10 +113,12 @@ func showCollected(p *page, out registry.Collected) {
 }
 
 func newRegistryScrub(s *session) *cobra.Command {
-	return &cobra.Command{
+	var repair string
+	cmd := &cobra.Command{
 		Use: "scrub", Short: "Read all that is stored and find what is damaged or missing",
 		Long: "Reads every blob that a record needs and compares it with its digest. What is damaged is put aside and never served; pushing " +
-			"the same content again heals it. Exits 1 when something is wrong.",
+			"the same content again heals it, and so does --repair-from, which fetches it from where a rule of replication copies it. Exits 1 when " +
+			"something is wrong and was not repaired.",
 		Args: positional(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := s.client()
@@ -125,7 +127,7 @@ func newRegistryScrub(s *session) *cobra.Command {
 			}
 			all := registry.Scrubbed{Findings: []registry.Finding{}}
 			for {
-				part, err := c.Scrub(cmd.Context(), all.Next)
+				part, err := c.Scrub(cmd.Context(), api.Scrub{After: all.Next, Repair: towpath.ReplicationName(repair)})
 				if err != nil {
 					return err
 				}
@@ -136,16 +138,21 @@ func newRegistryScrub(s *session) *cobra.Command {
 					break
 				}
 			}
-			names := make([]string, len(all.Findings))
+			names, left := make([]string, len(all.Findings)), 0
 			for i, f := range all.Findings {
 				names[i] = string(f.Digest)
+				if !f.Repaired {
+					left++
+				}
 			}
-			if err := s.print(result{data: all, names: names, show: func(p *page) { showScrubbed(p, all) }}); err != nil || len(names) == 0 {
+			if err := s.print(result{data: all, names: names, show: func(p *page) { showScrubbed(p, all) }}); err != nil || left == 0 {
 				return err
 			}
 			return outcome(ExitError)
 		},
 	}
+	cmd.Flags().StringVar(&repair, "repair-from", "", "rule of replication: fetch what is damaged again from where it copies releases")
+	return cmd
 }
 
 func showScrubbed(p *page, all registry.Scrubbed) {
@@ -155,11 +162,21 @@ func showScrubbed(p *page, all registry.Scrubbed) {
 		return
 	}
 	p.line("")
-	t := table{columns: []string{"BLOB", "IS", "NEEDED BY"}}
+	t := table{columns: []string{"BLOB", "IS", "NEEDED BY", "NOW"}}
+	left := 0
 	for _, f := range all.Findings {
-		t.add(string(f.Digest), string(f.Harm), strings.Join(f.NeededBy, ", "))
+		now := f.Why
+		if f.Repaired {
+			now = "repaired"
+		} else {
+			left++
+		}
+		t.add(string(f.Digest), string(f.Harm), strings.Join(f.NeededBy, ", "), now)
 	}
 	p.table(t)
+	if left == 0 {
+		return
+	}
 	p.line("\nWhat is damaged is served to nobody. Push or publish the same content again to heal it, or restore it from a backup.")
 }
 

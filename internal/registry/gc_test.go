@@ -573,13 +573,19 @@ func TestService_Scrub(t *testing.T) {
 			want = append(want, registry.Finding{Digest: d, Harm: harm, NeededBy: []string{string(repo)}})
 		}
 		slices.SortFunc(want, func(a, b registry.Finding) int { return strings.Compare(string(a.Digest), string(b.Digest)) })
-		got, err := w.Scrub(ctx, root, "")
+		got, err := w.Scrub(ctx, root, registry.ScrubRequest{})
 		if err != nil || got.Next != "" || got.Checked.Blobs != 3 || fmt.Sprint(got.Findings) != fmt.Sprint(want) {
 			t.Fatalf("scrub = %+v, %v, want %v", got, err, want)
 		}
 		t.Run("after a digest", func(t *testing.T) {
-			got, err := w.Scrub(ctx, root, want[0].Digest)
+			got, err := w.Scrub(ctx, root, registry.ScrubRequest{After: want[0].Digest})
 			if err != nil || len(got.Findings) != 1 || got.Findings[0].Digest != want[1].Digest {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+		t.Run("nobody repairs it without a replica", func(t *testing.T) {
+			got, err := w.Scrub(ctx, root, registry.ScrubRequest{Repair: "eu"})
+			if err != nil || len(got.Findings) != 2 || got.Findings[0].Repaired || got.Findings[0].Why == "" {
 				t.Errorf("%+v, %v", got, err)
 			}
 		})
@@ -590,12 +596,12 @@ func TestService_Scrub(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got, err := w.Scrub(ctx, root, ""); err != nil || len(got.Findings) != 0 || got.Checked.Blobs != 4 {
+			if got, err := w.Scrub(ctx, root, registry.ScrubRequest{}); err != nil || len(got.Findings) != 0 || got.Checked.Blobs != 4 {
 				t.Errorf("%+v, %v", got, err)
 			}
 		})
 		t.Run("is not for everybody", func(t *testing.T) {
-			if _, err := w.Scrub(ctx, w.ana, ""); towpath.KindOf(err) != towpath.KindForbidden {
+			if _, err := w.Scrub(ctx, w.ana, registry.ScrubRequest{}); towpath.KindOf(err) != towpath.KindForbidden {
 				t.Errorf("a releaser may scrub: %v", err)
 			}
 		})

@@ -25,6 +25,17 @@ type Finding struct {
 	Digest   towpath.Digest `json:"digest"`
 	Harm     Harm           `json:"harm"`
 	NeededBy []string       `json:"neededBy"` // repositories, and projects whose releases need it; at most 20
+	Repaired bool           `json:"repaired,omitempty"`
+	// Why is why it could not be repaired, when that was asked for.
+	Why string `json:"why,omitempty"`
+}
+
+// ScrubRequest asks for a part of a scrub.
+type ScrubRequest struct {
+	After towpath.Digest // where the part before ended
+	// Repair names the rule of replication from whose place what is damaged is
+	// fetched again; empty: nothing is repaired.
+	Repair towpath.ReplicationName
 }
 
 // Scrubbed is a part of a scrub.
@@ -42,21 +53,21 @@ const (
 
 // Scrub reads what the store is said to have, after a digest, and checks that
 // it is there and has its digest. It ends after some seconds and says where to
-// go on. What is wrong is recorded.
-func (s *Service) Scrub(ctx context.Context, actor towpath.Actor, after towpath.Digest) (Scrubbed, error) {
+// go on. What is wrong is recorded, and repaired when that was asked for.
+func (s *Service) Scrub(ctx context.Context, actor towpath.Actor, r ScrubRequest) (Scrubbed, error) {
 	const op = "registry.scrub"
 	if err := access.Check(actor, access.ServerManage, access.Subject{}); err != nil {
 		return Scrubbed{}, err
 	}
-	if after != "" {
-		if err := checkDigest(op, after); err != nil {
+	if r.After != "" {
+		if err := checkDigest(op, r.After); err != nil {
 			return Scrubbed{}, err
 		}
 	}
 	var digests []towpath.Digest
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		var err error
-		digests, err = tx.HeldAfter(ctx, after, scrubBlobs)
+		digests, err = tx.HeldAfter(ctx, r.After, scrubBlobs)
 		return err
 	})
 	out := Scrubbed{Findings: []Finding{}}
@@ -73,6 +84,11 @@ func (s *Service) Scrub(ctx context.Context, actor towpath.Actor, after towpath.
 			found, err := s.report(ctx, actor, d, harm)
 			if err != nil {
 				return out, err
+			}
+			for j := range found {
+				if r.Repair != "" {
+					s.repair(ctx, actor, r.Repair, &found[j])
+				}
 			}
 			out.Findings = append(out.Findings, found...)
 		}
@@ -125,4 +141,46 @@ func (s *Service) report(ctx context.Context, actor towpath.Actor, d towpath.Dig
 		return tx.Record(ctx, ev)
 	})
 	return out, err
+}
+
+// repair fetches a blob from a replica of any project that needs it. What is
+// fetched is compared with its digest before it takes the place of what is
+// damaged.
+func (s *Service) repair(ctx context.Context, actor towpath.Actor, rule towpath.ReplicationName, f *Finding) {
+	const op = "registry.repair"
+	var stored towpath.Stored
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		var err error
+		stored, err = tx.Stored(ctx, f.Digest)
+		return err
+	})
+	if err == nil && s.cfg.Replicas == nil {
+		err = towpath.E(towpath.KindInvalid, op, "this server copies nothing elsewhere")
+	}
+	if err == nil {
+		err = towpath.E(towpath.KindNotFound, op, "no project that needs it has the rule %s", rule)
+		for _, name := range f.NeededBy {
+			if err = s.fetch(ctx, towpath.RepositoryName(name).Project(), rule, stored); err == nil {
+				break
+			}
+		}
+	}
+	if err == nil {
+		ev := towpath.NewEvent(s.cfg.Now(), string(actor.Account), "registry.repaired")
+		ev.Subject, ev.Reason, ev.RequestID = string(f.Digest), "from "+string(rule), actor.RequestID
+		err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error { return tx.Record(ctx, ev) })
+	}
+	if f.Repaired = err == nil; !f.Repaired {
+		f.Why, _ = towpath.PublicMessage(err)
+	}
+}
+
+func (s *Service) fetch(ctx context.Context, p towpath.ProjectName, rule towpath.ReplicationName, c towpath.Stored) error {
+	r, err := s.cfg.Replicas.Open(ctx, p, rule, c)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, _, err = s.blobs.Put(ctx, c.Digest, r, max(c.Size, 1))
+	return err
 }

@@ -79,6 +79,8 @@ type Tx interface {
 	Holders(ctx context.Context, digests []towpath.Digest) (map[towpath.Digest]int, error)
 	HeldAfter(ctx context.Context, after towpath.Digest, limit int) ([]towpath.Digest, error)
 	NeededBy(ctx context.Context, d towpath.Digest, limit int) ([]string, error)
+	// Stored is how a blob or manifest is recorded in any repository.
+	Stored(ctx context.Context, d towpath.Digest) (towpath.Stored, error)
 	// Usage is what repositories hold, by project.
 	Usage(ctx context.Context, in Projects) ([]ProjectUsage, error)
 
@@ -143,9 +145,18 @@ type Collector interface {
 	Alone(ctx context.Context) (check func(context.Context) error, release func(), err error)
 }
 
+// Replicas are the places that releases are copied to.
+type Replicas interface {
+	// Open reads content of a project's repository where a rule copies it. What
+	// it yields need not be right.
+	Open(ctx context.Context, p towpath.ProjectName, rule towpath.ReplicationName, c towpath.Stored) (io.ReadCloser, error)
+}
+
 // Config says how the service works; zero values are replaced by defaults.
 type Config struct {
 	Now func() time.Time
+	// Replicas can repair what is damaged; nil: nobody can.
+	Replicas Replicas
 
 	MaxManifest int           // bytes; default 8 MiB
 	MaxBlob     int64         // bytes; default 16 GiB

@@ -185,3 +185,11 @@ func (tx *Tx) Usage(ctx context.Context, in registry.Projects) ([]registry.Proje
 	}
 	return out, sqldb.MapError("registry.care", rows.Err())
 }
+
+// Stored is how a blob or manifest is recorded in any repository.
+func (tx *Tx) Stored(ctx context.Context, d towpath.Digest) (towpath.Stored, error) {
+	s := towpath.Stored{Digest: d}
+	err := one(tx.QueryRow(ctx, `SELECT size, media_type, 1 FROM registry_artifact WHERE digest = $1
+		UNION ALL SELECT size, '', 0 FROM registry_blob WHERE digest = $2 LIMIT 1`, d, d), "blob", string(d), &s.Size, &s.MediaType, &s.Manifest)
+	return s, err
+}

@@ -78,3 +78,11 @@ func VersionTag(version string) string {
 
 // TagVersion is the version label that a tag stands for, if it stands for one.
 func TagVersion(tag string) string { return strings.ReplaceAll(tag, "_", "+") }
+
+// Stored is a blob or manifest as it is recorded.
+type Stored struct {
+	Digest    Digest
+	Size      int64 // bytes
+	MediaType string
+	Manifest  bool
+}

@@ -63,7 +63,7 @@ func collectsNothingThatAReleaseNeeds(t *testing.T, h *harness) {
 	if out.Deleted.Blobs != 1 || len(out.Projects) != 0 {
 		t.Errorf("collected %+v", out)
 	}
-	found, err := later.Scrub(ctx, towpath.System(), "")
+	found, err := later.Scrub(ctx, towpath.System(), registry.ScrubRequest{})
 	must(t, 0, err)
 	if len(found.Findings) != 0 || found.Checked.Blobs < 10 {
 		t.Errorf("scrub: %+v", found)

@@ -15,8 +15,8 @@ import (
 )
 
 // registry makes the registry over the same blobs as the releases.
-func (s *Server) registry(releases *release.Service, at place) *registry.Service {
-	return registry.New(registry.Config{Now: s.cfg.Now}, store.For[registry.Tx](s.store), at.blobs, at.staging, protection{releases}, releases)
+func (s *Server) registry(releases *release.Service, at place, replicas registry.Replicas) *registry.Service {
+	return registry.New(registry.Config{Now: s.cfg.Now, Replicas: replicas}, store.For[registry.Tx](s.store), at.blobs, at.staging, protection{releases}, releases)
 }
 
 // protection tells the registry which releases are needed. One transaction

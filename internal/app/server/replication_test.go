@@ -6,6 +6,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/towpath/towpath/internal/oci"
+	regpkg "github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/replication"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
@@ -112,6 +115,29 @@ func TestReplication(t *testing.T) {
 		h.until("how its promotion ended is copied too, and what it was published with", func() bool {
 			got := strings.Join(e.about(t, one.Release), " ")
 			return strings.Contains(got, "sigstore.bundle") && strings.Contains(got, oci.ArtifactTypeCandidate)
+		})
+		t.Run("what is damaged here is repaired from there", func(t *testing.T) {
+			path := filepath.Join(h.s.cfg.Data, "blobs", "sha256")
+			for _, d := range []towpath.Digest{one.Release, towpath.Digest(m.Layers[0].Digest)} {
+				must(t, 0, os.Remove(filepath.Join(path, d.Hex()[:2], d.Hex())))
+			}
+			found, err := h.svc.Registry.Scrub(t.Context(), towpath.System(), regpkg.ScrubRequest{})
+			must(t, 0, err)
+			if len(found.Findings) != 2 || found.Findings[0].Harm != regpkg.Missing {
+				t.Fatalf("found %+v", found.Findings)
+			}
+			fixed, err := h.svc.Registry.Scrub(t.Context(), towpath.System(), regpkg.ScrubRequest{Repair: "eu"})
+			must(t, 0, err)
+			for _, f := range fixed.Findings {
+				if !f.Repaired {
+					t.Errorf("%s was not repaired: %s", f.Digest, f.Why)
+				}
+			}
+			again, err := h.svc.Registry.Scrub(t.Context(), towpath.System(), regpkg.ScrubRequest{})
+			must(t, 0, err)
+			if len(again.Findings) != 0 {
+				t.Errorf("still %+v", again.Findings)
+			}
 		})
 		t.Run("a repository has one writer", func(t *testing.T) {
 			if err := h.copyTo(e, "us", ""); towpath.KindOf(err) != towpath.KindConflict {

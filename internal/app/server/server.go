@@ -143,11 +143,11 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}}, store.For[project.Tx](nouns))
 	releases := release.New(release.Config{Now: cfg.Now}, store.For[release.Tx](nouns), blobs, repos, latch{sqldb.NewLatch(s.db, "retention")})
-	artifacts := s.registry(releases, at)
 	copies, err := s.replication(blobs)
 	if err != nil {
 		return err
 	}
+	artifacts := s.registry(releases, at, copies)
 	server, err := own(attesting)
 	if err != nil {
 		return err

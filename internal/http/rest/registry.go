@@ -17,7 +17,7 @@ type Registry interface {
 	SetTagRules(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, patterns []string) error
 	Usage(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) (registry.Usage, error)
 	CollectGarbage(ctx context.Context, actor towpath.Actor, g registry.Garbage) (registry.Collected, error)
-	Scrub(ctx context.Context, actor towpath.Actor, after towpath.Digest) (registry.Scrubbed, error)
+	Scrub(ctx context.Context, actor towpath.Actor, r registry.ScrubRequest) (registry.Scrubbed, error)
 }
 
 func (a *API) registryRoutes() {
@@ -71,6 +71,6 @@ func (a *API) registryCare() {
 		id: "scrub-registry", method: http.MethodPost, path: "/registry/scrub", tag: "registry", policy: Authenticated,
 		summary: "Read a part of what is stored and check it", timeout: a.cfg.TransferTimeout,
 	}, func(ctx context.Context, actor towpath.Actor, in *scrub) (registry.Scrubbed, error) {
-		return svc.Scrub(ctx, actor, in.Body.After)
+		return svc.Scrub(ctx, actor, registry.ScrubRequest{After: in.Body.After, Repair: in.Body.Repair})
 	})
 }

@@ -44,13 +44,13 @@ func (s registry) CollectGarbage(ctx context.Context, actor towpath.Actor, g reg
 	return out, nil
 }
 
-func (s registry) Scrub(ctx context.Context, actor towpath.Actor, after towpath.Digest) (registrypkg.Scrubbed, error) {
+func (s registry) Scrub(ctx context.Context, actor towpath.Actor, r registrypkg.ScrubRequest) (registrypkg.Scrubbed, error) {
 	if err := s.w.enter(ctx, actor, "registry.Scrub"); err != nil {
 		return registrypkg.Scrubbed{}, err
 	}
 	defer s.w.mu.Unlock()
 	for i, part := range s.w.Scrubs {
-		if i == 0 && after == "" || i > 0 && s.w.Scrubs[i-1].Next == after {
+		if i == 0 && r.After == "" || i > 0 && s.w.Scrubs[i-1].Next == r.After {
 			return part, nil
 		}
 	}

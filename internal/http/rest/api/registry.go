@@ -16,5 +16,6 @@ type Garbage struct {
 
 // Scrub asks for a part of what is stored to be checked.
 type Scrub struct {
-	After towpath.Digest `json:"after,omitempty" doc:"where the part before ended"`
+	After  towpath.Digest          `json:"after,omitempty" doc:"where the part before ended"`
+	Repair towpath.ReplicationName `json:"repair,omitempty" doc:"fetch what is damaged again from where this rule of replication copies it"`
 }

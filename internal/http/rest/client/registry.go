@@ -41,8 +41,8 @@ func (c *Client) CollectGarbage(ctx context.Context, g api.Garbage) (registry.Co
 }
 
 // Scrub has a part of what is stored checked.
-func (c *Client) Scrub(ctx context.Context, after towpath.Digest) (registry.Scrubbed, error) {
-	k := post("/registry/scrub", api.Scrub{After: after})
+func (c *Client) Scrub(ctx context.Context, r api.Scrub) (registry.Scrubbed, error) {
+	k := post("/registry/scrub", r)
 	k.long = true
 	return ask[registry.Scrubbed](ctx, c, k)
 }
