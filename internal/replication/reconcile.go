@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/replicate"
 	"github.com/towpath/towpath/internal/towpath"
@@ -133,7 +132,6 @@ func (s *Service) bring(ctx context.Context, rule towpath.ReplicationRule, targe
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	failpoint.Hit("replication.copied")
 	return errors.Join(err, s.note(ctx, x, load, err))
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 
@@ -115,6 +116,20 @@ func TestReplication(t *testing.T) {
 		h.until("how its promotion ended is copied too, and what it was published with", func() bool {
 			got := strings.Join(e.about(t, one.Release), " ")
 			return strings.Contains(got, "sigstore.bundle") && strings.Contains(got, oci.ArtifactTypeCandidate)
+		})
+		t.Run("a copy that nobody wrote down, because the server died, is found there", func(t *testing.T) {
+			must(t, 0, h.s.store.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				all, err := tx.Replications(ctx, shop, "eu")
+				if err != nil {
+					return err
+				}
+				all[0].Done, all[0].Fresh, all[0].Content = time.Time{}, time.Time{}, ""
+				if err := tx.SaveReplication(ctx, all[0]); err != nil {
+					return err
+				}
+				return tx.WakeReplications(ctx, shop, time.Now())
+			}))
+			h.until("it is whole again", func() bool { st := h.copies("eu"); return st.Whole == 1 && len(st.Behind) == 0 })
 		})
 		t.Run("what is damaged here is repaired from there", func(t *testing.T) {
 			path := filepath.Join(h.s.cfg.Data, "blobs", "sha256")
