@@ -74,11 +74,33 @@ func (s *Service) wanted(ctx context.Context, p towpath.ProjectName, name towpat
 			}
 			out = append(out, x)
 		}
-		// What was given up here is there or is not; nothing can be added.
-		out = slices.DeleteFunc(out, func(x towpath.Replication) bool { return !slices.Contains(releases, x.Release) })
-		return nil
+		out, err = stillWanted(ctx, tx, out, releases)
+		return err
 	})
 	return rule, out, err
+}
+
+// stillWanted drops what can't be copied any more, or need not: it was given up
+// here, or did not stay in its environment. Its place is not behind for that;
+// what is there is still known.
+func stillWanted(ctx context.Context, tx Tx, all []towpath.Replication, releases []towpath.Digest) ([]towpath.Replication, error) {
+	var out []towpath.Replication
+	for _, x := range all {
+		switch {
+		case slices.Contains(releases, x.Release):
+			out = append(out, x)
+		case x.Done.IsZero():
+			if err := tx.DeleteReplication(ctx, x); err != nil {
+				return nil, err
+			}
+		case x.Fresh.IsZero(): // it was there whole, and nothing more can be added
+			x.Fresh, x.Error, x.Attempts = x.Done, "", 0
+			if err := tx.SaveReplication(ctx, x); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
 }
 
 // keepRuns is how many stays in an environment are looked back over.

@@ -50,6 +50,7 @@ type Tx interface {
 	// Replications are the releases under a rule, oldest wish first.
 	Replications(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName) ([]towpath.Replication, error)
 	SaveReplication(ctx context.Context, r towpath.Replication) error
+	DeleteReplication(ctx context.Context, r towpath.Replication) error
 }
 
 // Target is a registry that is written to.

@@ -74,6 +74,12 @@ func (tx *Tx) SaveReplication(ctx context.Context, r towpath.Replication) error 
 	return err
 }
 
+// DeleteReplication forgets a copy.
+func (tx *Tx) DeleteReplication(ctx context.Context, r towpath.Replication) error {
+	_, err := tx.exec(ctx, "replication.delete", `DELETE FROM replication WHERE project = $1 AND rule = $2 AND digest = $3`, r.Project, r.Rule, r.Release)
+	return err
+}
+
 // WakeReplications has the places of a project looked at: there may be
 // something to copy.
 func (tx *Tx) WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error {

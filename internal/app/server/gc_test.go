@@ -81,7 +81,10 @@ func keepsWhatABuilderAskedFor(t *testing.T, h *harness) {
 	put, err := h.s.agents.blobs.Stat(ctx, d)
 	must(t, 0, err)
 	asked := put
-	for !asked.Written.After(put.Written) { // the clock of the disk ticks slowly
+	for end := time.Now().Add(10 * time.Second); !asked.Written.After(put.Written); { // the clock of the disk ticks slowly
+		if time.Now().After(end) {
+			t.Fatal("asking for it does not make it young")
+		}
 		_, err := h.svc.Releases.HasBlob(ctx, h.ana, shop, d)
 		must(t, 0, err)
 		asked, err = h.s.agents.blobs.Stat(ctx, d)

@@ -131,6 +131,16 @@ func TestReplication(t *testing.T) {
 			}))
 			h.until("it is whole again", func() bool { st := h.copies("eu"); return st.Whole == 1 && len(st.Behind) == 0 })
 		})
+		t.Run("what was given up here before it was copied keeps nothing behind", func(t *testing.T) {
+			must(t, 0, h.s.store.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				gone := towpath.Replication{Project: shop, Rule: "eu", Release: towpath.DigestOf([]byte("gone")), Since: time.Now()}
+				if err := tx.SaveReplication(ctx, gone); err != nil {
+					return err
+				}
+				return tx.WakeReplications(ctx, shop, time.Now())
+			}))
+			h.until("nothing is behind", func() bool { st := h.copies("eu"); return st.Whole == 1 && len(st.Behind) == 0 })
+		})
 		t.Run("what is damaged here is repaired from there", func(t *testing.T) {
 			path := filepath.Join(h.s.cfg.Data, "blobs", "sha256")
 			for _, d := range []towpath.Digest{one.Release, towpath.Digest(m.Layers[0].Digest)} {

@@ -266,9 +266,13 @@ func deletesOlder(t *testing.T, subject Subject) {
 		"put again": func() error { put(t, s, "once"); return nil },
 	} {
 		was, err := s.Stat(t.Context(), d)
+		end := time.Now().Add(10 * time.Second)
 		for now := was; err == nil && !now.Written.After(was.Written); now, err = s.Stat(t.Context(), d) {
 			if err := again(); err != nil {
 				t.Fatal(err)
+			}
+			if time.Now().After(end) {
+				t.Fatalf("it is no younger when it was %s", name)
 			}
 		}
 		if done, err := s.DeleteOlder(t.Context(), d, was.Written.Add(1)); done || err != nil {
