@@ -18,8 +18,9 @@ import (
 type chosen struct {
 	plan   *plan
 	to     *upstream
-	first  int  // of its instances to try
-	cookie bool // the client is to be given the revision's cookie
+	first  int     // of its instances to try
+	seat   *flying // of the instance that has it; nil without instances
+	cookie bool    // the client is to be given the revision's cookie
 }
 
 // wanted is where a request goes whatever the weights say, nil when they decide:

@@ -14,6 +14,7 @@ import (
 type exchange struct {
 	http.ResponseWriter
 	chosen
+	route  *live
 	shared *shared
 	began  time.Time
 	took   time.Duration // until the answer began, of one whose end says nothing
@@ -36,8 +37,9 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
-func (s *shared) newExchange(w http.ResponseWriter, r *http.Request, c chosen) *exchange {
-	x := &exchange{ResponseWriter: w, chosen: c, shared: s, began: s.now(), http2: r.ProtoMajor == 2}
+func (p *proxy) newExchange(w http.ResponseWriter, r *http.Request, c chosen) *exchange {
+	s := p.shared
+	x := &exchange{ResponseWriter: w, chosen: c, route: p.route, shared: s, began: s.now(), http2: r.ProtoMajor == 2}
 	x.stall = orDefault(c.plan.traffic.Limits.Stall, defaultStall)
 	if d, ok := w.(interface{ SetWriteDeadline(t time.Time) error }); ok {
 		x.writeBy = d.SetWriteDeadline

@@ -20,18 +20,20 @@ type live struct {
 	mu       sync.Mutex
 	route    route.Route
 	inFlight map[towpath.RevisionID]*flying
+	seats    map[string]*flying      // by instance
 	waiting  chan struct{}           // closed when a revision's last request ends; nil while nobody waits
 	servers  map[string]*frontServer // by Listen
 	closed   map[string]string       // why a listener is not open, by Listen
 	removed  bool
 }
 
-// flying is the requests under way to a revision, under the lock of its route.
+// flying is the requests under way to a revision, or to an instance, under the
+// lock of its route.
 type flying struct{ n int64 }
 
 func newLive(r route.Route, c *counter) *live {
 	l := &live{
-		counter: c, route: r, inFlight: map[towpath.RevisionID]*flying{},
+		counter: c, route: r, inFlight: map[towpath.RevisionID]*flying{}, seats: map[string]*flying{},
 		servers: map[string]*frontServer{}, closed: map[string]string{},
 	}
 	l.become(r)
@@ -61,16 +63,31 @@ func (l *live) begin(r *http.Request) (c chosen, ok bool) {
 		if n := len(c.to.Instances); n > 0 {
 			c.to.turn = (c.to.turn + 1) % n
 			c.first = c.to.turn
+			c.seat = c.to.seats[c.first]
+			c.seat.n++
 		}
 		l.mu.Unlock()
 		return c, true
 	}
 }
 
-// end counts a request out.
-func (l *live) end(b *upstream) {
+// move counts a request to the next instance that it tries.
+func (l *live) move(c *chosen, instance int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	c.seat.n--
+	c.seat = c.to.seats[instance]
+	c.seat.n++
+}
+
+// end counts a request out.
+func (l *live) end(c chosen) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := c.to
+	if c.seat != nil {
+		c.seat.n--
+	}
 	if b.flying.n--; b.flying.n > 0 {
 		return
 	}
@@ -93,10 +110,24 @@ func (l *live) become(r route.Route) {
 			b.flying = &flying{}
 			l.inFlight[b.Revision] = b.flying
 		}
+		b.seats = l.seatsOf(b.Instances)
 	}
 	maps.DeleteFunc(l.inFlight, func(rev towpath.RevisionID, f *flying) bool { return f.n == 0 && p.find(rev) == nil })
+	maps.DeleteFunc(l.seats, func(id string, f *flying) bool { return f.n == 0 && !p.has(id) })
 	l.route = r
 	l.plan.Store(p)
+}
+
+// seatsOf are the requests under way to each of a revision's instances.
+func (l *live) seatsOf(instances []route.Instance) []*flying {
+	out := make([]*flying, len(instances))
+	for i, in := range instances {
+		if l.seats[in.ID] == nil {
+			l.seats[in.ID] = &flying{}
+		}
+		out[i] = l.seats[in.ID]
+	}
+	return out
 }
 
 // leave ends a route: it keeps nothing but the requests under way.
@@ -116,7 +147,13 @@ func (l *live) status() route.RouteStatus {
 			under[rev] = f.n
 		}
 	}
-	return route.RouteStatus{Route: l.route, InFlight: under, Removed: l.removed, Closed: maps.Clone(l.closed)}
+	busy := map[string]int64{}
+	for id, f := range l.seats {
+		if f.n > 0 {
+			busy[id] = f.n
+		}
+	}
+	return route.RouteStatus{Route: l.route, InFlight: under, Busy: busy, Removed: l.removed, Closed: maps.Clone(l.closed)}
 }
 
 // left counts the requests under way to a revision; the channel is closed when

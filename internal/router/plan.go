@@ -12,10 +12,11 @@ import (
 type upstream struct {
 	route.Backend
 	series *series
-	token  string  // its cookie's value
-	turn   int     // round robin over the instances
-	credit int64   // of the smooth weighted choice
-	flying *flying // its requests under way
+	token  string    // its cookie's value
+	turn   int       // round robin over the instances
+	credit int64     // of the smooth weighted choice
+	flying *flying   // its requests under way
+	seats  []*flying // those of each instance
 }
 
 // plan is where the requests of a route go. Its backends' turns and credits
@@ -44,6 +45,13 @@ func newPlan(name string, t route.Traffic, c *counter, before *plan) *plan {
 		}
 	}
 	return p
+}
+
+// has reports whether requests may be sent to an instance.
+func (p *plan) has(instance string) bool {
+	return slices.ContainsFunc(p.backends, func(b *upstream) bool {
+		return slices.ContainsFunc(b.Instances, func(in route.Instance) bool { return in.ID == instance })
+	})
 }
 
 // open reports whether a revision can be sent what goes by weight.

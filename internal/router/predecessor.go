@@ -30,6 +30,7 @@ type followed struct {
 type flights struct {
 	Route    string                       `json:"route"`
 	InFlight map[towpath.RevisionID]int64 `json:"inFlight"`
+	Busy     map[string]int64             `json:"busy"`
 }
 
 // predecessor is the router that this one replaced, while it finishes what it
@@ -148,7 +149,7 @@ func (s *server) obey(f follow, counted route.Snapshot) followed {
 	st := s.statusLocked()
 	a := followed{Counted: subtract(s.counted(0, st), counted), Done: done}
 	for _, r := range st.Routes {
-		a.UnderWay = append(a.UnderWay, flights{Route: r.Name, InFlight: r.InFlight})
+		a.UnderWay = append(a.UnderWay, flights{Route: r.Name, InFlight: r.InFlight, Busy: r.Busy})
 	}
 	return a
 }

@@ -100,7 +100,7 @@ func (p *proxy) finish(x *exchange, r *http.Request) {
 		took = p.now().Sub(x.began)
 	}
 	x.to.series.client.count(x.class(broke != nil, r.Context().Err() != nil), took)
-	p.route.end(x.to)
+	p.route.end(x.chosen)
 	if x.body == nil {
 		x.copy.giveUp()
 	}

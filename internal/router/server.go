@@ -188,10 +188,13 @@ func addFlights(st *route.Status, list []flights) {
 		i := slices.IndexFunc(st.Routes, func(r route.RouteStatus) bool { return r.Name == f.Route })
 		if i < 0 && len(f.InFlight) > 0 {
 			i = len(st.Routes)
-			st.Routes = append(st.Routes, route.RouteStatus{Route: route.Route{Name: f.Route}, InFlight: map[towpath.RevisionID]int64{}, Removed: true})
+			st.Routes = append(st.Routes, route.RouteStatus{Route: route.Route{Name: f.Route}, InFlight: map[towpath.RevisionID]int64{}, Busy: map[string]int64{}, Removed: true})
 		}
 		for rev, n := range f.InFlight {
 			st.Routes[i].InFlight[rev] += n
+		}
+		for id, n := range f.Busy {
+			st.Routes[i].Busy[id] += n
 		}
 	}
 }

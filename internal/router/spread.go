@@ -77,6 +77,7 @@ func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 			attempt = r.WithContext(r.Context()) // the transport may not have let go of the first one yet
 			u := *r.URL
 			attempt.URL = &u
+			x.route.move(&x.chosen, (x.first+i)%n)
 		}
 		attempt.URL.Host = x.to.Instances[(x.first+i)%n].Address
 		var resp *http.Response

@@ -76,9 +76,20 @@ type OperationSpec struct {
 	PreviousRendered json.RawMessage `json:"previousRendered,omitempty"`
 	Timeout          time.Duration   `json:"timeout"`          // nanoseconds
 	Weight           int             `json:"weight,omitempty"` // of VerbShift: percent of the traffic
+	// Scale is how many instances there may be, when they are replaced by and by;
+	// nil: all of both revisions.
+	Scale *Scale `json:"scale,omitempty"`
 	// Authorisation is the signed record that the agent checks with its own
 	// trust root before it runs anything; empty for plans.
 	Authorisation string `json:"authorisation,omitempty"`
+}
+
+// Scale is how many instances of a revision and of those that it replaces run
+// during an operation and after it.
+type Scale struct {
+	Instances int `json:"instances"` // of the revision, 0: all; those that are missing are started
+	Room      int `json:"room"`      // of all others together at most, before any is started
+	Rest      int `json:"rest"`      // of all others together at most, at the end of VerbShift
 }
 
 // Digest is that of the spec as JSON. Sending a spec does not change it, so that

@@ -52,7 +52,9 @@ type RouteStatus struct {
 	Route
 	// InFlight counts requests by revision, those of former ones included.
 	InFlight map[towpath.RevisionID]int64 `json:"inFlight"`
-	Removed  bool                         `json:"removed,omitempty"` // only requests under way are left
+	// Busy counts them by the instance that has them.
+	Busy    map[string]int64 `json:"busy,omitempty"`
+	Removed bool             `json:"removed,omitempty"` // only requests under way are left
 	// Closed says of each listener that is not open why, by Listen. The router
 	// goes on trying.
 	Closed map[string]string `json:"closed,omitempty"`
@@ -79,6 +81,20 @@ func (s *Status) InFlight(name string, but towpath.RevisionID) int64 {
 			if rev != but || r.Removed {
 				n += count
 			}
+		}
+	}
+	return n
+}
+
+// Busy counts the requests of a route to some instances.
+func (s *Status) Busy(name string, instances []string) int64 {
+	var n int64
+	for _, r := range s.Routes {
+		if r.Name != name {
+			continue
+		}
+		for _, id := range instances {
+			n += r.Busy[id]
 		}
 	}
 	return n

@@ -17,7 +17,7 @@ func (r *Runner) Halt(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	for _, rec := range targets {
 		for _, rev := range rec.others("") {
-			for _, id := range rec.instances(rev) {
+			for _, id := range rec.every(rev) {
 				g.Go(func() error { return r.halt(gctx, id) })
 			}
 		}

@@ -84,9 +84,12 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 		return o, context.Cause(ctx)
 	}
 	o.Health = towpath.HealthHealthy
-	if healthy < spec.Spec.Instances {
+	if healthy < spec.instances() {
 		o.Health = towpath.HealthUnhealthy
-		o.Detail = fmt.Sprintf("%d of %d instances healthy: %v", healthy, spec.Spec.Instances, why)
+		o.Detail = fmt.Sprintf("%d of %d instances healthy: %v", healthy, spec.instances(), why)
+	}
+	if spec.instances() == 0 {
+		o.Health, o.Detail = towpath.HealthUnhealthy, "it was stopped to make room for what replaces it"
 	}
 	notOpen(&o, rt, rt.Traffic.Listen)
 	return o, nil

@@ -46,6 +46,9 @@ func (r *Runner) Prepare(ctx context.Context, w kind.Work) error {
 			return err
 		}
 	}
+	if err := r.makeRoom(ctx, w, rec); err != nil {
+		return err
+	}
 	err = r.bringUp(ctx, w, rec)
 	if failure := new(kind.Failure); errors.As(err, &failure) {
 		if serr := r.takeDown(ctx, op, rec); serr != nil {

@@ -184,7 +184,10 @@ func TestRunner_Keep(t *testing.T) {
 }
 
 // record is what the tests read of an instance's record.
-type record struct{ Shim, PID, Start int }
+type record struct {
+	Shim, PID, Start int
+	Revision         towpath.RevisionID
+}
 
 func (h *hand) records() []record {
 	h.t.Helper()

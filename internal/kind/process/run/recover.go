@@ -10,8 +10,8 @@ import (
 )
 
 // Recover compares the world with what the operation wanted. Every verb of this
-// kind may be run again, so what is not done has not started; nothing is ever
-// unknown.
+// kind may be run again, so what is not done has not started, and neither has
+// what brings instances to numbers; nothing is ever unknown.
 func (r *Runner) Recover(ctx context.Context, w kind.Work) (kind.Recovery, error) {
 	op := w.Operation
 	unlock, err := r.lock(ctx, op.Target)
@@ -24,6 +24,9 @@ func (r *Runner) Recover(ctx context.Context, w kind.Work) (kind.Recovery, error
 		return "", err
 	}
 	var done bool
+	if op.Spec.Scale != nil {
+		return kind.RecoveredNotStarted, nil
+	}
 	switch op.Verb {
 	case towpath.VerbPrepare:
 		done, err = r.prepared(ctx, rec, op.Spec.Revision)
@@ -49,10 +52,11 @@ func (r *Runner) Recover(ctx context.Context, w kind.Work) (kind.Recovery, error
 	return kind.RecoveredDone, nil
 }
 
-// prepared reports whether every instance of a revision runs and is healthy.
+// prepared reports whether every instance that its spec wants of a revision runs and is
+// healthy.
 func (r *Runner) prepared(ctx context.Context, rec *target, rev towpath.RevisionID) (bool, error) {
 	spec, known := rec.Revisions[rev]
-	if !known {
+	if !known || spec.Only != nil {
 		return false, nil
 	}
 	for _, id := range rec.instances(rev) {

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -80,7 +79,7 @@ func (r *Runner) drainAndStop(ctx context.Context, w kind.Work, rec *target, but
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, rev := range rec.others(but) {
-		for _, id := range rec.instances(rev) {
+		for _, id := range rec.every(rev) {
 			g.Go(func() error { return r.stop(gctx, id) })
 		}
 	}
@@ -102,32 +101,5 @@ const drainPoll = 50 * time.Millisecond
 // drain waits until no request is under way to any revision but one, at most
 // the longest stop grace of theirs.
 func (r *Runner) drain(ctx context.Context, w kind.Work, rec *target, but towpath.RevisionID) error {
-	grace := rec.grace(but)
-	end := time.NewTimer(grace)
-	defer end.Stop()
-	tick := time.NewTicker(drainPoll)
-	defer tick.Stop()
-	said := false
-	for {
-		st, err := r.router.Status(ctx)
-		if err != nil {
-			return err
-		}
-		n := st.InFlight(rec.Target.Key(), but)
-		if n == 0 {
-			return nil
-		}
-		if !said {
-			w.Say(fmt.Sprintf("waiting up to %s for %d requests to finish", grace, n))
-			said = true
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-end.C:
-			w.Say(fmt.Sprintf("%d requests did not finish in %s and are cut off", n, grace))
-			return nil
-		case <-tick.C:
-		}
-	}
+	return r.await(ctx, w, rec.grace(but), func(st route.Status) int64 { return st.InFlight(rec.Target.Key(), but) })
 }

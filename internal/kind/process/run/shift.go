@@ -30,6 +30,9 @@ func (r *Runner) Shift(ctx context.Context, w kind.Work) error {
 	if err := r.baseMoved(ctx, w); err != nil {
 		return err
 	}
+	if err := r.grow(ctx, w, rec); err != nil {
+		return err
+	}
 	share, err := r.share(ctx, rec, op)
 	if err != nil {
 		return err
@@ -41,7 +44,10 @@ func (r *Runner) Shift(ctx context.Context, w kind.Work) error {
 		return err
 	}
 	failpoint.Hit("run.after-shift")
-	return nil
+	if op.Spec.Scale == nil {
+		return nil
+	}
+	return r.shrink(ctx, w, rec, op.Spec.Scale.Rest)
 }
 
 // share is the traffic of a target, of which an operation's revision has a

@@ -26,6 +26,9 @@ func (r *Runner) Switch(ctx context.Context, w kind.Work) error {
 	if err := r.baseMoved(ctx, w); err != nil {
 		return err
 	}
+	if err := r.grow(ctx, w, rec); err != nil {
+		return err
+	}
 	traffic, err := r.traffic(rec, op.Spec.Revision)
 	if err != nil {
 		return err
@@ -41,6 +44,10 @@ func (r *Runner) Switch(ctx context.Context, w kind.Work) error {
 	return nil
 }
 
+func crashedSince(in *instance, index int) error {
+	return &kind.Failure{Message: fmt.Sprintf("instance %d %s after it had been healthy", index, in.exit), Log: tail(in.dir)}
+}
+
 // traffic is what the router is told of a revision all of whose instances run.
 func (r *Runner) traffic(rec *target, rev towpath.RevisionID) (route.Traffic, error) {
 	spec, known := rec.Revisions[rev]
@@ -54,7 +61,7 @@ func (r *Runner) traffic(rec *target, rev towpath.RevisionID) (route.Traffic, er
 		case err != nil:
 			return t, err
 		case in.crashed():
-			return t, &kind.Failure{Message: fmt.Sprintf("instance %d %s after it had been healthy", i, in.exit), Log: tail(in.dir)}
+			return t, crashedSince(in, i)
 		case !in.ready():
 			return t, towpath.E(towpath.KindUnavailable, "process.switch", "instance %d of the revision does not run", i).On(string(rev)).
 				WithHint("prepare the revision again")

@@ -26,6 +26,16 @@ type revision struct {
 	Spec      process.Spec        `json:"spec"` // defaults filled in
 	Files     string              `json:"files"`
 	Operation towpath.OperationID `json:"operation"` // that prepared it first
+	// Only is how many of its instances are to run; nil: as many as its spec says.
+	Only *int `json:"only,omitempty"`
+}
+
+// instances is how many of a revision's are to run.
+func (r revision) instances() int {
+	if r.Only != nil {
+		return min(*r.Only, r.Spec.Instances)
+	}
+	return r.Spec.Instances
 }
 
 // instance is the ID of one of a revision's processes. It is derived, so that
@@ -34,9 +44,19 @@ func instanceID(t towpath.Target, rev towpath.RevisionID, index int) string {
 	return towpath.HashID[string]("ins", t.Key(), string(rev), strconv.Itoa(index))
 }
 
-// instances lists the IDs of a revision's processes.
+// instances lists the IDs of a revision's processes that are to run.
 func (t *target) instances(rev towpath.RevisionID) []string {
-	ids := make([]string, t.Revisions[rev].Spec.Instances)
+	return t.first(rev, t.Revisions[rev].instances())
+}
+
+// every lists the IDs of a revision's processes, those included that are not to
+// run for now.
+func (t *target) every(rev towpath.RevisionID) []string {
+	return t.first(rev, t.Revisions[rev].Spec.Instances)
+}
+
+func (t *target) first(rev towpath.RevisionID, n int) []string {
+	ids := make([]string, n)
 	for i := range ids {
 		ids[i] = instanceID(t.Target, rev, i)
 	}

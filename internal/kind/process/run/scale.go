@@ -1,0 +1,186 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/towpath/towpath/internal/failpoint"
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// makeRoom brings the instances of a target to the numbers that an operation
+// names, but for starting those that are missing: first there is room for them.
+// Without numbers all of the revision's are to run.
+func (r *Runner) makeRoom(ctx context.Context, w kind.Work, rec *target) error {
+	scale := w.Operation.Spec.Scale
+	if scale == nil {
+		return r.only(rec, w.Operation.Spec.Revision, nil)
+	}
+	if err := r.shrink(ctx, w, rec, scale.Room); err != nil {
+		return err
+	}
+	if scale.Instances == 0 {
+		return r.only(rec, w.Operation.Spec.Revision, nil)
+	}
+	return r.only(rec, w.Operation.Spec.Revision, &scale.Instances)
+}
+
+// grow is [Runner.makeRoom] for a revision that runs in part already, and starts
+// what is missing of it. What has ended by itself since is not started again.
+func (r *Runner) grow(ctx context.Context, w kind.Work, rec *target) error {
+	rev := w.Operation.Spec.Revision
+	if _, known := rec.Revisions[rev]; !known || w.Operation.Spec.Scale == nil {
+		return nil
+	}
+	for i, id := range rec.instances(rev) {
+		in, err := r.look(id)
+		if err != nil {
+			return err
+		}
+		if in.crashed() {
+			return crashedSince(in, i)
+		}
+	}
+	if err := r.makeRoom(ctx, w, rec); err != nil {
+		return err
+	}
+	return r.bringUp(ctx, w, rec)
+}
+
+// only records how many of a revision's instances are to run.
+func (r *Runner) only(rec *target, id towpath.RevisionID, n *int) error {
+	rev := rec.Revisions[id]
+	before := rev.instances()
+	if rev.Only = n; rev.instances() == before {
+		return nil
+	}
+	rec.Revisions[id] = rev
+	return r.saveTarget(rec)
+}
+
+// shrink leaves at most so many instances of all revisions but the operation's.
+// Those that go get no new requests, finish what they have, and stop.
+func (r *Runner) shrink(ctx context.Context, w kind.Work, rec *target, most int) error {
+	left := most
+	for _, id := range rec.others(w.Operation.Spec.Revision) {
+		keep := min(left, rec.Revisions[id].instances())
+		left -= keep
+		if err := r.keepFirst(ctx, w, rec, id, keep); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepFirst leaves the first instances of a revision. It is written down before
+// any of the others stops, so that nobody takes one for crashed.
+func (r *Runner) keepFirst(ctx context.Context, w kind.Work, rec *target, id towpath.RevisionID, n int) error {
+	gone := rec.every(id)[n:]
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := r.only(rec, id, &n); err != nil {
+		return err
+	}
+	if err := r.withdraw(ctx, w, rec, id); err != nil {
+		return err
+	}
+	if err := r.idle(ctx, w, rec, gone, rec.Revisions[id].Spec.StopGrace); err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for _, instance := range gone {
+		g.Go(func() error { return r.stop(gctx, instance) })
+	}
+	if err := g.Wait(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	failpoint.Hit("run.after-shrink")
+	return nil
+}
+
+// withdraw takes the instances of a revision that are to stop out of the
+// traffic. A revision without any left keeps its place in the route: requests
+// are answered with 503 until the next one has it.
+func (r *Runner) withdraw(ctx context.Context, w kind.Work, rec *target, id towpath.RevisionID) error {
+	op := w.Operation
+	rt, err := r.routeOf(ctx, rec.Target)
+	if err != nil || rt == nil {
+		return err
+	}
+	stays := map[string]bool{}
+	for _, instance := range rec.instances(id) {
+		stays[instance] = true
+	}
+	without := func(list []route.Instance) (out []route.Instance) {
+		for _, in := range list {
+			if stays[in.ID] {
+				out = append(out, in)
+			}
+		}
+		return out
+	}
+	want, changed := rt.Traffic, false
+	if want.Revision == id {
+		want.Instances = without(want.Instances)
+		changed = len(want.Instances) != len(rt.Traffic.Instances)
+	}
+	want.Others = append([]route.Backend(nil), want.Others...)
+	for i, b := range want.Others {
+		if b.Revision == id {
+			want.Others[i].Instances = without(b.Instances)
+			changed = changed || len(want.Others[i].Instances) != len(b.Instances)
+		}
+	}
+	if !changed {
+		return nil
+	}
+	_, err = r.router.Apply(ctx, route.Change{Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Traffic: &want})
+	return err
+}
+
+// idle waits until no request is under way to any of some instances, for their
+// grace at most.
+func (r *Runner) idle(ctx context.Context, w kind.Work, rec *target, instances []string, grace time.Duration) error {
+	return r.await(ctx, w, grace, func(st route.Status) int64 { return st.Busy(rec.Target.Key(), instances) })
+}
+
+// await waits until nothing of what it counts is under way, at most for a
+// while. What is left then is cut off.
+func (r *Runner) await(ctx context.Context, w kind.Work, grace time.Duration, count func(route.Status) int64) error {
+	end := time.NewTimer(grace)
+	defer end.Stop()
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	said := false
+	for {
+		st, err := r.router.Status(ctx)
+		if err != nil {
+			return err
+		}
+		n := count(st)
+		if n == 0 {
+			return nil
+		}
+		if !said {
+			w.Say(fmt.Sprintf("waiting up to %s for %d requests to finish", grace, n))
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-end.C:
+			w.Say(fmt.Sprintf("%d requests did not finish in %s and are cut off", n, grace))
+			return nil
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package run_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/kindtest"
+)
+
+// scaled is work that brings instances to numbers.
+func (h *hand) scaled(verb towpath.Verb, revision, previous string, weight int, s towpath.Scale) kind.Work {
+	h.t.Helper()
+	w := h.work(verb, revision)
+	spec, _ := h.Spec(h.t, previous)
+	w.Operation.Spec.Previous, w.Operation.Spec.Weight, w.Operation.Spec.Scale = spec.Revision, weight, &s
+	return w
+}
+
+// runs counts the instances that run, by the revision's name.
+func (h *hand) runs() map[string]int {
+	h.t.Helper()
+	out := map[string]int{}
+	for _, r := range h.records() {
+		if syscall.Kill(r.PID, 0) != nil {
+			continue
+		}
+		for _, name := range []string{one, two} {
+			if spec, _ := h.Spec(h.t, name); spec.Revision == r.Revision {
+				out[name]++
+			}
+		}
+	}
+	return out
+}
+
+func (h *hand) wantRuns(ones, twos int) {
+	h.t.Helper()
+	if got := h.runs(); got[one] != ones || got[two] != twos {
+		h.t.Fatalf("%v run, want %d and %d", got, ones, twos)
+	}
+}
+
+// serving counts the instances that get requests.
+func (h *hand) serving() int {
+	h.t.Helper()
+	st, err := h.router(h.t).Status(h.t.Context())
+	h.must(err)
+	rt, _ := st.Find(h.Target().Key())
+	n := len(rt.Traffic.Instances)
+	for _, b := range rt.Traffic.Others {
+		n += len(b.Instances)
+	}
+	return n
+}
+
+// load sends requests until it is stopped, and gives those that failed.
+func (h *hand) load(clients int) (stop func() (sent int, failed []string)) {
+	ctx, cancel := context.WithCancel(h.t.Context())
+	url := h.url()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	sent, failed := 0, []string(nil)
+	for range clients {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				got := kindtest.Get(url)
+				mu.Lock()
+				if sent++; got != one && got != two {
+					failed = append(failed, got)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	return func() (int, []string) {
+		cancel()
+		wg.Wait()
+		return sent, failed
+	}
+}
+
+func four(s *process.Spec) { s.Instances = 4 }
+
+func TestRunner_Scale(t *testing.T) {
+	t.Run("replaces instances by and by under load, and loses no request", func(t *testing.T) {
+		h := newHand(t)
+		h.change = four
+		h.up(one)
+		stop := h.load(4)
+		h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 1, Room: 4})))
+		h.wantRuns(4, 1)
+		for n := 1; n < 4; n++ {
+			h.must(h.r.Shift(t.Context(), h.scaled(towpath.VerbShift, two, one, n*25, towpath.Scale{Instances: n, Room: 5 - n, Rest: 4 - n})))
+			h.wantRuns(4-n, n)
+			if got := h.serving(); got != 4 {
+				t.Errorf("%d instances get requests, want 4", got)
+			}
+		}
+		h.must(h.r.Switch(t.Context(), h.scaled(towpath.VerbSwitch, two, one, 0, towpath.Scale{Instances: 4, Room: 1})))
+		h.wantRuns(1, 4)
+		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
+		h.wantRuns(0, 4)
+		if sent, failed := stop(); len(failed) > 0 || sent < 20 {
+			t.Errorf("%d of %d requests failed: %q", len(failed), sent, failed)
+		}
+		if ones, twos := h.Starts(t, one), h.Starts(t, two); ones != 4 || twos != 4 {
+			t.Errorf("started %d and %d, want 4 and 4", ones, twos)
+		}
+	})
+	t.Run("goes back in the middle with all that there was", func(t *testing.T) {
+		h := newHand(t)
+		h.change = four
+		h.up(one)
+		h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 2, Room: 3})))
+		h.wantRuns(3, 2)
+		h.must(h.r.Shift(t.Context(), h.scaled(towpath.VerbShift, two, one, 50, towpath.Scale{Instances: 2, Room: 3, Rest: 2})))
+		h.r = h.processes(t) // the agent was restarted meanwhile
+		stop := h.load(2)
+		h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, one)))
+		h.wantRuns(4, 2)
+		h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, one)))
+		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, one)))
+		h.wantRuns(4, 0)
+		if _, failed := stop(); len(failed) > 0 {
+			t.Errorf("requests failed: %q", failed)
+		}
+		if o := h.observed(); o.Health != towpath.HealthHealthy || o.Instances != 4 {
+			t.Errorf("observed %+v", o)
+		}
+	})
+	t.Run("stops all of the old one before the new one starts, where there is no room", func(t *testing.T) {
+		h := newHand(t)
+		h.up(one)
+		h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{})))
+		h.wantRuns(0, 1)
+		if o := h.observed(); o.Health != towpath.HealthUnhealthy || !strings.Contains(o.Detail, "make room") {
+			t.Errorf("observed %+v", o)
+		}
+		if err := h.r.Keep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.wantRuns(0, 1) // what was stopped on purpose is not started again
+		h.must(h.r.Switch(t.Context(), h.scaled(towpath.VerbSwitch, two, one, 0, towpath.Scale{})))
+		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
+		if got := kindtest.Get(h.url()); got != two {
+			t.Errorf("%q answers", got)
+		}
+	})
+	t.Run("takes what ended by itself between two steps for a failure", func(t *testing.T) {
+		h := newHand(t)
+		h.change = four
+		h.up(one)
+		h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 1, Room: 4})))
+		h.Kill(t, two)
+		h.eventually("its end is noticed", func() bool { return h.runs()[two] == 0 })
+		err := h.r.Shift(t.Context(), h.scaled(towpath.VerbShift, two, one, 25, towpath.Scale{Instances: 1, Room: 4, Rest: 3}))
+		if f, ok := err.(*kind.Failure); !ok || !strings.Contains(f.Message, "after it had been healthy") { //nolint:errorlint // that is what it returns
+			t.Errorf("got %v", err)
+		}
+		h.wantRuns(4, 0)
+	})
+	t.Run("lets an instance finish what it has before it goes", func(t *testing.T) {
+		h := newHand(t)
+		h.change = func(s *process.Spec) { s.Instances = 2 }
+		h.up(one)
+		var finish []func()
+		answers := make(chan string, 2)
+		for range 2 { // round robin: one each
+			pr, pw := io.Pipe()
+			go func() {
+				resp, err := http.Post(h.url()+"/hold", "text/plain", pr)
+				if err != nil {
+					answers <- err.Error()
+					return
+				}
+				defer resp.Body.Close()
+				b, _ := io.ReadAll(resp.Body)
+				answers <- string(b)
+			}()
+			_, err := pw.Write([]byte("begin"))
+			h.must(err)
+			finish = append(finish, func() { pw.Close() })
+		}
+		h.eventually("each instance has one", func() bool {
+			st, err := h.router(t).Status(t.Context())
+			rt, _ := st.Find(h.Target().Key())
+			return err == nil && len(rt.Busy) == 2
+		})
+		w := h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 1, Room: 1})
+		w.Say = func(m string) {
+			if strings.HasPrefix(m, "waiting up to 5s for 1 requests") {
+				for _, f := range finish {
+					f()
+				}
+			}
+		}
+		began := time.Now()
+		h.must(h.r.Prepare(t.Context(), w))
+		if a, b := <-answers, <-answers; a != one || b != one {
+			t.Errorf("the requests were answered %q and %q after %s", a, b, time.Since(began))
+		}
+		h.wantRuns(1, 1)
+	})
+}
