@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 
+	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -106,5 +107,14 @@ func (r *run) renderOne(spec towpath.ComponentSpec, e towpath.EnvironmentSpec, l
 		return towpath.RenderedComponent{}, towpath.E(towpath.KindInternal, op, "component %q was rendered for %q as something that is not JSON", spec.Name, e.Name).
 			On(string(spec.Name)).WithCause(err)
 	}
-	return towpath.RenderedComponent{Name: spec.Name, Spec: canonical, Revision: towpath.RevisionOf(spec.Kind, layer, canonical)}, nil
+	out := towpath.RenderedComponent{Name: spec.Name, Spec: canonical, Revision: towpath.RevisionOf(spec.Kind, layer, canonical)}
+	if spec.Rollout.Strategy == towpath.StrategyRolling {
+		counter, ok := k.(kind.Counter)
+		if !ok {
+			return out, towpath.E(towpath.KindInvalid, op, "component %q can't be replaced instance by instance: its kind %q has no instances", spec.Name, spec.Kind).
+				On(string(spec.Name)).WithHint("choose another strategy for its rollout")
+		}
+		out.Instances, err = counter.Instances(canonical)
+	}
+	return out, err
 }

@@ -76,6 +76,7 @@ func (s *Service) rollback(ctx context.Context, tx Tx, actor towpath.Actor, r Ro
 		Previous: env.Release, PreviousVersion: env.Version, Phase: towpath.DeploymentPreparing, Cause: r.Reason,
 		Components: rollout.New(content, rendered, running, nil), By: actor.Account, CreatedAt: now, UpdatedAt: now,
 	}
+	rollout.Back(d.Components, content, env.Rules)
 	out := RollbackResult{
 		Environment: env.Name, From: env.Release, FromVersion: env.Version, To: target.Release, ToVersion: target.Version,
 		DryRun: r.DryRun, Components: changes(d, rendered, running),

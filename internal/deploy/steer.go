@@ -72,32 +72,31 @@ func (s *Service) Steer(ctx context.Context, actor towpath.Actor, r SteerRequest
 
 func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.Time) error {
 	const op = "rollout.steer"
-	x := rollout.Moving(d)
-	if x == nil {
-		return towpath.E(towpath.KindConflict, op, "no traffic is being shared in %s: the deployment is %s", d.Environment, d.Phase).
+	if d.Phase != towpath.DeploymentPreparing && d.Phase != towpath.DeploymentSwitching {
+		return towpath.E(towpath.KindConflict, op, "the deployment in %s is %s: nothing can be steered any more", d.Environment, d.Phase).
 			WithHint("it can be undone with `towpath rollback %s`", d.Environment)
 	}
-	c := x.Canary
-	switch r.Action {
-	case SteerPause:
-		if c.Paused == nil {
-			c.Paused = &towpath.Pause{By: actor.Account, Reason: r.Reason, At: now}
-		}
+	switch {
+	case r.Action == SteerPause && d.Paused == nil:
+		d.Paused = &towpath.Pause{By: actor.Account, Reason: r.Reason, At: now}
 		return nil
-	case SteerResume:
-		if c.Paused != nil {
-			c.Paused = nil
-			return nil
-		}
-		if !rollout.AsksAPerson(x, now) {
-			return towpath.E(towpath.KindConflict, op, "the rollout of %s does not wait for a person: %s", x.Component, d.Waiting).
-				WithHint("`towpath rollout skip %s` ends the step all the same", d.Environment)
-		}
-	case SteerSkip:
-		c.Paused = nil
-	default:
+	case r.Action == SteerPause:
+		return nil
+	case r.Action == SteerResume && d.Paused != nil:
+		d.Paused = nil
+		return nil
+	case r.Action != SteerResume && r.Action != SteerSkip:
 		return towpath.E(towpath.KindInvalid, op, "%q is no way to steer a rollout", r.Action).WithHint("pause, resume or skip")
 	}
-	c.Passed = x.Weight()
+	x, step := rollout.Standing(d)
+	if x == nil {
+		return towpath.E(towpath.KindConflict, op, "the rollout in %s stands at no step: %s", d.Environment, d.Waiting).
+			WithHint("it can be undone with `towpath rollback %s`", d.Environment)
+	}
+	if r.Action == SteerResume && !rollout.AsksAPerson(x, step, now) {
+		return towpath.E(towpath.KindConflict, op, "the rollout of %s does not wait for a person: %s", x.Component, d.Waiting).
+			WithHint("`towpath rollout skip %s` ends the step all the same", d.Environment)
+	}
+	d.Paused, x.Canary.Passed = nil, step+1
 	return nil
 }

@@ -27,8 +27,13 @@ func Loosens(inForce, proposed towpath.EnvironmentSpec) []string {
 	if inForce.Branch != "" && proposed.Branch != inForce.Branch {
 		say("The branch %s is not watched for foreign commits any more.", inForce.Branch)
 	}
-	if proposed.Rollout == towpath.StrategyBlueGreen && inForce.Rollout != towpath.StrategyBlueGreen {
-		say("Traffic moves at once, without canaries.")
+	if proposed.Rollout != "" && inForce.Rollout != proposed.Rollout {
+		switch proposed.Rollout {
+		case towpath.StrategyBlueGreen:
+			say("Traffic moves at once, without canaries.")
+		case towpath.StrategyAllAtOnce:
+			say("What runs stops before what replaces it starts.")
+		}
 	}
 	if proposed.Gates.Soak < inForce.Gates.Soak {
 		say("The soak time falls from %s to %s.", span(inForce.Gates.Soak), span(proposed.Gates.Soak))

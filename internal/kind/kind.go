@@ -34,6 +34,13 @@ type Builder interface {
 	Render(component towpath.ComponentSpec, environment towpath.EnvironmentName, settings json.RawMessage) (json.RawMessage, error)
 }
 
+// Counter is a [Builder] whose components run as several instances, which can be
+// replaced by and by.
+type Counter interface {
+	// Instances is how many of what was rendered run.
+	Instances(rendered json.RawMessage) (int, error)
+}
+
 // Work is an operation in the hands of a runner.
 type Work struct {
 	Operation towpath.Operation

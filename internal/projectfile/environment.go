@@ -35,7 +35,7 @@ func readEnvironments(o object) []environment {
 
 func readEnvironment(r *reader, e entry) environment {
 	o := r.object(e.path, e.n)
-	o.only("branch", "from", "promotion", "place", "gates", "retention", "rollout", "components")
+	o.only("branch", "from", "promotion", "place", "gates", "retention", "rollout", "concurrent", "components")
 	out := environment{path: e.path, at: e.at}
 	s := &out.spec
 	s.Name = towpath.EnvironmentName(e.key)
@@ -52,7 +52,8 @@ func readEnvironment(r *reader, e entry) environment {
 	s.Gates = readGates(o)
 	s.Promotion = choice(o, "promotion", defaultMode(*s), towpath.PromotionAutomatic, towpath.PromotionManual)
 	s.Retention = readRetention(o)
-	s.Rollout = choice(o, "rollout", "", towpath.StrategyBlueGreen)
+	s.Rollout = choice(o, "rollout", "", towpath.StrategyBlueGreen, towpath.StrategyAllAtOnce)
+	s.Concurrent = o.integer("concurrent", 0, 1, 1000)
 	if x, ok := o.child("components"); ok {
 		for _, f := range x.n.fields {
 			out.settings = append(out.settings, entry{path: x.at(f.key), key: f.key, n: f.value, at: &node{line: f.line, column: f.column}})

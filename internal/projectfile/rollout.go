@@ -3,6 +3,8 @@ package projectfile
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -17,30 +19,100 @@ const (
 	defaultDeadline = 30 * time.Minute
 )
 
+// rolloutKeys are those of each strategy, besides strategy and timeout.
+var rolloutKeys = map[towpath.RolloutStrategy][]string{
+	towpath.StrategyBlueGreen: {"preview", "keep"},
+	towpath.StrategyCanary:    {"steps", "interval", "deadline", "undecided", "keep"},
+	towpath.StrategyRolling:   {"surge", "unavailable", "for", "interval", "deadline", "undecided"},
+	towpath.StrategyAllAtOnce: {},
+}
+
 func readRollout(o object) towpath.RolloutSpec {
 	spec := towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: 5 * time.Minute}
 	x, ok := o.child("rollout")
 	if !ok {
 		return spec
 	}
-	x.only("strategy", "timeout", "steps", "interval", "deadline", "undecided")
-	spec.Strategy = choice(x, "strategy", towpath.StrategyBlueGreen, towpath.StrategyBlueGreen, towpath.StrategyCanary)
+	x.only("strategy", "timeout", "steps", "interval", "deadline", "undecided", "surge", "unavailable", "for", "preview", "keep")
+	spec.Strategy = choice(x, "strategy", towpath.StrategyBlueGreen,
+		towpath.StrategyBlueGreen, towpath.StrategyCanary, towpath.StrategyRolling, towpath.StrategyAllAtOnce)
 	spec.Timeout = x.duration("timeout", 5*time.Minute, time.Second, 24*time.Hour)
-	if spec.Strategy == towpath.StrategyCanary {
-		spec.Interval = x.duration("interval", defaultInterval, time.Second, time.Hour)
-		spec.Deadline = x.duration("deadline", defaultDeadline, time.Second, 7*24*time.Hour)
-		if choice(x, "undecided", "proceed", "proceed", "hold") == "hold" {
-			spec.Undecided = towpath.UndecidedHolds
-		}
+	onlyOf(x, spec.Strategy)
+	switch spec.Strategy {
+	case towpath.StrategyBlueGreen:
+		spec.Preview = readPreview(x)
+	case towpath.StrategyCanary:
+		readJudged(x, &spec)
 		spec.Steps = readSteps(x)
-		return spec
-	}
-	for _, key := range []string{"steps", "interval", "deadline", "undecided"} {
-		if n, ok := x.value(key); ok {
-			o.r.problem(n, x.at(key), key+" are for a canary", "write strategy: canary, or take "+key+" out")
+	case towpath.StrategyRolling:
+		readJudged(x, &spec)
+		spec.Surge, spec.Unavailable = readShare(x, "surge", "25%"), readShare(x, "unavailable", "0")
+		spec.For = x.duration("for", 0, 0, 7*24*time.Hour)
+		if n, ok := x.value("surge"); ok && spec.Surge.Of(1, true)+spec.Unavailable.Of(100, false) == 0 {
+			o.r.problem(n, x.at("surge"), "with neither surge nor unavailable instances nothing can be replaced", "write surge: 1")
 		}
 	}
+	spec.Keep = x.duration("keep", 0, time.Second, 7*24*time.Hour)
 	return spec
+}
+
+// onlyOf reports keys that are for another strategy.
+func onlyOf(x object, strategy towpath.RolloutStrategy) {
+	seen := map[string]bool{}
+	for _, other := range []towpath.RolloutStrategy{towpath.StrategyCanary, towpath.StrategyRolling, towpath.StrategyBlueGreen} {
+		for _, key := range rolloutKeys[other] {
+			n, ok := x.value(key)
+			if !ok || seen[key] || slices.Contains(rolloutKeys[strategy], key) {
+				continue
+			}
+			seen[key] = true
+			x.r.problem(n, x.at(key), fmt.Sprintf("%s is not for the strategy %s", key, strategy), fmt.Sprintf("write strategy: %s, or take %s out", other, key))
+		}
+	}
+}
+
+// readJudged reads what is common to the strategies that are judged.
+func readJudged(x object, spec *towpath.RolloutSpec) {
+	spec.Interval = x.duration("interval", defaultInterval, time.Second, time.Hour)
+	spec.Deadline = x.duration("deadline", defaultDeadline, time.Second, 7*24*time.Hour)
+	if choice(x, "undecided", "proceed", "proceed", "hold") == "hold" {
+		spec.Undecided = towpath.UndecidedHolds
+	}
+}
+
+func readPreview(rollout object) *towpath.RolloutStep {
+	x, ok := rollout.child("preview")
+	if !ok {
+		return nil
+	}
+	x.only("for", "manual")
+	s := &towpath.RolloutStep{For: x.duration("for", 0, 0, 7*24*time.Hour), Manual: x.boolean("manual")}
+	if s.For == 0 && !s.Manual {
+		x.r.problem(x.n, rollout.at("preview"), "nothing says how long the new revision can be looked at", "write preview: {manual: true}, or {for: 10m}")
+	}
+	return s
+}
+
+// maxShare bounds a share that is a number of instances.
+const maxShare = 1000
+
+// readShare reads a number of instances, or a part of them in percent.
+func readShare(x object, key string, otherwise towpath.Share) towpath.Share {
+	n, ok := x.value(key)
+	if !ok {
+		return otherwise
+	}
+	text, percent := strings.CutSuffix(n.text, "%")
+	most := maxShare
+	if percent {
+		most = 100
+	}
+	v, err := strconv.Atoi(text)
+	if n.kind != kindString && n.kind != kindInt || err != nil || v < 0 || v > most {
+		x.r.problem(n, x.at(key), "this is no number of instances, nor a part of them", "write 2, or 25%")
+		return otherwise
+	}
+	return towpath.Share(strings.TrimPrefix(n.text, "+"))
 }
 
 func readSteps(rollout object) []towpath.RolloutStep {

@@ -185,13 +185,13 @@ func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment,
 	}
 	rules := rendered.Rules
 	components := rollout.New(content, rendered, running, p.Plan)
-	rollout.Canaries(components, content, env.Rules)
+	rollout.Strategies(components, content, rendered, env.Rules)
 	d := towpath.Deployment{
 		ID: id, Project: p.Project, Environment: p.Environment,
 		Kind: towpath.DeploymentPromotion, Promotion: p.ID, Candidate: p.Candidate, Release: p.Release,
 		Version: p.Version, Commit: p.Commit, Previous: env.Release, PreviousVersion: env.Version,
 		Phase: towpath.DeploymentPreparing, PlanHash: p.Plan.Hash, Rules: &rules,
-		Components: components, By: p.RequestedBy, CreatedAt: now, UpdatedAt: now,
+		Components: components, Concurrent: env.Rules.Concurrent, By: p.RequestedBy, CreatedAt: now, UpdatedAt: now,
 	}
 	d.Authorisation, err = l.signer.Authorise(towpath.Authorisation{
 		Deployment: d.ID, Kind: d.Kind, Project: d.Project, Environment: d.Environment, Candidate: d.Candidate,

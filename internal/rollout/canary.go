@@ -7,27 +7,6 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// Canaries has the components that replace a revision move their traffic by
-// steps, where their rollout says so and the environment's rules in force don't
-// say otherwise. What nothing runs beside moves at once: there is nothing to
-// compare it with.
-func Canaries(rollouts []towpath.Rollout, content *towpath.ReleaseContent, inForce towpath.EnvironmentSpec) {
-	for i := range rollouts {
-		r := &rollouts[i]
-		c, ok := content.Component(r.Component)
-		if !ok || r.Action != towpath.ActionReplace || inForce.Rollout == towpath.StrategyBlueGreen ||
-			c.Rollout.Strategy != towpath.StrategyCanary || len(c.Rollout.Steps) == 0 {
-			continue
-		}
-		r.Canary = &towpath.Canary{Spec: c.Rollout}
-		for _, o := range content.Objectives {
-			if o.Component == "" || o.Component == r.Component {
-				r.Canary.Objectives = append(r.Canary.Objectives, o)
-			}
-		}
-	}
-}
-
 // Moving is the component whose new revision has a part of the traffic beside
 // the old one; nil when none has.
 func Moving(d *towpath.Deployment) *towpath.Rollout {
@@ -41,6 +20,44 @@ func Moving(d *towpath.Deployment) *towpath.Rollout {
 		}
 	}
 	return nil
+}
+
+// Standing is the component whose rollout stands at a step, and which; nil when
+// none does.
+func Standing(d *towpath.Deployment) (r *towpath.Rollout, step int) {
+	if d.Phase != towpath.DeploymentSwitching {
+		return nil, 0
+	}
+	for i := range d.Components {
+		r := &d.Components[i]
+		if r.Action == towpath.ActionRemove {
+			continue
+		}
+		if _, switching := r.Find(towpath.VerbSwitch); switching {
+			continue
+		}
+		if r.Canary == nil {
+			return nil, 0 // it is its turn
+		}
+		for n := len(r.Canary.Spec.Steps) - 1; n >= 0; n-- {
+			if begun(r, r.Canary.Spec.Steps[n]).Phase == towpath.OperationSucceeded {
+				return r, n
+			}
+		}
+		return nil, 0
+	}
+	return nil, 0
+}
+
+// begun is the operation that began a step; without a phase when none did. What
+// is looked at without traffic begins when it is verified.
+func begun(r *towpath.Rollout, s towpath.RolloutStep) towpath.Step {
+	if s.Weight == 0 {
+		step, _ := r.Find(towpath.VerbVerifyBefore)
+		return step
+	}
+	step, _ := r.Shifted(s.Weight)
+	return step
 }
 
 // Counted is the component of a name when its traffic is shared, or will be;
@@ -61,17 +78,10 @@ func Counted(d *towpath.Deployment, name towpath.ComponentName) *towpath.Rollout
 
 // AsksAPerson reports whether a rollout stands at a step that only a person
 // ends: one that waits for that, or whose judgement did not come in time.
-func AsksAPerson(r *towpath.Rollout, now time.Time) bool {
-	weight := r.Weight()
-	for _, s := range r.Canary.Spec.Steps {
-		if s.Weight != weight {
-			continue
-		}
-		step, _ := r.Shifted(weight)
-		over := step.Ended.Add(s.For)
-		return s.Manual && !now.Before(over) || !now.Before(over.Add(r.Canary.Spec.Deadline))
-	}
-	return false
+func AsksAPerson(r *towpath.Rollout, step int, now time.Time) bool {
+	s := r.Canary.Spec.Steps[step]
+	over := begun(r, s).Ended.Add(s.For)
+	return s.Manual && !now.Before(over) || s.Weight > 0 && !now.Before(over.Add(r.Canary.Spec.Deadline))
 }
 
 // canary takes a component through the steps of its canary. It reports whether
@@ -92,9 +102,9 @@ func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Deci
 		return false, &Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse at %d %%: %s", r.Component, r.Weight(), j.Sentence)}
 	}
 	for i, s := range c.Spec.Steps {
-		step, issued := r.Shifted(s.Weight)
-		if !issued {
-			dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: towpath.VerbShift, Revision: r.To, Weight: s.Weight})
+		step := begun(r, s)
+		if step.Phase == "" {
+			dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: towpath.VerbShift, Revision: r.To, Weight: s.Weight, Scale: s.Scale})
 			return false, nil
 		}
 		if done, back := passed(dec, r, step); !done {
@@ -105,7 +115,7 @@ func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Deci
 				continue
 			}
 		}
-		if held := hold(r, s, step, j, seen.Now); held.why != "" {
+		if held := hold(r, i, step, j, seen.Now); held.why != "" {
 			dec.Waiting, dec.Again = held.why, held.again
 			return false, nil
 		}
@@ -120,21 +130,22 @@ type held struct {
 	again time.Time
 }
 
-// hold says why a step stays, if it does: somebody paused it, its time is not
-// over, it waits for a person, or its judgement is missing. Missing evidence is
-// never a pass, and no reason to go back either: a person is asked.
-func hold(r *towpath.Rollout, s towpath.RolloutStep, step towpath.Step, j towpath.Judgement, now time.Time) held {
-	c := r.Canary
-	at := fmt.Sprintf("%s has %d %% of the traffic", r.Component, s.Weight)
-	again := now.Add(max(c.Spec.Interval, time.Second))
-	if p := c.Paused; p != nil {
-		return held{fmt.Sprintf("%s and is paused by %s: %s; `towpath rollout resume` goes on", at, p.By, p.Reason), again}
-	}
-	if s.Weight <= c.Passed {
+// hold says why a step stays, if it does: its time is not over, it waits for a
+// person, or its judgement is missing. Missing evidence is never a pass, and no
+// reason to go back either: a person is asked. Without traffic there is nothing
+// to judge.
+func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now time.Time) held {
+	c, s := r.Canary, r.Canary.Spec.Steps[n]
+	if n < c.Passed {
 		return held{}
 	}
+	at := fmt.Sprintf("%s has %d %% of the traffic", r.Component, s.Weight)
+	if s.Weight == 0 {
+		at = fmt.Sprintf("the new revision of %s can be looked at before it has traffic", r.Component)
+	}
+	again := now.Add(max(c.Spec.Interval, time.Second))
 	said := ""
-	if len(c.Objectives) > 0 {
+	if len(c.Objectives) > 0 && s.Weight > 0 {
 		if said = ". " + j.Sentence; j.Sentence == "" {
 			said = ". Nothing has been counted yet."
 		}
@@ -149,7 +160,7 @@ func hold(r *towpath.Rollout, s towpath.RolloutStep, step towpath.Step, j towpat
 		return held{fmt.Sprintf("%s and waits for a person: `towpath rollout resume` goes on%s", at, said), again}
 	}
 	switch {
-	case len(c.Objectives) == 0, j.Outcome == towpath.JudgedNotWorse,
+	case len(c.Objectives) == 0, s.Weight == 0, j.Outcome == towpath.JudgedNotWorse,
 		j.Outcome == towpath.JudgedUndecided && c.Spec.Undecided == towpath.UndecidedProceeds:
 		return held{}
 	}

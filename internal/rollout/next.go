@@ -14,6 +14,8 @@ type Issue struct {
 	Verb      towpath.Verb
 	Revision  towpath.RevisionID // that the verb brings about
 	Weight    int                // of VerbShift, percent
+	Scale     *towpath.Scale
+	Keep      time.Duration // of VerbRetire: how long what was replaced runs on
 }
 
 // Seen is what is known of a deployment besides what it has done.
@@ -43,9 +45,9 @@ func Next(d *towpath.Deployment, seen Seen) Decision {
 	}
 	switch d.Phase {
 	case towpath.DeploymentPreparing:
-		return prepare(d)
+		return unlessPaused(d, prepare(d), seen)
 	case towpath.DeploymentSwitching:
-		return switchOver(d, seen)
+		return unlessPaused(d, switchOver(d, seen), seen)
 	case towpath.DeploymentRetiring:
 		return retire(d)
 	case towpath.DeploymentReverting:
@@ -54,19 +56,37 @@ func Next(d *towpath.Deployment, seen Seen) Decision {
 	return Decision{Waiting: "the deployment has ended"}
 }
 
-// prepare starts each new revision once what it depends on is prepared. No
-// traffic moves, so one bad component costs nothing.
+// unlessPaused holds a deployment that a person paused where it is. What is bad
+// goes back all the same.
+func unlessPaused(d *towpath.Deployment, dec Decision, seen Seen) Decision {
+	p := d.Paused
+	if p == nil || dec.Trigger != "" && dec.Trigger != towpath.TriggerPrepared && dec.Trigger != towpath.TriggerSwitched {
+		return dec
+	}
+	why := fmt.Sprintf("paused by %s: %s; `towpath rollout resume` goes on", p.By, p.Reason)
+	if dec.Waiting != "" {
+		why += "; " + dec.Waiting
+	}
+	return Decision{Waiting: why, Again: dec.Again}
+}
+
+// prepare starts each new revision once what it depends on is prepared, a few
+// at a time. No traffic moves, so one bad component costs nothing.
 func prepare(d *towpath.Deployment) Decision {
 	var dec Decision
-	all := true
+	all, busy := true, 0
 	for i := range d.Components {
 		r := &d.Components[i]
-		if r.Action == towpath.ActionRemove {
+		if r.Action == towpath.ActionRemove || r.Scales != nil && r.Scales.Late {
 			continue
 		}
-		done, back := sequence(&dec, r, towpath.VerbPrepare, towpath.VerbVerifyBefore, dependenciesPrepared(d, r))
+		ready := dependenciesPrepared(d, r) && (len(r.Steps) > 0 || d.Concurrent == 0 || busy < d.Concurrent)
+		done, back := sequence(&dec, r, towpath.VerbPrepare, towpath.VerbVerifyBefore, ready)
 		if back != nil {
 			return *back
+		}
+		if ready && !done {
+			busy++
 		}
 		all = all && done
 	}
@@ -78,7 +98,7 @@ func prepare(d *towpath.Deployment) Decision {
 
 // switchOver moves traffic one component at a time, in dependency order, by the
 // steps of its canary if it has one: the next moves once the one before is
-// verified.
+// verified. What takes from what runs while it is prepared is prepared here.
 func switchOver(d *towpath.Deployment, seen Seen) Decision {
 	var dec Decision
 	for i := range d.Components {
@@ -86,7 +106,13 @@ func switchOver(d *towpath.Deployment, seen Seen) Decision {
 		if r.Action == towpath.ActionRemove {
 			continue
 		}
-		done, back := canary(&dec, r, seen)
+		done, back := true, (*Decision)(nil)
+		if r.Scales != nil && r.Scales.Late {
+			done, back = sequence(&dec, r, towpath.VerbPrepare, towpath.VerbVerifyBefore, true)
+		}
+		if done && back == nil {
+			done, back = canary(&dec, r, seen)
+		}
 		if done && back == nil {
 			done, back = sequence(&dec, r, towpath.VerbSwitch, towpath.VerbVerifyAfter, true)
 		}
@@ -107,11 +133,11 @@ func retire(d *towpath.Deployment) Decision {
 	all := true
 	for i := range d.Components {
 		r := &d.Components[i]
-		verb, revision := towpath.VerbRetire, r.To
+		is := Issue{Component: r.Component, Verb: towpath.VerbRetire, Revision: r.To, Keep: r.Keep}
 		if r.Action == towpath.ActionRemove {
-			verb, revision = towpath.VerbRemove, ""
+			is = Issue{Component: r.Component, Verb: towpath.VerbRemove}
 		}
-		all = again(&dec, r, verb, revision) && all
+		all = again(&dec, r, is) && all
 	}
 	if all {
 		return Decision{Trigger: towpath.TriggerRetired, Reason: "the old revisions are drained and stopped"}
@@ -129,7 +155,7 @@ func revert(d *towpath.Deployment) Decision {
 			continue
 		}
 		if r.From == "" {
-			if !again(&dec, r, towpath.VerbRemove, "") {
+			if !again(&dec, r, Issue{Component: r.Component, Verb: towpath.VerbRemove}) {
 				return dec
 			}
 			continue
@@ -137,7 +163,9 @@ func revert(d *towpath.Deployment) Decision {
 		step, issued := r.Find(towpath.VerbRestore)
 		switch {
 		case !issued:
-			dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: towpath.VerbRestore, Revision: r.From})
+			dec.Issue = append(dec.Issue, Issue{
+				Component: r.Component, Verb: towpath.VerbRestore, Revision: r.From, Scale: r.Scales.Of(towpath.VerbRestore),
+			})
 			return dec
 		case step.Phase == towpath.OperationFailed || step.Phase == towpath.OperationStale:
 			return Decision{
@@ -153,7 +181,7 @@ func revert(d *towpath.Deployment) Decision {
 	for i := range d.Components {
 		r := &d.Components[i]
 		if touched(d, r) && r.From != "" {
-			all = again(&dec, r, towpath.VerbRetire, r.From) && all
+			all = again(&dec, r, Issue{Component: r.Component, Verb: towpath.VerbRetire, Revision: r.From}) && all
 		}
 	}
 	if all {
@@ -167,8 +195,8 @@ func revert(d *towpath.Deployment) Decision {
 }
 
 // touched reports whether a component has to be brought back. Under a plan
-// whose base had moved only traffic that moved is: what else runs there is not
-// what the deployment took it for, and the next plan replaces it.
+// whose base had moved only what took from what ran is: what else runs there is
+// not what the deployment took it for, and the next plan replaces it.
 func touched(d *towpath.Deployment, r *towpath.Rollout) bool {
 	if !d.Stale {
 		return len(r.Steps) > 0
@@ -177,7 +205,7 @@ func touched(d *towpath.Deployment, r *towpath.Rollout) bool {
 		step, issued := r.Find(v)
 		return issued && step.Phase != towpath.OperationStale
 	}
-	return moved(towpath.VerbShift) || moved(towpath.VerbSwitch)
+	return moved(towpath.VerbShift) || moved(towpath.VerbSwitch) || r.Scales.Of(towpath.VerbPrepare) != nil && moved(towpath.VerbPrepare)
 }
 
 // sequence issues first, then second, of a rollout. It reports whether both
@@ -190,7 +218,7 @@ func sequence(dec *Decision, r *towpath.Rollout, first, second towpath.Verb, rea
 		case !issued && !ready:
 			return false, nil
 		case !issued:
-			dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: verb, Revision: r.To})
+			dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: verb, Revision: r.To, Scale: r.Scales.Of(verb)})
 			return false, nil
 		}
 		if done, back := passed(dec, r, step); !done {
@@ -215,13 +243,13 @@ func passed(dec *Decision, r *towpath.Rollout, step towpath.Step) (done bool, ba
 	return false, nil
 }
 
-// again issues a verb until it has succeeded.
-func again(dec *Decision, r *towpath.Rollout, verb towpath.Verb, revision towpath.RevisionID) bool {
-	step, issued := r.Find(verb)
+// again issues an operation until it has succeeded.
+func again(dec *Decision, r *towpath.Rollout, is Issue) bool {
+	step, issued := r.Find(is.Verb)
 	switch {
 	case !issued || step.Phase == towpath.OperationFailed || step.Phase == towpath.OperationStale ||
 		step.Phase == towpath.OperationCancelled:
-		dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: verb, Revision: revision})
+		dec.Issue = append(dec.Issue, is)
 		return false
 	case step.Phase != towpath.OperationSucceeded:
 		dec.Waiting = waitingFor(r.Component, step)
@@ -232,7 +260,7 @@ func again(dec *Decision, r *towpath.Rollout, verb towpath.Verb, revision towpat
 
 func dependenciesPrepared(d *towpath.Deployment, r *towpath.Rollout) bool {
 	return !slices.ContainsFunc(d.Components, func(other towpath.Rollout) bool {
-		if other.Action == towpath.ActionRemove || !slices.Contains(r.DependsOn, other.Component) {
+		if other.Action == towpath.ActionRemove || other.Scales != nil && other.Scales.Late || !slices.Contains(r.DependsOn, other.Component) {
 			return false
 		}
 		step, ok := other.Find(towpath.VerbVerifyBefore)

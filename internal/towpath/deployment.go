@@ -29,6 +29,10 @@ type Deployment struct {
 	Abort string `json:"abort,omitempty"`
 	// Waiting is what it waits for, when nothing is under way.
 	Waiting string `json:"waiting,omitempty"`
+	// Paused holds it as it is until a person resumes.
+	Paused *Pause `json:"paused,omitempty"`
+	// Concurrent is how many components are prepared at a time at most; 0: all.
+	Concurrent int `json:"concurrent,omitempty"`
 	// Rules come into force when the deployment succeeds; nil for rollbacks.
 	Rules         *EnvironmentSpec `json:"rules,omitempty"`
 	Components    []Rollout        `json:"components"`              // in dependency order

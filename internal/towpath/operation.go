@@ -79,6 +79,9 @@ type OperationSpec struct {
 	// Scale is how many instances there may be, when they are replaced by and by;
 	// nil: all of both revisions.
 	Scale *Scale `json:"scale,omitempty"`
+	// Keep is how long the previous revision runs on after VerbRetire,
+	// nanoseconds.
+	Keep time.Duration `json:"keep,omitempty"`
 	// Authorisation is the signed record that the agent checks with its own
 	// trust root before it runs anything; empty for plans.
 	Authorisation string `json:"authorisation,omitempty"`

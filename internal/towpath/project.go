@@ -2,6 +2,8 @@ package towpath
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -78,12 +80,35 @@ type BuildSpec struct {
 // RolloutStrategy is how a revision replaces the one before it.
 type RolloutStrategy string
 
-// The strategies. Both start the new revision beside the old one and keep that
-// until the new one has been verified with all of the traffic.
+// The strategies. The first two start all of the new revision beside the old one
+// and keep that until the new one has been verified with all of the traffic.
 const (
-	StrategyBlueGreen RolloutStrategy = "blue-green" // the traffic moves at once
-	StrategyCanary    RolloutStrategy = "canary"     // it moves by steps, and is judged at each
+	StrategyBlueGreen RolloutStrategy = "blue-green"  // the traffic moves at once
+	StrategyCanary    RolloutStrategy = "canary"      // it moves by steps, and is judged at each
+	StrategyRolling   RolloutStrategy = "rolling"     // the instances are replaced by and by, and the traffic with them
+	StrategyAllAtOnce RolloutStrategy = "all-at-once" // the old revision stops before the new one starts
 )
+
+// Share is a part of a number of instances: "25%", or "2" of them.
+type Share string
+
+// Of is the share of n instances, between 0 and n; a part of one counts as a
+// whole one if up says so. A share that is neither form is none.
+func (s Share) Of(n int, up bool) int {
+	text, percent := strings.CutSuffix(string(s), "%")
+	x, err := strconv.Atoi(text)
+	if err != nil {
+		return 0
+	}
+	if percent {
+		rest := 0
+		if up {
+			rest = 99
+		}
+		x = (x*n + rest) / 100
+	}
+	return min(max(x, 0), n)
+}
 
 // RolloutSpec is how a component is replaced.
 type RolloutSpec struct {
@@ -98,6 +123,17 @@ type RolloutSpec struct {
 	// samples and they do not decide: the next step brings more of them, or it is
 	// waited for.
 	Undecided Undecided `json:"undecided,omitempty"`
+	// Of a rolling update: how many instances more than wanted there may be
+	// meanwhile, how many fewer, and how long each batch is looked at.
+	Surge       Share         `json:"surge,omitempty"`
+	Unavailable Share         `json:"unavailable,omitempty"`
+	For         time.Duration `json:"for,omitempty"` // nanoseconds
+	// Preview is how long the new revision can be looked at before it has
+	// traffic; nil: not.
+	Preview *RolloutStep `json:"preview,omitempty"`
+	// Keep is how long the old revision runs on without traffic, so that going
+	// back to it takes no start, nanoseconds.
+	Keep time.Duration `json:"keep,omitempty"`
 }
 
 // Undecided is what a rollout does with a judgement that is undecided.
@@ -111,9 +147,11 @@ const (
 
 // RolloutStep is a share of the traffic and how long it stays.
 type RolloutStep struct {
-	Weight int           `json:"weight"`           // percent, 1 to 99; all of it comes after the last step
+	Weight int           `json:"weight"`           // percent, 0 (of a preview) to 99; all of it comes after the last step
 	For    time.Duration `json:"for,omitempty"`    // at least, nanoseconds
 	Manual bool          `json:"manual,omitempty"` // until a person resumes
+	// Scale is of a rolling update.
+	Scale *Scale `json:"scale,omitempty"`
 }
 
 // DriftPolicy is what happens when the world differs from what is desired.
@@ -182,6 +220,7 @@ type EnvironmentSpec struct {
 	Gates      GateRules                         `json:"gates"`
 	Retention  RetentionRule                     `json:"retention"`
 	Rollout    RolloutStrategy                   `json:"rollout,omitempty"`    // of every component; empty: as each says
+	Concurrent int                               `json:"concurrent,omitempty"` // components that are prepared at a time at most; 0: all
 	Components map[ComponentName]json.RawMessage `json:"components,omitempty"` // settings, by component
 }
 

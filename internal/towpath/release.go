@@ -63,6 +63,9 @@ type RenderedComponent struct {
 	Name     ComponentName   `json:"name"`
 	Spec     json.RawMessage `json:"spec"` // canonical JSON
 	Revision RevisionID      `json:"revision"`
+	// Instances is how many of it run, of a component that is replaced instance
+	// by instance.
+	Instances int `json:"instances,omitempty"`
 }
 
 // RevisionOf names a component at a layer with a rendered spec. Equal content

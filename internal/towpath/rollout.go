@@ -19,7 +19,39 @@ type Rollout struct {
 	Timeout   time.Duration   `json:"timeout"`          // of each step, nanoseconds
 	// Canary is how the traffic moves by steps; nil: all at once.
 	Canary *Canary `json:"canary,omitempty"`
-	Steps  []Step  `json:"steps"` // in the order in which they were issued
+	// Scales are how many instances there may be at other moments than its steps;
+	// nil: all of both revisions.
+	Scales *Scales `json:"scales,omitempty"`
+	// Keep is how long the revision that it replaces runs on, nanoseconds.
+	Keep  time.Duration `json:"keep,omitempty"`
+	Steps []Step        `json:"steps"` // in the order in which they were issued
+}
+
+// Scales are how many instances of both revisions there may be during the
+// operations of a rollout that are no steps of its canary.
+type Scales struct {
+	Prepare *Scale `json:"prepare,omitempty"`
+	Switch  *Scale `json:"switch,omitempty"`
+	Restore *Scale `json:"restore,omitempty"`
+	// Late is that preparing takes from what runs, or needs something whose
+	// preparing does: it comes when it is this component's turn to switch.
+	Late bool `json:"late,omitempty"`
+}
+
+// Of is the scale of a verb.
+func (s *Scales) Of(v Verb) *Scale {
+	if s == nil {
+		return nil
+	}
+	switch v {
+	case VerbPrepare:
+		return s.Prepare
+	case VerbSwitch:
+		return s.Switch
+	case VerbRestore:
+		return s.Restore
+	}
+	return nil
 }
 
 // Step is one operation of a rollout as its readers see it.
@@ -73,22 +105,20 @@ func (r *Rollout) Weight() int {
 	return 0
 }
 
-// Canary is a rollout by steps, and what people and the analysis have said of
+// Canary is a rollout by steps (of weights, or of instances), and what people and the analysis have said of
 // it so far.
 type Canary struct {
 	Spec RolloutSpec `json:"spec"`
 	// Objectives are those that the new revision is judged by.
 	Objectives []Objective `json:"objectives,omitempty"`
-	// Passed is the greatest weight that a person let pass: its pause is over,
-	// or its judgement not waited for.
+	// Passed is how many steps a person let pass: their time is over, or their
+	// judgement not waited for.
 	Passed int `json:"passed,omitempty"`
-	// Paused holds the weight until a person resumes.
-	Paused *Pause `json:"paused,omitempty"`
 	// Judgement is the last one.
 	Judgement *Judgement `json:"judgement,omitempty"`
 }
 
-// Pause is why a rollout stands still.
+// Pause is why a deployment stands still.
 type Pause struct {
 	By     AccountName `json:"by"`
 	Reason string      `json:"reason"`

@@ -46,6 +46,15 @@ func (*Builder) Check(section, settings json.RawMessage) []kind.Problem {
 	return problems
 }
 
+// Instances implements [kind.Counter].
+func (*Builder) Instances(rendered json.RawMessage) (int, error) {
+	var s process.Spec
+	if err := json.Unmarshal(rendered, &s); err != nil {
+		return 0, towpath.E(towpath.KindInternal, "process.instances", "a rendered process can't be read").WithCause(err)
+	}
+	return s.Instances, nil
+}
+
 // Render merges settings into the component's section and returns the
 // canonical JSON of the [process.Spec]. Any problem that [Builder.Check] would
 // report is a KindInvalid error.

@@ -1,0 +1,117 @@
+package rollout
+
+import (
+	"slices"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Strategies has each component that replaces a revision do so by its strategy,
+// unless the environment's rules in force say otherwise. What nothing runs
+// beside moves at once: there is nothing to compare it with.
+func Strategies(rollouts []towpath.Rollout, content *towpath.ReleaseContent, rendered towpath.ReleaseEnvironment, inForce towpath.EnvironmentSpec) {
+	for i := range rollouts {
+		r := &rollouts[i]
+		c, ok := content.Component(r.Component)
+		if !ok || r.Action != towpath.ActionReplace {
+			continue
+		}
+		r.Keep = c.Rollout.Keep
+		switch strategyOf(c, inForce) {
+		case towpath.StrategyAllAtOnce:
+			r.Scales, r.Keep = allAtOnce(), 0
+		case towpath.StrategyBlueGreen:
+			if p := c.Rollout.Preview; p != nil && inForce.Rollout == "" {
+				r.Canary = &towpath.Canary{Spec: c.Rollout}
+				r.Canary.Spec.Steps = []towpath.RolloutStep{*p}
+			}
+		case towpath.StrategyCanary:
+			if len(c.Rollout.Steps) > 0 && r.From != r.To {
+				r.Canary = &towpath.Canary{Spec: c.Rollout, Objectives: objectives(content, r.Component)}
+			}
+		case towpath.StrategyRolling:
+			env, _ := rendered.Component(r.Component)
+			if r.From != r.To {
+				rolling(r, c.Rollout, max(env.Instances, 1), objectives(content, r.Component))
+			}
+		}
+	}
+	late(rollouts)
+}
+
+// Back is [Strategies] for a rollback, which is as fast as can be: all of the
+// traffic moves at once, and what can't run beside the other one still does not.
+func Back(rollouts []towpath.Rollout, content *towpath.ReleaseContent, inForce towpath.EnvironmentSpec) {
+	for i := range rollouts {
+		r := &rollouts[i]
+		if c, ok := content.Component(r.Component); ok && r.Action == towpath.ActionReplace && strategyOf(c, inForce) == towpath.StrategyAllAtOnce {
+			r.Scales = allAtOnce()
+		}
+	}
+	late(rollouts)
+}
+
+func strategyOf(c towpath.ReleaseComponent, inForce towpath.EnvironmentSpec) towpath.RolloutStrategy {
+	if inForce.Rollout != "" {
+		return inForce.Rollout
+	}
+	return c.Rollout.Strategy
+}
+
+// objectives are those that a component is judged by.
+func objectives(content *towpath.ReleaseContent, name towpath.ComponentName) []towpath.Objective {
+	var out []towpath.Objective
+	for _, o := range content.Objectives {
+		if o.Component == "" || o.Component == name {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// allAtOnce leaves no room for two revisions, on the way back neither.
+func allAtOnce() *towpath.Scales {
+	return &towpath.Scales{Prepare: &towpath.Scale{}, Switch: &towpath.Scale{}, Restore: &towpath.Scale{}, Late: true}
+}
+
+// rolling replaces n instances in batches: at no moment do more than the surge
+// run besides n, nor fewer than n without those that may be unavailable. After
+// each batch the new revision has as much of the traffic as of the instances,
+// and is judged like a canary. The last batch is the switch.
+func rolling(r *towpath.Rollout, spec towpath.RolloutSpec, n int, by []towpath.Objective) {
+	surge, fewer := spec.Surge.Of(n, true), spec.Unavailable.Of(n, false)
+	if surge+fewer == 0 {
+		surge = 1
+	}
+	batch := min(surge+fewer, n)
+	r.Scales = &towpath.Scales{
+		Prepare: &towpath.Scale{Instances: batch, Room: n + surge - batch},
+		Switch:  &towpath.Scale{Instances: n, Room: surge},
+		Late:    fewer > 0,
+	}
+	r.Canary = &towpath.Canary{Spec: spec, Objectives: by}
+	for k := batch; k < n; k += batch {
+		r.Canary.Spec.Steps = append(r.Canary.Spec.Steps, towpath.RolloutStep{
+			Weight: min(max(100*k/n, 1), 99), For: spec.For,
+			Scale: &towpath.Scale{Instances: k, Room: n + surge - k, Rest: n - k},
+		})
+	}
+}
+
+// late has what needs a component that is prepared late prepared late as well.
+// Rollouts are in dependency order.
+func late(rollouts []towpath.Rollout) {
+	for i := range rollouts {
+		r := &rollouts[i]
+		waits := slices.ContainsFunc(rollouts[:i], func(x towpath.Rollout) bool {
+			return x.Scales != nil && x.Scales.Late && slices.Contains(r.DependsOn, x.Component)
+		})
+		if !waits || r.Action == towpath.ActionRemove {
+			continue
+		}
+		if r.Scales == nil {
+			r.Scales = &towpath.Scales{}
+		}
+		r.Scales.Late = true
+	}
+}

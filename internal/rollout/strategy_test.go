@@ -1,0 +1,276 @@
+package rollout
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// shop is a release of components with the strategies of their names, and what
+// it replaces.
+func shop() (*towpath.ReleaseContent, towpath.ReleaseEnvironment, []towpath.Rollout) {
+	canary := towpath.RolloutSpec{Strategy: towpath.StrategyCanary, Steps: []towpath.RolloutStep{{Weight: 5}}, Keep: 60}
+	content := &towpath.ReleaseContent{
+		Components: []towpath.ReleaseComponent{
+			{Name: "canary", Rollout: canary}, {Name: "created", Rollout: canary}, {Name: "unsure", Rollout: canary},
+			{Name: "rolling", Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyRolling, Surge: "25%", For: 5}},
+			{Name: "fewer", Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyRolling, Surge: "0", Unavailable: "2"}},
+			{Name: "once", Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyAllAtOnce}},
+			{Name: "blue", Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen}},
+			{Name: "looked-at", Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Preview: &towpath.RolloutStep{Manual: true}, Keep: 60}},
+			{Name: "needs", Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen}},
+		},
+		Objectives: []towpath.Objective{{Name: "all"}, {Name: "mine", Component: "canary"}, {Name: "theirs", Component: "blue"}},
+	}
+	env := towpath.ReleaseEnvironment{Components: []towpath.RenderedComponent{{Name: "rolling", Instances: 4}, {Name: "fewer", Instances: 5}}}
+	var rollouts []towpath.Rollout
+	for _, c := range content.Components {
+		r := towpath.Rollout{Component: c.Name, Action: towpath.ActionReplace, From: "old", To: "new"}
+		switch c.Name {
+		case "created":
+			r.Action, r.From = towpath.ActionCreate, ""
+		case "unsure":
+			r.To = "old"
+		case "needs":
+			r.DependsOn = []towpath.ComponentName{"once"}
+		}
+		rollouts = append(rollouts, r)
+	}
+	return content, env, append(rollouts, towpath.Rollout{Component: "gone", Action: towpath.ActionRemove, From: "old"})
+}
+
+func named(rollouts []towpath.Rollout, name towpath.ComponentName) *towpath.Rollout {
+	return &rollouts[slices.IndexFunc(rollouts, func(r towpath.Rollout) bool { return r.Component == name })]
+}
+
+func TestStrategies(t *testing.T) {
+	content, env, all := shop()
+	Strategies(all, content, env, towpath.EnvironmentSpec{})
+	if c := named(all, "canary").Canary; c == nil || len(c.Objectives) != 2 || c.Objectives[0].Name != "all" || c.Objectives[1].Name != "mine" {
+		t.Errorf("the canary is %+v", c)
+	}
+	for _, name := range []towpath.ComponentName{"created", "unsure", "blue", "gone"} {
+		if r := named(all, name); r.Canary != nil || r.Scales != nil {
+			t.Errorf("%s moves by steps: %+v", name, r)
+		}
+	}
+	if r := named(all, "rolling"); len(r.Canary.Spec.Steps) != 3 || r.Scales.Late || *r.Scales.Prepare != (towpath.Scale{Instances: 1, Room: 4}) ||
+		*r.Scales.Switch != (towpath.Scale{Instances: 4, Room: 1}) || r.Scales.Restore != nil {
+		t.Errorf("the rolling update is %+v, %+v", r.Canary.Spec.Steps, r.Scales)
+	} else {
+		for i, want := range []towpath.RolloutStep{
+			{Weight: 25, For: 5, Scale: &towpath.Scale{Instances: 1, Room: 4, Rest: 3}},
+			{Weight: 50, For: 5, Scale: &towpath.Scale{Instances: 2, Room: 3, Rest: 2}},
+			{Weight: 75, For: 5, Scale: &towpath.Scale{Instances: 3, Room: 2, Rest: 1}},
+		} {
+			if s := r.Canary.Spec.Steps[i]; s.Weight != want.Weight || s.For != want.For || *s.Scale != *want.Scale {
+				t.Errorf("step %d is %+v of %+v", i, s, s.Scale)
+			}
+		}
+	}
+	if r := named(all, "fewer"); !r.Scales.Late || *r.Scales.Prepare != (towpath.Scale{Instances: 2, Room: 3}) || len(r.Canary.Spec.Steps) != 2 {
+		t.Errorf("the one with fewer instances is %+v", r)
+	}
+	if r := named(all, "once"); r.Canary != nil || !r.Scales.Late || *r.Scales.Prepare != (towpath.Scale{}) || *r.Scales.Restore != (towpath.Scale{}) {
+		t.Errorf("all at once is %+v", r)
+	}
+	if r := named(all, "looked-at"); len(r.Canary.Spec.Steps) != 1 || !r.Canary.Spec.Steps[0].Manual || r.Keep != 60 || r.Scales != nil {
+		t.Errorf("the one with a preview is %+v", r)
+	}
+	if r := named(all, "needs"); r.Scales == nil || !r.Scales.Late || r.Scales.Prepare != nil {
+		t.Errorf("what needs one that is prepared late is %+v", r.Scales)
+	}
+
+	t.Run("of an environment win", func(t *testing.T) {
+		content, env, all := shop()
+		Strategies(all, content, env, towpath.EnvironmentSpec{Rollout: towpath.StrategyBlueGreen})
+		for _, r := range all {
+			if r.Canary != nil || r.Scales != nil {
+				t.Errorf("%s moves by steps, and the environment at once", r.Component)
+			}
+		}
+		content, env, all = shop()
+		Strategies(all, content, env, towpath.EnvironmentSpec{Rollout: towpath.StrategyAllAtOnce})
+		for _, r := range all {
+			if got := r.Scales != nil && r.Scales.Late; got != (r.Action == towpath.ActionReplace) || r.Canary != nil || r.Keep != 0 {
+				t.Errorf("%s is %+v", r.Component, r)
+			}
+		}
+	})
+	t.Run("of a rollback are the fastest that can be", func(t *testing.T) {
+		content, _, all := shop()
+		Back(all, content, towpath.EnvironmentSpec{})
+		for _, r := range all {
+			if late := r.Scales != nil; r.Canary != nil || r.Keep != 0 || late != (r.Component == "once" || r.Component == "needs") {
+				t.Errorf("%s goes back by %+v", r.Component, r)
+			}
+		}
+	})
+}
+
+// A rolling update never has more instances than its surge allows, nor fewer
+// than may be unavailable, at any moment of an agent that does what it is told.
+func TestStrategies_RollingKeepsItsBounds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n, old := rapid.IntRange(1, 64).Draw(t, "instances"), rapid.IntRange(1, 64).Draw(t, "old")
+		share := rapid.Custom(func(t *rapid.T) towpath.Share {
+			return towpath.Share(rapid.StringMatching(`[0-9]|[1-9][0-9]|([1-9]?[0-9]|100)%`).Draw(t, "share"))
+		})
+		spec := towpath.RolloutSpec{Strategy: towpath.StrategyRolling, Surge: share.Draw(t, "surge"), Unavailable: share.Draw(t, "unavailable")}
+		surge, fewer := spec.Surge.Of(n, true), spec.Unavailable.Of(n, false)
+		if surge+fewer == 0 {
+			surge = 1
+		}
+		r := towpath.Rollout{}
+		rolling(&r, spec, n, nil)
+		most, least := max(n+surge, old), min(n, old)-fewer
+		ours, theirs, ready := 0, old, 0 // instances of both, and ours with traffic
+		look := func(when string) {
+			if ours+theirs > most || ready+theirs < least {
+				t.Fatalf("%s: %d and %d run, %d of ours with traffic; want at most %d, at least %d", when, ours, theirs, ready, most, least)
+			}
+		}
+		obey := func(what string, s *towpath.Scale) {
+			theirs = min(theirs, s.Room)
+			look(what + ", made room")
+			ours = s.Instances
+			look(what + ", started")
+		}
+		obey("prepare", r.Scales.Prepare)
+		weight := 0
+		for _, step := range r.Canary.Spec.Steps {
+			obey("shift", step.Scale)
+			ready = ours
+			theirs = min(theirs, step.Scale.Rest)
+			look("shifted")
+			if step.Weight <= weight || step.Weight > 99 {
+				t.Fatalf("%d %% follow %d", step.Weight, weight)
+			}
+			weight = step.Weight
+		}
+		obey("switch", r.Scales.Switch)
+		if ready = ours; ours != n {
+			t.Fatalf("%d run in the end, want %d", ours, n)
+		}
+		theirs = 0
+		look("switched")
+	})
+}
+
+func TestNext_Late(t *testing.T) {
+	content, env, all := shop()
+	all = []towpath.Rollout{*named(all, "once"), *named(all, "needs"), *named(all, "blue")}
+	Strategies(all, content, env, towpath.EnvironmentSpec{})
+	d := &towpath.Deployment{Phase: towpath.DeploymentPreparing, Components: all}
+	dec := Next(d, Seen{Now: noon})
+	if len(dec.Issue) != 1 || dec.Issue[0].Component != "blue" {
+		t.Fatalf("%+v is prepared first", dec)
+	}
+	d.Phase = towpath.DeploymentSwitching
+	var got []string
+	for range 20 {
+		dec := Next(d, Seen{Now: noon})
+		if dec.Trigger != "" {
+			got = append(got, string(dec.Trigger))
+			break
+		}
+		is := dec.Issue[0]
+		scaled := ""
+		if is.Scale != nil {
+			scaled = "!"
+		}
+		got = append(got, string(is.Component)+" "+string(is.Verb)+scaled)
+		r := named(d.Components, is.Component)
+		r.Steps = append(r.Steps, towpath.Step{Verb: is.Verb, Phase: towpath.OperationSucceeded})
+	}
+	want := "once prepare!, once verify-before, once switch!, once verify-after, needs prepare, needs verify-before, needs switch, needs verify-after, blue switch, blue verify-after, switched"
+	if s := strings.Join(got, ", "); s != want {
+		t.Errorf("got  %s\nwant %s", s, want)
+	}
+}
+
+func TestNext_Paused(t *testing.T) {
+	pause := &towpath.Pause{By: "ana", Reason: "lunch"}
+	t.Run("holds what would be done", func(t *testing.T) {
+		d, _ := at(0)
+		d.Paused = pause
+		if dec := Next(d, Seen{Now: noon}); len(dec.Issue) > 0 || dec.Trigger != "" || !strings.HasPrefix(dec.Waiting, "paused by ana: lunch") {
+			t.Errorf("%+v", dec)
+		}
+		d.Phase = towpath.DeploymentPreparing
+		if dec := Next(d, Seen{Now: noon}); len(dec.Issue) > 0 || !strings.HasPrefix(dec.Waiting, "paused by ana: lunch") {
+			t.Errorf("%+v", dec)
+		}
+	})
+	t.Run("comes back to judge", func(t *testing.T) {
+		d, _ := at(5, 5)
+		d.Paused = pause
+		if dec := Next(d, Seen{Now: noon, Judgement: judged(towpath.JudgedUndecided)}); dec.Again.IsZero() || !strings.Contains(dec.Waiting, "5 % of the traffic") {
+			t.Errorf("%+v", dec)
+		}
+	})
+	t.Run("goes back all the same", func(t *testing.T) {
+		d, _ := at(5, 5)
+		d.Paused = pause
+		if dec := Next(d, Seen{Now: noon, Judgement: judged(towpath.JudgedWorse)}); dec.Trigger != towpath.TriggerWorse {
+			t.Errorf("%+v", dec)
+		}
+		d.Abort = "enough"
+		if dec := Next(d, Seen{Now: noon}); dec.Trigger != towpath.TriggerAbort {
+			t.Errorf("%+v", dec)
+		}
+	})
+}
+
+func TestNext_Preview(t *testing.T) {
+	content, env, all := shop()
+	Strategies(all, content, env, towpath.EnvironmentSpec{})
+	r := *named(all, "looked-at")
+	r.Steps = []towpath.Step{{Verb: towpath.VerbPrepare, Phase: towpath.OperationSucceeded}, {Verb: towpath.VerbVerifyBefore, Phase: towpath.OperationSucceeded, Ended: noon}}
+	d := &towpath.Deployment{Phase: towpath.DeploymentSwitching, Components: []towpath.Rollout{r}}
+	dec := Next(d, Seen{Now: noon})
+	if !strings.Contains(dec.Waiting, "looked at before it has traffic and waits for a person") {
+		t.Fatalf("%+v", dec)
+	}
+	x, step := Standing(d)
+	if x == nil || step != 0 || !AsksAPerson(x, step, noon) || Moving(d) != nil {
+		t.Fatalf("%+v stands at %d", x, step)
+	}
+	x.Canary.Passed = step + 1
+	if dec := Next(d, Seen{Now: noon}); len(dec.Issue) != 1 || dec.Issue[0].Verb != towpath.VerbSwitch {
+		t.Errorf("%+v", dec)
+	}
+}
+
+func TestNext_Concurrent(t *testing.T) {
+	d := &towpath.Deployment{Phase: towpath.DeploymentPreparing, Concurrent: 2}
+	for _, name := range []towpath.ComponentName{"a", "b", "c", "d"} {
+		d.Components = append(d.Components, towpath.Rollout{Component: name, Action: towpath.ActionCreate, To: "new"})
+	}
+	most := 0
+	for range 40 {
+		dec := Next(d, Seen{Now: noon})
+		if dec.Trigger == towpath.TriggerPrepared {
+			break
+		}
+		for _, is := range dec.Issue {
+			r := named(d.Components, is.Component)
+			r.Steps = append(r.Steps, towpath.Step{Verb: is.Verb, Phase: towpath.OperationRunning})
+		}
+		var busy []*towpath.Step
+		for i := range d.Components {
+			if r := &d.Components[i]; len(r.Steps) > 0 && (len(r.Steps) < 2 || r.Steps[1].Phase != towpath.OperationSucceeded) {
+				busy = append(busy, &r.Steps[len(r.Steps)-1])
+			}
+		}
+		most = max(most, len(busy))
+		busy[0].Phase = towpath.OperationSucceeded
+	}
+	if dec := Next(d, Seen{Now: noon}); dec.Trigger != towpath.TriggerPrepared || most != 2 {
+		t.Errorf("%d at a time; %+v", most, dec)
+	}
+}
