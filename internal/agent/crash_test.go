@@ -24,8 +24,9 @@ import (
 )
 
 // TestAgent_Crash kills the agent at every step that the code names, in every
-// operation that passes it: a release is deployed, and then the next one, with
-// a client that asks all the time. Whatever the moment, the deployment goes on
+// operation that passes it: a release is deployed, and then the next one by
+// steps, first of its share of the traffic and then of its instances, with a
+// client that asks all the time. Whatever the moment, the deployment goes on
 // after a restart, nothing is started twice, no request is lost.
 func TestAgent_Crash(t *testing.T) {
 	points := namedSteps(t)
@@ -86,16 +87,21 @@ func crashAt(t *testing.T, point string) (reached bool) {
 	var ids []towpath.OperationID
 	for _, rev := range []string{kindtest.One, kindtest.Two} {
 		for _, v := range verbs {
-			if v == towpath.VerbSwitch && rev == kindtest.Two {
-				for _, weight := range []int{20, 60} {
-					op := w.shift(t, weight)
-					ids = append(ids, op.ID)
-					w.srv.add(t, op)
-				}
+			ops := []towpath.Operation{w.op(t, v, rev)}
+			switch {
+			case rev == kindtest.One:
+			case v == towpath.VerbPrepare:
+				ops[0].Spec.Scale = &towpath.Scale{Instances: 1, Room: 2}
+			case v == towpath.VerbSwitch:
+				ops[0].Spec.Scale = &towpath.Scale{Instances: 2, Room: 1}
+				half := w.shift(t, 50)
+				half.Spec.Scale = &towpath.Scale{Instances: 1, Room: 2, Rest: 1}
+				ops = []towpath.Operation{w.shift(t, 20), half, ops[0]}
 			}
-			op := w.op(t, v, rev)
-			ids = append(ids, op.ID)
-			w.srv.add(t, op)
+			for _, op := range ops {
+				ids = append(ids, op.ID)
+				w.srv.add(t, op)
+			}
 		}
 	}
 	dead := w.start(t, failpoint.Variable+"="+point)
@@ -127,7 +133,7 @@ func crashAt(t *testing.T, point string) (reached bool) {
 		t.Errorf("%s: %d of %d requests were lost\n%s", point, lost, asked, w.log)
 	}
 	for _, rev := range []string{kindtest.One, kindtest.Two} {
-		if n := kindtest.CountStarts(t, w.starts, rev); n != 1 {
+		if n := kindtest.CountStarts(t, w.starts, rev); n != 2 {
 			t.Errorf("%s: %s was started %d times\n%s", point, rev, n, w.log)
 		}
 	}
@@ -216,7 +222,7 @@ func (h *host) spec(t *testing.T, rev string) towpath.OperationSpec {
 	layer, size := h.layer(t, rev)
 	smoke := []process.Job{{Name: "answers", HTTP: &process.HTTPCheck{Path: "/", Contains: rev}, Timeout: 10 * time.Second}}
 	b, err := json.Marshal(process.Spec{
-		Command: []string{"./serve"}, Listen: "127.0.0.1:0", Instances: 1, StopGrace: 5 * time.Second,
+		Command: []string{"./serve"}, Listen: "127.0.0.1:0", Instances: 2, StopGrace: 5 * time.Second,
 		Health: process.Health{Path: "/healthz", Interval: 50 * time.Millisecond, Timeout: 5 * time.Second, Deadline: 30 * time.Second},
 		Env:    map[string]process.Value{kindtest.AppVersion: {Literal: rev}, kindtest.AppStarts: {Literal: h.starts}},
 		Verify: process.Verify{Before: smoke, After: smoke},

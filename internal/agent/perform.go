@@ -30,9 +30,11 @@ func (a *Agent) do(ctx context.Context, r kind.Runner, op towpath.Operation) (*t
 		if !ok {
 			return nil, &kind.Failure{Message: fmt.Sprintf("components of kind %s can't share their traffic: take the canary out of their rollout", op.Spec.Kind)}
 		}
-		err := s.Shift(ctx, w)
+		if err := s.Shift(ctx, w); err != nil {
+			return nil, err
+		}
 		a.countNow()
-		return nil, err
+		return nil, r.Verify(ctx, w, kind.AtStep)
 	case towpath.VerbSwitch:
 		return nil, r.Switch(ctx, w)
 	case towpath.VerbVerifyAfter:

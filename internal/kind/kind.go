@@ -62,6 +62,7 @@ type Stage string
 // The stages of verification.
 const (
 	BeforeSwitch Stage = "before"
+	AtStep       Stage = "step" // whenever it has been given a share of the traffic
 	AfterSwitch  Stage = "after"
 )
 
@@ -83,7 +84,9 @@ type Runner interface {
 	Verify(ctx context.Context, w Work, stage Stage) error
 	// Switch sends all traffic to the revision, which must be prepared.
 	Switch(ctx context.Context, w Work) error
-	// Retire drains and stops every revision but this one.
+	// Retire drains and stops every revision but this one. With Spec.Keep the
+	// revision that it replaced runs on for that long, without traffic, and then
+	// stops by itself: preparing it again meanwhile starts nothing.
 	Retire(ctx context.Context, w Work) error
 	// Remove drains and stops every revision and takes the address down.
 	Remove(ctx context.Context, w Work) error

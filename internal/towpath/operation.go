@@ -181,6 +181,12 @@ type Observation struct {
 	Address   string     `json:"address,omitempty"` // "127.0.0.1:8081"
 	Instances int        `json:"instances"`
 	Detail    string     `json:"detail,omitempty"`
+	// Preview is where the next revision can be looked at before it has traffic.
+	Preview string `json:"preview,omitempty"`
+	// Kept is a revision without traffic that runs on until a time: going back to
+	// it takes no start.
+	Kept      RevisionID `json:"kept,omitempty"`
+	KeptUntil time.Time  `json:"keptUntil,omitzero"`
 	At        time.Time  `json:"at"`
 }
 

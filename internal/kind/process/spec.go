@@ -11,7 +11,9 @@ type Spec struct {
 	Env       map[string]Value `json:"env,omitempty"`     //
 	WorkDir   string           `json:"workDir,omitempty"` // inside the revision's files
 	Listen    string           `json:"listen"`            // address of the router: "127.0.0.1:8080"; port 0 is chosen once and kept
+	Preview   string           `json:"preview,omitempty"` // address of the router for a revision without traffic
 	Instances int              `json:"instances"`
+	Memory    int64            `json:"memory,omitempty"` // bytes that one instance needs; 0: as much as the ones that run take
 	Health    Health           `json:"health"`
 	StopGrace time.Duration    `json:"stopGrace"` // SIGTERM, then SIGKILL after this
 	Verify    Verify           `json:"verify,omitzero"`
@@ -37,6 +39,7 @@ type Health struct {
 // Verify is the verification jobs of a component.
 type Verify struct {
 	Before []Job `json:"before,omitempty"` // against the new instances, without traffic
+	Step   []Job `json:"step,omitempty"`   // against the new instances, at each step of a canary or rolling update
 	After  []Job `json:"after,omitempty"`  // through the router
 }
 

@@ -10,9 +10,19 @@ import (
 // anyPort lets the place choose a port once and keep it.
 const anyPort = "127.0.0.1:0"
 
-func readListen(o *object) string {
-	s := o.str("listen", anyPort)
-	at, hint := o.at("listen"), "write an IP address and a port: 127.0.0.1:8081; port 0 is chosen once and kept"
+func readListen(o *object) string { return readAddress(o, "listen") }
+
+// readPreview is empty without one.
+func readPreview(o *object) string {
+	if !o.has("preview") {
+		return ""
+	}
+	return readAddress(o, "preview")
+}
+
+func readAddress(o *object, key string) string {
+	s := o.str(key, anyPort)
+	at, hint := o.at(key), "write an IP address and a port: 127.0.0.1:8081; port 0 is chosen once and kept"
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		o.r.problem(at, fmt.Sprintf("%q is no address", s), hint)

@@ -17,6 +17,8 @@ const (
 	maxGrace     = time.Hour
 	maxTimeout   = time.Hour
 	maxJobs      = 50
+	minMemory    = 1 << 20
+	maxMemory    = 1 << 40
 	minLogBytes  = 4 << 10
 	maxLogBytes  = 1 << 30
 	maxLogKeep   = 100
@@ -25,7 +27,7 @@ const (
 func sectionKeys() []string { return append([]string{"command", "workDir"}, settingsKeys()...) }
 
 func settingsKeys() []string {
-	return []string{"env", "listen", "instances", "health", "stopGrace", "verify", "logs"}
+	return []string{"env", "listen", "preview", "instances", "memory", "health", "stopGrace", "verify", "logs"}
 }
 
 // readSpec reads a merged section and fills in the defaults.
@@ -38,6 +40,8 @@ func readSpec(r *reader, fields map[string]any) process.Spec {
 		WorkDir:   readWorkDir(o),
 		Listen:    readListen(o),
 		Instances: int(o.integer("instances", 1, 1, maxInstances)),
+		Preview:   readPreview(o),
+		Memory:    o.size("memory", 0, minMemory, maxMemory),
 		Health:    readHealth(o.child("health")),
 		StopGrace: o.duration("stopGrace", 10*time.Second, 0, maxGrace),
 		Verify:    readVerify(o.child("verify")),
@@ -112,8 +116,8 @@ func checkURLPath(o *object, p string) {
 }
 
 func readVerify(o *object) process.Verify {
-	o.only([]string{"before", "after"})
-	return process.Verify{Before: readJobs(o, "before"), After: readJobs(o, "after")}
+	o.only([]string{"before", "step", "after"})
+	return process.Verify{Before: readJobs(o, "before"), Step: readJobs(o, "step"), After: readJobs(o, "after")}
 }
 
 func readJobs(o *object, key string) []process.Job {

@@ -86,6 +86,17 @@ func (s *Status) InFlight(name string, but towpath.RevisionID) int64 {
 	return n
 }
 
+// InFlightTo counts the requests of a route to a revision.
+func (s *Status) InFlightTo(name string, rev towpath.RevisionID) int64 {
+	var n int64
+	for _, r := range s.Routes {
+		if r.Name == name {
+			n += r.InFlight[rev]
+		}
+	}
+	return n
+}
+
 // Busy counts the requests of a route to some instances.
 func (s *Status) Busy(name string, instances []string) int64 {
 	var n int64

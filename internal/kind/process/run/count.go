@@ -10,7 +10,7 @@ import (
 )
 
 // Counts are what the router has counted of targets with more than one
-// revision.
+// revision, without those that are only kept.
 func (r *Runner) Counts(ctx context.Context) ([]towpath.TrafficCount, error) {
 	snap, err := r.router.Snapshot(ctx)
 	if err != nil {
@@ -28,7 +28,7 @@ func (r *Runner) Counts(ctx context.Context) ([]towpath.TrafficCount, error) {
 				count.Revisions = addSeries(count.Revisions, s)
 			}
 		}
-		if len(rec.Revisions) < 2 || len(count.Revisions) == 0 {
+		if rec.wanted() < 2 || len(count.Revisions) == 0 {
 			continue
 		}
 		for i := range count.Revisions {

@@ -25,7 +25,8 @@ const (
 
 // Keep holds what has traffic as it is: it starts the router again when it
 // died and instances that ended without being asked, after a growing pause.
-// It never starts or moves anything else. Targets with a step under way are
+// It stops what was kept for long enough, and never starts or moves anything
+// else. Targets with a step under way are
 // left alone.
 func (r *Runner) Keep(ctx context.Context) error {
 	targets, err := r.allTargets()
@@ -52,6 +53,9 @@ func (r *Runner) Keep(ctx context.Context) error {
 func (r *Runner) keep(ctx context.Context, t towpath.Target) error {
 	rec, err := r.loadTarget(t)
 	if err != nil {
+		return err
+	}
+	if err := r.stopKept(ctx, rec); err != nil {
 		return err
 	}
 	rt, err := r.routeOf(ctx, t)

@@ -33,6 +33,10 @@ func (r *Runner) Observe(ctx context.Context) ([]towpath.Observation, error) {
 			rt, _ := st.Find(rec.Target.Key())
 			var err error
 			out[i], err = r.observe(gctx, rec, rt)
+			if preview, open := st.Find(previewRoute(rec.Target)); open {
+				out[i].Preview = preview.Address(preview.Traffic.Listen)
+			}
+			out[i].Kept, out[i].KeptUntil = rec.keptUntil()
 			return err
 		})
 	}

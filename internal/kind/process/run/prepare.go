@@ -46,10 +46,18 @@ func (r *Runner) Prepare(ctx context.Context, w kind.Work) error {
 			return err
 		}
 	}
+	if err := r.wantAgain(rec, op.Spec.Revision); err != nil {
+		return err
+	}
 	if err := r.makeRoom(ctx, w, rec); err != nil {
 		return err
 	}
-	err = r.bringUp(ctx, w, rec)
+	if err = r.enoughMemory(rec, op); err == nil {
+		err = r.bringUp(ctx, w, rec)
+	}
+	if err == nil {
+		err = r.openPreview(ctx, w, rec)
+	}
 	if failure := new(kind.Failure); errors.As(err, &failure) {
 		if serr := r.takeDown(ctx, op, rec); serr != nil {
 			r.log.WarnContext(ctx, "failed revision not stopped yet", "component", op.Target.Component, "operation", op.ID, "error", serr)

@@ -11,7 +11,7 @@ import (
 
 // Recover compares the world with what the operation wanted. Every verb of this
 // kind may be run again, so what is not done has not started, and neither has
-// what brings instances to numbers; nothing is ever unknown.
+// what brings instances to numbers or has jobs; nothing is ever unknown.
 func (r *Runner) Recover(ctx context.Context, w kind.Work) (kind.Recovery, error) {
 	op := w.Operation
 	unlock, err := r.lock(ctx, op.Target)
@@ -24,14 +24,16 @@ func (r *Runner) Recover(ctx context.Context, w kind.Work) (kind.Recovery, error
 		return "", err
 	}
 	var done bool
-	if op.Spec.Scale != nil {
+	if op.Spec.Scale != nil || op.Spec.Keep > 0 {
 		return kind.RecoveredNotStarted, nil
 	}
 	switch op.Verb {
 	case towpath.VerbPrepare:
 		done, err = r.prepared(ctx, rec, op.Spec.Revision)
 	case towpath.VerbShift:
-		done, err = r.shifted(ctx, rec, op)
+		if len(rec.Revisions[op.Spec.Revision].Spec.Verify.Step) == 0 { // whose end nobody knows
+			done, err = r.shifted(ctx, rec, op)
+		}
 	case towpath.VerbSwitch:
 		done, err = r.switched(ctx, rec, op.Spec.Revision)
 	case towpath.VerbRestore:

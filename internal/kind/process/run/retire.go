@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,8 +37,18 @@ func (r *Runner) Retire(ctx context.Context, w kind.Work) error {
 		return towpath.E(towpath.KindConflict, "process.retire", "the traffic is on revision %q; the others can't be retired", rt.Traffic.Revision).
 			On(op.Target.Key()).WithHint("switch to %s first", op.Spec.Revision)
 	}
-	if len(rec.others(op.Spec.Revision)) > 0 {
-		if err := r.drainAndStop(ctx, w, rec, op.Spec.Revision); err != nil {
+	if err := r.closePreview(ctx, op); err != nil {
+		return err
+	}
+	if err := r.keepFor(rec, op); err != nil {
+		return err
+	}
+	gone := slices.DeleteFunc(rec.others(op.Spec.Revision), func(id towpath.RevisionID) bool {
+		k := rec.Revisions[id].Kept
+		return k != nil && k.Operation == op.ID
+	})
+	if len(gone) > 0 {
+		if err := r.drainAndStop(ctx, w, rec, gone); err != nil {
 			return err
 		}
 	}
@@ -65,20 +76,23 @@ func (r *Runner) Remove(ctx context.Context, w kind.Work) error {
 	if _, err := r.router.Apply(ctx, route.Change{Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Remove: true}); err != nil {
 		return err
 	}
-	if err := r.drainAndStop(ctx, w, rec, ""); err != nil {
+	if err := r.closePreview(ctx, op); err != nil {
+		return err
+	}
+	if err := r.drainAndStop(ctx, w, rec, rec.others("")); err != nil {
 		return err
 	}
 	return r.forgetTarget(op.Target)
 }
 
-// drainAndStop ends every revision but one. A revision is forgotten when its
-// instances are gone, not before: until then somebody has to know of them.
-func (r *Runner) drainAndStop(ctx context.Context, w kind.Work, rec *target, but towpath.RevisionID) error {
-	if err := r.drain(ctx, w, rec, but); err != nil {
+// drainAndStop ends revisions. One is forgotten when its instances are gone, not
+// before: until then somebody has to know of them.
+func (r *Runner) drainAndStop(ctx context.Context, w kind.Work, rec *target, revisions []towpath.RevisionID) error {
+	if err := r.drain(ctx, w, rec, revisions); err != nil {
 		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	for _, rev := range rec.others(but) {
+	for _, rev := range revisions {
 		for _, id := range rec.every(rev) {
 			g.Go(func() error { return r.stop(gctx, id) })
 		}
@@ -89,7 +103,7 @@ func (r *Runner) drainAndStop(ctx context.Context, w kind.Work, rec *target, but
 		}
 		return err
 	}
-	for _, rev := range rec.others(but) {
+	for _, rev := range revisions {
 		delete(rec.Revisions, rev)
 	}
 	return r.saveTarget(rec)
@@ -98,8 +112,17 @@ func (r *Runner) drainAndStop(ctx context.Context, w kind.Work, rec *target, but
 // drainPoll is how often the router is asked for requests under way.
 const drainPoll = 50 * time.Millisecond
 
-// drain waits until no request is under way to any revision but one, at most
+// drain waits until no request is under way to any of some revisions, at most
 // the longest stop grace of theirs.
-func (r *Runner) drain(ctx context.Context, w kind.Work, rec *target, but towpath.RevisionID) error {
-	return r.await(ctx, w, rec.grace(but), func(st route.Status) int64 { return st.InFlight(rec.Target.Key(), but) })
+func (r *Runner) drain(ctx context.Context, w kind.Work, rec *target, revisions []towpath.RevisionID) error {
+	var grace time.Duration
+	for _, id := range revisions {
+		grace = max(grace, rec.Revisions[id].Spec.StopGrace)
+	}
+	return r.await(ctx, w, grace, func(st route.Status) (n int64) {
+		for _, id := range revisions {
+			n += st.InFlightTo(rec.Target.Key(), id)
+		}
+		return n
+	})
 }

@@ -40,6 +40,9 @@ type Config struct {
 	// LANG, TZ and TMPDIR only. The default is [os.Getenv].
 	Getenv func(string) string
 	Now    func() time.Time
+	// Free is the memory that processes can still have, bytes. The default asks
+	// the machine, and the control group that this process is in.
+	Free func() (int64, error)
 }
 
 // Runner runs the process kind.
@@ -77,6 +80,9 @@ func New(cfg Config, router Router, logger *slog.Logger) (*Runner, error) {
 	cfg.Dir = dir
 	if cfg.Getenv == nil {
 		cfg.Getenv = os.Getenv
+	}
+	if cfg.Free == nil {
+		cfg.Free = freeMemory
 	}
 	return &Runner{
 		cfg: cfg, router: router, log: logger,

@@ -32,11 +32,13 @@ type world struct {
 	files  string
 	starts string
 	change func(*process.Spec) // of every spec
+	now    func() time.Time
+	free   func() (int64, error)
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), change: func(*process.Spec) {}}
+	w := &world{dir: t.TempDir(), change: func(*process.Spec) {}, now: time.Now}
 	w.files, w.starts = filepath.Join(w.dir, "files"), filepath.Join(w.dir, "starts")
 	if err := os.Mkdir(w.files, 0o755); err != nil {
 		t.Fatal(err)
@@ -74,12 +76,21 @@ func (w *world) Runner(t *testing.T) kind.Runner { return w.processes(t) }
 func (w *world) processes(t *testing.T) *run.Runner {
 	t.Helper()
 	r, err := run.New(run.Config{
-		Dir: filepath.Join(w.dir, "run"), Executable: self(t), ShimArgs: []string{"towpath-shim"}, Now: time.Now,
+		Dir: filepath.Join(w.dir, "run"), Executable: self(t), ShimArgs: []string{"towpath-shim"}, Now: w.now,
+		Free: func() (int64, error) { return w.available() },
 	}, w.router(t), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// available is as much as a machine may have, unless the test says otherwise.
+func (w *world) available() (int64, error) {
+	if w.free == nil {
+		return 1 << 40, nil
+	}
+	return w.free()
 }
 
 func (w *world) Spec(t *testing.T, revision string) (towpath.OperationSpec, string) {

@@ -28,6 +28,14 @@ type revision struct {
 	Operation towpath.OperationID `json:"operation"` // that prepared it first
 	// Only is how many of its instances are to run; nil: as many as its spec says.
 	Only *int `json:"only,omitempty"`
+	// Kept is until when it runs on without traffic; nil: it is not kept.
+	Kept *kept `json:"kept,omitempty"`
+}
+
+// kept is how long a revision that was replaced runs on.
+type kept struct {
+	Until     time.Time           `json:"until"`
+	Operation towpath.OperationID `json:"operation"` // that said so
 }
 
 // instances is how many of a revision's are to run.
@@ -61,17 +69,6 @@ func (t *target) first(rev towpath.RevisionID, n int) []string {
 		ids[i] = instanceID(t.Target, rev, i)
 	}
 	return ids
-}
-
-// grace is the longest stop grace of every revision but one.
-func (t *target) grace(but towpath.RevisionID) time.Duration {
-	var d time.Duration
-	for id, rev := range t.Revisions {
-		if id != but {
-			d = max(d, rev.Spec.StopGrace)
-		}
-	}
-	return d
 }
 
 func (r *Runner) targetPath(t towpath.Target) string {

@@ -21,8 +21,8 @@ import (
 const defaultJobTimeout = time.Minute
 
 // Verify runs the revision's jobs of a stage, one after the other: before the
-// switch against its first instance (checks over HTTP against each), after it
-// through the router. The first job that fails is the release's failure.
+// switch and at its steps against its first instance (checks over HTTP against
+// each), after it through the router. The first job that fails is the release's failure.
 func (r *Runner) Verify(ctx context.Context, w kind.Work, stage kind.Stage) error {
 	op := w.Operation
 	unlock, err := r.lock(ctx, op.Target)
@@ -34,10 +34,9 @@ func (r *Runner) Verify(ctx context.Context, w kind.Work, stage kind.Stage) erro
 	if err != nil {
 		return err
 	}
-	list := spec.Verify.Before
-	if stage == kind.AfterSwitch {
-		list = spec.Verify.After
-	}
+	list := map[kind.Stage][]process.Job{
+		kind.BeforeSwitch: spec.Verify.Before, kind.AtStep: spec.Verify.Step, kind.AfterSwitch: spec.Verify.After,
+	}[stage]
 	if len(list) == 0 {
 		return nil
 	}

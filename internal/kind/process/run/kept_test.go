@@ -1,0 +1,161 @@
+package run_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/kind/process/run"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/kindtest"
+)
+
+// keep is a retirement that leaves what was replaced for an hour.
+func (h *hand) keep(revision string) kind.Work {
+	h.t.Helper()
+	w := h.work(towpath.VerbRetire, revision)
+	w.Operation.Spec.Keep = time.Hour
+	return w
+}
+
+// at has the runner of a world see another time.
+func (h *hand) at(now func() time.Time) *run.Runner {
+	h.t.Helper()
+	h.now = now
+	return h.processes(h.t)
+}
+
+func TestRunner_Keeps(t *testing.T) {
+	t.Run("what was replaced, so that going back starts nothing", func(t *testing.T) {
+		h := newHand(t)
+		h.up(one)
+		h.up(two)
+		w := h.keep(two)
+		for range 2 { // done twice it is kept all the same
+			h.must(h.r.Retire(t.Context(), w))
+			h.wantRuns(1, 1)
+		}
+		spec, _ := h.Spec(t, one)
+		if o := h.observed(); o.Kept != spec.Revision || time.Until(o.KeptUntil) < 59*time.Minute {
+			t.Errorf("observed %+v", o)
+		}
+		if counts, err := h.r.Counts(t.Context()); err != nil || len(counts) != 0 {
+			t.Errorf("counted %+v, %v: nothing shares the traffic", counts, err)
+		}
+		h.r = h.processes(t) // the agent was restarted meanwhile
+		h.must(h.r.Keep(t.Context()))
+		h.wantRuns(1, 1)
+		h.up(one)
+		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, one)))
+		h.wantRuns(1, 0)
+		if n := h.Starts(t, one); n != 1 {
+			t.Errorf("started %d times", n)
+		}
+		if o := h.observed(); o.Kept != "" || !o.KeptUntil.IsZero() {
+			t.Errorf("observed %+v", o)
+		}
+	})
+	t.Run("it for as long as was said, and one only", func(t *testing.T) {
+		h := newHand(t)
+		h.up(one)
+		h.up(two)
+		h.must(h.r.Retire(t.Context(), h.keep(two)))
+		h.r = h.at(func() time.Time { return time.Now().Add(59 * time.Minute) })
+		h.must(h.r.Keep(t.Context()))
+		h.wantRuns(1, 1)
+		h.r = h.at(func() time.Time { return time.Now().Add(61 * time.Minute) })
+		h.must(h.r.Keep(t.Context()))
+		h.wantRuns(0, 1)
+
+		h.r = h.at(time.Now)
+		h.up(one)
+		h.must(h.r.Retire(t.Context(), h.keep(one)))
+		h.wantRuns(1, 1) // two is kept now
+		h.change = func(s *process.Spec) { s.StopGrace = 4 * time.Second }
+		h.up(one) // another revision of one
+		h.must(h.r.Retire(t.Context(), h.keep(one)))
+		if n := len(h.glob("instances/*")); n != 2 {
+			t.Errorf("%d instances are left, want the new one and the one before", n)
+		}
+		if o := h.observed(); o.Kept == "" {
+			t.Errorf("observed %+v", o)
+		}
+	})
+}
+
+func TestRunner_Preview(t *testing.T) {
+	h := newHand(t)
+	h.change = func(s *process.Spec) { s.Preview = "127.0.0.1:0" }
+	h.up(one)
+	h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, one)))
+	if o := h.observed(); o.Preview != "" {
+		t.Fatalf("observed %+v while there is nothing to look at", o)
+	}
+	h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, two)))
+	o := h.observed()
+	if got := kindtest.Get("http://" + o.Preview); got != two {
+		t.Errorf("the preview at %q answers %q", o.Preview, got)
+	}
+	if got := kindtest.Get(h.url()); got != one {
+		t.Errorf("%q has the traffic", got)
+	}
+	h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, two)))
+	h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
+	if got := kindtest.Get("http://" + o.Preview); got != "" {
+		t.Errorf("the preview still answers %q", got)
+	}
+	restore := h.work(towpath.VerbRestore, one) // what comes back is not shown
+	h.must(h.r.Prepare(t.Context(), restore))
+	if o := h.observed(); o.Preview != "" {
+		t.Errorf("observed %+v", o)
+	}
+}
+
+func TestRunner_Memory(t *testing.T) {
+	free := int64(100 << 20)
+	h := newHand(t)
+	h.free = func() (int64, error) { return free, nil }
+	h.change = func(s *process.Spec) { s.Instances, s.Memory = 3, 50<<20 }
+	err := h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, one))
+	if m, hint := towpath.PublicMessage(err); towpath.KindOf(err) != towpath.KindUnavailable || !strings.Contains(m, "3 more instances of api need 150 MiB of memory, and 100 MiB are free") || hint == "" {
+		t.Fatalf("got %v", err)
+	}
+	if n := h.Starts(t, one); n != 0 {
+		t.Errorf("%d were started all the same", n)
+	}
+	free = 150 << 20
+	h.up(one)
+	free = 0
+	h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, one))) // what runs needs no more
+
+	// Without a word about memory it is what those that run take.
+	h.change = func(s *process.Spec) { s.Instances = 1 }
+	err = h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, two))
+	if m, _ := towpath.PublicMessage(err); !strings.Contains(m, "1 more instances of api need") || strings.Contains(m, "need 0 MiB") {
+		t.Fatalf("got %v", err)
+	}
+	free = 1 << 40
+	h.up(two)
+}
+
+func TestRunner_VerifiesAtSteps(t *testing.T) {
+	h := newHand(t)
+	h.up(one)
+	job := func(want string) func(*process.Spec) {
+		return func(s *process.Spec) {
+			s.Verify.Step = []process.Job{{Name: "says who it is", HTTP: &process.HTTPCheck{Path: "/", Contains: want}}}
+		}
+	}
+	for _, want := range []string{two, "somebody else"} {
+		h.change = job(want)
+		w := h.work(towpath.VerbVerifyBefore, two)
+		h.must(h.r.Prepare(t.Context(), w))
+		h.must(h.r.Verify(t.Context(), w, kind.BeforeSwitch)) // it has none of that stage
+		err := h.r.Verify(t.Context(), w, kind.AtStep)
+		if _, failed := err.(*kind.Failure); failed != (want != two) { //nolint:errorlint // that is what it returns
+			t.Errorf("looking for %s gave %v", want, err)
+		}
+	}
+}

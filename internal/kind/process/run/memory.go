@@ -1,0 +1,154 @@
+package run
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// enoughMemory refuses to start what the place has no memory for beside what
+// runs: that would hurt both. It is the place's fault, not the release's.
+func (r *Runner) enoughMemory(rec *target, op towpath.Operation) error {
+	missing := 0
+	for _, id := range rec.instances(op.Spec.Revision) {
+		in, err := r.look(id)
+		if err != nil {
+			return err
+		}
+		if in.life != running {
+			missing++
+		}
+	}
+	each, err := r.memoryOf(rec, op.Spec.Revision)
+	if err != nil || missing == 0 || each == 0 {
+		return err
+	}
+	free, err := r.cfg.Free()
+	if err != nil {
+		return towpath.E(towpath.KindUnavailable, "process.memory", "the free memory of this place can't be read").WithCause(err)
+	}
+	if need := int64(missing) * each; need > free {
+		return towpath.E(towpath.KindUnavailable, "process.memory", "%d more instances of %s need %s of memory, and %s are free",
+			missing, op.Target.Component, mebibytes(need), mebibytes(free)).On(op.Target.Key()).
+			WithHint("free some, give the place more, or replace it with less room: strategy rolling with surge: 0, or all-at-once")
+	}
+	return nil
+}
+
+// memoryOf is how much an instance of a revision needs, bytes: what its spec
+// says, or as much as the largest of those that run. It is 0 when nobody knows.
+func (r *Runner) memoryOf(rec *target, id towpath.RevisionID) (int64, error) {
+	if m := rec.Revisions[id].Spec.Memory; m > 0 {
+		return m, nil
+	}
+	var most int64
+	for _, other := range rec.others(id) {
+		for _, instance := range rec.instances(other) {
+			in, err := r.look(instance)
+			if err != nil {
+				return 0, err
+			}
+			if in.ready() {
+				most = max(most, residentOf(in.record.Shim))
+			}
+		}
+	}
+	return most, nil
+}
+
+// residentOf is the memory of all processes in a session, without its leader,
+// which is our shim; bytes. What ends meanwhile takes none.
+func residentOf(session int) int64 {
+	var total int64
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0
+	}
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		// The second field is the program's name in parentheses and may hold
+		// anything; the session is field 6, the resident pages are field 24.
+		pid, _, _ := strings.Cut(string(b), " ")
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		if len(fields) < 22 || fields[3] != strconv.Itoa(session) || pid == strconv.Itoa(session) {
+			continue
+		}
+		if pages, err := strconv.ParseInt(fields[21], 10, 64); err == nil {
+			total += pages * int64(os.Getpagesize())
+		}
+	}
+	return total
+}
+
+// freeMemory is what the machine has available, or less when the control group
+// of this process, in which all of the instances are, may have less.
+func freeMemory() (int64, error) {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	free, ok := lineOf(b, "MemAvailable:")
+	if !ok {
+		return 0, fmt.Errorf("/proc/meminfo does not say what is available")
+	}
+	free <<= 10
+	group, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return free, nil //nolint:nilerr // a machine without control groups
+	}
+	for l := range strings.Lines(string(group)) {
+		path, v2 := strings.CutPrefix(strings.TrimSpace(l), "0::")
+		for v2 && path != "/" && path != "." {
+			if left, limited := leftIn(filepath.Join("/sys/fs/cgroup", path)); limited {
+				free = min(free, left)
+			}
+			path = filepath.Dir(path)
+		}
+	}
+	return free, nil
+}
+
+// leftIn is what a control group may still have: what it has of files that can
+// be read again counts as free.
+func leftIn(dir string) (left int64, limited bool) {
+	number := func(name string) (int64, bool) {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return 0, false
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+		return n, err == nil // "max" is no limit
+	}
+	most, limited := number("memory.max")
+	now, known := number("memory.current")
+	if !limited || !known {
+		return 0, false
+	}
+	stat, _ := os.ReadFile(filepath.Join(dir, "memory.stat"))
+	files, _ := lineOf(stat, "inactive_file")
+	return max(most-now+files, 0), true
+}
+
+// lineOf is the number after a word at the beginning of a line.
+func lineOf(b []byte, word string) (int64, bool) {
+	s := bufio.NewScanner(bytes.NewReader(b))
+	for s.Scan() {
+		fields := strings.Fields(s.Text())
+		if len(fields) > 1 && fields[0] == word {
+			n, err := strconv.ParseInt(fields[1], 10, 64)
+			return n, err == nil
+		}
+	}
+	return 0, false
+}
+
+func mebibytes(n int64) string { return strconv.FormatInt((n+1<<20-1)>>20, 10) + " MiB" }

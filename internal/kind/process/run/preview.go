@@ -1,0 +1,52 @@
+package run
+
+import (
+	"context"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// previewRoute is the router's name for the address at which a target's next
+// revision can be looked at.
+func previewRoute(t towpath.Target) string { return t.Key() + "#preview" }
+
+// openPreview shows a prepared revision at its address for that, if it has one.
+// What comes back is known.
+func (r *Runner) openPreview(ctx context.Context, w kind.Work, rec *target) error {
+	op := w.Operation
+	rev := rec.Revisions[op.Spec.Revision]
+	if rev.Spec.Preview == "" || op.Verb != towpath.VerbPrepare {
+		return nil
+	}
+	t, err := r.traffic(rec, op.Spec.Revision)
+	if err != nil {
+		return err
+	}
+	t.Listen, t.Deployment, t.Release = rev.Spec.Preview, op.Deployment, op.Spec.Release
+	_, err = r.router.Apply(ctx, route.Change{
+		Route: previewRoute(rec.Target), Fence: op.Fence, Operation: op.ID, Listen: []string{t.Listen}, Prune: true, Traffic: &t,
+	})
+	if towpath.KindOf(err) == towpath.KindConflict {
+		m, hint := towpath.PublicMessage(err)
+		return &kind.Failure{Message: m + "; " + hint}
+	}
+	return err
+}
+
+// closePreview takes that address down.
+func (r *Runner) closePreview(ctx context.Context, op towpath.Operation) error {
+	if err := r.router.Ensure(ctx); err != nil {
+		return err
+	}
+	st, err := r.router.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if _, open := st.Find(previewRoute(op.Target)); !open {
+		return nil
+	}
+	_, err = r.router.Apply(ctx, route.Change{Route: previewRoute(op.Target), Fence: op.Fence, Operation: op.ID, Remove: true})
+	return err
+}
