@@ -165,6 +165,14 @@ func showStatus(p *page, e inventory.Status) {
 				c.Detail, string(c.Revision), orDash(c.Running))
 		}
 		p.table(t)
+		for _, c := range e.Components {
+			if c.Preview != "" {
+				p.line("%s can be looked at before it has traffic at %s", c.Component, c.Preview)
+			}
+			if !c.KeptUntil.IsZero() {
+				p.line("%s has its revision before running until %s: a rollback starts nothing", c.Component, at(c.KeptUntil))
+			}
+		}
 	}
 	if len(e.Requires) > 0 {
 		p.heading("Requires")

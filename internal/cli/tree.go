@@ -81,6 +81,9 @@ func plannedSteps(r towpath.Rollout) []planned {
 	out := []planned{{verb: towpath.VerbPrepare}, {verb: towpath.VerbVerifyBefore}}
 	if r.Canary != nil {
 		for _, s := range r.Canary.Spec.Steps {
+			if s.Weight == 0 { // a preview is no operation
+				continue
+			}
 			out = append(out, planned{towpath.VerbShift, s.Weight})
 		}
 	}

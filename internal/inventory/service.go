@@ -218,6 +218,7 @@ func (s *Service) component(env towpath.Environment, r rollout.Running, observed
 		return c
 	}
 	c.Running, c.Address, c.Instances, c.Detail, c.Observed = o.Revision, o.Address, o.Instances, o.Detail, o.At
+	c.Preview, c.KeptUntil = o.Preview, o.KeptUntil
 	if now.Sub(o.At) > s.cfg.Stale {
 		c.Detail = "last seen " + o.At.Format(time.RFC3339)
 		return c

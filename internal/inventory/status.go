@@ -62,9 +62,14 @@ type ComponentStatus struct {
 	Running   towpath.RevisionID    `json:"running,omitempty"`
 	Health    towpath.Health        `json:"health"`
 	Address   string                `json:"address,omitempty"`
-	Instances int                   `json:"instances"`
-	Detail    string                `json:"detail,omitempty"`
-	Observed  time.Time             `json:"observed,omitzero"`
+	// Preview is where the next revision can be looked at before it has traffic.
+	Preview string `json:"preview,omitempty"`
+	// KeptUntil is until when the revision before runs on without traffic: going
+	// back to it takes no start.
+	KeptUntil time.Time `json:"keptUntil,omitzero"`
+	Instances int       `json:"instances"`
+	Detail    string    `json:"detail,omitempty"`
+	Observed  time.Time `json:"observed,omitzero"`
 }
 
 // BranchStatus is where an environment's branch stands.

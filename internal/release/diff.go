@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/gate"
@@ -103,8 +104,42 @@ func facts(c towpath.ReleaseComponent, present bool) json.RawMessage {
 	}
 	return raw(map[string]any{
 		"files": c.Layer, "kind": c.Kind, "dependsOn": c.DependsOn,
-		"rollout": map[string]any{"strategy": c.Rollout.Strategy, "timeout": c.Rollout.Timeout.String()}, "drift": c.Drift,
+		"rollout": rolloutFacts(c.Rollout), "drift": c.Drift,
 	})
+}
+
+// rolloutFacts is a rollout as people write it.
+func rolloutFacts(r towpath.RolloutSpec) map[string]any {
+	out := map[string]any{"strategy": r.Strategy, "timeout": r.Timeout.String()}
+	for key, d := range map[string]time.Duration{"interval": r.Interval, "deadline": r.Deadline, "for": r.For, "keep": r.Keep} {
+		if d > 0 {
+			out[key] = d.String()
+		}
+	}
+	for key, s := range map[string]string{"undecided": string(r.Undecided), "surge": string(r.Surge), "unavailable": string(r.Unavailable)} {
+		if s != "" {
+			out[key] = s
+		}
+	}
+	if r.Preview != nil {
+		out["preview"] = stepFacts(*r.Preview)
+	}
+	var steps []map[string]any
+	for _, s := range r.Steps {
+		steps = append(steps, stepFacts(s))
+	}
+	if steps != nil {
+		out["steps"] = steps
+	}
+	return out
+}
+
+func stepFacts(s towpath.RolloutStep) map[string]any {
+	out := map[string]any{"weight": s.Weight, "manual": s.Manual}
+	if s.For > 0 {
+		out["for"] = s.For.String()
+	}
+	return out
 }
 
 func raw(v any) json.RawMessage {

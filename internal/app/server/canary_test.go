@@ -165,7 +165,7 @@ func TestServer_CanaryWithoutEvidence(t *testing.T) {
 	c := h.counting()
 	must(t, 0, h.steer(deploy.SteerPause))
 	c.seconds(9, 0)
-	h.waits("is paused by ana: a test")
+	h.waits("paused by ana: a test")
 	if err := h.steer(deploy.SteerSkip + "!"); towpath.KindOf(err) != towpath.KindInvalid {
 		t.Errorf("got %v", err)
 	}
