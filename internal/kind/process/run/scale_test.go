@@ -125,7 +125,11 @@ func TestRunner_Scale(t *testing.T) {
 		h.must(h.r.Shift(t.Context(), h.scaled(towpath.VerbShift, two, one, 50, towpath.Scale{Instances: 2, Room: 3, Rest: 2})))
 		h.r = h.processes(t) // the agent was restarted meanwhile
 		stop := h.load(2)
-		h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, one)))
+		back := h.work(towpath.VerbPrepare, one)
+		if got, err := h.r.Recover(t.Context(), back); err != nil || got != kind.RecoveredNotStarted {
+			t.Errorf("recovered as %s, %v while half of it runs", got, err)
+		}
+		h.must(h.r.Prepare(t.Context(), back))
 		h.wantRuns(4, 2)
 		h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, one)))
 		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, one)))
@@ -163,7 +167,7 @@ func TestRunner_Scale(t *testing.T) {
 		h.Kill(t, two)
 		h.eventually("its end is noticed", func() bool { return h.runs()[two] == 0 })
 		err := h.r.Shift(t.Context(), h.scaled(towpath.VerbShift, two, one, 25, towpath.Scale{Instances: 1, Room: 4, Rest: 3}))
-		if f, ok := err.(*kind.Failure); !ok || !strings.Contains(f.Message, "after it had been healthy") { //nolint:errorlint // that is what it returns
+		if f, ok := err.(*kind.Failure); !ok || !strings.Contains(f.Message, "was ended by the signal killed") { //nolint:errorlint // that is what it returns
 			t.Errorf("got %v", err)
 		}
 		h.wantRuns(4, 0)
