@@ -102,6 +102,13 @@ func showDeployment(p *page, d towpath.Deployment) {
 			p.field("judged", string(r.Component)+": "+p.style.word(string(r.Canary.Judgement.Outcome))+". "+r.Canary.Judgement.Sentence)
 		}
 	}
+	if r := d.Recovery; r != nil {
+		said := "found out " + seconds(r.ToDetect()) + " after the first sign"
+		if !r.Restored.IsZero() {
+			said += ", and back " + seconds(r.ToRestore()) + " later"
+		}
+		p.field("recovery", said)
+	}
 	p.line("")
 	p.tree(d)
 }

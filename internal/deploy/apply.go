@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -18,6 +19,7 @@ func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d 
 		return err
 	}
 	d.Phase, d.Reason, d.Waiting, d.UpdatedAt = to, reason, "", now
+	var facts json.RawMessage
 	switch to {
 	case towpath.DeploymentSwitching:
 	case towpath.DeploymentRetiring:
@@ -26,8 +28,15 @@ func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d 
 		err = s.end(ctx, tx, env, d, now)
 	case towpath.DeploymentReverting:
 		d.Cause, d.Stale = reason, trigger == towpath.TriggerMoved
-		err = s.withdraw(ctx, tx, d, now)
+		if err = s.hurt(ctx, tx, d, from, trigger, now); err == nil {
+			err = s.withdraw(ctx, tx, d, now)
+		}
 	case towpath.DeploymentRolledBack, towpath.DeploymentFailed:
+		if to == towpath.DeploymentRolledBack {
+			var said string
+			said, facts = s.recovered(tx, d)
+			d.Reason += said
+		}
 		if d.Stale && to == towpath.DeploymentRolledBack {
 			err = s.end(ctx, tx, env, d, now)
 		} else if err = s.doubt(ctx, tx, env, d, reason, now); err == nil {
@@ -51,7 +60,7 @@ func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d 
 		return err
 	}
 	ev := s.event(d, "deployment."+string(to), now)
-	ev.Reason = reason
+	ev.Reason, ev.Data = d.Reason, facts
 	if err := tx.Record(ctx, ev); err != nil {
 		return err
 	}

@@ -107,6 +107,9 @@ type Config struct {
 	// Claimable is called after a commit that made operations of a place
 	// claimable, so that waiting agents look at once; it must not block.
 	Claimable func(towpath.PlaceName)
+	// Recovered is called after a deployment went back by itself, with how long
+	// that took to be found out, and then to be done; nil: nobody asks.
+	Recovered func(detect, restore time.Duration)
 }
 
 // Service is the use case.

@@ -34,15 +34,32 @@ type Deployment struct {
 	// Concurrent is how many components are prepared at a time at most; 0: all.
 	Concurrent int `json:"concurrent,omitempty"`
 	// Rules come into force when the deployment succeeds; nil for rollbacks.
-	Rules         *EnvironmentSpec `json:"rules,omitempty"`
-	Components    []Rollout        `json:"components"`              // in dependency order
-	Authorisation string           `json:"authorisation,omitempty"` // signed [Authorisation]
-	By            AccountName      `json:"by"`
-	CreatedAt     time.Time        `json:"createdAt"`
-	UpdatedAt     time.Time        `json:"updatedAt"`
-	FinishedAt    time.Time        `json:"finishedAt,omitzero"`
-	Rev           int64            `json:"-"`
+	Rules *EnvironmentSpec `json:"rules,omitempty"`
+	// Recovery is when it was hurt and when that was over, if it went back because
+	// of the release.
+	Recovery      *Recovery   `json:"recovery,omitempty"`
+	Components    []Rollout   `json:"components"`              // in dependency order
+	Authorisation string      `json:"authorisation,omitempty"` // signed [Authorisation]
+	By            AccountName `json:"by"`
+	CreatedAt     time.Time   `json:"createdAt"`
+	UpdatedAt     time.Time   `json:"updatedAt"`
+	FinishedAt    time.Time   `json:"finishedAt,omitzero"`
+	Rev           int64       `json:"-"`
 }
+
+// Recovery is how long users may have been hurt by a release that went back by
+// itself, by the server's clock.
+type Recovery struct {
+	Sign     time.Time `json:"sign"`              // the first trouble with it that was recorded
+	Detected time.Time `json:"detected"`          // that it has to go back
+	Restored time.Time `json:"restored,omitzero"` // all of the traffic was back where it had been
+}
+
+// ToDetect is from the first sign until it was found out.
+func (r *Recovery) ToDetect() time.Duration { return r.Detected.Sub(r.Sign) }
+
+// ToRestore is from then until the traffic was back.
+func (r *Recovery) ToRestore() time.Duration { return r.Restored.Sub(r.Detected) }
 
 // DeploymentKind is what wrote a deployment.
 type DeploymentKind string

@@ -118,6 +118,12 @@ func TestServer_Canary(t *testing.T) {
 			if d := list.Items[0]; d.Release != bad.Release || d.Phase != towpath.DeploymentRolledBack {
 				t.Errorf("the last deployment is %+v", d)
 			}
+			if r := list.Items[0].Recovery; r == nil || r.Sign.IsZero() || r.ToDetect() < 0 || r.ToDetect() > time.Minute || r.ToRestore() < 0 || r.Restored.IsZero() {
+				t.Errorf("its recovery is %+v", r)
+			}
+			if ev := h.events("deployment.rolled-back"); len(ev) == 0 || !strings.Contains(string(ev[len(ev)-1].Event.Data), "restoreSeconds") || !strings.Contains(ev[len(ev)-1].Event.Reason, "after the first sign, and back") {
+				t.Errorf("recorded as %+v", ev)
+			}
 			t.Run("and can be judged again", func(t *testing.T) {
 				j, err := h.svc.Deploys.Analysis(t.Context(), h.ana, list.Items[0].ID, "api")
 				must(t, 0, err)

@@ -155,7 +155,9 @@ func (s *Server) open(ctx context.Context) error {
 	keys := trust.New(trust.Config{Now: cfg.Now, Own: server}, store.For[trust.Tx](nouns), blobs, releases)
 	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next},
 		store.For[promote.Tx](nouns), releases, keys, sign, &attestor{attesting, blobs, releases, cfg.Now}, repos)
-	deploys := deploy.New(deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable},
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	deploys := deploy.New(deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable, Recovered: recoveries(metrics)},
 		store.For[deploy.Tx](nouns), releases, sign)
 
 	runner, err := reconcile.New(reconcile.Config{Lease: lease, Now: cfg.Now, Log: cfg.Log}, sqldb.NewQueue(s.db, owner),
@@ -175,8 +177,6 @@ func (s *Server) open(ctx context.Context) error {
 	presence := reconcile.NewLoop(reconcile.LoopConfig{Name: "presence", Interval: lease / 3, Now: cfg.Now, Log: cfg.Log},
 		func(ctx context.Context, now time.Time) (bool, error) { return false, alive.Show(ctx, now) })
 
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.agents = &agents{deploys: deploys, blobs: blobs, key: s.ledger.PublicKey(), changed: changed}
 	protocol := agentrpc.NewHandler(s.agents,
 		func(r *http.Request) (towpath.Actor, error) { return rest.Actor(r.Context()), nil }, cfg.Log)
