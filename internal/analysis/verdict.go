@@ -54,6 +54,16 @@ type Verdict struct {
 	Sentence string `json:"sentence"`
 }
 
+// suspicion is the evidence from which on what is undecided speaks against the
+// new revision: fair bets get there for no reason once in four times at most.
+const suspicion = 4
+
+// Suspect reports whether an undecided verdict leans towards worse. That is no
+// reason to go back, and none to go on either.
+func (v Verdict) Suspect() bool {
+	return v.Outcome == Undecided && max(v.Breaks.E, v.Compares.E, v.Shifts.E, v.Burns.E) >= suspicion
+}
+
 // Judgement is the judgement of a revision, with what it was made of.
 type Judgement struct {
 	// Method names the statistics; another version may judge otherwise.

@@ -161,12 +161,15 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 	}
 	switch {
 	case len(c.Objectives) == 0, s.Weight == 0, j.Outcome == towpath.JudgedNotWorse,
-		j.Outcome == towpath.JudgedUndecided && c.Spec.Undecided == towpath.UndecidedProceeds:
+		j.Outcome == towpath.JudgedUndecided && c.Spec.Undecided == towpath.UndecidedProceeds && !j.Suspect:
 		return held{}
 	}
 	if deadline := step.Ended.Add(s.For + c.Spec.Deadline); !now.Before(deadline) {
 		return held{fmt.Sprintf("%s and could not be judged within %s: `towpath rollout resume` goes on all the same, `towpath rollback` goes back%s",
 			at, c.Spec.Deadline, said), again}
+	}
+	if j.Suspect {
+		return held{at + " and looks worse; more requests have to show whether it is" + said, again}
 	}
 	return held{at + " and is not judged yet" + said, again}
 }

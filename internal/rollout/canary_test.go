@@ -48,6 +48,7 @@ func TestNext_Canary(t *testing.T) {
 		{"goes back at once when it is worse", time.Second, []int{5}, nil, towpath.JudgedWorse, "worse", 0},
 		{"never passes on no evidence", 30 * time.Second, []int{5}, nil, towpath.JudgedNoEvidence, "api has 5 % of the traffic and is not judged yet. it is no-evidence", time.Second},
 		{"goes on undecided, with enough samples", 10 * time.Second, []int{5}, nil, towpath.JudgedUndecided, "shift 50", 0},
+		{"does not go on undecided when it looks worse", 30 * time.Second, []int{5}, nil, "suspect", "api has 5 % of the traffic and looks worse; more requests have to show", time.Second},
 		{"holds undecided when it is told to", 30 * time.Second, []int{5}, func(c *towpath.Canary) { c.Spec.Undecided = towpath.UndecidedHolds }, towpath.JudgedUndecided, "api has 5 % of the traffic and is not judged yet", time.Second},
 		{"never passes when nothing was counted", 30 * time.Second, []int{5}, nil, "", "api has 5 % of the traffic and is not judged yet. Nothing has been counted yet", time.Second},
 		{"asks a person when the deadline is over", 70 * time.Second, []int{5}, nil, towpath.JudgedNoEvidence, "api has 5 % of the traffic and could not be judged within 1m0s", time.Second},
@@ -63,7 +64,12 @@ func TestNext_Canary(t *testing.T) {
 				tt.change(c)
 			}
 			seen := Seen{Now: noon}
-			if tt.judged != "" {
+			switch tt.judged {
+			case "":
+			case "suspect":
+				seen.Judgement = judged(towpath.JudgedUndecided)
+				seen.Judgement.Suspect = true
+			default:
 				seen.Judgement = judged(tt.judged)
 			}
 			dec := Next(d, seen)

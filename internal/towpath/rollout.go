@@ -130,6 +130,9 @@ type Judgement struct {
 	Outcome    JudgementOutcome     `json:"outcome"`
 	Sentence   string               `json:"sentence"`
 	Objectives []ObjectiveJudgement `json:"objectives,omitempty"`
+	// Suspect is that it is undecided, and what there is speaks against it: more
+	// has to be seen at the same weight.
+	Suspect bool `json:"suspect,omitempty"`
 	// Intervals is how many intervals of traffic it has seen, Until the end of
 	// the last one.
 	Intervals int       `json:"intervals"`

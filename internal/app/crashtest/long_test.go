@@ -2,9 +2,20 @@
 
 package crashtest_test
 
+import "strings"
+
 // sqliteHits is which passings of each step kill the server: all.
 func sqliteHits(string, int) bool { return true }
 
 // postgresHits is the same on PostgreSQL, where each restart waits for the
 // leases of the server that died: every fifth, of each step in another phase.
 func postgresHits(point string, n int) bool { return n == 1 || (n+len(point))%5 == 0 }
+
+// canaryHits is which passings of each step kill the server during a canary:
+// every third, and of those that nearly everything passes every twentieth.
+func canaryHits(point string, n int) bool {
+	if strings.HasPrefix(point, "store.") || strings.HasPrefix(point, "ledger.") {
+		return n%20 == 0
+	}
+	return n%3 == 0
+}

@@ -13,3 +13,6 @@ func sqliteHits(point string, n int) bool {
 
 // postgresHits is the same on PostgreSQL: none.
 func postgresHits(string, int) bool { return false }
+
+// canaryHits is which passings of each step kill the server during a canary.
+func canaryHits(point string, n int) bool { return point == "deployment.stepped" && n == 10 }

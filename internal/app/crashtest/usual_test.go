@@ -13,3 +13,14 @@ func postgresHits(point string, n int) bool {
 	some := []string{"api.before-answer", "deployment.stepped", "ledger.sequenced", "operation.claimed", "promotion.judged", "store.after-commit"}
 	return slices.Contains(some, point) && n == 3
 }
+
+// canaryHits is which passings of each step kill the server during a canary.
+func canaryHits(point string, n int) bool {
+	switch point {
+	case "deployment.stepped":
+		return n == 4 || n == 10 || n == 16 || n == 30
+	case "operation.claimed", "operation.finished":
+		return n == 3 || n == 11
+	}
+	return n == 40
+}

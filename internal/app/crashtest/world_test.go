@@ -55,6 +55,8 @@ type world struct {
 	repo     *gittest.Repo
 	starts   string
 	commits  map[string]towpath.CommitID
+	canary   *towpath.Canary // how what is published next replaces what runs; nil: at once
+	mode     string          // of the program that is published next
 }
 
 // newWorld starts everything and carries version 1.0.0 to prod.
@@ -158,6 +160,9 @@ func (w *world) publish(version string) {
 			Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: time.Minute}, Drift: towpath.DriftReport,
 		}},
 	}
+	if w.canary != nil {
+		content.Components[0].Rollout, content.Objectives = w.canary.Spec, w.canary.Objectives
+	}
 	for _, e := range []towpath.EnvironmentSpec{
 		{Name: "dev", Promotion: towpath.PromotionAutomatic, Place: "local"},
 		{
@@ -195,7 +200,7 @@ func (w *world) spec(version string, e towpath.EnvironmentName) []byte {
 	b, err := oci.Canonical(process.Spec{
 		Command: []string{"./serve"}, Listen: "127.0.0.1:0", Instances: 1, StopGrace: 5 * time.Second,
 		Health: process.Health{Path: "/healthz", Interval: 50 * time.Millisecond, Timeout: 5 * time.Second, Deadline: 30 * time.Second},
-		Env:    map[string]process.Value{kindtest.AppVersion: {Literal: version + " in " + string(e)}, kindtest.AppStarts: {Literal: w.starts}},
+		Env:    map[string]process.Value{kindtest.AppVersion: {Literal: version + " in " + string(e)}, kindtest.AppStarts: {Literal: w.starts}, kindtest.AppMode: {Literal: w.mode}},
 		Verify: process.Verify{Before: smoke, After: smoke},
 	})
 	w.must(err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,11 +19,15 @@ import (
 const (
 	AppVersion = "APP_VERSION" // what GET / answers
 	AppStarts  = "APP_STARTS"  // a file that gets the version as a line at every start
-	AppMode    = "APP_MODE"    // Crash, Unhealthy, or Stubborn: it ignores SIGTERM
+	AppMode    = "APP_MODE"    // Crash, Unhealthy, Failing, or Stubborn: it ignores SIGTERM
 )
 
 // Stubborn is a program that has to be killed.
 const Stubborn = "stubborn"
+
+// Failing is a program that fails every second request of a user, and none of
+// those that did not come through a proxy.
+const Failing = "failing"
 
 // App is a program for processes to run: a test binary calls it when it is
 // executed again. It serves HTTP on HOST and PORT until SIGTERM and gives its
@@ -47,7 +52,14 @@ func App() int {
 		return 1
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, version) })
+	var asked atomic.Int64
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if mode == Failing && r.Header.Get("X-Forwarded-For") != "" && asked.Add(1)%2 == 0 {
+			http.Error(w, "out of order", http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprint(w, version)
+	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if mode == Unhealthy {
 			http.Error(w, "no database", http.StatusInternalServerError)
