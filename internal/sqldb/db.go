@@ -56,6 +56,7 @@ type DB struct {
 	cfg         Config
 	file        string // of SQLite
 	read, write *sql.DB
+	group       *group // commits what is written to SQLite
 }
 
 // Open opens the database at url with default settings. It is there and

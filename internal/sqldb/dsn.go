@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
+	"modernc.org/sqlite"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -69,15 +69,19 @@ func (db *DB) openSQLite(path string, cfg Config) error {
 		return towpath.E(towpath.KindUnavailable, "sqldb.open", "the directory of the database can't be used").
 			On(filepath.Dir(abs)).WithHint("create it, or give another path").WithCause(err)
 	}
-	if db.write, err = sql.Open("sqlite", sqliteDSN(abs, cfg.BusyTimeout, false)); err != nil {
+	writer, err := sqlite.NewConnector(sqliteDSN(abs, cfg.BusyTimeout, false))
+	if err != nil {
+		return mapError("sqldb.open", err)
+	}
+	reader, err := sqlite.NewConnector(sqliteDSN(abs, cfg.BusyTimeout, true))
+	if err != nil {
 		return mapError("sqldb.open", err)
 	}
 	db.file = abs
+	db.write = sql.OpenDB(preparing{writer})
 	db.write.SetMaxOpenConns(1)
-	if db.read, err = sql.Open("sqlite", sqliteDSN(abs, cfg.BusyTimeout, true)); err != nil {
-		_ = db.write.Close()
-		return mapError("sqldb.open", err)
-	}
+	db.group = &group{pool: db.write}
+	db.read = sql.OpenDB(preparing{reader})
 	db.read.SetMaxOpenConns(cfg.MaxConns)
 	db.read.SetMaxIdleConns(cfg.MaxConns)
 	return nil
