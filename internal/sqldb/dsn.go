@@ -54,6 +54,11 @@ func sqliteDSN(path string, busy time.Duration, reader bool) string {
 		q.Add("_pragma", "query_only(1)")
 	} else {
 		q.Add("_pragma", "cache_size(-8000)")
+		// What savepoints need to roll back: in files it would be written too.
+		q.Add("_pragma", "temp_store(MEMORY)")
+		// Pages, so 16 MiB: what is written often is then copied less often from
+		// the log to the database.
+		q.Add("_pragma", "wal_autocheckpoint(4000)")
 		q.Set("_txlock", "immediate")
 	}
 	u := url.URL{Path: path}
