@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -245,6 +247,75 @@ func TestGroup(t *testing.T) {
 			t.Errorf("%v, rows: %s", errs, ids(t, c.db))
 		}
 	})
+}
+
+// TestGroup_PowerCut has many write at once, some of them in vain, on a disk that
+// forgets what was not synced, and cuts the power at each of its moments: what
+// anybody was told is still true.
+func TestGroup_PowerCut(t *testing.T) {
+	dir := t.TempDir()
+	disk, err := faultdb.Watch(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const writers, each = 8, 10
+	db := openTable(t, dir)
+	created := disk.Now()
+	var told [writers * each]int // when
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			for i := range each {
+				id := w*each + i
+				err := db.InTx(t.Context(), func(ctx context.Context, tx *Tx) error {
+					if _, err := tx.Exec(ctx, `INSERT INTO t VALUES ($1, $2)`, id, strings.Repeat("x", 3000)); err != nil || i%5 != 4 {
+						return err
+					}
+					return errors.New("in vain")
+				})
+				if told[id] = disk.Now(); (err == nil) != (i%5 != 4) {
+					t.Errorf("%d: %v", id, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for n := created; n <= disk.Now(); n += 3 {
+		var surprise *rand.Rand
+		if n%2 == 1 {
+			surprise = rand.New(rand.NewPCG(uint64(n), 28))
+		}
+		left := t.TempDir()
+		if err := disk.Cut(left, n, surprise); err != nil {
+			t.Fatal(err)
+		}
+		there := rowsOf(t, filepath.Join(left, "group.db"))
+		for id, at := range told {
+			vain := id%each%5 == 4
+			if at <= n && there[id] == vain || vain && there[id] {
+				t.Errorf("after %d actions row %d, of which was told at %d, is there: %v", n, id, at, there[id])
+			}
+		}
+	}
+}
+
+// rowsOf are the IDs in the table of a database that nobody has open.
+func rowsOf(t *testing.T, path string) map[int]bool {
+	t.Helper()
+	db, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	there := map[int]bool{}
+	for _, id := range strings.Fields(ids(t, db)) {
+		n, err := strconv.Atoi(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		there[n] = true
+	}
+	return there
 }
 
 // TestPrepared has more statements than a connection keeps, one of them while
