@@ -33,7 +33,8 @@ type Tx interface {
 	DeleteGrant(ctx context.Context, name towpath.AccountName, g towpath.Grant) (bool, error)
 	Grants(ctx context.Context, name towpath.AccountName) ([]towpath.Grant, error)
 	InsertToken(ctx context.Context, t towpath.Token, hash string) error
-	TokenByHash(ctx context.Context, hash string) (towpath.Token, error)
+	// TokenByHash finds a token with its account, whose emails are left out.
+	TokenByHash(ctx context.Context, hash string) (towpath.Token, towpath.Account, error)
 	Token(ctx context.Context, id towpath.TokenID) (towpath.Token, error)
 	Tokens(ctx context.Context, name towpath.AccountName) ([]towpath.Token, error)
 	RevokeToken(ctx context.Context, id towpath.TokenID) error
@@ -78,10 +79,7 @@ func (s *Service) Authenticate(ctx context.Context, secret string) (towpath.Acto
 	var a towpath.Account
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		var err error
-		if t, err = tx.TokenByHash(ctx, access.Hash(secret)); err != nil {
-			return err
-		}
-		a, err = tx.Account(ctx, t.Account)
+		t, a, err = tx.TokenByHash(ctx, access.Hash(secret))
 		return err
 	})
 	if towpath.KindOf(err) == towpath.KindNotFound {

@@ -18,6 +18,11 @@ import (
 // leaseName is the lease of the one sequencer among all servers.
 const leaseName = "ledger.sequencer"
 
+// rest is how long the sequencer waits for more after each pass. A pass is two
+// transactions, whatever it numbers: on SQLite, where writers queue, one after
+// each event would take nearly half of the time in which anybody can write.
+const rest = 20 * time.Millisecond
+
 // Sequencer numbers committed events without gaps, grows the tree over them,
 // and signs checkpoints. Any number may run; one works, by lease and fence.
 type Sequencer struct {
@@ -30,7 +35,7 @@ type Sequencer struct {
 func newSequencer(l *Ledger) *Sequencer {
 	s := &Sequencer{ledger: l}
 	s.loop = reconcile.NewLoop(reconcile.LoopConfig{
-		Name: leaseName, Interval: l.cfg.Interval, Now: l.cfg.Now, Log: l.cfg.Log,
+		Name: leaseName, Interval: l.cfg.Interval, Rest: rest, Now: l.cfg.Now, Log: l.cfg.Log,
 	}, s.pass)
 	return s
 }

@@ -10,9 +10,12 @@ import (
 type LoopConfig struct {
 	Name     string
 	Interval time.Duration // between passes when nobody wakes it; default 1 s
-	Backoff  Backoff       // after errors
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Rest is how long it waits after a pass that left nothing, even when it is
+	// woken: what comes meanwhile is done together. Default: not at all.
+	Rest    time.Duration
+	Backoff Backoff // after errors
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 func (c LoopConfig) withDefaults() LoopConfig {
@@ -65,6 +68,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			failures = 0
 		default:
 			failures = 0
+			sleep(ctx, l.cfg.Rest, nil)
 			sleep(ctx, l.cfg.Interval, l.wake)
 		}
 	}

@@ -45,6 +45,34 @@ func TestLoop(t *testing.T) {
 	})
 }
 
+// TestLoop_rests wakes a loop all the time: it passes at once, then not more
+// often than it rests, and once more for the last that woke it.
+func TestLoop_rests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var at []time.Duration
+		l := reconcile.NewLoop(reconcile.LoopConfig{Interval: time.Minute, Rest: 20 * time.Millisecond},
+			func(context.Context, time.Time) (bool, error) {
+				at = append(at, time.Since(start))
+				return false, nil
+			})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		go func() {
+			for range 50 {
+				l.Wake()
+				time.Sleep(time.Millisecond)
+			}
+		}()
+		if err := l.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if want := "[0s 20ms 40ms 60ms]"; fmt.Sprint(at) != want {
+			t.Fatalf("passed at %v, want %s", at, want)
+		}
+	})
+}
+
 func TestSupervisor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failing, returning, panicking, steady atomic.Int64

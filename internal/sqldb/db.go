@@ -49,13 +49,15 @@ func (c Config) withDefaults(d Dialect) Config {
 	return c
 }
 
-// DB is an open database. On SQLite all writes go through one connection and
-// reads through a pool that can't write; on PostgreSQL both are one pool.
+// DB is an open database. On SQLite all writes go through one connection, where
+// transactions that wait for each other share a commit, and reads through a
+// pool that can't write; on PostgreSQL both are one pool.
 type DB struct {
 	dialect     Dialect
 	cfg         Config
 	file        string // of SQLite
 	read, write *sql.DB
+	group       *group // commits what is written to SQLite
 }
 
 // Open opens the database at url with default settings. It is there and

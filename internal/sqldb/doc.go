@@ -11,5 +11,5 @@
 // first use; one that stands alone in a CASE or a SELECT list needs a CAST,
 // since PostgreSQL would take it for text.
 //
-// Start reading at db.go and tx.go, then work.go.
+// Start reading at db.go, tx.go and group.go, then work.go.
 package sqldb

@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
+	"modernc.org/sqlite"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -54,6 +54,11 @@ func sqliteDSN(path string, busy time.Duration, reader bool) string {
 		q.Add("_pragma", "query_only(1)")
 	} else {
 		q.Add("_pragma", "cache_size(-8000)")
+		// What savepoints need to roll back: in files it would be written too.
+		q.Add("_pragma", "temp_store(MEMORY)")
+		// Pages, so 16 MiB: what is written often is then copied less often from
+		// the log to the database.
+		q.Add("_pragma", "wal_autocheckpoint(4000)")
 		q.Set("_txlock", "immediate")
 	}
 	u := url.URL{Path: path}
@@ -69,15 +74,19 @@ func (db *DB) openSQLite(path string, cfg Config) error {
 		return towpath.E(towpath.KindUnavailable, "sqldb.open", "the directory of the database can't be used").
 			On(filepath.Dir(abs)).WithHint("create it, or give another path").WithCause(err)
 	}
-	if db.write, err = sql.Open("sqlite", sqliteDSN(abs, cfg.BusyTimeout, false)); err != nil {
+	writer, err := sqlite.NewConnector(sqliteDSN(abs, cfg.BusyTimeout, false))
+	if err != nil {
+		return mapError("sqldb.open", err)
+	}
+	reader, err := sqlite.NewConnector(sqliteDSN(abs, cfg.BusyTimeout, true))
+	if err != nil {
 		return mapError("sqldb.open", err)
 	}
 	db.file = abs
+	db.write = sql.OpenDB(preparing{writer})
 	db.write.SetMaxOpenConns(1)
-	if db.read, err = sql.Open("sqlite", sqliteDSN(abs, cfg.BusyTimeout, true)); err != nil {
-		_ = db.write.Close()
-		return mapError("sqldb.open", err)
-	}
+	db.group = &group{pool: db.write}
+	db.read = sql.OpenDB(preparing{reader})
 	db.read.SetMaxOpenConns(cfg.MaxConns)
 	db.read.SetMaxIdleConns(cfg.MaxConns)
 	return nil

@@ -32,6 +32,9 @@ func IsUnique(err error) bool {
 // retryable reports whether the same transaction may succeed when it is run
 // again from its start: nothing of it was committed.
 func retryable(err error) bool {
+	if errors.Is(err, errLost) {
+		return true
+	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code == "40001" || pg.Code == "40P01"
 	}
@@ -70,6 +73,9 @@ func mapError(op string, err error) error {
 // unavailable is what to tell users when the engine can't serve now; message
 // is empty for other errors.
 func unavailable(err error) (message, hint string) {
+	if errors.Is(err, errLost) {
+		return "the database is busy", "others' transactions failed again and again; try again in a moment"
+	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return unavailablePostgres(pg.Code)
 	}

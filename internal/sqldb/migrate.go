@@ -27,6 +27,12 @@ func Migrate(ctx context.Context, db *DB, fsys fs.FS) error {
 		goose.WithTableName("schema_version"),
 		goose.WithSlog(slog.New(slog.DiscardHandler)),
 	}
+	if db.dialect == SQLite { // an index on many rows is sorted in a file, not in memory
+		if _, err := db.Exec(ctx, `PRAGMA temp_store = FILE`); err != nil {
+			return err
+		}
+		defer func() { _, _ = db.Exec(ctx, `PRAGMA temp_store = MEMORY`) }() // a failure costs speed alone
+	}
 	dialect := goose.DialectSQLite3
 	if db.dialect == Postgres {
 		dialect = goose.DialectPostgres

@@ -17,8 +17,15 @@ import (
 // before the next statement.
 type Tx struct {
 	db    *DB
-	tx    *sql.Tx
+	on    runner
 	after []func()
+}
+
+// runner runs the statements of a transaction.
+type runner interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // Dialect is the engine.
@@ -26,19 +33,19 @@ func (tx *Tx) Dialect() Dialect { return tx.db.dialect }
 
 // Exec runs a statement in the transaction.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	res, err := tx.tx.ExecContext(ctx, tx.db.dialect.rewrite(query), args...)
+	res, err := tx.on.ExecContext(ctx, tx.db.dialect.rewrite(query), args...)
 	return res, mapError("sqldb.exec", err)
 }
 
 // Query reads in the transaction.
 func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := tx.tx.QueryContext(ctx, tx.db.dialect.rewrite(query), args...)
+	rows, err := tx.on.QueryContext(ctx, tx.db.dialect.rewrite(query), args...)
 	return rows, mapError("sqldb.query", err)
 }
 
 // QueryRow reads one row in the transaction.
 func (tx *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	return tx.tx.QueryRowContext(ctx, tx.db.dialect.rewrite(query), args...)
+	return tx.on.QueryRowContext(ctx, tx.db.dialect.rewrite(query), args...)
 }
 
 // AfterCommit calls f once the transaction has committed, in order of
@@ -56,10 +63,13 @@ func inTx(ctx context.Context, db *DB) bool {
 // InTx runs f in a transaction that can write and commits it when f returns
 // nil. After a serialization failure, a deadlock or a busy database it runs f
 // again, from the start and a bounded number of times: f must have no effect
-// but on tx, and IDs and times are minted before. No I/O belongs inside.
+// but on tx, and IDs and times are minted before. No I/O belongs inside, nor
+// waiting for anybody who may be in a transaction.
 //
 // On PostgreSQL it is READ COMMITTED: a decision on rows needs them locked
-// ([ForUpdate]). On SQLite write transactions run one after the other.
+// ([ForUpdate]). On SQLite write transactions run one after the other, and
+// those that wait for each other are made durable by one commit; f is not
+// interrupted when ctx is done, but runs no other statement.
 //
 // An error after which the outcome of the commit isn't known is unavailable
 // and says so; f must then be safe to run again under the same IDs.
@@ -68,7 +78,7 @@ func (db *DB) InTx(ctx context.Context, f func(ctx context.Context, tx *Tx) erro
 		return errNested("sqldb.tx")
 	}
 	for attempt := 1; ; attempt++ {
-		err := db.once(ctx, db.write, nil, f)
+		err := db.attempt(ctx, f)
 		if err == nil || ctx.Err() != nil || !retryable(err) || attempt > db.cfg.Retries {
 			return finish(ctx, "sqldb.tx", err)
 		}
@@ -95,12 +105,29 @@ func (db *DB) View(ctx context.Context, f func(ctx context.Context, tx *Tx) erro
 	}
 }
 
+// attempt runs f once, in a transaction that can write.
+func (db *DB) attempt(ctx context.Context, f func(context.Context, *Tx) error) error {
+	if db.group == nil {
+		return db.once(ctx, db.write, nil, f)
+	}
+	tx := &Tx{db: db}
+	err := db.group.do(ctx, func(conn *sql.Conn) error {
+		tx.on = uninterrupted{conn}
+		return f(context.WithValue(ctx, txKey{}, db), tx)
+	})
+	if err == nil {
+		tx.committed()
+	}
+	return err
+}
+
+// once runs f in a transaction of its own.
 func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(context.Context, *Tx) error) error {
 	inner, err := pool.BeginTx(ctx, opts)
 	if err != nil {
 		return err
 	}
-	tx := &Tx{db: db, tx: inner}
+	tx := &Tx{db: db, on: inner}
 	defer func() { _ = inner.Rollback() }() // no effect after Commit; releases the connection on panic
 	if err := f(context.WithValue(ctx, txKey{}, db), tx); err != nil {
 		return err
@@ -108,10 +135,15 @@ func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f fun
 	if err := inner.Commit(); err != nil {
 		return commitError(err)
 	}
+	tx.committed()
+	return nil
+}
+
+// committed calls the hooks.
+func (tx *Tx) committed() {
 	for _, f := range tx.after {
 		f()
 	}
-	return nil
 }
 
 // commitError tells a commit that the engine refused from one whose answer was

@@ -16,16 +16,46 @@ func (tx *Tx) InsertToken(ctx context.Context, t towpath.Token, hash string) err
 	return err
 }
 
-const tokenColumns = `id, account, name, created_at, expires_at, used_at, revoked`
+const tokenColumns = `t.id, t.account, t.name, t.created_at, t.expires_at, t.used_at, t.revoked`
 
-// TokenByHash finds a token by the hash of its secret.
-func (tx *Tx) TokenByHash(ctx context.Context, hash string) (towpath.Token, error) {
-	return scanToken("", tx.QueryRow(ctx, `SELECT `+tokenColumns+` FROM token WHERE hash = $1`, hash))
+// TokenByHash finds a token by the hash of its secret, with its account, whose
+// emails are left out: every request asks for it, in one statement.
+func (tx *Tx) TokenByHash(ctx context.Context, hash string) (towpath.Token, towpath.Account, error) {
+	var t towpath.Token
+	var a towpath.Account
+	rows, err := tx.Query(ctx, `SELECT `+tokenColumns+`, a.created_at, a.disabled,
+			COALESCE(g.role, ''), COALESCE(g.project, ''), COALESCE(g.environment, ''), COALESCE(g.place, '')
+		FROM token t JOIN account a ON a.name = t.account LEFT JOIN account_grant g ON g.account = a.name
+		WHERE t.hash = $1 ORDER BY g.role, g.project, g.environment, g.place`, hash)
+	if err != nil {
+		return t, a, err
+	}
+	defer rows.Close()
+	found := false
+	for rows.Next() {
+		found = true
+		var of towpath.Grant
+		var created, disabled int64
+		if t, err = scanToken("", rows, &created, &disabled, &of.Role, &of.Project, &of.Environment, &of.Place); err != nil {
+			return t, a, err
+		}
+		a.Name, a.CreatedAt, a.Disabled = t.Account, sqldb.Time(created), disabled != 0
+		if of.Role != "" {
+			a.Grants = append(a.Grants, of)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return t, a, sqldb.MapError("token.get", err)
+	}
+	if !found {
+		return t, a, notFound("token", "")
+	}
+	return t, a, nil
 }
 
 // Token finds a token by its ID.
 func (tx *Tx) Token(ctx context.Context, id towpath.TokenID) (towpath.Token, error) {
-	return scanToken(string(id), tx.QueryRow(ctx, `SELECT `+tokenColumns+` FROM token WHERE id = $1`, id))
+	return scanToken(string(id), tx.QueryRow(ctx, `SELECT `+tokenColumns+` FROM token t WHERE t.id = $1`, id))
 }
 
 // Tokens lists the tokens of an account, newest first.
@@ -57,10 +87,12 @@ func (tx *Tx) TouchToken(ctx context.Context, id towpath.TokenID, at time.Time) 
 	return err
 }
 
-func scanToken(subject string, r interface{ Scan(dest ...any) error }) (towpath.Token, error) {
+// scanToken reads the columns of a token, and those that come after them.
+func scanToken(subject string, r interface{ Scan(dest ...any) error }, more ...any) (towpath.Token, error) {
 	var t towpath.Token
 	var created, expires, used, revoked int64
-	if err := one(r, "token", subject, &t.ID, &t.Account, &t.Name, &created, &expires, &used, &revoked); err != nil {
+	columns := []any{&t.ID, &t.Account, &t.Name, &created, &expires, &used, &revoked}
+	if err := one(r, "token", subject, append(columns, more...)...); err != nil {
 		return t, err
 	}
 	t.CreatedAt, t.ExpiresAt, t.UsedAt = sqldb.Time(created), sqldb.Time(expires), sqldb.Time(used)

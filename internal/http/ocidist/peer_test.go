@@ -68,7 +68,7 @@ func (l load) run(b *testing.B) {
 	}
 	ours, others := both[0], both[1]
 	for round := range l.rounds {
-		artifacts := l.make(round)
+		artifacts := l.make(b, round)
 		for _, c := range both {
 			c.push(b, artifacts)
 		}
@@ -83,17 +83,11 @@ func (l load) run(b *testing.B) {
 	l.report(b, ours, others)
 }
 
-// artifact is one blob, with the tag of the manifest that names it.
-type artifact struct {
-	content []byte
-	tag     string
-}
-
 // make makes the artifacts of a round.
-func (l load) make(round int) []artifact {
+func (l load) make(b *testing.B, round int) []artifact {
 	out := make([]artifact, l.round)
 	for i := range out {
-		out[i] = artifact{ocitest.Random(l.size), tag(round*l.round + i)}
+		out[i] = newArtifact(b, ocitest.Random(l.size), tag(round*l.round+i))
 	}
 	return out
 }
@@ -195,7 +189,7 @@ func (c *contestant) prepare(b *testing.B) {
 // push pushes the artifacts of a round.
 func (c *contestant) push(b *testing.B, artifacts []artifact) {
 	c.sync(b) // of what others left
-	t := c.turn(b, len(artifacts), func(i int) { pushOne(b, c.client, artifacts[i].content, artifacts[i].tag) })
+	t := c.turn(b, len(artifacts), func(i int) { pushOne(b, c.client, artifacts[i]) })
 	begun := time.Now()
 	c.sync(b)
 	t.synced = time.Since(begun)
