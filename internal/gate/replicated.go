@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -10,7 +11,10 @@ import (
 // attached to it when it was copied: what is promoted must not need a registry
 // that may be gone when it is rolled back to.
 func replicated(in Input) finding {
-	names := in.Environment.Rules.Gates.Replicated
+	names := slices.Clone(in.Environment.Rules.Gates.Replicated)
+	if in.Place != "" && !slices.Contains(names, in.Place) {
+		names = append(names, in.Place) // a release is one once it is where releases live
+	}
 	inputs := map[string]any{"rules": names, "release": in.Candidate.Release}
 	if len(names) == 0 {
 		return allow(inputs, fmt.Sprintf("%s asks for no copies elsewhere.", in.Environment.Name))
