@@ -261,7 +261,7 @@ func (k *Keeper) remove(ctx context.Context, rule towpath.ReplicationRule, all [
 // the rule may be ending by now, and somebody else have a record of the layer.
 func (k *Keeper) free(ctx context.Context, tx Tx, rule towpath.ReplicationRule, all []blob.Info) ([]blob.Info, error) {
 	places, err := active(ctx, tx)
-	if err != nil || !places[key(rule)] {
+	if err != nil {
 		return nil, err
 	}
 	digests := make([]towpath.Digest, len(all))
@@ -275,7 +275,7 @@ func (k *Keeper) free(ctx context.Context, tx Tx, rule towpath.ReplicationRule, 
 	covered, own := map[towpath.Digest]int{}, map[towpath.Digest]bool{}
 	for _, c := range covers {
 		at := towpath.ReplicationRule{Project: c.Project, Name: c.Rule}
-		if places[key(at)] {
+		if places[key(at)] { // one that is ending stands for nothing any more
 			covered[c.Digest]++
 		}
 		own[c.Digest] = own[c.Digest] || key(at) == key(rule)
