@@ -49,6 +49,9 @@ type Config struct {
 	// RegistryAuth is the file with the logins of registries that releases are
 	// copied to, as docker keeps them; empty: registry-auth.json in Data.
 	RegistryAuth string
+	// AttestationKey is the program that holds the key which signs how promotions
+	// ended, see [signing.OpenExec]; empty: a file in Data.
+	AttestationKey string
 	// PublicMetrics serves /metrics without a token.
 	PublicMetrics bool
 	Log           *slog.Logger
