@@ -195,6 +195,24 @@ func TestExec_refuses(t *testing.T) {
 			}
 		})
 	}
+	t.Run("nobody is left behind", func(t *testing.T) {
+		k, err := signing.OpenExec(t.Context(), program(t, dir, hasKey, "sleep 1000 & echo $! > child; wait"), 3*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Sign(t.Context(), nil); towpath.KindOf(err) != towpath.KindUnavailable {
+			t.Error(err)
+		}
+		child, err := os.ReadFile(filepath.Join(dir, "child"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(10 * time.Second); lives(strings.TrimSpace(string(child))); {
+			if time.Now().After(end) {
+				t.Fatal("what it started goes on")
+			}
+		}
+	})
 	t.Run("a program that need not read its input", func(t *testing.T) {
 		k, err := signing.OpenExec(t.Context(), program(t, dir, hasKey, "exit 5"), 0)
 		if err != nil {
@@ -215,4 +233,12 @@ func TestExec_refuses(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// lives reports whether a process runs; one that is dead and not yet buried does
+// not.
+func lives(pid string) bool {
+	stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err == nil && !strings.HasPrefix(state, "Z")
 }
