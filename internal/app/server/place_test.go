@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -22,6 +24,7 @@ import (
 	"github.com/towpath/towpath/internal/replicate"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/gittest"
 	"github.com/towpath/towpath/internal/towpathtest/peertest"
 )
 
@@ -101,14 +104,17 @@ func (h *harness) live(host string, keep time.Duration) {
 }
 
 // keeper is the care for places at another time, with little patience.
-func (h *harness) keeper(when time.Time) *places.Keeper {
+func (h *harness) keeper(when time.Time) *places.Keeper { return h.keeperAs(when, nil) }
+
+// keeperAs is [harness.keeper] with logins.
+func (h *harness) keeperAs(when time.Time, login func(context.Context, string) (replicate.Login, error)) *places.Keeper {
 	h.t.Helper()
 	local, err := blob.NewDisk(blob.DiskConfig{Dir: filepath.Join(h.s.cfg.Data, "blobs")})
 	must(h.t, 0, err)
 	svc := places.New(places.Config{
 		Now: func() time.Time { return when }, Stall: 300 * time.Millisecond, Attempts: 2, Backoff: reconcile.Backoff{Base: time.Millisecond},
 		Connect: func(r towpath.ReplicationRule) (places.Registry, error) {
-			return replicate.NewRemote(replicate.RemoteConfig{Repository: r.To, PlainHTTP: r.PlainHTTP})
+			return replicate.NewRemote(replicate.RemoteConfig{Repository: r.To, PlainHTTP: r.PlainHTTP, Login: login})
 		},
 	}, store.For[places.Tx](h.s.store), local)
 	releases := h.laterReleases(when)
@@ -145,10 +151,8 @@ func TestPlace(t *testing.T) {
 		h.reason("dev", "1.1.0", towpath.GateReplicated, "home")
 		f.fault.Store(int32(well))
 		h.runs("staging", "1.1.0")
-		for version, what := range map[string]string{"1.2.0": "three"} {
-			h.publish(version, what)
-			h.runs("staging", version)
-		}
+		h.publish("1.2.0", "three")
+		h.runs("staging", "1.2.0")
 		h.publish("1.3.0", "four")
 		h.runs("staging", "1.3.0")
 		h.until("all are there", func() bool { st := h.copies("home"); return st.Whole == 4 && len(st.Behind) == 0 })
@@ -307,4 +311,37 @@ func TestPlace(t *testing.T) {
 			}
 		})
 	})
+}
+
+// The place may be a server of ours, where nobody reads without a login.
+func TestPlace_OnAServerOfOurs(t *testing.T) {
+	ctx := t.Context()
+	theirs := newHarness(t)
+	made, err := theirs.s.Account(ctx, "keeper", nil, []towpath.Role{towpath.RoleViewer, towpath.RoleReleaser}, time.Hour)
+	must(t, 0, err)
+	host := strings.TrimPrefix(theirs.s.URL(), "http://")
+	auth := filepath.Join(t.TempDir(), "auth.json")
+	must(t, 0, os.WriteFile(auth, fmt.Appendf(nil, `{"auths": {%q: {"auth": %q}}}`, host,
+		base64.StdEncoding.EncodeToString([]byte("keeper:"+made.Secret))), 0o600))
+	h := startHarness(t, Config{Data: t.TempDir(), RegistryAuth: auth}, gittest.New(t))
+	h.introduce()
+	h.live(host, 0)
+	for i, what := range []string{"one", "two", "three"} {
+		version := fmt.Sprintf("1.%d.0", i)
+		h.publish(version, what)
+		h.runs("staging", version)
+	}
+	h.until("all are there", func() bool { st := h.copies("home"); return st.Whole == 3 && len(st.Behind) == 0 })
+	logins, err := replicate.DockerLogins(auth)
+	must(t, 0, err)
+	k := h.keeperAs(time.Now().Add(time.Hour), logins)
+	out, err := k.LetGo(ctx)
+	if err != nil || out.Layers != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	for _, what := range []string{"one", "two", "three"} {
+		if got, err := content(h.s.agents.OpenBlob(ctx, h.ana, layer(what))); err != nil || got != "files of "+what {
+			t.Errorf("%s: %q, %v", what, got, err)
+		}
+	}
 }
