@@ -112,6 +112,22 @@ cat message | `+signs), nil)
 			t.Errorf("it has secrets:\n%s", env)
 		}
 	})
+	t.Run("cosign can be the program", func(t *testing.T) {
+		c := cosigntest.New(t)
+		c.Must("generate-key-pair")
+		k, err := signing.OpenExec(t.Context(), program(t, c.Dir, "cat cosign.pub",
+			"COSIGN_PASSWORD="+c.Password+" "+c.Program()+" sign-blob --key cosign.key --new-bundle-format=false --use-signing-config=false --tlog-upload=false --yes -"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bundle, err := signing.Sign(t.Context(), k, statement)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write("bundle", bundle)
+		c.Must("verify-blob-attestation", "--key", "cosign.pub", "--bundle", "bundle", "--insecure-ignore-tlog=true",
+			"--type", evidence.TypeSignature, "--digest", release.Hex(), "--digestAlg", "sha256")
+	})
 	t.Run("words after its name are its arguments", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "by-name")
 		if err := os.WriteFile(path, []byte("#!/bin/sh\n[ \"$1 $2\" = 'release key' ] && openssl pkey -in "+dir+"/key.pem -pubout\n"), 0o700); err != nil {
