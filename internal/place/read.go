@@ -187,7 +187,7 @@ func (w *watched) Read(p []byte) (int, error) {
 	if n > 0 {
 		w.more()
 	}
-	if err != nil && err != io.EOF { //nolint:errorlint // a reader's end is never wrapped
+	if err != nil && err != io.EOF {
 		w.err = err
 	}
 	return n, err
