@@ -24,6 +24,8 @@ func replicated(in Input) finding {
 	for _, name := range names {
 		r, ok := replicationOf(in, name)
 		switch {
+		case !ok && name == in.Place:
+			missing = append(missing, fmt.Sprintf("%s is not yet where the releases live (%s).", label(in), name))
 		case !ok:
 			missing = append(missing, fmt.Sprintf("%s is not copied by a rule %q yet.", label(in), name))
 			hint = fmt.Sprintf("is there a rule of that name? `towpath replication list`; else `towpath replication add %s --to REGISTRY/REPOSITORY`", name)
