@@ -76,7 +76,9 @@ type ServerOptions struct {
 	TLSKey        string
 	PublicMetrics bool
 	RegistryAuth  string // file of logins
-	AdminToken    bool   // print a new token of the first account
+	// AttestationKey is "exec:" and a program; empty: a file in Data.
+	AttestationKey string
+	AdminToken     bool // print a new token of the first account
 }
 
 // AgentOptions are those of agent.

@@ -100,6 +100,7 @@ func TestOutput(t *testing.T) {
 		{"replication_list", 0, []string{"replication", "list"}},
 		{"replication_add", 0, []string{"replication", "add", "eu", "--to", "registry.eu.example/shop", "--on", "prod"}},
 		{"replication_remove", 0, []string{"replication", "remove", "eu"}},
+		{"replication_place", 0, []string{"replication", "add", "home", "--to", "registry.example/shop", "--place", "--keep", "24h", "--cache", "20GiB"}},
 		{"registry_usage", 0, []string{"registry", "usage"}},
 		{"registry_gc", 0, []string{"registry", "gc"}},
 		{"registry_gc_dry", 0, []string{"registry", "gc", "--dry-run", "--untagged-older-than", "720h"}},

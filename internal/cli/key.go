@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"encoding/pem"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -73,24 +75,24 @@ type publicKey struct {
 
 func newKeyPublic(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "public [FILE]", Short: "Print the public key of a key's file, and its ID", Args: positional(0, 1),
+		Use: "public [KEY]", Short: "Print the public key of a key, and its ID", Args: positional(0, 1),
 		Long: "Prints the public key of a private key (its password is asked for, or taken from " + signing.PasswordEnv +
-			") or of a public one. The file is " + keyEnv + " or cosign.key unless it is given.",
-		Example: "  towpath key public\n  towpath key public cosign.pub -o json",
-		RunE: func(_ *cobra.Command, args []string) error {
+			") or of a public one, and of the program after exec:. It is " + keyEnv + " or cosign.key unless it is given.",
+		Example: "  towpath key public\n  towpath key public cosign.pub -o json\n  towpath key public exec:/usr/local/bin/signer",
+		RunE: func(cmd *cobra.Command, args []string) error {
 			file := s.env(keyEnv)
 			if len(args) > 0 {
 				file = args[0]
 			} else if file == "" {
 				file = "cosign.key"
 			}
-			return s.runKeyPublic(s.path(file))
+			return s.runKeyPublic(cmd.Context(), s.keyName(file))
 		},
 	}
 }
 
-func (s *session) runKeyPublic(file string) error {
-	public, err := s.readPublic(file)
+func (s *session) runKeyPublic(ctx context.Context, file string) error {
+	public, err := s.readPublic(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -107,7 +109,14 @@ func (s *session) runKeyPublic(file string) error {
 }
 
 // readPublic is the public key of a file of either half.
-func (s *session) readPublic(file string) (*ecdsa.PublicKey, error) {
+func (s *session) readPublic(ctx context.Context, file string) (*ecdsa.PublicKey, error) {
+	if strings.HasPrefix(file, signing.ExecPrefix) {
+		key, err := signing.OpenExec(ctx, file, 0)
+		if err != nil {
+			return nil, err
+		}
+		return key.Public(), nil
+	}
 	b, err := signing.ReadKeyFile(file)
 	if err != nil {
 		return nil, err
@@ -120,6 +129,14 @@ func (s *session) readPublic(file string) (*ecdsa.PublicKey, error) {
 		return nil, err
 	}
 	return key.Public(), nil
+}
+
+// keyName is a key that the user named: a file, or a program that has it.
+func (s *session) keyName(name string) string {
+	if strings.HasPrefix(name, signing.ExecPrefix) {
+		return name
+	}
+	return s.path(name)
 }
 
 // path is a file that the user named, in the folder that -C names.

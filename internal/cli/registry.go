@@ -53,6 +53,9 @@ func showUsage(p *page, u registry.Usage) {
 	if u.Store != nil {
 		p.line("\nstore: %s, %s", plural(u.Store.Blobs, "blob", "blobs"), size(u.Store.Bytes))
 	}
+	if u.Away != nil {
+		p.line("at the places of releases only: %s, %s", plural(u.Away.Blobs, "blob", "blobs"), size(u.Away.Bytes))
+	}
 	if u.Reclaimable != nil {
 		p.line("could be given up: %s, %s", plural(u.Reclaimable.Blobs, "blob", "blobs"), size(u.Reclaimable.Bytes))
 	}
@@ -114,10 +117,12 @@ func showCollected(p *page, out registry.Collected) {
 
 func newRegistryScrub(s *session) *cobra.Command {
 	var repair string
+	var places bool
 	cmd := &cobra.Command{
 		Use: "scrub", Short: "Read all that is stored and find what is damaged or missing",
 		Long: "Reads every blob that a record needs and compares it with its digest. What is damaged is put aside and never served; pushing " +
-			"the same content again heals it, and so does --repair-from, which fetches it from where a rule of replication copies it. Exits 1 when " +
+			"the same content again heals it, and so does --repair-from, which fetches it from where a rule of replication copies it. The places of releases " +
+			"are asked whether they have what is only there; with --places it is read there too. Exits 1 when " +
 			"something is wrong and was not repaired.",
 		Args: positional(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -127,12 +132,14 @@ func newRegistryScrub(s *session) *cobra.Command {
 			}
 			all := registry.Scrubbed{Findings: []registry.Finding{}}
 			for {
-				part, err := c.Scrub(cmd.Context(), api.Scrub{After: all.Next, Repair: towpath.ReplicationName(repair)})
+				part, err := c.Scrub(cmd.Context(), api.Scrub{After: all.Next, Repair: towpath.ReplicationName(repair), Places: places})
 				if err != nil {
 					return err
 				}
 				all.Checked.Blobs += part.Checked.Blobs
 				all.Checked.Bytes += part.Checked.Bytes
+				all.Away.Blobs += part.Away.Blobs
+				all.Away.Bytes += part.Away.Bytes
 				all.Findings = append(all.Findings, part.Findings...)
 				if all.Next = part.Next; all.Next == "" {
 					break
@@ -151,12 +158,16 @@ func newRegistryScrub(s *session) *cobra.Command {
 			return outcome(ExitError)
 		},
 	}
+	cmd.Flags().BoolVar(&places, "places", false, "read what is only at the places of releases too, which takes as long as fetching it")
 	cmd.Flags().StringVar(&repair, "repair-from", "", "rule of replication: fetch what is damaged again from where it copies releases")
 	return cmd
 }
 
 func showScrubbed(p *page, all registry.Scrubbed) {
 	p.line("%s read: %s", plural(all.Checked.Blobs, "blob", "blobs"), size(all.Checked.Bytes))
+	if all.Away.Blobs > 0 {
+		p.line("%s at the places of releases only: %s", plural(all.Away.Blobs, "blob", "blobs"), size(all.Away.Bytes))
+	}
 	if len(all.Findings) == 0 {
 		p.line("all is as its digests say")
 		return

@@ -49,7 +49,7 @@ func newReleaseBuild(s *session) *cobra.Command {
 				r.Key = s.env(keyEnv)
 			}
 			if r.Key != "" {
-				r.Key = s.path(r.Key)
+				r.Key = s.keyName(r.Key)
 			}
 			return s.runReleaseBuild(cmd.Context(), r)
 		},
@@ -57,7 +57,7 @@ func newReleaseBuild(s *session) *cobra.Command {
 	cmd.Flags().StringVar(&r.Ref, "ref", "", "branch, tag or commit (default HEAD)")
 	cmd.Flags().StringVar(&r.Version, "version", "", "semver label; it never moves once published (default: from tag or commit)")
 	cmd.Flags().BoolVar(&r.Check, "check", false, "build twice and compare")
-	cmd.Flags().StringVar(&r.Key, "key", "", "file of the key to sign with ("+keyEnv+"); see towpath key generate")
+	cmd.Flags().StringVar(&r.Key, "key", "", "key to sign with ("+keyEnv+"): a file, see towpath key generate, or exec:PROGRAM")
 	return cmd
 }
 

@@ -1,7 +1,11 @@
 package cli
 
 import (
+	"math"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,17 +21,33 @@ func newReplication(s *session) *cobra.Command {
 
 func newReplicationAdd(s *session) *cobra.Command {
 	var r api.PostReplication
-	var on string
+	var on, cache string
+	var place bool
+	keep := 7 * 24 * time.Hour
 	cmd := &cobra.Command{
 		Use: "add NAME --to REGISTRY/REPOSITORY", Short: "Have releases copied to another registry, with everything that is attached to them",
 		Long: "The server copies every release that is published from now on, or with --on what an environment runs; and again what is attached " +
 			"later. It compares every digest there and lists what is attached; a registry that is down is tried again. The rule's repository is " +
-			"written by nobody else. It logs in with the server's registry-auth.json, a configuration file as docker keeps it.",
-		Example: "  towpath replication add eu --to registry.eu.example/shop\n  towpath replication add dr --to backup.example/shop --on prod",
-		Args:    positional(1, 1),
+			"written by nobody else. It logs in with the server's registry-auth.json, a configuration file as docker keeps it.\n\n" +
+			"With --place the releases live there: none is promoted before it was compared there, its layers leave the server after --keep, or when " +
+			"those of the project have more than --cache together, and are read from there when somebody needs them. Layers of what runs, is on its " +
+			"way, or would be gone back to stay here too, and so does everything that is judged: manifests, contents, evidence.",
+		Example: "  towpath replication add eu --to registry.eu.example/shop\n  towpath replication add dr --to backup.example/shop --on prod\n" +
+			"  towpath replication add home --to registry.example/shop --place --keep 168h --cache 20GiB",
+		Args: positional(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if r.To == "" {
 				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--to names the repository"))
+			}
+			if !place && (cmd.Flags().Changed("keep") || cmd.Flags().Changed("cache")) {
+				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--keep and --cache are about --place"))
+			}
+			if place {
+				bytes, err := parseSize(cache)
+				if err != nil || keep < 0 {
+					return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--keep is a time such as 168h, and --cache a size such as 20GiB"))
+				}
+				r.Place = &api.Place{KeepSeconds: int64(keep / time.Second), CacheBytes: bytes}
 			}
 			r.Name, r.On = towpath.ReplicationName(args[0]), towpath.EnvironmentName(on)
 			c, project, err := s.target()
@@ -39,6 +59,10 @@ func newReplicationAdd(s *session) *cobra.Command {
 				return err
 			}
 			return s.print(result{data: rule, names: []string{string(rule.Name)}, show: func(p *page) {
+				if rule.Place != nil {
+					p.line("the releases move to %s, by the rule %s; `towpath replication list` shows how far it is", rule.To, rule.Name)
+					return
+				}
 				p.line("%s copies %s to %s; `towpath replication list` shows how far it is", rule.Name, copiedWhat(rule), rule.To)
 			}})
 		},
@@ -46,11 +70,38 @@ func newReplicationAdd(s *session) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&r.To, "to", "", "repository, as in registry.example/shop")
 	f.StringVar(&on, "on", "", "only what this environment runs (default: every release, when it is published)")
+	f.BoolVar(&place, "place", false, "the releases live there: their layers need not stay on the server")
+	f.DurationVar(&keep, "keep", keep, "with --place: how long a layer stays on the server after it came")
+	f.StringVar(&cache, "cache", "", "with --place: the most that the layers have on the server together, as in 20GiB (default: any)")
 	f.BoolVar(&r.PlainHTTP, "plain-http", false, "the registry has no TLS; no password is sent to another machine then")
 	return cmd
 }
 
+// parseSize is a number of bytes, with or without a unit; empty: 0.
+func parseSize(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	shift := 0
+	for unit, s := range map[string]int{"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40} {
+		if number, ok := strings.CutSuffix(text, unit); ok {
+			text, shift = number, s
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err == nil && (n < 0 || n > math.MaxInt64>>shift) {
+		err = strconv.ErrRange
+	}
+	return n << shift, err
+}
+
 func copiedWhat(r towpath.ReplicationRule) string {
+	if r.Place != nil {
+		if !r.IsPlace() {
+			return "nothing: what lives there is brought back"
+		}
+		return "every release, which live there"
+	}
 	if r.On == "" {
 		return "every release"
 	}
@@ -86,6 +137,9 @@ func newReplicationList(s *session) *cobra.Command {
 }
 
 func firstError(x replication.Status) string {
+	if x.Place != nil && x.Place.Error != "" {
+		return x.Place.Error
+	}
 	for _, b := range x.Behind {
 		if b.Error != "" {
 			return b.Error
@@ -95,20 +149,34 @@ func firstError(x replication.Status) string {
 }
 
 func newReplicationRemove(s *session) *cobra.Command {
-	return &cobra.Command{
+	var abandon bool
+	cmd := &cobra.Command{
 		Use: "remove NAME", Aliases: []string{"rm"}, Short: "End a rule; what was copied stays where it is", Args: positional(1, 1),
+		Long: "What was copied stays where it is. Where releases live, the server brings back first what is only there; the rule ends by itself " +
+			"then, and `towpath replication list` shows it until it has. --abandon ends it at once: layers that are only there are lost.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, project, err := s.target()
 			if err != nil {
 				return err
 			}
 			name := towpath.ReplicationName(args[0])
-			if err := c.RemoveReplication(cmd.Context(), project, name); err != nil {
+			all, err := c.Replications(cmd.Context(), project)
+			if err != nil {
+				return err
+			}
+			place := slices.ContainsFunc(all.Items, func(x replication.Status) bool { return x.Name == name && x.Place != nil })
+			if err := c.RemoveReplication(cmd.Context(), project, name, abandon); err != nil {
 				return listed(err, "towpath replication list")
 			}
 			return s.print(result{data: map[string]string{"name": args[0]}, names: args, show: func(p *page) {
+				if place && !abandon {
+					p.line("what is only there is brought back; %s ends then: `towpath replication list`", name)
+					return
+				}
 				p.line("%s copies nothing any more; what is there stays", name)
 			}})
 		},
 	}
+	cmd.Flags().BoolVar(&abandon, "abandon", false, "end the place of releases at once: what is only there is lost")
+	return cmd
 }

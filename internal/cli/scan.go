@@ -40,11 +40,11 @@ func newScanAttach(s *session) *cobra.Command {
 				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--key names the file of the key to sign with").
 					WithHint("make one with `towpath key generate`, and have it trusted: towpath trust add scanner --type scan --key FILE.pub"))
 			}
-			return s.runScanAttach(cmd.Context(), args[0], release, s.path(key))
+			return s.runScanAttach(cmd.Context(), args[0], release, s.keyName(key))
 		},
 	}
 	cmd.Flags().StringVar(&release, "release", "", "the release that was scanned")
-	cmd.Flags().StringVar(&key, "key", "", "file of the key to sign with ("+keyEnv+")")
+	cmd.Flags().StringVar(&key, "key", "", "key to sign with ("+keyEnv+"): a file, or exec:PROGRAM")
 	return cmd
 }
 
@@ -67,7 +67,11 @@ func (s *session) runScanAttach(ctx context.Context, report, release, keyFile st
 	if err != nil {
 		return err
 	}
-	key, err := signing.Load(keyFile, s.password)
+	key, err := signing.Open(ctx, keyFile, s.password)
+	if err != nil {
+		return err
+	}
+	id, err := signing.IDOf(key.Public())
 	if err != nil {
 		return err
 	}
@@ -105,7 +109,7 @@ func (s *session) runScanAttach(ctx context.Context, report, release, keyFile st
 	if err := c.Attach(ctx, project, a); err != nil {
 		return err
 	}
-	out := attachedScan{Release: r.Digest, Manifest: a.Digest, Tool: scan.Tool, Findings: map[towpath.Severity]int{}, Closed: scan.Closed, SignedBy: key.ID()}
+	out := attachedScan{Release: r.Digest, Manifest: a.Digest, Tool: scan.Tool, Findings: map[towpath.Severity]int{}, Closed: scan.Closed, SignedBy: id}
 	for _, f := range scan.Findings {
 		out.Findings[f.Severity]++
 	}

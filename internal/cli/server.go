@@ -1,6 +1,13 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
+)
 
 func newServer(s *session) *cobra.Command {
 	var o ServerOptions
@@ -20,6 +27,10 @@ func newServer(s *session) *cobra.Command {
 			if o.Blobs == "" {
 				o.Blobs = s.env("TOWPATH_BLOBS")
 			}
+			if o.AttestationKey != "" && !strings.HasPrefix(o.AttestationKey, signing.ExecPrefix) {
+				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--attestation-key names a program: exec:/usr/local/bin/signer").
+					WithHint("leave it away for the key in --data"))
+			}
 			return s.apps.Server(cmd.Context(), s.terminal(), o)
 		},
 	}
@@ -33,5 +44,6 @@ func newServer(s *session) *cobra.Command {
 	f.BoolVar(&o.AdminToken, "admin-token", false, "print a new token of the account admin, valid for a day: for who has lost theirs")
 	f.BoolVar(&o.PublicMetrics, "public-metrics", false, "serve /metrics without a token")
 	f.StringVar(&o.RegistryAuth, "registry-auth", "", "file with the logins of registries that releases are copied to, as docker keeps them (default: registry-auth.json in --data)")
+	f.StringVar(&o.AttestationKey, "attestation-key", "", "exec:PROGRAM that holds the key which signs how promotions ended (default: attestation.key in --data)")
 	return cmd
 }

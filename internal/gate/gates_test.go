@@ -98,6 +98,10 @@ func TestReplicated(t *testing.T) {
 		{name: "asks for all of them", outcome: towpath.Wait, says: "not copied by a rule", change: func(in *Input) {
 			in.Environment.Rules.Gates.Replicated = append(in.Environment.Rules.Gates.Replicated, "us")
 		}},
+		{name: "asks for the place where releases live, whatever the rules say", outcome: towpath.Wait, says: "1.4.0 is not yet where the releases live (home).",
+			hints: "opens by itself", change: func(in *Input) { in.Environment.Rules.Gates.Replicated, in.Place = nil, "home" }},
+		{name: "allows what is where releases live", outcome: towpath.Allow, says: "1.4.0 was copied by eu.",
+			change: func(in *Input) { in.Environment.Rules.Gates.Replicated, in.Place = nil, "eu" }},
 		{name: "allows anything without a rule", outcome: towpath.Allow, says: "asks for no copies",
 			change: func(in *Input) { in.Environment.Rules.Gates.Replicated, in.Replications = nil, nil }},
 	})

@@ -40,8 +40,10 @@ type Input struct {
 	// Attestations are the statements attached to the candidate's release, each
 	// with what its verification under the environment's trusted keys said.
 	Attestations []towpath.Attestation
-	// Replications are the copies of the candidate's release.
+	// Replications are the copies of the candidate's release, and Place the rule
+	// that copies it to where the project's releases live; empty: they live here.
 	Replications []towpath.Replication
+	Place        towpath.ReplicationName
 	// Reviews are what people said of this candidate in other environments.
 	Reviews []towpath.Approval
 	// Errors says of a gate why its evidence could not be gathered, as a

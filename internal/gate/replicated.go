@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -10,7 +11,10 @@ import (
 // attached to it when it was copied: what is promoted must not need a registry
 // that may be gone when it is rolled back to.
 func replicated(in Input) finding {
-	names := in.Environment.Rules.Gates.Replicated
+	names := slices.Clone(in.Environment.Rules.Gates.Replicated)
+	if in.Place != "" && !slices.Contains(names, in.Place) {
+		names = append(names, in.Place) // a release is one once it is where releases live
+	}
 	inputs := map[string]any{"rules": names, "release": in.Candidate.Release}
 	if len(names) == 0 {
 		return allow(inputs, fmt.Sprintf("%s asks for no copies elsewhere.", in.Environment.Name))
@@ -20,6 +24,8 @@ func replicated(in Input) finding {
 	for _, name := range names {
 		r, ok := replicationOf(in, name)
 		switch {
+		case !ok && name == in.Place:
+			missing = append(missing, fmt.Sprintf("%s is not yet where the releases live (%s).", label(in), name))
 		case !ok:
 			missing = append(missing, fmt.Sprintf("%s is not copied by a rule %q yet.", label(in), name))
 			hint = fmt.Sprintf("is there a rule of that name? `towpath replication list`; else `towpath replication add %s --to REGISTRY/REPOSITORY`", name)

@@ -50,7 +50,14 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 				return err
 			}
 		}
-		if len(in.Environment.Rules.Gates.Replicated) > 0 {
+		rules, err := tx.ReplicationRules(ctx, p.Project)
+		if err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(rules, func(r towpath.ReplicationRule) bool { return r.IsPlace() }); i >= 0 {
+			in.Place = rules[i].Name
+		}
+		if len(in.Environment.Rules.Gates.Replicated) > 0 || in.Place != "" {
 			if in.Replications, err = tx.ReplicationsOf(ctx, p.Project, p.Release); err != nil {
 				return err
 			}

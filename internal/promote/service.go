@@ -52,6 +52,7 @@ type Tx interface {
 	PromotionsOf(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) ([]towpath.Promotion, error)
 	Promotions(ctx context.Context, f Filter, limit int) ([]towpath.Promotion, error)
 	InsertApproval(ctx context.Context, a towpath.Approval) error
+	ReplicationRules(ctx context.Context, p towpath.ProjectName) ([]towpath.ReplicationRule, error)
 	ReplicationsOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.Replication, error)
 	ApprovalsOf(ctx context.Context, p towpath.ProjectName, c towpath.CandidateID) ([]towpath.Approval, error) // in any environment
 

@@ -36,11 +36,17 @@ type ScrubRequest struct {
 	// Repair names the rule of replication from whose place what is damaged is
 	// fetched again; empty: nothing is repaired.
 	Repair towpath.ReplicationName
+	// Places is to read and compare what is only at the places of releases too;
+	// they are asked whether they have it otherwise.
+	Places bool
 }
 
 // Scrubbed is a part of a scrub.
 type Scrubbed struct {
-	Checked  Size           `json:"checked"`
+	Checked Size `json:"checked"`
+	// Away is what is at the places of releases only; they say that they have it,
+	// or were read.
+	Away     Size           `json:"away,omitzero"`
 	Findings []Finding      `json:"findings"`
 	Next     towpath.Digest `json:"next,omitempty"` // where to go on; empty: this was the last part
 }
@@ -76,7 +82,7 @@ func (s *Service) Scrub(ctx context.Context, actor towpath.Actor, r ScrubRequest
 	}
 	deadline := s.cfg.Now().Add(scrubTime)
 	for i, d := range digests {
-		harm, err := s.examine(ctx, d, &out.Checked)
+		harm, err := s.examine(ctx, d, r.Places, &out)
 		if err != nil {
 			return out, err
 		}
@@ -101,12 +107,33 @@ func (s *Service) Scrub(ctx context.Context, actor towpath.Actor, r ScrubRequest
 }
 
 // examine reads one blob; empty: it is as it should be.
-func (s *Service) examine(ctx context.Context, d towpath.Digest, sum *Size) (Harm, error) {
+func (s *Service) examine(ctx context.Context, d towpath.Digest, places bool, out *Scrubbed) (Harm, error) {
+	if s.cfg.Away != nil {
+		if size, away, err := s.cfg.Away.Away(ctx, d); err != nil || away {
+			if err == nil {
+				err = s.elsewhere(ctx, d, places)
+			}
+			return harm(ctx, err, size, &out.Away)
+		}
+	}
 	r, size, err := s.blobs.Open(ctx, d)
 	if err == nil {
 		_, err = io.Copy(io.Discard, r)
 		_ = r.Close() // it was only read
 	}
+	return harm(ctx, err, size, &out.Checked)
+}
+
+// elsewhere looks for a blob at its place.
+func (s *Service) elsewhere(ctx context.Context, d towpath.Digest, read bool) error {
+	if read {
+		return s.cfg.Away.Read(ctx, d)
+	}
+	return s.cfg.Away.Ask(ctx, d)
+}
+
+// harm is what an error of looking at a blob means.
+func harm(ctx context.Context, err error, size int64, sum *Size) (Harm, error) {
 	switch {
 	case ctx.Err() != nil:
 		return "", ctx.Err()

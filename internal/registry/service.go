@@ -152,11 +152,25 @@ type Replicas interface {
 	Open(ctx context.Context, p towpath.ProjectName, rule towpath.ReplicationName, c towpath.Stored) (io.ReadCloser, error)
 }
 
+// Away are the layers that are at the places of releases.
+type Away interface {
+	// Away is the size of a layer that is there and not here.
+	Away(ctx context.Context, d towpath.Digest) (size int64, away bool, err error)
+	// Ask asks for a layer there, and Read reads and compares it; not-found:
+	// it is lost.
+	Ask(ctx context.Context, d towpath.Digest) error
+	Read(ctx context.Context, d towpath.Digest) error
+	// Known are all that are there, with their sizes in bytes.
+	Known(ctx context.Context) (map[towpath.Digest]int64, error)
+}
+
 // Config says how the service works; zero values are replaced by defaults.
 type Config struct {
 	Now func() time.Time
 	// Replicas can repair what is damaged; nil: nobody can.
 	Replicas Replicas
+	// Away knows what need not be in the store; nil: there is nothing.
+	Away Away
 
 	MaxManifest int           // bytes; default 8 MiB
 	MaxBlob     int64         // bytes; default 16 GiB

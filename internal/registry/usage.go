@@ -13,7 +13,9 @@ type Usage struct {
 	Projects []ProjectUsage `json:"projects"` // that the actor may pull from, by name
 	// Store is the whole store and Reclaimable what a collection of garbage
 	// would delete from it; for those who may manage the server.
-	Store       *Size `json:"store,omitempty"`
+	Store *Size `json:"store,omitempty"`
+	// Away is what is at the places of releases and not in the store.
+	Away        *Size `json:"away,omitempty"`
 	Reclaimable *Size `json:"reclaimable,omitempty"`
 }
 
@@ -63,12 +65,7 @@ func (s *Service) Usage(ctx context.Context, actor towpath.Actor, p towpath.Proj
 	if err != nil || p != "" || access.Check(actor, access.ServerManage, access.Subject{}) != nil {
 		return out, err
 	}
-	out.Store = &Size{}
-	err = s.blobs.Walk(ctx, func(i blob.Info) error {
-		out.Store.add(i.Size)
-		return nil
-	})
-	if err != nil {
+	if err := s.stored(ctx, &out); err != nil {
 		return Usage{}, err
 	}
 	would, err := s.CollectGarbage(ctx, actor, Garbage{DryRun: true})
@@ -77,4 +74,28 @@ func (s *Service) Usage(ctx context.Context, actor towpath.Actor, p towpath.Proj
 	}
 	out.Reclaimable = &would.Deleted
 	return out, err
+}
+
+// stored says what the store has, and what is elsewhere instead.
+func (s *Service) stored(ctx context.Context, out *Usage) error {
+	var away map[towpath.Digest]int64
+	if s.cfg.Away != nil {
+		var err error
+		if away, err = s.cfg.Away.Known(ctx); err != nil {
+			return err
+		}
+	}
+	out.Store = &Size{}
+	err := s.blobs.Walk(ctx, func(i blob.Info) error {
+		out.Store.add(i.Size)
+		delete(away, i.Digest)
+		return nil
+	})
+	if len(away) > 0 {
+		out.Away = &Size{}
+		for _, size := range away {
+			out.Away.add(size)
+		}
+	}
+	return err
 }

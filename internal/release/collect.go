@@ -261,6 +261,39 @@ func (s *Service) live(ctx context.Context, p towpath.ProjectName, keep []towpat
 	return live, nil
 }
 
+// InUse are the layers of the releases that run in any environment of a project,
+// are on their way there, or would be gone back to. The environments stay as
+// they are until the transaction ends.
+func (s *Service) InUse(ctx context.Context, tx Tx, p towpath.ProjectName) (map[towpath.Digest]bool, error) {
+	environments, err := tx.Environments(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range environments {
+		if _, err := tx.LockEnvironment(ctx, p, e.Name); err != nil {
+			return nil, err
+		}
+	}
+	all, err := histories(ctx, tx, p)
+	if err != nil {
+		return nil, err
+	}
+	out := map[towpath.Digest]bool{}
+	for d := range inUse(all) {
+		if d == "" {
+			continue // there was nothing before
+		}
+		layers, err := s.layers(ctx, p, d)
+		if err != nil {
+			return nil, err
+		}
+		for l := range layers {
+			out[l] = true
+		}
+	}
+	return out, nil
+}
+
 // layers are the layers of a release, with their sizes in bytes.
 func (s *Service) layers(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (map[towpath.Digest]int64, error) {
 	content, err := s.Content(ctx, p, d)

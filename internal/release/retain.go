@@ -68,3 +68,24 @@ func needed(environments []history, now time.Time) (keep map[towpath.Digest]bool
 	}
 	return keep, patience
 }
+
+// inUse are the releases that run, are on their way, or would be gone back to,
+// whatever the rules of retention say.
+func inUse(environments []history) map[towpath.Digest]bool {
+	out := map[towpath.Digest]bool{}
+	for _, h := range environments {
+		for _, d := range h.inUse {
+			out[d] = true
+		}
+		good := map[towpath.Digest]bool{}
+		for _, r := range h.runs {
+			if r.Ended.IsZero() {
+				out[r.Release] = true
+			}
+			if r.Verified && !good[r.Release] && len(good) < lastGood {
+				good[r.Release], out[r.Release] = true, true
+			}
+		}
+	}
+	return out
+}

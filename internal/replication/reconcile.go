@@ -27,6 +27,9 @@ func (s *Service) Reconcile(ctx context.Context, key string, _ time.Time) (recon
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	if rule.Place != nil && !rule.IsPlace() {
+		return reconcile.Done(), s.cfg.Keeper.BringBack(ctx, rule)
+	}
 	target, err := s.cfg.Connect(rule)
 	if err != nil {
 		return reconcile.Result{}, err
@@ -115,7 +118,7 @@ func wish(ctx context.Context, tx Tx, rule towpath.ReplicationRule) ([]towpath.D
 	var out []towpath.Digest
 	if rule.On == "" {
 		for _, r := range whole {
-			if !r.Published.Before(rule.AddedAt) {
+			if rule.Place != nil || !r.Published.Before(rule.AddedAt) {
 				out = append(out, r.Digest)
 			}
 		}
@@ -203,7 +206,8 @@ func (s *Service) note(ctx context.Context, x towpath.Replication, load shipment
 	ev := towpath.NewEvent(now, string(towpath.System().Account), action)
 	ev.Project, ev.Subject, ev.Release, ev.Reason = x.Project, string(x.Rule), x.Release, x.Error
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-		if _, err := tx.ReplicationRule(ctx, x.Project, x.Rule); err != nil {
+		rule, err := tx.ReplicationRule(ctx, x.Project, x.Rule)
+		if err != nil {
 			if towpath.KindOf(err) == towpath.KindNotFound {
 				return nil // it was removed meanwhile
 			}
@@ -213,6 +217,9 @@ func (s *Service) note(ctx context.Context, x towpath.Replication, load shipment
 			return err
 		}
 		if failure == nil {
+			if err := place(ctx, tx, rule, load); err != nil {
+				return err
+			}
 			if err := tx.WakePromotions(ctx, x.Project, now); err != nil {
 				return err
 			}
@@ -221,4 +228,25 @@ func (s *Service) note(ctx context.Context, x towpath.Replication, load shipment
 		}
 		return tx.Record(ctx, ev)
 	})
+}
+
+// place says of the layers of a release that they were compared at their place.
+func place(ctx context.Context, tx Tx, rule towpath.ReplicationRule, load shipment) error {
+	if !rule.IsPlace() {
+		return nil
+	}
+	release, ok := load.graph.Node(load.graph.Root.Digest)
+	if !ok {
+		return nil
+	}
+	for _, l := range release.Blobs {
+		if l.MediaType != towpath.MediaTypeComponentLayer && l.MediaType != towpath.MediaTypeFolderLayer {
+			continue // the content is a record: it is read whenever the release is judged
+		}
+		err := tx.PlaceLayer(ctx, towpath.Placed{Project: rule.Project, Rule: rule.Name, Digest: towpath.Digest(l.Digest), Size: l.Size})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -51,6 +51,14 @@ type Tx interface {
 	Replications(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName) ([]towpath.Replication, error)
 	SaveReplication(ctx context.Context, r towpath.Replication) error
 	DeleteReplication(ctx context.Context, r towpath.Replication) error
+	SaveReplicationRule(ctx context.Context, r towpath.ReplicationRule) error
+	// PlaceLayer says that a layer was compared at a place.
+	PlaceLayer(ctx context.Context, l towpath.Placed) error
+}
+
+// Keeper brings back what is only at the place of a rule, and ends the rule.
+type Keeper interface {
+	BringBack(ctx context.Context, r towpath.ReplicationRule) error
 }
 
 // Target is a registry that is written to.
@@ -68,6 +76,8 @@ type Config struct {
 	// Every is how often a place that has everything is looked at although
 	// nothing woke the loop; default 1 min.
 	Every time.Duration
+	// Keeper ends rules whose repository is the place of releases.
+	Keeper Keeper
 }
 
 // Service is the use case.
@@ -106,6 +116,9 @@ func (s *Service) Add(ctx context.Context, actor towpath.Actor, r towpath.Replic
 	} else if tag != "" {
 		return r, towpath.E(towpath.KindInvalid, op, "a rule copies many releases, each under its own versions: %q has a tag", r.To).
 			WithHint("name the repository alone")
+	}
+	if err := placeable(r); err != nil {
+		return r, err
 	}
 	if _, err := s.cfg.Connect(r); err != nil {
 		return r, err
@@ -148,6 +161,10 @@ func fits(r towpath.ReplicationRule, have []towpath.ReplicationRule) error {
 	for _, h := range have {
 		if h.Project == r.Project {
 			n++
+			if h.Place != nil && r.Place != nil {
+				return towpath.E(towpath.KindConflict, op, "the releases live at %s already, by the rule %s", h.To, h.Name).
+					WithHint("a project has one place: remove that rule first, which brings everything back")
+			}
 		}
 		if h.To == r.To && (h.Project != r.Project || h.Name != r.Name) {
 			return towpath.E(towpath.KindConflict, op, "the rule %s of project %s writes to %s already", h.Name, h.Project, h.To).
@@ -162,8 +179,10 @@ func fits(r towpath.ReplicationRule, have []towpath.ReplicationRule) error {
 
 func key(r towpath.ReplicationRule) string { return string(r.Project) + "/" + string(r.Name) }
 
-// Remove ends a rule. What was copied stays where it is.
-func (s *Service) Remove(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name towpath.ReplicationName) error {
+// Remove ends a rule. What was copied stays where it is. Where releases live, it
+// ends when all that is only there was brought back, which the loop does; with
+// abandon it ends at once, and what is only there is lost.
+func (s *Service) Remove(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name towpath.ReplicationName, abandon bool) error {
 	if err := access.Check(actor, access.ServerManage, access.Subject{Project: p}); err != nil {
 		return err
 	}
@@ -171,14 +190,55 @@ func (s *Service) Remove(ctx context.Context, actor towpath.Actor, p towpath.Pro
 	ev := towpath.NewEvent(now, string(actor.Account), "replication.removed")
 	ev.Project, ev.Subject, ev.RequestID = p, string(name), actor.RequestID
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-		if _, err := tx.ReplicationRule(ctx, p, name); err != nil {
+		rule, err := tx.ReplicationRule(ctx, p, name)
+		if err != nil {
 			return err
+		}
+		if rule.Place != nil && !abandon {
+			return leave(ctx, tx, rule, ev)
+		}
+		if rule.Place != nil {
+			ev.Reason = "abandoned"
 		}
 		if err := tx.DeleteReplicationRule(ctx, p, name); err != nil {
 			return err
 		}
 		return tx.Record(ctx, ev)
 	})
+}
+
+// leave begins to bring back what is only at a place. From now on nothing waits
+// for copies there, and nothing is let go here.
+func leave(ctx context.Context, tx Tx, rule towpath.ReplicationRule, ev towpath.Event) error {
+	if rule.IsPlace() {
+		rule.Place.Leaving = ev.At
+		if err := tx.SaveReplicationRule(ctx, rule); err != nil {
+			return err
+		}
+		ev.Action = "place.leaving"
+		if err := tx.Record(ctx, ev); err != nil {
+			return err
+		}
+		if err := tx.WakePromotions(ctx, rule.Project, ev.At); err != nil {
+			return err
+		}
+	}
+	return tx.Enqueue(ctx, WorkReplication, key(rule), ev.At)
+}
+
+// placeable makes sure that releases can live where a rule copies them.
+func placeable(r towpath.ReplicationRule) error {
+	const op = "replication.add"
+	switch {
+	case r.Place == nil:
+		return nil
+	case r.On != "":
+		return towpath.E(towpath.KindInvalid, op, "the place of releases has every release, not those of %s alone", r.On).
+			WithHint("leave --on away")
+	case r.Place.Keep < 0 || r.Place.Cache < 0:
+		return towpath.E(towpath.KindInvalid, op, "layers can't be kept here for less than no time, nor in less than no space")
+	}
+	return nil
 }
 
 // Status is how far a place is.

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -57,7 +58,12 @@ func (k *Key) ID() KeyID { return k.id }
 // Public implements [Signer].
 func (k *Key) Public() *ecdsa.PublicKey { return &k.private.PublicKey }
 
-// SignDigest implements [Signer].
+// Sign implements [Signer].
+func (k *Key) Sign(ctx context.Context, message []byte) ([]byte, error) {
+	return k.SignDigest(ctx, sha256.Sum256(message))
+}
+
+// SignDigest signs a SHA-256 digest.
 func (k *Key) SignDigest(_ context.Context, digest [32]byte) ([]byte, error) {
 	return ecdsa.SignASN1(rand.Reader, k.private, digest[:])
 }

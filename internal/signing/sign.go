@@ -6,6 +6,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
+	"strings"
 
 	common "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	"github.com/sigstore/sigstore-go/pkg/sign"
@@ -19,13 +21,22 @@ import (
 // PayloadType is what a bundle's envelope says that it holds.
 const PayloadType = "application/vnd.in-toto+json"
 
-// Signer signs with a key that it need not have: a file ([Key]), or a key
-// management service, which gets a digest and no content. A keyless signer will
-// be one that also brings the certificate of its key.
+// Signer signs with a key that it need not have: a file ([Key]), or a program
+// that asks a key management service ([Exec]). A keyless signer will be one that
+// also brings the certificate of its key.
 type Signer interface {
 	Public() *ecdsa.PublicKey // P-256
-	// SignDigest signs a SHA-256 digest: ECDSA, ASN.1 DER.
-	SignDigest(ctx context.Context, digest [32]byte) ([]byte, error)
+	// Sign signs a message: ECDSA over its SHA-256, ASN.1 DER.
+	Sign(ctx context.Context, message []byte) ([]byte, error)
+}
+
+// Open opens a key by its name: a program after [ExecPrefix], or else a file,
+// whose password is asked for.
+func Open(ctx context.Context, name string, password Password) (Signer, error) {
+	if strings.HasPrefix(name, ExecPrefix) {
+		return OpenExec(ctx, name, 0)
+	}
+	return Load(name, password)
 }
 
 // Sign wraps a statement into a Sigstore bundle. The bundle names the key by
@@ -41,6 +52,10 @@ func Sign(ctx context.Context, signer Signer, statement []byte) ([]byte, error) 
 		return nil, err
 	}
 	b, err := sign.Bundle(&sign.DSSEData{Data: statement, PayloadType: PayloadType}, keypair{signer, id}, sign.BundleOptions{Context: ctx})
+	var known *towpath.Error
+	if errors.As(err, &known) {
+		return nil, known // it says more
+	}
 	if err != nil {
 		return nil, towpath.E(towpath.KindUnavailable, op, "the key did not sign").On(string(id)).
 			WithHint("check that the key, or the service that holds it, can be used").WithCause(err)
@@ -77,7 +92,7 @@ func (k keypair) GetPublicKeyPem() (string, error) {
 // not become a bundle that nobody can verify.
 func (k keypair) SignData(ctx context.Context, data []byte) (signature, digest []byte, err error) {
 	sum := sha256.Sum256(data)
-	signature, err = k.signer.SignDigest(ctx, sum)
+	signature, err = k.signer.Sign(ctx, data)
 	if err != nil {
 		return nil, nil, err
 	}

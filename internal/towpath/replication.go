@@ -12,8 +12,10 @@ type ReplicationRule struct {
 	// deployed there; empty: every release, when it is published.
 	On        EnvironmentName `json:"on,omitempty"`
 	PlainHTTP bool            `json:"plainHTTP,omitempty"` // the registry has no TLS
-	AddedBy   AccountName     `json:"addedBy"`
-	AddedAt   time.Time       `json:"addedAt"`
+	// Place is set where the releases live there: layers need not be kept here.
+	Place   *PlaceRule  `json:"place,omitempty"`
+	AddedBy AccountName `json:"addedBy"`
+	AddedAt time.Time   `json:"addedAt"`
 }
 
 // ReplicationName names a rule of a project: "eu".
@@ -34,4 +36,30 @@ type Replication struct {
 	Content  Digest `json:"content,omitempty"`
 	Attempts int    `json:"attempts,omitempty"` // that failed since it was last whole
 	Error    string `json:"error,omitempty"`    // of the last one
+}
+
+// PlaceRule makes the repository of a rule the place of a project's releases: a
+// layer that was compared there may be let go here, and is read from there.
+type PlaceRule struct {
+	// Keep is how long a layer stays here after it came, nanoseconds.
+	Keep time.Duration `json:"keep"`
+	// Cache is the most that such layers may have here together, bytes; the
+	// oldest go first. 0: any.
+	Cache int64 `json:"cache,omitempty"`
+	// Leaving is since when what is only there is being brought back, so that
+	// the rule can end, and Error why that did not go on at the last attempt.
+	Leaving time.Time `json:"leaving,omitzero"`
+	Error   string    `json:"error,omitempty"`
+}
+
+// IsPlace reports whether releases live where a rule copies them, and go on
+// doing so.
+func (r *ReplicationRule) IsPlace() bool { return r.Place != nil && r.Place.Leaving.IsZero() }
+
+// Placed is a layer that was compared at the place of a project.
+type Placed struct {
+	Project ProjectName
+	Rule    ReplicationName
+	Digest  Digest
+	Size    int64 // bytes
 }

@@ -38,7 +38,7 @@ func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (cli.
 	if root == "" {
 		root = repo.Dir()
 	}
-	signer, err := key(r)
+	signer, err := key(ctx, r)
 	if err != nil {
 		return cli.Built{}, err
 	}

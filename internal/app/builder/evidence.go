@@ -17,7 +17,7 @@ import (
 
 // key is the signing key of a build; nil when none was configured. It is read
 // before anything is built: a wrong password is no reason to wait.
-func key(r cli.BuildRequest) (*signing.Key, error) {
+func key(ctx context.Context, r cli.BuildRequest) (signing.Signer, error) {
 	if r.Key == "" {
 		return nil, nil
 	}
@@ -25,12 +25,12 @@ func key(r cli.BuildRequest) (*signing.Key, error) {
 	if password == nil {
 		password = func() ([]byte, error) { return nil, nil }
 	}
-	return signing.Load(r.Key, password)
+	return signing.Open(ctx, r.Key, password)
 }
 
 // attest adds to what is handed over what there is to say about the release: its
 // bill of materials always, and with a key the signed statements too.
-func attest(ctx context.Context, out *cli.Built, res *build.Result, k *signing.Key, now time.Time) error {
+func attest(ctx context.Context, out *cli.Built, res *build.Result, k signing.Signer, now time.Time) error {
 	subject := oci.Blob{Digest: res.Digest, Size: int64(len(res.Manifest))}
 	a, err := oci.AttachSBOM(subject, res.SBOM)
 	if err != nil {
@@ -40,7 +40,11 @@ func attest(ctx context.Context, out *cli.Built, res *build.Result, k *signing.K
 	if k == nil {
 		return nil
 	}
-	out.SignedBy = string(k.ID())
+	id, err := signing.IDOf(k.Public())
+	if err != nil {
+		return err
+	}
+	out.SignedBy = string(id)
 	statements, err := statementsOf(res)
 	if err != nil {
 		return err

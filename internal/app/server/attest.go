@@ -21,7 +21,7 @@ import (
 
 // attestor signs how promotions ended with the server's own key.
 type attestor struct {
-	key      *signing.Key
+	key      signing.Signer
 	blobs    blob.Store
 	releases *release.Service
 	now      func() time.Time
@@ -29,11 +29,14 @@ type attestor struct {
 
 var _ promote.Attestor = (*attestor)(nil)
 
-// attestationKey is the server's key, which all servers of an installation
+// attestationKey is the server's key: a program has it, or a file does, which all servers of an installation
 // share: with the folder, or as a copy when their blobs are in a bucket. There a
 // server that joins must not make one of its own, which the others don't trust.
-func (s *Server) attestationKey(ctx context.Context, at place) (*signing.Key, error) {
+func (s *Server) attestationKey(ctx context.Context, at place) (signing.Signer, error) {
 	const op = "server.start"
+	if s.cfg.AttestationKey != "" {
+		return signing.OpenExec(ctx, s.cfg.AttestationKey, 0)
+	}
 	path := filepath.Join(s.cfg.Data, "attestation.key")
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && s.cfg.Blobs != "" {
 		var founded int
@@ -50,10 +53,14 @@ func (s *Server) attestationKey(ctx context.Context, at place) (*signing.Key, er
 
 // own is the server's key as one that is trusted everywhere, for the outcome of
 // promotions and nothing else.
-func own(key *signing.Key) (towpath.TrustedKey, error) {
+func own(key signing.Signer) (towpath.TrustedKey, error) {
 	pem, err := signing.EncodePublic(key.Public())
+	if err != nil {
+		return towpath.TrustedKey{}, err
+	}
+	id, err := signing.IDOf(key.Public())
 	return towpath.TrustedKey{
-		Name: "towpath", ID: string(key.ID()), PublicKey: string(pem), Types: []towpath.EvidenceType{towpath.EvidencePromotion},
+		Name: "towpath", ID: string(id), PublicKey: string(pem), Types: []towpath.EvidenceType{towpath.EvidencePromotion},
 	}, err
 }
 

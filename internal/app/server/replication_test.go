@@ -177,7 +177,7 @@ func TestReplication(t *testing.T) {
 			}
 		})
 		t.Run("what was removed copies nothing", func(t *testing.T) {
-			must(t, 0, h.svc.Replication.Remove(t.Context(), towpath.System(), shop, "eu"))
+			must(t, 0, h.svc.Replication.Remove(t.Context(), towpath.System(), shop, "eu", false))
 			h.publish("1.1.0", "two")
 			h.runs("dev", "1.1.0")
 			if code, _ := e.get(t, "manifests/1.1.0", towpath.MediaTypeManifest); code != 404 {

@@ -24,6 +24,7 @@ import (
 	"github.com/towpath/towpath/internal/http/rest"
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/ledger"
+	places "github.com/towpath/towpath/internal/place"
 	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/reconcile"
@@ -48,6 +49,9 @@ type Config struct {
 	// RegistryAuth is the file with the logins of registries that releases are
 	// copied to, as docker keeps them; empty: registry-auth.json in Data.
 	RegistryAuth string
+	// AttestationKey is the program that holds the key which signs how promotions
+	// ended, see [signing.OpenExec]; empty: a file in Data.
+	AttestationKey string
 	// PublicMetrics serves /metrics without a token.
 	PublicMetrics bool
 	Log           *slog.Logger
@@ -105,7 +109,6 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	blobs := at.blobs
 	key, err := ledger.LoadOrCreateKey(filepath.Join(cfg.Data, "ledger.key"), "towpath")
 	if err != nil {
 		return err
@@ -133,6 +136,10 @@ func (s *Server) open(ctx context.Context) error {
 	wake := func(string) {}
 	nouns := store.New(s.db, s.ledger, func(kind string) { wake(kind); changed.Tell() })
 	s.store = nouns
+	blobs, err := s.elsewhere(at)
+	if err != nil {
+		return err
+	}
 	repos := &repositories{store: nouns, open: map[string]*git.Repository{}}
 	claimable := func(towpath.PlaceName) { changed.Tell() }
 	sign := signer{noteSigner}
@@ -143,11 +150,12 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}}, store.For[project.Tx](nouns))
 	releases := release.New(release.Config{Now: cfg.Now}, store.For[release.Tx](nouns), blobs, repos, latch{sqldb.NewLatch(s.db, "retention")})
-	copies, err := s.replication(blobs)
+	keeper := places.NewKeeper(blobs, inUse{releases}, releases)
+	copies, err := s.replication(blobs, keeper)
 	if err != nil {
 		return err
 	}
-	artifacts := s.registry(releases, at, copies)
+	artifacts := s.registry(releases, at, blobs, copies)
 	server, err := own(attesting)
 	if err != nil {
 		return err
@@ -223,6 +231,9 @@ func (s *Server) open(ctx context.Context) error {
 				_, err := artifacts.CollectGarbage(ctx, towpath.System(), registry.Garbage{})
 				return false, err
 			}).Run},
+		reconcile.Task{Name: "places", Run: reconcile.NewLoop(
+			reconcile.LoopConfig{Name: "places", Interval: 10 * time.Minute, Now: cfg.Now, Log: cfg.Log},
+			func(ctx context.Context, _ time.Time) (bool, error) { _, err := keeper.LetGo(ctx); return false, err }).Run},
 		reconcile.Task{Name: "http", Run: s.serve},
 	)
 	return nil

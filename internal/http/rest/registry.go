@@ -71,6 +71,6 @@ func (a *API) registryCare() {
 		id: "scrub-registry", method: http.MethodPost, path: "/registry/scrub", tag: "registry", policy: Authenticated,
 		summary: "Read a part of what is stored and check it", timeout: a.cfg.TransferTimeout,
 	}, func(ctx context.Context, actor towpath.Actor, in *scrub) (registry.Scrubbed, error) {
-		return svc.Scrub(ctx, actor, registry.ScrubRequest{After: in.Body.After, Repair: in.Body.Repair})
+		return svc.Scrub(ctx, actor, registry.ScrubRequest{After: in.Body.After, Repair: in.Body.Repair, Places: in.Body.Places})
 	})
 }

@@ -12,7 +12,7 @@ import (
 // Replication keeps copies of releases in other registries.
 type Replication interface {
 	Add(ctx context.Context, actor towpath.Actor, r towpath.ReplicationRule) (towpath.ReplicationRule, error)
-	Remove(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name towpath.ReplicationName) error
+	Remove(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name towpath.ReplicationName, abandon bool) error
 	List(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) ([]replication.Status, error)
 }
 
@@ -38,17 +38,18 @@ func (a *API) replicationRoutes() {
 		summary: "Have releases copied to another registry", status: http.StatusCreated,
 	}, func(ctx context.Context, actor towpath.Actor, in *add) (towpath.ReplicationRule, error) {
 		return svc.Add(ctx, actor, towpath.ReplicationRule{
-			Project: in.Project, Name: in.Body.Name, To: in.Body.To, On: in.Body.On, PlainHTTP: in.Body.PlainHTTP,
+			Project: in.Project, Name: in.Body.Name, To: in.Body.To, On: in.Body.On, PlainHTTP: in.Body.PlainHTTP, Place: in.Body.Place.Rule(),
 		})
 	})
 	type remove struct {
 		InProject
-		Name towpath.ReplicationName `path:"name"`
+		Name    towpath.ReplicationName `path:"name"`
+		Abandon bool                    `query:"abandon" doc:"end the place of releases at once: what is only there is lost"`
 	}
 	registerDone(a, route{
 		id: "remove-replication", method: http.MethodDelete, path: path + "/{name}", tag: "registry", policy: Authenticated,
-		summary: "End a rule of replication; what was copied stays",
+		summary: "End a rule of replication; what was copied stays, and what is only there is brought back first",
 	}, func(ctx context.Context, actor towpath.Actor, in *remove) error {
-		return svc.Remove(ctx, actor, in.Project, in.Name)
+		return svc.Remove(ctx, actor, in.Project, in.Name, in.Abandon)
 	})
 }

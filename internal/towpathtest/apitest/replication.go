@@ -18,7 +18,7 @@ func (s replications) Add(ctx context.Context, actor towpath.Actor, r towpath.Re
 	return r, nil
 }
 
-func (s replications) Remove(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, _ towpath.ReplicationName) error {
+func (s replications) Remove(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, _ towpath.ReplicationName, _ bool) error {
 	if err := s.w.enter(ctx, actor, "replications.Remove"); err != nil {
 		return err
 	}

@@ -33,6 +33,9 @@ func New(t testing.TB) *Cosign {
 	return &Cosign{t: t, bin: bin, Dir: t.TempDir(), Password: "sesame"}
 }
 
+// Program is the path of cosign itself, for programs that run it.
+func (c *Cosign) Program() string { return c.bin }
+
 // Run runs cosign in its folder. Its network leads nowhere.
 func (c *Cosign) Run(args ...string) (string, error) {
 	c.t.Helper()

@@ -18,4 +18,5 @@ type Garbage struct {
 type Scrub struct {
 	After  towpath.Digest          `json:"after,omitempty" doc:"where the part before ended"`
 	Repair towpath.ReplicationName `json:"repair,omitempty" doc:"fetch what is damaged again from where this rule of replication copies it"`
+	Places bool                    `json:"places,omitempty" doc:"read what is only at the places of releases too; they are asked whether they have it otherwise"`
 }

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"time"
+
 	"github.com/towpath/towpath/internal/replication"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -11,6 +13,21 @@ type PostReplication struct {
 	To        string                  `json:"to" doc:"repository, as in registry.example/shop"`
 	On        towpath.EnvironmentName `json:"on,omitempty" doc:"only what this environment runs; default: every release, when it is published"`
 	PlainHTTP bool                    `json:"plainHTTP,omitempty" doc:"the registry has no TLS"`
+	Place     *Place                  `json:"place,omitempty" doc:"the releases live there: their layers need not be kept here"`
+}
+
+// Place says how much of what lives in another registry is kept here.
+type Place struct {
+	KeepSeconds int64 `json:"keepSeconds" minimum:"0" maximum:"3153600000" doc:"how long a layer stays here after it came"`
+	CacheBytes  int64 `json:"cacheBytes,omitempty" minimum:"0" doc:"the most that such layers have here together; 0: any"`
+}
+
+// Rule is what is asked for, as a rule.
+func (p *Place) Rule() *towpath.PlaceRule {
+	if p == nil {
+		return nil
+	}
+	return &towpath.PlaceRule{Keep: time.Duration(p.KeepSeconds) * time.Second, Cache: p.CacheBytes}
 }
 
 // Replications are the rules of a project, and how far each place is.

@@ -20,9 +20,13 @@ func (c *Client) AddReplication(ctx context.Context, p towpath.ProjectName, r ap
 	return ask[towpath.ReplicationRule](ctx, c, post(projectPath(p, "/replications"), r))
 }
 
-// RemoveReplication ends a rule; what was copied stays.
-func (c *Client) RemoveReplication(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName) error {
+// RemoveReplication ends a rule; what was copied stays. Where releases live it
+// ends once all is here again, or with abandon at once.
+func (c *Client) RemoveReplication(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName, abandon bool) error {
 	k := post(projectPath(p, "/replications/"+url.PathEscape(string(name))), nil)
 	k.method = http.MethodDelete
+	if abandon {
+		k.query = url.Values{"abandon": {"true"}}
+	}
 	return c.tell(ctx, k)
 }
