@@ -42,6 +42,8 @@ type Input struct {
 	Attestations []towpath.Attestation
 	// Replications are the copies of the candidate's release.
 	Replications []towpath.Replication
+	// Images are what the candidate's release takes from registries outside.
+	Images towpath.ReleaseImages
 	// Reviews are what people said of this candidate in other environments.
 	Reviews []towpath.Approval
 	// Errors says of a gate why its evidence could not be gathered, as a
@@ -83,7 +85,7 @@ func Gates() []towpath.GateName {
 	return []towpath.GateName{
 		towpath.GateQuarantine, towpath.GateUpstream, towpath.GateSoak, towpath.GateBranch,
 		towpath.GateAge, towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM, towpath.GateScan,
-		towpath.GateReplicated, towpath.GateCompatibility, towpath.GateChecks, towpath.GatePlan, towpath.GateApprovals,
+		towpath.GateReplicated, towpath.GateMirrored, towpath.GateCompatibility, towpath.GateChecks, towpath.GatePlan, towpath.GateApprovals,
 		towpath.GateWindows, towpath.GateHold,
 	}
 }
@@ -96,6 +98,7 @@ func judges() map[towpath.GateName]judge {
 		towpath.GateBranch:        branch,
 		towpath.GateAge:           age,
 		towpath.GateReplicated:    replicated,
+		towpath.GateMirrored:      mirrored,
 		towpath.GateSigned:        signed,
 		towpath.GateProvenance:    provenance,
 		towpath.GateSBOM:          sbom,

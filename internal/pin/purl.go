@@ -67,3 +67,24 @@ func version(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+
 func qualifier(s string) string {
 	return strings.NewReplacer("+", "%20", "%2F", "/", "%3A", ":").Replace(url.QueryEscape(s))
 }
+
+// OCIPackage reads the package URL of something in a registry, as [Entry.PURL]
+// writes it: the repository with its host, and the digest.
+func OCIPackage(purl string) (repository string, d towpath.Digest, ok bool) {
+	rest, ok := strings.CutPrefix(purl, "pkg:oci/")
+	if !ok || len(purl) > maxReference {
+		return "", "", false
+	}
+	named, query, _ := strings.Cut(rest, "?")
+	_, sum, _ := strings.Cut(named, "@")
+	sum, err := url.PathUnescape(sum)
+	values, queryErr := url.ParseQuery(query)
+	if err != nil || queryErr != nil {
+		return "", "", false
+	}
+	n, err := ParseImage(values.Get("repository_url") + "@" + sum)
+	if err != nil {
+		return "", "", false
+	}
+	return n.Host + "/" + n.Repository, n.Digest, true
+}

@@ -53,6 +53,7 @@ type Tx interface {
 	Promotions(ctx context.Context, f Filter, limit int) ([]towpath.Promotion, error)
 	InsertApproval(ctx context.Context, a towpath.Approval) error
 	ReplicationsOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.Replication, error)
+	ImagesOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.ReleaseImages, error)
 	ApprovalsOf(ctx context.Context, p towpath.ProjectName, c towpath.CandidateID) ([]towpath.Approval, error) // in any environment
 
 	InsertFreeze(ctx context.Context, f towpath.Freeze) error

@@ -32,10 +32,14 @@ func (p protection) Protected(ctx context.Context, tx registry.Tx, project towpa
 	return p.releases.Protected(ctx, both, project, d)
 }
 
-// replication makes the loop that copies releases to other registries, with the
-// logins that the server was given.
+// registryLogins finds the logins at other registries that the server was given.
+func (s *Server) registryLogins() (func(ctx context.Context, host string) (replicate.Login, error), error) {
+	return replicate.DockerLogins(cmp.Or(s.cfg.RegistryAuth, filepath.Join(s.cfg.Data, "registry-auth.json")))
+}
+
+// replication makes the loop that copies releases to other registries.
 func (s *Server) replication(blobs blob.Store) (*replication.Service, error) {
-	logins, err := replicate.DockerLogins(cmp.Or(s.cfg.RegistryAuth, filepath.Join(s.cfg.Data, "registry-auth.json")))
+	logins, err := s.registryLogins()
 	if err != nil {
 		return nil, err
 	}
