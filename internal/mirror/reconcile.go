@@ -245,7 +245,7 @@ func (s *Service) here(ctx context.Context, own Repository, d towpath.Digest) (*
 func (s *Service) note(ctx context.Context, x towpath.MirroredImage, graph *replicate.Graph, failure error) error {
 	now := s.cfg.Now()
 	ev := towpath.NewEvent(now, string(towpath.System().Account), "mirror.done")
-	first := x.Error == ""
+	before := x.Error
 	if failure != nil {
 		ev.Action = "mirror.failed"
 		x.Attempts++
@@ -259,11 +259,13 @@ func (s *Service) note(ctx context.Context, x towpath.MirroredImage, graph *repl
 		if err := tx.SaveMirrored(ctx, x); err != nil {
 			return err
 		}
-		if failure != nil && !first {
-			return nil // one event for the first failure, not for each
+		if failure == nil || x.Error != before { // also to say why they wait
+			if err := tx.WakePromotions(ctx, x.Project, now); err != nil {
+				return err
+			}
 		}
-		if err := tx.WakePromotions(ctx, x.Project, now); err != nil { // also to say why they wait
-			return err
+		if failure != nil && before != "" {
+			return nil // one event for the first failure, not for each
 		}
 		return tx.Record(ctx, ev)
 	})

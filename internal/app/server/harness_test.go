@@ -34,6 +34,7 @@ type harness struct {
 	staging    towpath.PromotionMode // empty is automatic
 	ref        string                // that releases are built from; empty is main
 	gates      towpath.GateRules     // of dev in releases
+	retention  towpath.RetentionRule // of all environments in releases
 	materials  string                // of releases: JSON of their list; empty is none
 	rollout    *towpath.RolloutSpec  // of the component in releases; nil is blue-green
 	objectives []towpath.Objective   // of releases
@@ -172,6 +173,7 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 			Gates: towpath.GateRules{Approvals: &towpath.ApprovalRule{Count: 1}},
 		},
 	} {
+		e.Retention = h.retention
 		spec := json.RawMessage(fmt.Sprintf(`{"greeting":%q}`, what+" in "+string(e.Name)))
 		content.Environments = append(content.Environments, towpath.ReleaseEnvironment{
 			Rules: e,
