@@ -28,7 +28,15 @@ func (e Entry) PURL() string {
 		} else if e.Version != "" {
 			return "pkg:helm/" + url.PathEscape(name) + "@" + version(e.Version) + "?repository_url=" + qualifier(strings.TrimRight(repository, "/"))
 		}
+	case towpath.ExternalProvider:
+		return providerURL(source, e.Version)
 	case towpath.ExternalModule:
+		if o, err := ParseOCIModule(source); err == nil {
+			if e.Digest == "" {
+				return ""
+			}
+			return ociURL(o, e.Digest)
+		}
 		if r, ok := RegistryModule(source); ok && e.Version != "" {
 			at := "pkg:terraform/" + r.Namespace + "/" + r.Name + "/" + r.Provider + "@" + version(e.Version)
 			if r.Host != DefaultRegistry {
@@ -41,6 +49,20 @@ func (e Entry) PURL() string {
 		}
 	}
 	return ""
+}
+
+// providerURL names a version of a provider. There is no type for providers:
+// they are told from modules by having one part less.
+func providerURL(source, v string) string {
+	parts := strings.Split(source, "/")
+	if v == "" || len(parts) < 2 || len(parts) > 3 {
+		return ""
+	}
+	at := "pkg:terraform/" + strings.Join(parts[len(parts)-2:], "/") + "@" + version(v)
+	if len(parts) == 3 && parts[0] != DefaultRegistry {
+		at += "?repository_url=" + qualifier(parts[0])
+	}
+	return at
 }
 
 func ociURL(n ImageName, d towpath.Digest) string {
