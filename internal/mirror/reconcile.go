@@ -101,8 +101,8 @@ func (s *Service) imagesOf(ctx context.Context, c towpath.Candidate) (towpath.Re
 	if err != nil || len(images) > maxImages {
 		// It was published, so it stays unread for good: nothing that asks for
 		// its images may pass.
-		out.Moving = []string{"the provenance, which can't be read or names too much"}
-		return out, nil
+		out.Moving = []string{"what its provenance names, which can't be read or is too much,"}
+		return out, nil //nolint:nilerr // it is the answer
 	}
 	out.Moving = moving
 	for _, i := range images {

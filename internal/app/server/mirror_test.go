@@ -324,8 +324,17 @@ func TestMirror_Tampered(t *testing.T) {
 	h := newHarness(t)
 	o := before(t, peer.URL)
 	h.mirrorFrom(o.host)
-	for i, part := range []string{"/blobs/", "/manifests/", "/referrers/"} {
+	for i, part := range []string{"platform", "signature", "/blobs/", "/manifests/", "/referrers/"} {
 		image := pushForeign(t, o.host+"/redis", part, replicate.Login{})
+		half := true
+		switch part { // what comes before what is damaged gets here
+		case "platform":
+			part = "/blobs/" + string(image.blobs[3])
+		case "signature":
+			part = "/blobs/" + string(image.blobs[5])
+		default:
+			half = false
+		}
 		o.tamper.Store(&part)
 		h.pins(image.material("redis:7"))
 		v := fmt.Sprintf("1.%d.0", i)
@@ -333,6 +342,16 @@ func TestMirror_Tampered(t *testing.T) {
 		h.until(part+" is refused", func() bool { x, _ := h.mirrored(image); return x.Error != "" })
 		if x, _ := h.mirrored(image); !x.Done.IsZero() {
 			t.Errorf("%s: %+v", part, x)
+		}
+		if half {
+			x, _ := h.mirrored(image)
+			when := time.Now().AddDate(1, 0, 0)
+			later := h.laterRegistry(h.laterReleases(when), when)
+			_, err := later.CollectGarbage(t.Context(), towpath.System(), registry.Garbage{UntaggedAge: time.Minute})
+			must(t, 0, err)
+			if _, err := later.Manifest(t.Context(), h.ana, x.Repository, string(image.manifests[0])); err != nil {
+				t.Errorf("what is on its way was given up: %v", err)
+			}
 		}
 		o.tamper.Store(nil)
 		h.wakeMirror()
