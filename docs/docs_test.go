@@ -101,7 +101,7 @@ var layers = [][]string{
 	{"internal/reconcile", "internal/sqldb", "internal/blob", "internal/merkle", "internal/oci", "internal/secretscan", "internal/pin"},
 	{"internal/ledger", "internal/evidence"},
 	{"internal/signing", "internal/replicate"},
-	{"internal/release", "internal/promote", "internal/deploy", "internal/inventory", "internal/account", "internal/project", "internal/audit", "internal/registry", "internal/trust", "internal/replication", "internal/place"},
+	{"internal/release", "internal/promote", "internal/deploy", "internal/inventory", "internal/account", "internal/project", "internal/audit", "internal/registry", "internal/trust", "internal/replication", "internal/place", "internal/mirror"},
 	{"internal/store", "internal/store/migrations"},
 	{"internal/kind"},
 	{"internal/kind/process", "internal/kind/process/route"},

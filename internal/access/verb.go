@@ -103,8 +103,8 @@ func table() []rule {
 		{verb: TrustRead, does: "see trusted keys", roles: people(), anyEnvironment: true, anyProject: true},
 		{verb: TrustManage, does: "change trusted keys", roles: roles(towpath.RoleAdmin)},
 
-		{verb: RegistryPull, does: "pull from the registry", roles: people(), anyEnvironment: true},
-		{verb: RegistryPush, does: "push to the registry", roles: roles(towpath.RoleReleaser)},
+		{verb: RegistryPull, does: "pull from the registry", roles: people(), anyEnvironment: true, system: true},
+		{verb: RegistryPush, does: "push to the registry", roles: roles(towpath.RoleReleaser), system: true}, // what it mirrors
 
 		{verb: AgentWork, does: "work as an agent", roles: roles(towpath.RoleAgent), anyEnvironment: true, anyProject: true},
 	}

@@ -55,7 +55,7 @@ func (r *run) pins(ctx context.Context) error {
 // references are those of the commit, in the order of the files that may have
 // some.
 func (r *run) references(ctx context.Context) ([]pin.Found, error) {
-	found := pin.Declared(ProjectFile, r.project.Components)
+	var files pin.Scanner
 	var paths []string
 	for _, u := range r.units {
 		if !u.folder {
@@ -63,10 +63,10 @@ func (r *run) references(ctx context.Context) ([]pin.Found, error) {
 		}
 	}
 	err := r.source.Files(ctx, r.commit.ID, paths, pin.Wanted, pin.MaxFile, func(path string, content []byte) error {
-		found = append(found, pin.Scan(path, content)...)
+		files.Add(path, content)
 		return nil
 	})
-	return found, err
+	return append(pin.Declared(ProjectFile, r.project.Components), files.Found()...), err
 }
 
 // shownLoose is how many references an error names.

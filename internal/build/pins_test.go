@@ -71,6 +71,24 @@ func TestBuild_RefusesWhatCanMove(t *testing.T) {
 		r := repo(t, components, files)
 		newBench(t).refused(r.Dir, build.Request{}, towpath.KindInvalid, "redis:7")
 	})
+	t.Run("also what Terraform's files name", func(t *testing.T) {
+		components := map[string]string{"api": ""}
+		files := map[string]string{
+			"api/net/main.tf": "module \"vpc\" {\n  source = \"git::https://git.example.com/net.git?ref=v1\"\n}\nterraform {\n  required_providers {\n    aws = { source = \"hashicorp/aws\" }\n  }\n}\n",
+		}
+		e := newBench(t).refused(repo(t, components, files).Dir, build.Request{}, towpath.KindInvalid, "api/net/main.tf:2: git::https://git.example.com/net.git?ref=v1")
+		if !strings.Contains(e.Message, "api/net/main.tf:6: hashicorp/aws >= 0.0.0: it is not in towpath.lock") {
+			t.Error(e.Message)
+		}
+		files["api/net/.terraform.lock.hcl"] = "provider \"registry.terraform.io/hashicorp/aws\" {\n  version = \"5.1.0\"\n  hashes = [\"h1:abc=\"]\n}\n"
+		files["towpath.lock"] = "version: 1\nentries:\n  - {name: \"git::https://git.example.com/net.git?ref=v1\", kind: module, ref: refs/tags/v1, commit: \"" + someCommit + "\"}\n"
+		res := newBench(t).build(repo(t, components, files).Dir, build.Request{})
+		for _, want := range []string{"pkg:terraform/hashicorp/aws@5.1.0", "gitCommit"} {
+			if !strings.Contains(string(res.Provenance), want) {
+				t.Errorf("the provenance does not have %s:\n%s", want, res.Provenance)
+			}
+		}
+	})
 	t.Run("also a file that can't be read", func(t *testing.T) {
 		components := map[string]string{"api": ""}
 		r := repo(t, components, map[string]string{

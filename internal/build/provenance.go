@@ -134,6 +134,7 @@ func (r *run) materials(repository string) ([]*intoto.ResourceDescriptor, error)
 		var err error
 		if m.Annotations, err = structpb.NewStruct(map[string]any{
 			"unpinned": true, "why": x.Why, "reason": r.project.Exceptions[x.Exception].Reason, "until": r.project.Exceptions[x.Exception].Until,
+			"kind": string(x.Entry.Kind),
 		}); err != nil {
 			return nil, err
 		}

@@ -107,6 +107,8 @@ func TestOutput(t *testing.T) {
 		{"registry_scrub", 1, []string{"registry", "scrub"}},
 		{"registry_rules", 0, []string{"registry", "rules"}},
 		{"registry_rules_set", 0, []string{"registry", "rules", "--immutable", "^v[0-9]", "--immutable", "^release-"}},
+		{"registry_mirror", 0, []string{"registry", "mirror"}},
+		{"registry_mirror_set", 0, []string{"registry", "mirror", "--from", "docker.io", "--from", "http://registry.example:5000/acme"}},
 		{"quarantine", 0, []string{"quarantine", "1.4.0", "--reason", "it leaks"}},
 		{"unquarantine", 0, []string{"unquarantine", "1.4.0", "--reason", "it does not"}},
 		{"quarantine_material", 0, []string{"quarantine", "--material", "sha256:0123", "--reason", "it leaks"}},

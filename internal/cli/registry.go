@@ -14,7 +14,7 @@ import (
 
 func newRegistry(s *session) *cobra.Command {
 	return s.group("registry", "The registry: what it holds, and whether that is whole",
-		newRegistryUsage(s), newRegistryGC(s), newRegistryScrub(s), newRegistryRules(s))
+		newRegistryUsage(s), newRegistryGC(s), newRegistryScrub(s), newRegistryRules(s), newRegistryMirror(s))
 }
 
 func newRegistryUsage(s *session) *cobra.Command {

@@ -21,14 +21,17 @@ type copyOptions struct {
 	passwordStdin bool
 	plainHTTP     bool
 	trust         bool
+	images        bool
+	login         *replicate.Login // that was given
 }
 
 // copiedRelease is the result of release copy.
 type copiedRelease struct {
 	Release towpath.Digest `json:"release"`
 	From    string         `json:"from"`
-	To      string         `json:"to"`   // repository
-	Tags    []string       `json:"tags"` // that name it there
+	To      string         `json:"to"`               // repository
+	Tags    []string       `json:"tags"`             // that name it there
+	Images  []string       `json:"images,omitempty"` // that were copied along, where they are there
 	replicate.Result
 	Verified bool `json:"verified"` // always: what can't be verified is an error
 }
@@ -48,6 +51,8 @@ func newReleaseCopy(s *session) *cobra.Command {
 			switch {
 			case o.to == "":
 				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--to says to which repository"))
+			case o.images && o.from != "":
+				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--with-images takes what the server has mirrored, and --from is another place: choose one"))
 			case o.passwordStdin != (o.user != ""):
 				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--username and --password-stdin go together"))
 			}
@@ -57,6 +62,7 @@ func newReleaseCopy(s *session) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.to, "to", "", "repository of a registry, with a tag or without")
 	f.StringVar(&o.from, "from", "", "copy from a layout (folder, or .tar) or a repository of a registry, not from the server")
+	f.BoolVar(&o.images, "with-images", false, "copy what the release takes from other registries too, to REPOSITORY/mirror/HOST/PATH; all of it has to be mirrored")
 	f.StringVar(&o.user, "username", "", "user at the registry that is written to")
 	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read that user's password from stdin")
 	f.BoolVar(&o.plainHTTP, "plain-http", false, "the registries have no TLS; passwords are sent to this machine only")
@@ -69,7 +75,10 @@ func (s *session) runReleaseCopy(ctx context.Context, name string, o copyOptions
 	if err != nil {
 		return err
 	}
-	target, err := s.copyTarget(repository, o)
+	if err := s.givenLogin(repository, &o); err != nil {
+		return err
+	}
+	target, err := s.copyTo(repository, o)
 	if err != nil {
 		return err
 	}
@@ -85,9 +94,14 @@ func (s *session) runReleaseCopy(ctx context.Context, name string, o copyOptions
 	if err := freeTags(ctx, target, from.graph.Root, from.tags); err != nil {
 		return err
 	}
-	if out.Result, err = s.copyGraph(ctx, from, target, o); err != nil {
+	if err := s.copyImages(ctx, from.images, repository, o, &out); err != nil { // before what needs them
 		return err
 	}
+	moved, err := s.copyGraph(ctx, from, target, o)
+	if err != nil {
+		return err
+	}
+	out.Add(moved)
 	if err := setTags(ctx, from, target); err != nil {
 		return err
 	}
@@ -95,24 +109,32 @@ func (s *session) runReleaseCopy(ctx context.Context, name string, o copyOptions
 	return s.print(result{data: out, names: []string{string(out.Release)}, show: func(p *page) { showCopied(p, out) }})
 }
 
-// copyTarget is the registry that is written to.
-func (s *session) copyTarget(repository string, o copyOptions) (*replicate.Remote, error) {
+// givenLogin reads the password of the user that was named, if one was.
+func (s *session) givenLogin(repository string, o *copyOptions) error {
+	if o.user == "" {
+		return nil
+	}
+	if host, _, _ := strings.Cut(repository, "/"); o.plainHTTP {
+		if err := replicate.InClear(host); err != nil {
+			return err
+		}
+	}
+	b, err := io.ReadAll(io.LimitReader(s.stdin, 64<<10))
+	if err != nil {
+		return towpath.E(towpath.KindInvalid, "", "the password can't be read from stdin").WithCause(err)
+	}
+	o.login = &replicate.Login{User: o.user, Password: strings.TrimRight(string(b), "\r\n")}
+	return nil
+}
+
+// copyTo is a repository of the registry that is written to.
+func (s *session) copyTo(repository string, o copyOptions) (*replicate.Remote, error) {
 	logins, err := s.logins()
 	if err != nil {
 		return nil, err
 	}
-	if o.user != "" {
-		if host, _, _ := strings.Cut(repository, "/"); o.plainHTTP {
-			if err := replicate.InClear(host); err != nil {
-				return nil, err
-			}
-		}
-		b, err := io.ReadAll(io.LimitReader(s.stdin, 64<<10))
-		if err != nil {
-			return nil, towpath.E(towpath.KindInvalid, "", "the password can't be read from stdin").WithCause(err)
-		}
-		login := replicate.Login{User: o.user, Password: strings.TrimRight(string(b), "\r\n")}
-		logins = func(context.Context, string) (replicate.Login, error) { return login, nil }
+	if o.login != nil {
+		logins = func(context.Context, string) (replicate.Login, error) { return *o.login, nil }
 	}
 	return s.registry(repository, logins, o)
 }
@@ -147,6 +169,7 @@ type copied struct {
 	source replicate.Source
 	graph  *replicate.Graph
 	tags   []string
+	images []heldImage
 	close  func() error
 }
 
@@ -159,7 +182,10 @@ func (s *session) copySource(ctx context.Context, name string, o copyOptions) (c
 			return from, err
 		}
 		from.name, from.source, from.graph, from.tags = s.connection.URL(), h.source, h.graph, tags(h.versions)
-		return from, nil
+		if o.images {
+			from.images, err = s.takeImages(ctx, h.client, h.release)
+		}
+		return from, err
 	}
 	var root v1.Descriptor
 	var err error
@@ -276,6 +302,9 @@ func showCopied(p *page, out copiedRelease) {
 	p.field("release", p.style.bold(string(out.Release)))
 	p.field("to", out.To)
 	p.field("tags", strings.Join(out.Tags, ", "))
+	for _, i := range out.Images {
+		p.field("image", i)
+	}
 	count := func(name string, c replicate.Count) {
 		p.field(name, plural(c.Copied, "copied", "copied")+", "+plural(c.Present, "present", "present"))
 	}

@@ -31,6 +31,7 @@ type importedRelease struct {
 	Created   bool                `json:"created"`            // false: it was published before
 	Manifests replicate.Count     `json:"manifests"`          // of the release and what is about it
 	Uploaded  int64               `json:"uploaded"`           // bytes
+	Images    []string            `json:"images,omitempty"`   // that came with it, where they are on the server
 	SignedBy  string              `json:"signedBy,omitempty"` // file of the key
 	Unused    []string            `json:"unused,omitempty"`   // files of the layout that nothing in it names
 }
@@ -41,7 +42,7 @@ func newReleaseImport(s *session) *cobra.Command {
 		Use: "import DIR|FILE.tar", Short: "Publish a release with all its evidence from an OCI image layout",
 		Long: "Reads a layout that release export wrote: a folder, or an uncompressed tar archive. Everything in it is verified before anything is " +
 			"sent. Then the release is published under its versions, with everything that is attached to it, and the server's registry is read again " +
-			"and compared. The project has to be registered, and its repository, if it has one, needs the commits. Importing again changes nothing.",
+			"and compared. The project has to be registered, and its repository, if it has one, needs the commits. Images that the layout has of the release are mirrored with it. Importing again changes nothing.",
 		Example: "  towpath release import shop-1.4.0.tar --key cosign.pub",
 		Args:    positional(1, 1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return s.runReleaseImport(cmd.Context(), args[0], keys) },
@@ -232,6 +233,9 @@ func (s *session) publishShipment(ctx context.Context, in *shipment, out *import
 	if out.Uploaded, err = s.upload(ctx, c, in.project, in.blobs(ctx)); err != nil {
 		return err
 	}
+	if err := s.pushImages(ctx, in, out); err != nil {
+		return err
+	}
 	for _, r := range in.records {
 		published, err := c.PublishRelease(ctx, in.project, api.PublishRelease{
 			Manifest: in.manifest, Provenance: r.Provenance, Commit: r.Commit, Ref: r.Ref, Version: r.Version, Evidence: digestsOf(in.evidence),
@@ -307,6 +311,9 @@ func showImported(p *page, out importedRelease) {
 	}
 	p.field("signed by", out.SignedBy)
 	p.field("manifests", plural(out.Manifests.Copied, "new", "new")+", "+plural(out.Manifests.Present, "present", "present"))
+	for _, i := range out.Images {
+		p.field("image", i)
+	}
 	p.field("uploaded", size(out.Uploaded))
 	if !out.Created {
 		p.line("it was published before")

@@ -12,6 +12,11 @@ import (
 
 // ownRegistry is the repository of a project's releases on the server.
 func (s *session) ownRegistry(project towpath.ProjectName) (*replicate.Remote, error) {
+	return s.ownRepository(towpath.ReleaseRepository(project))
+}
+
+// ownRepository is a repository of the server's registry.
+func (s *session) ownRepository(name towpath.RepositoryName) (*replicate.Remote, error) {
 	set, err := s.settings()
 	if err != nil {
 		return nil, err
@@ -22,7 +27,7 @@ func (s *session) ownRegistry(project towpath.ProjectName) (*replicate.Remote, e
 			WithHint("give the URL without a path: --url https://towpath.example.com")
 	}
 	return replicate.NewRemote(replicate.RemoteConfig{
-		Repository: u.Host + "/" + string(towpath.ReleaseRepository(project)), PlainHTTP: u.Scheme == "http", UserAgent: "towpath/" + s.apps.Version,
+		Repository: u.Host + "/" + string(name), PlainHTTP: u.Scheme == "http", UserAgent: "towpath/" + s.apps.Version,
 		Login: func(context.Context, string) (replicate.Login, error) {
 			return replicate.Login{User: "towpath", Password: set.Token}, nil
 		},
@@ -32,6 +37,7 @@ func (s *session) ownRegistry(project towpath.ProjectName) (*replicate.Remote, e
 // held is a release as a server holds it, to be taken elsewhere.
 type held struct {
 	project  towpath.ProjectName
+	client   *client.Client
 	release  towpath.Release
 	versions []string
 	source   replicate.Source
@@ -46,7 +52,7 @@ func (s *session) takeRelease(ctx context.Context, name string) (held, error) {
 	if err != nil {
 		return held{}, err
 	}
-	h := held{project: project}
+	h := held{project: project, client: c}
 	if h.release, err = c.Release(ctx, project, name); err != nil {
 		return h, s.suggestRelease(ctx, c, project, name, err)
 	}

@@ -45,6 +45,7 @@ func showRelease(p *page, r towpath.Release) {
 		}
 		p.table(t)
 	}
+	showImages(p, r.Images)
 	if r.Content == nil {
 		return
 	}
@@ -66,6 +67,24 @@ func showRelease(p *page, r towpath.Release) {
 		}
 		t.add(string(e.Rules.Name), orDash(e.Rules.From), orDash(e.Rules.Branch), string(e.Rules.Promotion), approvals, soak,
 			orDash(join(e.Rules.Gates.Checks)))
+	}
+	p.table(t)
+}
+
+// showImages shows what a release takes from other registries, and whether it is
+// in ours.
+func showImages(p *page, images []towpath.PinnedImage) {
+	if len(images) == 0 {
+		return
+	}
+	p.heading("From other registries")
+	t := table{columns: []string{"NAME", "SOURCE", "DIGEST", "MIRRORED", "ERROR", "+REPOSITORY"}}
+	for _, i := range images {
+		mirrored := dash
+		if !i.Mirrored.IsZero() {
+			mirrored = p.age(i.Mirrored)
+		}
+		t.add(i.Name, i.Source, short(i.Digest), mirrored, orDash(i.Error), orDash(i.Repository))
 	}
 	p.table(t)
 }

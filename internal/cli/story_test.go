@@ -8,6 +8,7 @@ import (
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/ledger"
+	"github.com/towpath/towpath/internal/mirror"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
@@ -60,6 +61,18 @@ func storyWorld() *apitest.World {
 		{ReplicationRule: towpath.ReplicationRule{Project: "shop", Name: "eu", To: "registry.eu.example/shop", AddedBy: "ana", AddedAt: ago(time.Hour)}, Whole: 7,
 			Behind: []towpath.Replication{{Project: "shop", Rule: "eu", Release: digest("1.4.0"), Version: "1.4.0", Since: ago(4 * time.Minute), Attempts: 3, Error: "the registry can't be reached"}}, Lag: ago(4 * time.Minute)},
 	}
+	w.Mirror = mirror.Status{Project: "shop", Sources: []towpath.MirrorSource{{From: "docker.io"}}, Behind: 1, Lag: ago(3 * time.Minute), Images: []mirror.Image{
+		{MirroredImage: towpath.MirroredImage{
+			Project: "shop", Source: "docker.io/library/redis", Repository: "shop/mirror/docker.io/library/redis", Digest: digest("redis"), Since: ago(time.Hour), Done: ago(59 * time.Minute), Manifests: 4, Bytes: 41_234_567,
+		}, Needed: true},
+		{MirroredImage: towpath.MirroredImage{
+			Project: "shop", Source: "ghcr.io/acme/base", Repository: "shop/mirror/ghcr.io/acme/base", Digest: digest("base"), Since: ago(3 * time.Minute), Attempts: 4,
+			Error: "no source that the project is mirrored from covers it",
+		}, Needed: true},
+		{MirroredImage: towpath.MirroredImage{
+			Project: "shop", Source: "docker.io/library/redis", Repository: "shop/mirror/docker.io/library/redis", Digest: digest("older redis"), Since: ago(90 * 24 * time.Hour), Done: ago(90 * 24 * time.Hour), Manifests: 1, Bytes: 40_111_222,
+		}},
+	}}
 	w.TagRules = []string{"^v[0-9]"}
 	w.Usage = registry.Usage{
 		Projects: []registry.ProjectUsage{
@@ -123,6 +136,10 @@ func storyWorld() *apitest.World {
 		Digest: new, Project: "shop", Size: 52 << 20, Published: ago(3 * time.Hour), Candidates: []towpath.Candidate{candidate},
 		Versions: []towpath.VersionLabel{{Project: "shop", Version: "1.4.0", Release: new, Published: ago(3 * time.Hour)}},
 		Content:  content(),
+		Images: []towpath.PinnedImage{
+			{Name: "redis:7", Source: "docker.io/library/redis", Digest: digest("redis"), Repository: "shop/mirror/docker.io/library/redis", Mirrored: ago(59 * time.Minute)},
+			{Name: "ghcr.io/acme/base:1", Source: "ghcr.io/acme/base", Digest: digest("base"), Repository: "shop/mirror/ghcr.io/acme/base", Error: "it is down"},
+		},
 	}, {Digest: old, Project: "shop", Content: content()}}
 	w.Page = release.List{Next: "c2", Items: []release.Summary{
 		{Digest: new, Version: "1.4.0", Candidate: "cnd_new", Commit: commit, Ref: "main", Subject: "Greet differently", Published: ago(3 * time.Hour), PublishedBy: "ana", Environments: []towpath.EnvironmentName{"dev"}},

@@ -157,7 +157,7 @@ func (w *billWriter) pin(p Pin) {
 	switch p.Kind {
 	case towpath.ExternalImage:
 		c.Type = cdx.ComponentTypeContainer
-	case towpath.ExternalChart, towpath.ExternalModule:
+	case towpath.ExternalChart, towpath.ExternalModule, towpath.ExternalProvider:
 		c.Type = cdx.ComponentTypeLibrary
 	}
 	switch {

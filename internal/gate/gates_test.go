@@ -80,6 +80,32 @@ func TestAge(t *testing.T) {
 	})
 }
 
+func TestMirrored(t *testing.T) {
+	not := func(why string) func(*Input) {
+		return func(in *Input) {
+			in.Images.Images[0].Mirrored, in.Images.Images[0].Error = time.Time{}, why
+		}
+	}
+	run(t, towpath.GateMirrored, []test{
+		{name: "allows what is mirrored", outcome: towpath.Allow, says: "redis:7 (0123456789ab) is mirrored."},
+		{name: "allows a release that takes nothing from outside", outcome: towpath.Allow, says: "takes nothing from other registries", change: func(in *Input) { in.Images.Images = nil }},
+		{name: "waits for what is on its way", outcome: towpath.Wait, says: "is being mirrored", hints: "towpath registry mirror", change: not("")},
+		{name: "waits for what failed", outcome: towpath.Wait, says: "could not be mirrored yet: it is down.", change: not("it is down")},
+		{name: "wants every image", outcome: towpath.Wait, says: "nginx", change: func(in *Input) {
+			in.Images.Images = append(in.Images.Images, towpath.PinnedImage{Name: "nginx", Digest: "sha256:1"})
+		}},
+		{name: "denies what nobody knows the digest of", outcome: towpath.Deny, says: "takes redis:latest from outside, and nobody knows", hints: "towpath lock",
+			change: func(in *Input) { in.Images.Moving = []string{"redis:latest"} }},
+		{name: "waits when nobody has looked yet", outcome: towpath.Wait, says: "not looked up yet", change: func(in *Input) { in.Images = towpath.ReleaseImages{} }},
+		{name: "waits when another candidate was looked at", outcome: towpath.Wait, says: "not looked up yet", change: func(in *Input) { in.Images.Candidates[0] = "cnd_other" }},
+		{name: "does not count another release's images", outcome: towpath.Wait, change: func(in *Input) { in.Images.Release = "sha256:old" }},
+		{name: "does not count another project's images", outcome: towpath.Wait, change: func(in *Input) { in.Images.Project = "billing" }},
+		{name: "allows where it is not asked for", outcome: towpath.Allow, says: "does not ask", change: func(in *Input) {
+			in.Environment.Rules.Gates.Mirrored, in.Images = false, towpath.ReleaseImages{}
+		}},
+	})
+}
+
 func TestReplicated(t *testing.T) {
 	run(t, towpath.GateReplicated, []test{
 		{name: "allows what was copied", outcome: towpath.Allow, says: "1.4.0 was copied by eu."},

@@ -20,6 +20,7 @@ func passing() Input {
 			Age:  720 * time.Hour,
 
 			Replicated: []towpath.ReplicationName{"eu"},
+			Mirrored:   true,
 			Approvals:  &towpath.ApprovalRule{Count: 1},
 			Windows:    []towpath.Window{{Kind: towpath.WindowAllow, Days: []string{"mon", "tue", "wed", "thu"}, Start: "09:00", End: "16:00", Timezone: "Europe/Vienna"}},
 			Checks:     []string{"ci/load-test"},
@@ -53,6 +54,9 @@ func passing() Input {
 		Requires: []towpath.Requirement{{Project: "billing", Component: "api", Versions: ">=1.2 <2"}},
 		Running:  []Running{{Project: "billing", Component: "api", Version: "1.3.0"}},
 	}
+	in.Images = towpath.ReleaseImages{Project: "shop", Release: "sha256:new", Candidates: []towpath.CandidateID{in.Candidate.ID}, Images: []towpath.PinnedImage{
+		{Name: "redis:7", Source: "docker.io/library/redis", Digest: "sha256:0123456789abcdef", Repository: "shop/mirror/docker.io/library/redis", Mirrored: noon.Add(-time.Hour)},
+	}}
 	in.Replications = []towpath.Replication{{Project: "shop", Rule: "eu", Release: "sha256:new", Done: noon.Add(-time.Hour)}}
 	in.Approvals = []towpath.Approval{yes(in, "cleo")}
 	in.Reviews = []towpath.Approval{yes(in, "dina")}

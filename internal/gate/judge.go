@@ -44,6 +44,8 @@ type Input struct {
 	// that copies it to where the project's releases live; empty: they live here.
 	Replications []towpath.Replication
 	Place        towpath.ReplicationName
+	// Images are what the candidate's release takes from registries outside.
+	Images towpath.ReleaseImages
 	// Reviews are what people said of this candidate in other environments.
 	Reviews []towpath.Approval
 	// Errors says of a gate why its evidence could not be gathered, as a
@@ -85,7 +87,7 @@ func Gates() []towpath.GateName {
 	return []towpath.GateName{
 		towpath.GateQuarantine, towpath.GateUpstream, towpath.GateSoak, towpath.GateBranch,
 		towpath.GateAge, towpath.GateSigned, towpath.GateProvenance, towpath.GateSBOM, towpath.GateScan,
-		towpath.GateReplicated, towpath.GateCompatibility, towpath.GateChecks, towpath.GatePlan, towpath.GateApprovals,
+		towpath.GateReplicated, towpath.GateMirrored, towpath.GateCompatibility, towpath.GateChecks, towpath.GatePlan, towpath.GateApprovals,
 		towpath.GateWindows, towpath.GateHold,
 	}
 }
@@ -98,6 +100,7 @@ func judges() map[towpath.GateName]judge {
 		towpath.GateBranch:        branch,
 		towpath.GateAge:           age,
 		towpath.GateReplicated:    replicated,
+		towpath.GateMirrored:      mirrored,
 		towpath.GateSigned:        signed,
 		towpath.GateProvenance:    provenance,
 		towpath.GateSBOM:          sbom,

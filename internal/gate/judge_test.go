@@ -69,7 +69,7 @@ func TestSummarise(t *testing.T) {
 
 func TestPolicyVersion(t *testing.T) {
 	rules := passing().Environment.Rules
-	rules.Gates.Signed, rules.Gates.Provenance, rules.Gates.SBOM, rules.Gates.Scan = nil, nil, nil, nil // they came later
+	rules.Gates.Signed, rules.Gates.Provenance, rules.Gates.SBOM, rules.Gates.Scan, rules.Gates.Mirrored = nil, nil, nil, nil, false // they came later
 	base := PolicyVersion(rules)
 	// Approvals are bound to it: it must not change with the program.
 	if want := towpath.Digest("sha256:1ed4113aea92740e71f6140cf2f471823d65350ac58b35628bcdcf25d3b195e7"); base != want {

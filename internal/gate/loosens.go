@@ -54,6 +54,9 @@ func Loosens(inForce, proposed towpath.EnvironmentSpec) []string {
 			say("A copy by %s is not asked for any more.", name)
 		}
 	}
+	if inForce.Gates.Mirrored && !proposed.Gates.Mirrored {
+		say("What comes from other registries need not be mirrored any more.")
+	}
 	out = append(out, loosenedEvidence(inForce.Gates, proposed.Gates)...)
 	return append(out, loosenedWindows(inForce.Gates.Windows, proposed.Gates.Windows)...)
 }

@@ -27,6 +27,7 @@ func TestLoosens(t *testing.T) {
 		{"no canaries", nil, func(e *towpath.EnvironmentSpec) { e.Rollout = towpath.StrategyBlueGreen }, []string{"Traffic moves at once, without canaries."}, nil},
 		{"less soak", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Soak = time.Minute }, []string{"The soak time falls from 10m to 1m."}, nil},
 		{"no copy", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Replicated = nil }, []string{"A copy by eu is not asked for any more."}, nil},
+		{"no mirror", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Mirrored = false }, []string{"What comes from other registries need not be mirrored any more."}, nil},
 		{"older releases", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Age = 1000 * time.Hour }, []string{"The age of releases rises from 720h to 1000h."}, nil},
 		{"releases of any age", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Age = 0 }, []string{"Releases of any age are taken."}, nil},
 		{"no approvals", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Approvals = nil }, []string{"Approvals are not asked for any more."}, nil},

@@ -68,8 +68,17 @@ func Module(source, versions string) (towpath.External, error) {
 		_, err := ParseGit(source)
 		return ref, err
 	}
+	if strings.HasPrefix(source, "oci://") {
+		ref.Source = withoutUser(source)
+		if versions != "" {
+			return ref, errors.New("a module of a registry of images has no version: name a tag, as in ?tag=1.2.0")
+		}
+		_, err := ParseOCIModule(source)
+		return ref, err
+	}
 	if _, ok := RegistryModule(source); !ok {
-		return ref, fmt.Errorf("%q is no module from outside that can be locked: write git::https://…?ref=v1.2.0, or namespace/name/provider", withoutUser(source))
+		ref.Source = withoutUser(source)
+		return ref, fmt.Errorf("%q is no module from outside that can be locked: write git::https://…?ref=v1.2.0, oci://…?tag=1.2.0, or namespace/name/provider", ref.Source)
 	}
 	if versions == "" {
 		return ref, errors.New("a module of a registry needs a version")
@@ -167,6 +176,34 @@ func ParseGit(source string) (Git, error) {
 	return g, err
 }
 
+// ParseOCIModule reads a module's source in a registry of images, as OpenTofu
+// has it: oci://HOST/REPOSITORY//folder?tag=TAG, or ?digest=DIGEST.
+// https://opentofu.org/docs/language/modules/sources/#oci-distribution-repository
+func ParseOCIModule(source string) (ImageName, error) {
+	text, ok := strings.CutPrefix(source, "oci://")
+	if !ok || !printable.MatchString(text) || len(text) > maxReference {
+		return ImageName{}, errors.New("it is no module of a registry of images")
+	}
+	text, query, _ := strings.Cut(text, "?")
+	text, _, _ = strings.Cut(text, "//")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return ImageName{}, errors.New("what follows ? can't be read")
+	}
+	switch tag, sum := values.Get("tag"), values.Get("digest"); {
+	case tag != "" && sum != "":
+		return ImageName{}, errors.New("it has both a tag and a digest")
+	case tag != "":
+		text += ":" + tag
+	case sum != "":
+		text += "@" + sum
+	}
+	if host, _, _ := strings.Cut(text, "/"); !strings.ContainsAny(host, ".:") && host != "localhost" {
+		return ImageName{}, errors.New("it names no host")
+	}
+	return ParseImage(text)
+}
+
 // Registry is a module in a registry of modules.
 type Registry struct{ Host, Namespace, Name, Provider string }
 
@@ -197,14 +234,15 @@ func RegistryModule(source string) (Registry, bool) {
 	return Registry{parts[0], parts[1], parts[2], parts[3]}, true
 }
 
-// constraint is the range of versions of a chart or module.
+// constraint is the range of versions of a chart, module or provider.
 func constraint(ref towpath.External) (*semver.Constraints, error) {
 	text := ref.Version
-	if ref.Kind == towpath.ExternalModule {
+	terraform := ref.Kind == towpath.ExternalModule || ref.Kind == towpath.ExternalProvider
+	if terraform {
 		text = pessimistic(text)
 	}
 	c, err := semver.NewConstraint(text)
-	if err != nil || ref.Kind == towpath.ExternalModule && strings.Contains(text, "~>") || len(ref.Version) > maxReference || strings.ContainsAny(ref.Version, "\n\r\t\"\\") {
+	if err != nil || terraform && strings.Contains(text, "~>") || len(ref.Version) > maxReference || strings.ContainsAny(ref.Version, "\n\r\t\"\\") {
 		return nil, fmt.Errorf("%q is no range of versions", ref.Version)
 	}
 	return c, nil

@@ -95,10 +95,31 @@ func TestEntry_PURL(t *testing.T) {
 		{pin.Entry{Name: "e.com/a/b/c ~> 1", Kind: towpath.ExternalModule, Version: "1.0.0"}, "pkg:terraform/a/b/c@1.0.0?repository_url=e.com"},
 		{pin.Entry{Name: "git::https://github.com/A/b.git//c?ref=v1", Kind: towpath.ExternalModule, Commit: commit}, "pkg:github/a/b@" + commit},
 		{pin.Entry{Name: "git::git@e.com:a/b.git", Kind: towpath.ExternalModule, Commit: commit}, "pkg:generic/b@" + commit + "?vcs_url=git%2Bgit%40e.com:a/b.git%40" + commit},
+		{pin.Entry{Name: "oci://ghcr.io/a/net//vpc?tag=1.2", Kind: towpath.ExternalModule, Digest: d}, "pkg:oci/net" + oci + "ghcr.io/a/net&tag=1.2"},
+		{pin.Entry{Name: "oci://ghcr.io/a/net?tag=1.2", Kind: towpath.ExternalModule}, ""},
+		{pin.Entry{Name: "hashicorp/aws ~> 5.0", Kind: towpath.ExternalProvider, Version: "5.1.0"}, "pkg:terraform/hashicorp/aws@5.1.0"},
+		{pin.Entry{Name: "registry.terraform.io/hashicorp/aws 5.1.0", Kind: towpath.ExternalProvider, Version: "5.1.0"}, "pkg:terraform/hashicorp/aws@5.1.0"},
+		{pin.Entry{Name: "e.com/acme/own 1.0.0", Kind: towpath.ExternalProvider, Version: "1.0.0"}, "pkg:terraform/acme/own@1.0.0?repository_url=e.com"},
 		{pin.Entry{Name: "by hand", Digest: d}, ""},
 	} {
 		if got := c.e.PURL(); got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.e.Name, got, c.want)
+		} else if repository, digest, ok := pin.OCIPackage(got); ok != strings.HasPrefix(got, "pkg:oci/") ||
+			ok && (digest != d || !strings.Contains(got, "repository_url="+repository)) {
+			t.Errorf("%s is read as %s@%s, %t", got, repository, digest, ok)
+		}
+	}
+}
+
+func TestOCIPackage_Refuses(t *testing.T) {
+	const digest = "sha256%3Aabababababababababababababababababababababababababababababababab"
+	for _, purl := range []string{
+		"", "pkg:oci/", "pkg:oci/redis", "pkg:oci/redis@" + digest, "pkg:oci/redis@sha256%3A12?repository_url=docker.io/library/redis",
+		"pkg:oci/redis@" + digest + "?repository_url=docker.io/../x", "pkg:oci/redis@" + digest + "?repository_url=http://docker.io/x",
+		"pkg:oci/redis@%zz?repository_url=docker.io/x", "pkg:helm/redis@" + digest + "?repository_url=docker.io/x",
+	} {
+		if r, d, ok := pin.OCIPackage(purl); ok {
+			t.Errorf("%q is read as %s@%s", purl, r, d)
 		}
 	}
 }

@@ -118,17 +118,16 @@ func (e Entry) moves(ref towpath.External) string {
 
 // lacks is what an entry ought to have for a reference and does not.
 func (e Entry) lacks(ref towpath.External) string {
+	oci := ref.Kind == towpath.ExternalModule && strings.HasPrefix(ref.Source, "oci://")
 	git := ref.Kind == towpath.ExternalModule && strings.HasPrefix(ref.Source, "git::")
 	switch {
 	case e.Kind != "" && e.Kind != ref.Kind:
 		return fmt.Sprintf("%s has it as %s", LockFile, e.Kind)
 	case git && e.Commit == "":
 		return LockFile + " has no commit for it"
-	case ref.Kind == towpath.ExternalImage && e.Digest == "":
+	case (oci || ref.Kind == towpath.ExternalImage || ref.Kind == towpath.ExternalChart) && e.Digest == "":
 		return LockFile + " has no digest for it"
-	case ref.Kind == towpath.ExternalChart && e.Digest == "":
-		return LockFile + " has no digest for it"
-	case ref.Kind == towpath.ExternalModule && !git && e.Version == "":
+	case (ref.Kind == towpath.ExternalModule && !git && !oci || ref.Kind == towpath.ExternalProvider) && e.Version == "":
 		return LockFile + " has no version for it"
 	}
 	return ""

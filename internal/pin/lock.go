@@ -99,7 +99,7 @@ func ParseLock(src []byte) (l *Lock, err error) {
 }
 
 func kinds() []towpath.ExternalKind {
-	return []towpath.ExternalKind{towpath.ExternalImage, towpath.ExternalChart, towpath.ExternalModule}
+	return []towpath.ExternalKind{towpath.ExternalImage, towpath.ExternalChart, towpath.ExternalModule, towpath.ExternalProvider}
 }
 
 // Format writes a lock file: the same entries give the same bytes, in whatever

@@ -28,7 +28,15 @@ func (e Entry) PURL() string {
 		} else if e.Version != "" {
 			return "pkg:helm/" + url.PathEscape(name) + "@" + version(e.Version) + "?repository_url=" + qualifier(strings.TrimRight(repository, "/"))
 		}
+	case towpath.ExternalProvider:
+		return providerURL(source, e.Version)
 	case towpath.ExternalModule:
+		if o, err := ParseOCIModule(source); err == nil {
+			if e.Digest == "" {
+				return ""
+			}
+			return ociURL(o, e.Digest)
+		}
 		if r, ok := RegistryModule(source); ok && e.Version != "" {
 			at := "pkg:terraform/" + r.Namespace + "/" + r.Name + "/" + r.Provider + "@" + version(e.Version)
 			if r.Host != DefaultRegistry {
@@ -41,6 +49,20 @@ func (e Entry) PURL() string {
 		}
 	}
 	return ""
+}
+
+// providerURL names a version of a provider. There is no type for providers:
+// they are told from modules by having one part less.
+func providerURL(source, v string) string {
+	parts := strings.Split(source, "/")
+	if v == "" || len(parts) < 2 || len(parts) > 3 {
+		return ""
+	}
+	at := "pkg:terraform/" + strings.Join(parts[len(parts)-2:], "/") + "@" + version(v)
+	if len(parts) == 3 && parts[0] != DefaultRegistry {
+		at += "?repository_url=" + qualifier(parts[0])
+	}
+	return at
 }
 
 func ociURL(n ImageName, d towpath.Digest) string {
@@ -66,4 +88,25 @@ func version(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+
 // qualifier is a value as a package URL has it: slashes and colons stay.
 func qualifier(s string) string {
 	return strings.NewReplacer("+", "%20", "%2F", "/", "%3A", ":").Replace(url.QueryEscape(s))
+}
+
+// OCIPackage reads the package URL of something in a registry, as [Entry.PURL]
+// writes it: the repository with its host, and the digest.
+func OCIPackage(purl string) (repository string, d towpath.Digest, ok bool) {
+	rest, ok := strings.CutPrefix(purl, "pkg:oci/")
+	if !ok || len(purl) > maxReference {
+		return "", "", false
+	}
+	named, query, _ := strings.Cut(rest, "?")
+	_, sum, _ := strings.Cut(named, "@")
+	sum, err := url.PathUnescape(sum)
+	values, queryErr := url.ParseQuery(query)
+	if err != nil || queryErr != nil {
+		return "", "", false
+	}
+	n, err := ParseImage(values.Get("repository_url") + "@" + sum)
+	if err != nil {
+		return "", "", false
+	}
+	return n.Host + "/" + n.Repository, n.Digest, true
 }

@@ -22,6 +22,9 @@ type Found struct {
 	// Use is the component and the name that it is declared under
 	// ("api.cache"); empty: it was found in a file.
 	Use string
+	// Exact: a lock file of the tool itself says that it is this version, and
+	// has hashes of it.
+	Exact bool
 	// Unknown says why nobody can say what it is: a variable has no value, or a
 	// file can't be read. Such a reference can't be locked.
 	Unknown string
@@ -36,7 +39,8 @@ func (f Found) Place() string {
 }
 
 // Pinned is the entry of a reference that can't move as it is written: an image
-// with a digest, a git module with a whole commit.
+// or a module of a registry of images with a digest, a git module with a whole
+// commit, a provider in Terraform's own lock file.
 func (f Found) Pinned() (Entry, bool) {
 	e := Entry{Name: f.Reference.String(), Kind: f.Reference.Kind}
 	if f.Unknown != "" {
@@ -47,7 +51,14 @@ func (f Found) Pinned() (Entry, bool) {
 		n, err := ParseImage(f.Reference.Source)
 		e.Digest = n.Digest
 		return e, err == nil && n.Digest != ""
+	case towpath.ExternalProvider:
+		e.Version = f.Reference.Version
+		return e, f.Exact
 	case towpath.ExternalModule:
+		if o, err := ParseOCIModule(f.Reference.Source); err == nil {
+			e.Digest = o.Digest
+			return e, o.Digest != ""
+		}
 		g, err := ParseGit(f.Reference.Source)
 		e.Commit = g.Ref
 		return e, err == nil && g.IsCommit()
@@ -76,21 +87,30 @@ var (
 // Wanted says whether a file of this name may have references.
 func Wanted(name string) bool {
 	base := path.Base(name)
-	return dockerfileName.MatchString(base) && !strings.HasSuffix(strings.ToLower(base), ".dockerignore") || yamlName.MatchString(base)
+	return dockerfileName.MatchString(base) && !strings.HasSuffix(strings.ToLower(base), ".dockerignore") || yamlName.MatchString(base) ||
+		terraformName.MatchString(base) || base == providerLock
 }
 
 // Scan finds the references of one file that [Wanted] names: images that
 // Dockerfiles begin with or copy from, those of Kubernetes' and compose's YAML,
-// the charts that a Chart.yaml depends on. What it can't read may have some, and
-// is found as unknown, as is a file without content, which was too large. What a
-// chart's template makes is only known once it was rendered, and is passed over.
+// the charts that a Chart.yaml depends on, Terraform's modules and providers.
+// What it can't read may have some, and is found as unknown, as is a file
+// without content, which was too large. What a chart's template makes is only
+// known once it was rendered, and is passed over.
 func Scan(name string, src []byte) []Found {
+	var s Scanner
+	s.Add(name, src)
+	return s.Found()
+}
+
+// scan finds the references of a file that says all by itself.
+func scan(name string, src []byte) []Found {
 	base := path.Base(name)
 	var out []Found
 	var err error
 	switch {
 	case src == nil:
-		err = fmt.Errorf("it has more than %d bytes, and may name images", MaxFile)
+		err = fmt.Errorf("it has more than %d bytes, and may name something from outside", MaxFile)
 	case dockerfileName.MatchString(base):
 		out = dockerfile(src)
 	case chartTemplate.MatchString(name) && bytes.Contains(src, []byte("{{")):

@@ -122,6 +122,88 @@ dependencies:
 		{"aliases that grow", "x.yaml", "apiVersion: v1\nkind: Pod\na0: &a0 [x, x, x, x, x, x, x, x, x]\n" + growing(9),
 			[]string{"0: it is YAML that can't be read, and may name images"}},
 		{"an empty file", "x.yaml", "", []string{}},
+		{"Terraform's modules", "net/main.tf", `
+module "near" { source = "./modules/a" }
+module "vpc" {
+  source  = "terraform-aws-modules/vpc/aws//modules/x"
+  version = "~> 5.0"
+}
+module "own" { source = "git::https://git.example.com/net.git//vpc?ref=v1.2.0" }
+module "hub" { source = "github.com/acme/net//vpc?ref=v1" }
+module "ssh" { source = "git@github.com:acme/net.git?ref=v1" }
+module "oci" { source = "oci://ghcr.io/acme/net//vpc?tag=1.2" }
+module "var" { source = "git::https://git.example.com/net.git?ref=${var.ref}" }
+module "fun" { source = join("/", ["a", "b"]) }
+module "any" { source = "acme/net/aws" }
+module "zip" { source = "https://example.com/net.zip" }
+module "s3"  { source = "s3::https://s3.example.com/net.zip" }
+module "key" { source = "git::https://ana:hunter2@git.example.com/net.git?ref=v1" }
+module "override" { count = 2 }
+locals { source = "not/one/aws" }
+`, []string{
+			"10 module oci://ghcr.io/acme/net//vpc?tag=1.2",
+			"11 module module.var: its source or version is made by an expression: write it out",
+			"12 module module.fun: its source or version is made by an expression: write it out",
+			"13 module acme/net/aws: a module of a registry needs a version",
+			"14 module https://example.com/net.zip: \"https://example.com/net.zip\" is no module from outside that can be locked: write git::https://…?ref=v1.2.0, oci://…?tag=1.2.0, or namespace/name/provider",
+			"15 module s3::https://s3.example.com/net.zip: \"s3::https://s3.example.com/net.zip\" is no module from outside that can be locked: write git::https://…?ref=v1.2.0, oci://…?tag=1.2.0, or namespace/name/provider",
+			"16 module git::https://git.example.com/net.git?ref=v1: its address carries a user or a password: leave them to git's and docker's own configuration",
+			"4 module terraform-aws-modules/vpc/aws//modules/x ~> 5.0", "7 module git::https://git.example.com/net.git//vpc?ref=v1.2.0",
+			"8 module git::https://github.com/acme/net.git//vpc?ref=v1", "9 module git::git@github.com:acme/net.git?ref=v1",
+		}},
+		{"Terraform's JSON", "main.tf.json", `{
+  "module": {"vpc": {"source": "a/vpc/aws", "version": "1.0.0"}, "var": {"source": "${var.x}"}},
+  "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws", "version": "~> 5.0"}}}
+}`, []string{"2 module a/vpc/aws 1.0.0", "2 module module.var: its source or version is made by an expression: write it out", "3 provider hashicorp/aws ~> 5.0"}},
+		{"Terraform's providers", "main.tf", `
+terraform {
+  required_providers {
+    aws    = { source = "hashicorp/aws", version = "~> 5.0" }
+    old    = "~> 2.0"
+    any    = { source = "acme/any" }
+    own    = { source = "registry.example.com/acme/own", version = "1.2.3" }
+    odd    = { source = "acme/odd", version = "one" }
+    bad    = { source = "a b" }
+    fun    = { source = "acme/${var.x}" }
+    half   = var.half
+    self   = { source = "terraform.io/builtin/terraform" }
+  }
+}
+resource "aws_vpc" "v" {}
+resource "google_project" "p" {}
+data "google_project" "q" {}
+data "terraform_remote_state" "s" {}
+provider "azurerm" {}
+`, []string{
+			"10 provider hashicorp/fun >= 0.0.0: its source is made by an expression: write it out",
+			"11 provider hashicorp/half >= 0.0.0: what is required of it is made by an expression: write it out",
+			"16 provider hashicorp/google: nothing says which version of the provider is used: name it under required_providers, or commit .terraform.lock.hcl",
+			"19 provider hashicorp/azurerm: nothing says which version of the provider is used: name it under required_providers, or commit .terraform.lock.hcl",
+			"4 provider hashicorp/aws ~> 5.0", "5 provider hashicorp/old ~> 2.0", "6 provider acme/any >= 0.0.0", "7 provider registry.example.com/acme/own 1.2.3",
+			"8 provider acme/odd one: \"one\" is no range of versions", "9 provider a b >= 0.0.0: \"a b\" is no provider: write namespace/name",
+		}},
+		{"Terraform's lock file", ".terraform.lock.hcl", `
+provider "registry.terraform.io/hashicorp/aws" {
+  version = "5.1.0"
+  hashes  = ["h1:abc="]
+}
+provider "registry.terraform.io/hashicorp/google" { version = "4.0.0" }
+provider "odd" {
+  version = "5"
+  hashes  = ["h1:abc="]
+}
+`, []string{
+			"2 provider registry.terraform.io/hashicorp/aws 5.1.0",
+			"6 provider registry.terraform.io/hashicorp/google 4.0.0: it has no hashes: anything may be of that version; terraform providers lock writes them",
+			"7 provider odd 5: it is no provider with an exact version",
+		}},
+		{"HCL that is none", "x.tf", "module {", []string{"0: it is HCL that can't be read, and may name modules and providers"}},
+		{"HCL that would overflow a parser", "x.tf", "a = " + strings.Repeat("(", 1<<19), []string{"0: it is HCL that can't be read, and may name modules and providers"}},
+		{"signs that would", "x.tf", "a = " + strings.Repeat("!", 1<<19) + "b", []string{"0: it is HCL that can't be read, and may name modules and providers"}},
+		{"conditions that would", "x.tf", "a = " + strings.Repeat("b ? c(d, e) : ", 1<<15) + "b", []string{"0: it is HCL that can't be read, and may name modules and providers"}},
+		{"templates that would", "x.tf", "a = \"" + strings.Repeat("%{if b}", 1<<16) + "\"", []string{"0: it is HCL that can't be read, and may name modules and providers"}},
+		{"JSON that would", "x.tf.json", strings.Repeat("[", 1<<20), []string{"0: it is HCL that can't be read, and may name modules and providers"}},
+		{"conditions one after the other", "x.tf", strings.Repeat("a = b ? c : d\n", 1) + "l = [\n" + strings.Repeat("  b ? c : d,\n", 500) + "]\nm = {\n" + strings.Repeat("  k = b ? c : d\n", 500) + "}\n", []string{}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			if !pin.Wanted(c.file) {
@@ -179,6 +261,9 @@ func FuzzScan(f *testing.F) {
 	f.Add("x.yaml", "apiVersion: v1\nkind: Pod\nspec: &a {containers: [{image: a}], b: *a}")
 	f.Add("compose.yaml", "services: {a: {<<: {image: 'a:${B-c}'}}}")
 	f.Add("Chart.yaml", "dependencies: [{name: a, version: '1', repository: 'oci://b'}]")
+	f.Add("main.tf", "module \"a\" {\n  source = \"git::https://b/c?ref=${d}\"\n}\nterraform {\n  required_providers {\n    a = { source = \"b/c\" }\n  }\n}\n")
+	f.Add("main.tf.json", `{"module": {"a": [{"source": "b/c/d", "version": "1"}]}, "terraform": [{"required_providers": {"a": "1"}}]}`)
+	f.Add(".terraform.lock.hcl", "provider \"a/b/c\" {\n  version = \"1.0.0\"\n  hashes = [\"h1:\"]\n}\n")
 	f.Fuzz(func(t *testing.T, name, src string) {
 		for _, x := range pin.Scan(name, []byte(src)) {
 			if x.File != name || x.Unknown == "" && x.Reference.Source == "" {

@@ -24,11 +24,12 @@ func readGates(env object) towpath.GateRules {
 	if !ok {
 		return towpath.GateRules{}
 	}
-	o.only("soak", "age", "replicated", "approvals", "windows", "checks", "signed", "provenance", "sbom", "scan")
+	o.only("soak", "age", "replicated", "mirrored", "approvals", "windows", "checks", "signed", "provenance", "sbom", "scan")
 	g := towpath.GateRules{
 		Soak:       o.duration("soak", 0, 0, 90*24*time.Hour),
 		Age:        o.duration("age", 0, 0, 10*365*24*time.Hour),
 		Replicated: readReplicated(o),
+		Mirrored:   o.boolean("mirrored"),
 		Approvals:  readApprovals(o),
 		Windows:    readWindows(o),
 		Checks:     readChecks(o),

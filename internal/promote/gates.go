@@ -62,6 +62,11 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 				return err
 			}
 		}
+		if in.Environment.Rules.Gates.Mirrored {
+			if in.Images, err = tx.ImagesOf(ctx, p.Project, p.Release); err != nil {
+				return err
+			}
+		}
 		in.Running, err = neighbours(ctx, tx, p.Environment)
 		return err
 	})

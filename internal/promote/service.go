@@ -54,6 +54,7 @@ type Tx interface {
 	InsertApproval(ctx context.Context, a towpath.Approval) error
 	ReplicationRules(ctx context.Context, p towpath.ProjectName) ([]towpath.ReplicationRule, error)
 	ReplicationsOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.Replication, error)
+	ImagesOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.ReleaseImages, error)
 	ApprovalsOf(ctx context.Context, p towpath.ProjectName, c towpath.CandidateID) ([]towpath.Approval, error) // in any environment
 
 	InsertFreeze(ctx context.Context, f towpath.Freeze) error

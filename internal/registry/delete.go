@@ -120,18 +120,17 @@ func (s *Service) unneeded(ctx context.Context, tx Tx, a towpath.Artifact) error
 	if by != "" {
 		return fail(Unsupported, op, "the manifest is a part of %s", by).On(string(a.Digest)).WithHint("delete that first")
 	}
-	if !a.Repository.IsProjects() {
+	protected := s.protectedRelease
+	switch {
+	case a.Repository.IsMirror():
+		protected = s.protectedImage
+	case !a.Repository.IsProjects():
 		return nil
 	}
 	d := a.Digest
 	for range maxSubjects {
-		why, err := s.protection.Protected(ctx, tx, a.Repository.Project(), d)
-		if err != nil {
+		if err := protected(ctx, tx, a, d); err != nil {
 			return err
-		}
-		if why != "" {
-			return fail(Denied, op, "release %s can't be deleted, nor what is about it: %s", towpath.Short(d), why).
-				On(string(a.Digest)).WithHint("it can be when nothing needs it any more; `towpath release collect` does that by rule")
 		}
 		about, err := tx.Artifact(ctx, a.Repository, d)
 		if towpath.KindOf(err) == towpath.KindNotFound || err == nil && about.Subject == "" {
@@ -143,6 +142,26 @@ func (s *Service) unneeded(ctx context.Context, tx Tx, a towpath.Artifact) error
 		d = about.Subject
 	}
 	return nil
+}
+
+// protectedRelease makes sure that no environment needs a release.
+func (s *Service) protectedRelease(ctx context.Context, tx Tx, a towpath.Artifact, d towpath.Digest) error {
+	why, err := s.protection.Protected(ctx, tx, a.Repository.Project(), d)
+	if err == nil && why != "" {
+		err = fail(Denied, "registry.delete", "release %s can't be deleted, nor what is about it: %s", towpath.Short(d), why).
+			On(string(a.Digest)).WithHint("it can be when nothing needs it any more; `towpath release collect` does that by rule")
+	}
+	return err
+}
+
+// protectedImage makes sure that no release pins a mirrored image.
+func (s *Service) protectedImage(ctx context.Context, tx Tx, a towpath.Artifact, d towpath.Digest) error {
+	by, err := tx.PinnedBy(ctx, a.Repository, d)
+	if err == nil && by != "" {
+		err = fail(Denied, "registry.delete", "it can't be deleted, nor what is about it: release %s pins it", towpath.Short(by)).
+			On(string(a.Digest)).WithHint("it goes by itself when no release that is kept pins it")
+	}
+	return err
 }
 
 func isRelease(ctx context.Context, tx Tx, r towpath.RepositoryName, d towpath.Digest) (bool, error) {

@@ -41,7 +41,7 @@ type Collected struct {
 type GivenUp struct {
 	Project  towpath.ProjectName `json:"project"`
 	Dangling int                 `json:"dangling"` // manifests about something that is gone
-	Untagged int                 `json:"untagged"` // manifests
+	Untagged int                 `json:"untagged"` // manifests, also of mirrored images that no release pins any more
 	Unused   int                 `json:"unused"`   // blobs that no manifest names
 }
 
@@ -66,8 +66,9 @@ const (
 var errDry = errors.New("dry run")
 
 // CollectGarbage gives up what nothing needs any more and has been there for
-// the time of grace: what is about a manifest that is gone, blobs that no
-// manifest names, and bytes of which no record knows. It is safe beside those
+// the time of grace: what is about a manifest that is gone, mirrored images that
+// no release pins, blobs that no manifest names, and bytes of which no record
+// knows. It is safe beside those
 // who push: what they push or ask for is young again, and what they are told is
 // stored is looked for once more when it is recorded.
 func (s *Service) CollectGarbage(ctx context.Context, actor towpath.Actor, g Garbage) (Collected, error) {
@@ -212,7 +213,10 @@ func (c *collection) giveUp(ctx context.Context, tx Tx, r towpath.RepositoryName
 		{&p.Dangling, tx.Dangling, tx.DeleteArtifact, c.before},
 		{&p.Unused, tx.Unreferenced, tx.UnlinkBlob, c.before},
 	}
-	if c.UntaggedAge == 0 {
+	switch {
+	case r.IsMirror(): // what no release pins any more goes by itself
+		steps[0].list, steps[0].before = tx.Unpinned, c.before
+	case c.UntaggedAge == 0:
 		steps = steps[1:]
 	}
 	for found := true; found; {

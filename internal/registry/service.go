@@ -64,10 +64,16 @@ type Tx interface {
 	// transaction ends.
 	LockRepository(ctx context.Context, r towpath.RepositoryName) error
 	// Dangling lists artifacts, pushed before a time, about something that the
-	// repository does not have; Untagged those that are about nothing and are no
-	// release; of both, only what no tag and no other artifact names.
+	// repository does not have; Untagged those that are about nothing, are no
+	// release and are pinned by none; of both, only what no tag and no other
+	// artifact names.
 	Dangling(ctx context.Context, r towpath.RepositoryName, before time.Time, limit int) ([]Bytes, error)
 	Untagged(ctx context.Context, r towpath.RepositoryName, before time.Time, limit int) ([]Bytes, error)
+	// Unpinned lists artifacts of mirrored images, pushed before a time, that are
+	// about nothing, that nothing names, and that no whole release pins.
+	Unpinned(ctx context.Context, r towpath.RepositoryName, before time.Time, limit int) ([]Bytes, error)
+	// PinnedBy is a whole release that pins a mirrored image; empty: none does.
+	PinnedBy(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Digest, error)
 	// Unreferenced lists blobs, linked before a time, that no artifact of the
 	// repository names.
 	Unreferenced(ctx context.Context, r towpath.RepositoryName, before time.Time, limit int) ([]Bytes, error)

@@ -89,6 +89,9 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 		if err := tx.WakeReplications(ctx, r.Project, now); err != nil {
 			return err
 		}
+		if err := tx.WakeMirror(ctx, r.Project, now); err != nil {
+			return err
+		}
 		if err := refuseMaterials(ctx, tx, r.Project, release.Digest, materials, now); err != nil {
 			return err
 		}

@@ -49,7 +49,11 @@ func (s *Service) read(ctx context.Context, tx Tx, p towpath.ProjectName, d towp
 	if r.Versions, err = tx.Versions(ctx, p, d); err != nil {
 		return r, err
 	}
-	r.Candidates, err = tx.CandidatesOf(ctx, p, d)
+	if r.Candidates, err = tx.CandidatesOf(ctx, p, d); err != nil {
+		return r, err
+	}
+	images, err := tx.ImagesOf(ctx, p, d)
+	r.Images = images.Images
 	return r, err
 }
 

@@ -33,6 +33,9 @@ type Tx interface {
 	// WakeReplications has the places of a project looked at: there may be
 	// something to copy.
 	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error
+	// WakeMirror has what a project takes from other registries looked at.
+	WakeMirror(ctx context.Context, p towpath.ProjectName, now time.Time) error
+	ImagesOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.ReleaseImages, error)
 
 	InsertRelease(ctx context.Context, r towpath.Release, content towpath.Digest) error
 	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.Release, towpath.Digest, error)

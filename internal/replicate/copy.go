@@ -26,7 +26,8 @@ type Result struct {
 	Bytes     int64 `json:"bytes"`   // that were moved
 }
 
-func (r *Result) add(x Result) {
+// Add counts what another copy did too.
+func (r *Result) Add(x Result) {
 	r.Manifests.Copied += x.Manifests.Copied
 	r.Manifests.Present += x.Manifests.Present
 	r.Blobs.Copied += x.Blobs.Copied
@@ -116,7 +117,7 @@ func (c *transfer) node(ctx context.Context, n Node, force bool) error {
 	if err := c.cfg.again(ctx, func() error { return c.dst.PutManifest(ctx, n.Descriptor, body) }); err != nil {
 		return err
 	}
-	c.result.add(Result{Manifests: Count{Copied: 1}, Bytes: n.Size})
+	c.result.Add(Result{Manifests: Count{Copied: 1}, Bytes: n.Size})
 	c.cfg.Report(Progress{Digest: towpath.Digest(n.Digest), Bytes: n.Size, What: Copied})
 	return nil
 }
@@ -166,7 +167,7 @@ func (c *transfer) blob(ctx context.Context, b v1.Descriptor, force bool) error 
 		r.Blobs.Copied, r.Bytes = 1, b.Size
 	}
 	c.mu.Lock()
-	c.result.add(r)
+	c.result.Add(r)
 	c.mu.Unlock()
 	c.cfg.Report(Progress{Digest: towpath.Digest(b.Digest), Bytes: b.Size, What: what})
 	return nil

@@ -141,6 +141,12 @@ func (l *Layout) Named() []Node {
 	return all
 }
 
+// Has describes a manifest that the index names, or an index that it names.
+func (l *Layout) Has(d digest.Digest) (v1.Descriptor, bool) {
+	n, ok := l.nodes[d]
+	return plain(n.Descriptor), ok
+}
+
 // Resolve finds the manifest that the index calls by a name, or whose digest
 // begins so.
 func (l *Layout) Resolve(name string) (v1.Descriptor, error) {

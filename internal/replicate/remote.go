@@ -104,15 +104,15 @@ const identityToken = "<token>"
 // InClear is the error of a password that would be sent without TLS; nil when
 // it stays on this machine.
 func InClear(host string) error {
-	if loopback(host) {
+	if Loopback(host) {
 		return nil
 	}
 	return towpath.E(towpath.KindInvalid, "replicate.remote", "a password is not sent without TLS to another machine").On(host).
 		WithHint("leave --plain-http away")
 }
 
-// loopback reports whether a host, with or without a port, is this machine.
-func loopback(host string) bool {
+// Loopback reports whether a host, with or without a port, is this machine.
+func Loopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}

@@ -28,6 +28,17 @@ func (r *Resolver) image(ctx context.Context, ref towpath.External, e *pin.Entry
 	return err
 }
 
+// ociModule finds the digest of a module's tag.
+func (r *Resolver) ociModule(ctx context.Context, ref towpath.External, e *pin.Entry) error {
+	const op = "resolve.module"
+	n, err := pin.ParseOCIModule(ref.Source)
+	if err != nil {
+		return towpath.E(towpath.KindInvalid, op, "%s: %s", ref, err)
+	}
+	e.Digest, err = r.digest(ctx, op, ref, r.repository(n), n.Tag)
+	return err
+}
+
 // ociChart finds the newest version that is allowed among a chart's tags, where
 // + is written _, and its digest.
 func (r *Resolver) ociChart(ctx context.Context, ref towpath.External, e *pin.Entry) error {

@@ -69,8 +69,12 @@ func (r *Resolver) Resolve(ctx context.Context, ref towpath.External) (pin.Entry
 		err = r.ociChart(ctx, ref, &e)
 	case ref.Kind == towpath.ExternalChart:
 		err = r.httpChart(ctx, ref, &e)
+	case ref.Kind == towpath.ExternalProvider:
+		err = r.provider(ctx, ref, &e)
 	case strings.HasPrefix(ref.Source, "git::"):
 		err = gitModule(ctx, ref, &e)
+	case strings.HasPrefix(ref.Source, "oci://"):
+		err = r.ociModule(ctx, ref, &e)
 	default:
 		err = r.registryModule(ctx, ref, &e)
 	}

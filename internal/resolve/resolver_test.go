@@ -164,6 +164,18 @@ func TestResolver_Images(t *testing.T) {
 	refuses(t, w.resolver, gone, towpath.KindUnavailable, "can't be reached")
 }
 
+func TestResolver_OCIModules(t *testing.T) {
+	w := newWorld(t)
+	one := w.push("shop/net", "one", "1.0", "latest")
+	module := func(rest string) (towpath.External, error) { return pin.Module("oci://"+w.host+"/shop/net"+rest, "") }
+	for _, rest := range []string{"", "?tag=1.0", "//vpc/x?tag=1.0"} {
+		ref, err := module(rest)
+		w.resolves(ref, err, pin.Entry{Digest: one})
+	}
+	missing, _ := module("?tag=2.0")
+	refuses(t, w.resolver, missing, towpath.KindNotFound, "has no such thing")
+}
+
 func TestResolver_OCICharts(t *testing.T) {
 	w := newWorld(t)
 	w.push("shop/charts/redis", "18", "18.9.9")
@@ -305,4 +317,21 @@ func TestResolver_RegistryModules(t *testing.T) {
 			t.Errorf("the registry was shown %q", shown)
 		}
 	}
+}
+
+func TestResolver_Providers(t *testing.T) {
+	w := newWorld(t)
+	w.files["/.well-known/terraform.json"] = []byte(`{"providers.v1": "/api/providers/"}`)
+	w.files["/api/providers/acme/aws/versions"] = []byte(`{"versions": [{"version": "5.1.0", "protocols": ["5.0"]}, {"version": "5.10.2"}, {"version": "6.0.0-beta1"}]}`)
+	host := strings.TrimPrefix(w.charts.URL, "http://")
+	provider := func(name, version string) towpath.External {
+		return towpath.External{Kind: towpath.ExternalProvider, Source: host + "/acme/" + name, Version: version}
+	}
+	for version, want := range map[string]string{"~> 5.0": "5.10.2", "5.1.0": "5.1.0", ">= 0.0.0": "5.10.2"} {
+		w.resolves(provider("aws", version), nil, pin.Entry{Version: want})
+	}
+	refuses(t, w.resolver, provider("aws", "~> 7.0"), towpath.KindNotFound, "none of its 3 versions")
+	refuses(t, w.resolver, provider("nothing", "~> 5.0"), towpath.KindNotFound, "no such thing")
+	module, _ := pin.Module(host+"/net/vpc/aws", "~> 3.0")
+	refuses(t, w.resolver, module, towpath.KindUnavailable, "no such registry (modules.v1)")
 }

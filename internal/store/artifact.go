@@ -115,10 +115,14 @@ func (tx *Tx) artifact(ctx context.Context, r towpath.RepositoryName, d towpath.
 	return a, undoc("artifact", text, &a)
 }
 
-// DeleteArtifact deletes an artifact that no tag names, with its references.
+// DeleteArtifact deletes an artifact that no tag names, with its references, and
+// what was known of it as a copy.
 func (tx *Tx) DeleteArtifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) error {
 	_, err := tx.exec(ctx, "artifact.delete", `DELETE FROM registry_artifact WHERE repository = $1 AND digest = $2`, r, d)
-	return err
+	if err != nil || !r.IsMirror() {
+		return err
+	}
+	return tx.ForgetMirrored(ctx, r, d)
 }
 
 // Referrers lists the artifacts about a subject by digest, at most limit after

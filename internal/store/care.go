@@ -31,10 +31,11 @@ func (tx *Tx) Dangling(ctx context.Context, r towpath.RepositoryName, before tim
 }
 
 // Untagged lists artifacts, pushed before a time, that are about nothing, that
-// no tag names, and that are no release.
+// no tag names, that are no release, and that no whole release pins.
 func (tx *Tx) Untagged(ctx context.Context, r towpath.RepositoryName, before time.Time, limit int) ([]registry.Bytes, error) {
 	return tx.bytes(ctx, `SELECT a.digest, a.size FROM registry_artifact a WHERE a.repository = $1 AND a.subject = '' AND a.pushed < $2
-		AND NOT EXISTS (SELECT 1 FROM release l WHERE l.digest = a.digest)`+unnamed+
+		AND NOT EXISTS (SELECT 1 FROM release l WHERE l.digest = a.digest)
+		AND NOT`+pinned("a")+` AND NOT`+arriving+unnamed+
 		` ORDER BY a.digest LIMIT $3`, r, sqldb.Micros(before), limit)
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/towpath/towpath/internal/account"
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/mirror"
 	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/registry"
@@ -19,6 +20,7 @@ var (
 	_ account.Tx   = (*Tx)(nil)
 	_ deploy.Tx    = (*Tx)(nil)
 	_ inventory.Tx = (*Tx)(nil)
+	_ mirror.Tx    = (*Tx)(nil)
 	_ project.Tx   = (*Tx)(nil)
 	_ promote.Tx   = (*Tx)(nil)
 	_ registry.Tx  = (*Tx)(nil)

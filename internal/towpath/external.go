@@ -13,6 +13,8 @@ const (
 	ExternalImage  ExternalKind = "image"
 	ExternalChart  ExternalKind = "chart"
 	ExternalModule ExternalKind = "module"
+	// ExternalProvider is a plugin of Terraform: "hashicorp/aws ~> 5.0".
+	ExternalProvider ExternalKind = "provider"
 )
 
 // External names something outside the repository that a component is made
@@ -20,9 +22,9 @@ const (
 type External struct {
 	Kind ExternalKind `json:"kind"`
 	// Source is an image with its tag or digest, a chart's repository and name
-	// with a slash between them, a module's address.
+	// with a slash between them, a module's or a provider's address.
 	Source string `json:"source"`
-	// Version is the range of versions of a chart, or of a module of a registry.
+	// Version is the range of versions of a chart, a provider, or a module of a registry.
 	Version string `json:"version,omitempty"`
 }
 

@@ -240,6 +240,8 @@ type GateRules struct {
 	Checks    []string      `json:"checks,omitempty"` // keys of external checks that must have passed
 	// Replicated names the rules by which the release must have been copied.
 	Replicated []ReplicationName `json:"replicated,omitempty"`
+	// Mirrored: what the release takes from registries outside must be in ours.
+	Mirrored bool `json:"mirrored,omitempty"`
 	// What has to be attached to the release, signed by keys that are trusted.
 	Signed     *SignedRule     `json:"signed,omitempty"`
 	Provenance *ProvenanceRule `json:"provenance,omitempty"`

@@ -113,6 +113,7 @@ const (
 	GateSBOM          GateName = "sbom"          // says what it is made of
 	GateScan          GateName = "scan"          // was scanned, and nothing bad was found
 	GateReplicated    GateName = "replicated"    // is where it has to be, with all that is attached to it
+	GateMirrored      GateName = "mirrored"      // needs nothing of registries outside that is not in ours
 	GateAge           GateName = "age"           // was not published too long ago
 )
 

@@ -116,6 +116,7 @@ type Release struct {
 	Content    *ReleaseContent `json:"content,omitempty"`
 	Versions   []VersionLabel  `json:"versions,omitempty"`
 	Candidates []Candidate     `json:"candidates,omitempty"`
+	Images     []PinnedImage   `json:"images,omitempty"` // that it takes from registries outside
 }
 
 // VersionLabel is a human name of a release. Once published it never moves.

@@ -157,7 +157,7 @@ func (t *tree) references(ctx context.Context, spec *towpath.ProjectSpec) ([]pin
 	if err != nil {
 		return nil, err
 	}
-	found := pin.Declared(build.ProjectFile, spec.Components)
+	var scanner pin.Scanner
 	for _, name := range files {
 		if !pin.Wanted(name) || !exported(spec, name) {
 			continue
@@ -165,14 +165,14 @@ func (t *tree) references(ctx context.Context, spec *towpath.ProjectSpec) ([]pin
 		src, err := t.read(name, pin.MaxFile)
 		switch {
 		case towpath.KindOf(err) == towpath.KindExhausted:
-			found = append(found, pin.Scan(name, nil)...)
+			scanner.Add(name, nil)
 		case err != nil:
 			return nil, err
 		case src != nil:
-			found = append(found, pin.Scan(name, src)...)
+			scanner.Add(name, src)
 		}
 	}
-	return found, nil
+	return append(pin.Declared(build.ProjectFile, spec.Components), scanner.Found()...), nil
 }
 
 // exported says that a component's build sees a file.

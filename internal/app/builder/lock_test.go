@@ -236,3 +236,33 @@ func TestLock_WithNothingFromOutside(t *testing.T) {
 		t.Error("a file was written")
 	}
 }
+
+// TestLock_Terraform locks what Terraform's files of a work tree name.
+func TestLock_Terraform(t *testing.T) {
+	o := newOutside(t)
+	o.write("api/net/main.tf", `
+module "vpc" { source = "git::file://NET//vpc?ref=v1" }
+module "near" { source = "./near" }
+module "moving" { source = "git::file://NET?ref=main" }
+resource "aws_vpc" "v" {}
+`)
+	o.write("api/net/near/main.tf", "terraform {\n  required_providers {\n    aws = { source = \"hashicorp/aws\", version = \"~> 5.0\" }\n  }\n}\n")
+	o.write("api/net/.terraform.lock.hcl", "provider \"registry.terraform.io/hashicorp/aws\" {\n  version = \"5.1.0\"\n  hashes = [\"h1:abc=\"]\n}\n")
+	l := o.lock(t, cli.LockRequest{})
+	for _, want := range []string{`"git::file://` + o.net.Dir + `//vpc?ref=v1"`, `"git::file://` + o.net.Dir + `?ref=main"`} {
+		if !strings.Contains(o.file(t), want) {
+			t.Errorf("%s is not in\n%s", want, o.file(t))
+		}
+	}
+	if strings.Contains(o.file(t), "hashicorp") {
+		t.Errorf("what Terraform's own lock file has is locked once more:\n%s", o.file(t))
+	}
+	if len(l.Loose) != 1 || l.Loose[0].Place != "api/net/main.tf:4" || !strings.Contains(l.Loose[0].Why, "is a branch") {
+		t.Errorf("loose: %+v", l.Loose)
+	}
+	o.Remove("api/net/.terraform.lock.hcl")
+	checked := o.lock(t, cli.LockRequest{Check: true})
+	if len(checked.Changes) != 1 || checked.Changes[0].Name != "hashicorp/aws ~> 5.0" || checked.Changes[0].Action != cli.LockMissing {
+		t.Errorf("without Terraform's lock file: %+v", checked.Changes)
+	}
+}

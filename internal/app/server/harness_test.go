@@ -34,6 +34,8 @@ type harness struct {
 	staging    towpath.PromotionMode // empty is automatic
 	ref        string                // that releases are built from; empty is main
 	gates      towpath.GateRules     // of dev in releases
+	retention  towpath.RetentionRule // of all environments in releases
+	materials  string                // of releases: JSON of their list; empty is none
 	rollout    *towpath.RolloutSpec  // of the component in releases; nil is blue-green
 	objectives []towpath.Objective   // of releases
 	ana        towpath.Actor         // author
@@ -171,6 +173,7 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 			Gates: towpath.GateRules{Approvals: &towpath.ApprovalRule{Count: 1}},
 		},
 	} {
+		e.Retention = h.retention
 		spec := json.RawMessage(fmt.Sprintf(`{"greeting":%q}`, what+" in "+string(e.Name)))
 		content.Environments = append(content.Environments, towpath.ReleaseEnvironment{
 			Rules: e,
@@ -185,7 +188,7 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 		must(h.t, 0, h.svc.Releases.PutBlob(ctx, h.ana, shop, towpath.DigestOf(b), bytes.NewReader(b)))
 	}
 	out := must2(h.t)(h.svc.Releases.Publish(ctx, h.ana, release.PublishRequest{
-		Project: shop, Manifest: enc.Manifest, Provenance: statement(enc.Digest, version), Commit: commit, Ref: cmp.Or(h.ref, "main"), Version: version,
+		Project: shop, Manifest: enc.Manifest, Provenance: h.provenance(enc.Digest, version), Commit: commit, Ref: cmp.Or(h.ref, "main"), Version: version,
 	}))
 	return out.Candidate
 }
@@ -258,6 +261,15 @@ func (h *harness) promotion(e towpath.EnvironmentName, version string, phase tow
 		return i >= 0 && found.Phase == phase && (phase != towpath.PromotionWaiting || len(found.Verdicts) > 0)
 	})
 	return found
+}
+
+// provenance is what a release is published with.
+func (h *harness) provenance(d towpath.Digest, version string) []byte {
+	if h.materials == "" {
+		return statement(d, version)
+	}
+	return fmt.Appendf(nil, `{"subject":[{"digest":{"sha256":%q}}],"version":%q,"predicate":{"buildDefinition":{"resolvedDependencies":%s}}}`,
+		d.Hex(), version, h.materials)
 }
 
 func statement(d towpath.Digest, version string) []byte {

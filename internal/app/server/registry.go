@@ -33,10 +33,15 @@ func (p protection) Protected(ctx context.Context, tx registry.Tx, project towpa
 	return p.releases.Protected(ctx, both, project, d)
 }
 
+// registryLogins finds the logins at other registries that the server was given.
+func (s *Server) registryLogins() (func(ctx context.Context, host string) (replicate.Login, error), error) {
+	return replicate.DockerLogins(cmp.Or(s.cfg.RegistryAuth, filepath.Join(s.cfg.Data, "registry-auth.json")))
+}
+
 // connect makes clients of other registries, with the logins that the server was
 // given.
 func (s *Server) connect() (func(r towpath.ReplicationRule) (*replicate.Remote, error), error) {
-	logins, err := replicate.DockerLogins(cmp.Or(s.cfg.RegistryAuth, filepath.Join(s.cfg.Data, "registry-auth.json")))
+	logins, err := s.registryLogins()
 	return func(r towpath.ReplicationRule) (*replicate.Remote, error) {
 		return replicate.NewRemote(replicate.RemoteConfig{
 			Repository: r.To, PlainHTTP: r.PlainHTTP, Login: logins, UserAgent: "towpath/" + s.cfg.Version,

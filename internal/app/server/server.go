@@ -156,6 +156,10 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	artifacts := s.registry(releases, at, blobs, copies)
+	mirrors, err := s.mirror(artifacts, blobs)
+	if err != nil {
+		return err
+	}
 	server, err := own(attesting)
 	if err != nil {
 		return err
@@ -172,7 +176,7 @@ func (s *Server) open(ctx context.Context) error {
 		func(w sqldb.Work) reconcile.Claim {
 			return reconcile.Claim{Kind: w.Kind, Key: w.Key, Fence: w.Fence, Attempts: w.Attempts}
 		},
-		deploys, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions}, trust.Revocations{Service: keys}, release.Materials{Service: releases}, copies)
+		deploys, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions}, trust.Revocations{Service: keys}, release.Materials{Service: releases}, copies, mirrors)
 	if err != nil {
 		return err
 	}
@@ -191,7 +195,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.services = rest.Services{
 		Projects: s.projects, Releases: releases, Promotions: promotions, Deploys: deploys,
 		Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns), releases, keys),
-		Accounts:  s.accounts, Audit: audit.New(s.ledger), Registry: artifacts, Replication: copies, Trust: keys,
+		Accounts:  s.accounts, Audit: audit.New(s.ledger), Registry: artifacts, Replication: copies, Mirror: mirrors, Trust: keys,
 	}
 	api, err := rest.New(rest.Config{Version: cfg.Version, Now: cfg.Now, Log: cfg.Log, PublicMetrics: cfg.PublicMetrics}, rest.Deps{
 		Services:    s.services,

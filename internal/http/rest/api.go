@@ -36,7 +36,7 @@ func New(cfg Config, deps Deps) (*API, error) {
 	a.huma = humago.New(r, humaConfig())
 	for _, routes := range []func(){
 		a.projectRoutes, a.releaseRoutes, a.blobRoutes, a.promotionRoutes, a.deploymentRoutes, a.environmentRoutes,
-		a.accountRoutes, a.auditRoutes, a.eventRoutes, a.registryRoutes, a.replicationRoutes, a.trustRoutes, a.serverRoutes, a.healthRoutes,
+		a.accountRoutes, a.auditRoutes, a.eventRoutes, a.registryRoutes, a.replicationRoutes, a.mirrorRoutes, a.trustRoutes, a.serverRoutes, a.healthRoutes,
 	} {
 		routes()
 	}

@@ -101,7 +101,7 @@ func validate(c Config, d Deps) error {
 	case c.Version == "" || c.Now == nil:
 		return towpath.E(towpath.KindInternal, "rest.new", "the API needs a version and a clock")
 	case s.Projects == nil || s.Releases == nil || s.Promotions == nil || s.Deploys == nil ||
-		s.Inventory == nil || s.Accounts == nil || s.Audit == nil || s.Registry == nil || s.Replication == nil:
+		s.Inventory == nil || s.Accounts == nil || s.Audit == nil || s.Registry == nil || s.Replication == nil || s.Mirror == nil:
 		return towpath.E(towpath.KindInternal, "rest.new", "the API needs every service")
 	case d.Idempotency == nil || d.Metrics == nil:
 		return towpath.E(towpath.KindInternal, "rest.new", "the API needs a store of idempotency keys and a registry of metrics")

@@ -28,6 +28,7 @@ type Services struct {
 	Audit       Audit
 	Registry    Registry
 	Replication Replication
+	Mirror      Mirror
 	Trust       Trust
 }
 

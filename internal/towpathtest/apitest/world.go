@@ -9,6 +9,7 @@ import (
 	"github.com/towpath/towpath/internal/http/rest"
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/ledger"
+	"github.com/towpath/towpath/internal/mirror"
 	"github.com/towpath/towpath/internal/promote"
 	registrypkg "github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
@@ -38,6 +39,7 @@ type World struct {
 	Tokens       []towpath.Token
 	TagRules     []string
 	Replications []replication.Status
+	Mirror       mirror.Status
 	Usage        registrypkg.Usage
 	Garbage      registrypkg.Collected
 	Scrubs       []registrypkg.Scrubbed // the parts, in order
@@ -107,7 +109,7 @@ func (w *World) Changed() <-chan struct{} {
 func (w *World) Services() rest.Services {
 	return rest.Services{
 		Projects: projects{w}, Releases: releases{w}, Promotions: promotions{w}, Deploys: deploys{w},
-		Inventory: inventories{w}, Accounts: accounts{w}, Audit: audits{w}, Registry: registry{w}, Replication: replications{w}, Trust: trusts{w},
+		Inventory: inventories{w}, Accounts: accounts{w}, Audit: audits{w}, Registry: registry{w}, Replication: replications{w}, Mirror: mirrors{w}, Trust: trusts{w},
 	}
 }
 
