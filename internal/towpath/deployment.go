@@ -43,10 +43,11 @@ type Deployment struct {
 // DeploymentKind is what wrote a deployment.
 type DeploymentKind string
 
-// The kinds of deployment. Both take the same code path.
+// The kinds of deployment. All take the same code path.
 const (
 	DeploymentPromotion DeploymentKind = "promotion"
 	DeploymentRollback  DeploymentKind = "rollback"
+	DeploymentRepair    DeploymentKind = "repair" // of what differs from the release that runs
 )
 
 // DeploymentPhase is where a deployment stands.
@@ -70,6 +71,7 @@ type DeploymentTrigger string
 // The triggers of a deployment.
 const (
 	TriggerPrepared DeploymentTrigger = "prepared"
+	TriggerRepaired DeploymentTrigger = "repaired" // of a repair, which has no other step
 	TriggerSwitched DeploymentTrigger = "switched"
 	TriggerRetired  DeploymentTrigger = "retired"
 	TriggerStepFail DeploymentTrigger = "failed"
@@ -85,7 +87,7 @@ const (
 func DeploymentTransitions() Transitions[DeploymentPhase, DeploymentTrigger] {
 	return Transitions[DeploymentPhase, DeploymentTrigger]{
 		DeploymentPreparing: {
-			TriggerPrepared: DeploymentSwitching, TriggerStepFail: DeploymentReverting,
+			TriggerPrepared: DeploymentSwitching, TriggerRepaired: DeploymentSucceeded, TriggerStepFail: DeploymentReverting,
 			TriggerAbort: DeploymentReverting, TriggerMoved: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
 		},
 		DeploymentSwitching: {

@@ -26,6 +26,10 @@ type revision struct {
 	Spec      process.Spec        `json:"spec"` // defaults filled in
 	Files     string              `json:"files"`
 	Operation towpath.OperationID `json:"operation"` // that prepared it first
+	Rendered  json.RawMessage     `json:"rendered,omitempty"` // what Spec was read from
+	// Name is the one under which its instances were started; empty: its own. A
+	// repair starts them under another, see twinOf.
+	Name towpath.RevisionID `json:"name,omitempty"`
 }
 
 // instance is the ID of one of a revision's processes. It is derived, so that
@@ -38,9 +42,14 @@ func instanceID(t towpath.Target, rev towpath.RevisionID, index int) string {
 func (t *target) instances(rev towpath.RevisionID) []string {
 	ids := make([]string, t.Revisions[rev].Spec.Instances)
 	for i := range ids {
-		ids[i] = instanceID(t.Target, rev, i)
+		ids[i] = t.instance(rev, i)
 	}
 	return ids
+}
+
+// instance is the ID of one of a revision's processes, as they were started.
+func (t *target) instance(rev towpath.RevisionID, index int) string {
+	return instanceID(t.Target, orElse(t.Revisions[rev].Name, rev), index)
 }
 
 // grace is the longest stop grace of every revision but one.
