@@ -17,6 +17,8 @@ type Drift struct {
 	Differences []Difference `json:"differences,omitempty"`
 	Since       time.Time    `json:"since,omitzero"` // when the first of them was seen
 	Clean       time.Time    `json:"clean,omitzero"` // since when none is seen any more, of drift that was found
+	// Told is that drift is on record, and not yet that it is gone.
+	Told bool `json:"told,omitempty"`
 	// Why says, as a sentence, why nothing is being done about it.
 	Why     string          `json:"why,omitempty"`
 	Again   time.Time       `json:"again,omitzero"`    // when a repair may be tried next
