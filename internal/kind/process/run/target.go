@@ -25,7 +25,7 @@ type target struct {
 type revision struct {
 	Spec      process.Spec        `json:"spec"` // defaults filled in
 	Files     string              `json:"files"`
-	Operation towpath.OperationID `json:"operation"` // that prepared it first
+	Operation towpath.OperationID `json:"operation"`          // that prepared it first
 	Rendered  json.RawMessage     `json:"rendered,omitempty"` // what Spec was read from
 	// Name is the one under which its instances were started; empty: its own. A
 	// repair starts them under another, see twinOf.
