@@ -36,9 +36,9 @@ func Differences(want Desired, seen *towpath.Observation) []towpath.Difference {
 	}
 	switch {
 	case seen.Wanted > 0 && seen.Instances == 0:
-		say(towpath.DiffersGone, "", "None of its %s runs.", instances(seen.Wanted))
+		say(towpath.DiffersGone, "", "%s", noneRuns(seen.Wanted))
 	case seen.Wanted > 0 && seen.Instances != seen.Wanted:
-		say(towpath.DiffersInstances, "", "%d of its %s run.", seen.Instances, instances(seen.Wanted))
+		say(towpath.DiffersInstances, "", "%d of its %s run.", seen.Instances, plural(seen.Wanted))
 	}
 	if want.Settings != "" && seen.Settings != "" && want.Settings != seen.Settings {
 		say(towpath.DiffersSettings, "", "It runs with other settings than those that were deployed.")
@@ -55,9 +55,16 @@ func Differences(want Desired, seen *towpath.Observation) []towpath.Difference {
 	return out
 }
 
-func instances(n int) string {
+func noneRuns(wanted int) string {
+	if wanted == 1 {
+		return "Its only instance does not run."
+	}
+	return "None of its " + plural(wanted) + " runs."
+}
+
+func plural(n int) string {
 	if n == 1 {
-		return "one instance"
+		return "1 instance"
 	}
 	return fmt.Sprintf("%d instances", n)
 }

@@ -130,15 +130,14 @@ func (s *Service) componentDrift(env towpath.Environment, r rollout.Running, wor
 func (s *Service) drift(r rollout.Running, world seen, target towpath.Target, now time.Time) (towpath.DriftState, []towpath.Difference) {
 	d, known := world.drifts[target.Key()]
 	o, ok := world.observed[target.Key()]
+	standing := known && d.Revision == r.Revision && d.State.Standing()
 	switch {
-	case known && d.Revision == r.Revision && d.State == towpath.DriftRepairing:
+	case standing && (!r.Unsure || d.State == towpath.DriftRepairing):
 		return d.State, d.Differences
-	case r.Unsure, (!ok || now.Sub(o.At) > s.cfg.Stale) && !(known && d.State.Standing()):
+	case r.Unsure, !ok, now.Sub(o.At) > s.cfg.Stale:
 		return towpath.DriftUnknown, nil
-	case !known || d.Revision != r.Revision || !d.State.Standing():
-		return towpath.DriftNone, nil
 	}
-	return d.State, d.Differences
+	return towpath.DriftNone, nil
 }
 
 func targetOf(env towpath.Environment, r rollout.Running) towpath.Target {
