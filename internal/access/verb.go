@@ -21,6 +21,7 @@ const (
 	PromotionApprove Verb = "promotion.approve" // or reject
 	PromotionCancel  Verb = "promotion.cancel"
 	Rollback         Verb = "rollback"
+	Repair           Verb = "repair" // replace what runs by the same again
 	Hold             Verb = "hold"   // and its lifting
 	Freeze           Verb = "freeze" // and its lifting
 	CheckPost        Verb = "check.post"
@@ -87,6 +88,7 @@ func table() []rule {
 		{verb: PromotionCancel, does: "cancel promotions", system: true, roles: roles(towpath.RolePromoter, towpath.RoleOperator)},
 		// Who may go forward may go back: a rollback must not wait for somebody else.
 		{verb: Rollback, does: "roll back", system: true, roles: roles(towpath.RolePromoter, towpath.RoleOperator)},
+		{verb: Repair, does: "repair what runs", system: true, roles: roles(towpath.RolePromoter, towpath.RoleOperator)},
 		{verb: Hold, does: "hold or release promotions", system: true, roles: roles(towpath.RolePromoter, towpath.RoleOperator)},
 		{verb: Freeze, does: "freeze promotions", roles: roles(towpath.RoleOperator, towpath.RoleAdmin)},
 		{verb: EnvironmentVerify, does: "verify what runs", system: true, roles: roles(towpath.RolePromoter, towpath.RoleOperator)},

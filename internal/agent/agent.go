@@ -139,7 +139,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer a.journal.close()
-	if a.files, err = openFiles(filepath.Join(a.cfg.Dir, "files"), a.client, a.cfg.Extract); err != nil {
+	if a.files, err = openFiles(filepath.Join(a.cfg.Dir, "files"), a.client, a.cfg.Extract, a.cfg.Now); err != nil {
 		return err
 	}
 	if err := a.loadTrust(); err != nil {

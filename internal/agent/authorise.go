@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -41,8 +42,12 @@ func (a *Agent) authorise(op towpath.Operation) (auth agentrpc.Authorisation, er
 		return refuse("its authorisation is for %s/%s", auth.Project, auth.Environment)
 	case auth.Deployment != op.Deployment || op.Deployment == "":
 		return refuse("its authorisation is for deployment %s", auth.Deployment)
-	case auth.Kind != towpath.DeploymentPromotion && auth.Kind != towpath.DeploymentRollback:
+	case auth.Kind != towpath.DeploymentPromotion && auth.Kind != towpath.DeploymentRollback && auth.Kind != towpath.DeploymentRepair:
 		return refuse("its authorisation is of the unknown kind %q", auth.Kind)
+	case (auth.Kind == towpath.DeploymentRepair) != (op.Verb == towpath.VerbRepair):
+		return refuse("its authorisation is of a %s, which has no step %s", auth.Kind, op.Verb)
+	case auth.Kind == towpath.DeploymentRepair && !a.runsHere(op):
+		return refuse("a repair brings back what runs, and its revision %s is not what was last switched to here", op.Spec.Revision)
 	case op.Verb == towpath.VerbRemove:
 		return auth, nil
 	case auth.Release != op.Spec.Release &&
@@ -53,6 +58,16 @@ func (a *Agent) authorise(op towpath.Operation) (auth agentrpc.Authorisation, er
 		return refuse("nobody approved this rollback, and its revision %s never ran here", op.Spec.Revision)
 	}
 	return auth, nil
+}
+
+// runsHere reports whether an operation's revision is the one that this agent
+// last gave the traffic, and is what it says: nobody approved a repair, which
+// is why it may bring nothing new.
+func (a *Agent) runsHere(op towpath.Operation) bool {
+	s := op.Spec
+	canonical, err := oci.Canonical(s.Rendered) // on its way it may have been written otherwise
+	return err == nil && a.journal.lastSwitched(op.Target) == s.Revision &&
+		(towpath.RevisionOf(s.Kind, s.Layer, canonical) == s.Revision || towpath.RevisionOf(s.Kind, s.Layer, s.Rendered) == s.Revision)
 }
 
 // loadTrust reads the key that is configured or was kept.

@@ -57,6 +57,8 @@ func (s *script) Verify(ctx context.Context, w kind.Work, _ kind.Stage) error { 
 func (s *script) Switch(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
 func (s *script) Retire(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
 func (s *script) Remove(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
+func (s *script) Repair(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
+func (s *script) Folders() ([]string, error)                                  { return nil, nil }
 func (s *script) Observe(context.Context) ([]towpath.Observation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,9 +25,10 @@ import (
 
 // TestAgent_Crash kills the agent at every step that the code names, in every
 // operation that passes it: a release is deployed, and then the next one by
-// steps, first of its share of the traffic and then of its instances, with a
-// client that asks all the time. Whatever the moment, the deployment goes on
-// after a restart, nothing is started twice, no request is lost.
+// steps, first of its share of the traffic and then of its instances, and
+// repaired, with a client that asks all the time. Whatever the moment, the
+// deployment goes on after a restart, nothing is started twice for the same
+// operation, no request is lost.
 func TestAgent_Crash(t *testing.T) {
 	points := namedSteps(t)
 	if len(points) < 10 {
@@ -104,6 +105,9 @@ func crashAt(t *testing.T, point string) (reached bool) {
 			}
 		}
 	}
+	repair := w.op(t, towpath.VerbRepair, kindtest.Two)
+	ids = append(ids, repair.ID)
+	w.srv.add(t, repair)
 	dead := w.start(t, failpoint.Variable+"="+point)
 	clients := w.clients(t, ids[2])
 	finished := make(chan struct{})
@@ -132,8 +136,8 @@ func crashAt(t *testing.T, point string) (reached bool) {
 	if lost, asked := clients(); lost > 0 || asked == 0 {
 		t.Errorf("%s: %d of %d requests were lost\n%s", point, lost, asked, w.log)
 	}
-	for _, rev := range []string{kindtest.One, kindtest.Two} {
-		if n := kindtest.CountStarts(t, w.starts, rev); n != 2 {
+	for rev, want := range map[string]int{kindtest.One: 2, kindtest.Two: 4} {
+		if n := kindtest.CountStarts(t, w.starts, rev); n != want {
 			t.Errorf("%s: %s was started %d times\n%s", point, rev, n, w.log)
 		}
 	}

@@ -240,7 +240,7 @@ func (a *Agent) effect(ctx context.Context, runner kind.Runner, op towpath.Opera
 	}
 	failpoint.Hit("agent.after-effect")
 	a.finish(ctx, op, a.success(ctx, runner, op, plan))
-	if op.Verb == towpath.VerbRetire || op.Verb == towpath.VerbRemove {
+	if op.Verb == towpath.VerbRetire || op.Verb == towpath.VerbRemove || op.Verb == towpath.VerbRepair {
 		a.collectFiles()
 	}
 }

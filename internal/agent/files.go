@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,22 +9,29 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/towpath/towpath/internal/failpoint"
+	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
 // files holds extracted layers, each in a folder named after its digest with
-// the files under root/ and a marker. A folder is put in place whole, after
-// its bytes are on disk: what is there is complete.
+// the files under root/, a description of them and a marker. A folder is put in
+// place whole, after its bytes are on disk: what is there is complete. It is
+// never written to again: where it was changed by somebody else, another copy
+// is put beside it, named after the digest and what it is for.
 type files struct {
 	dir     string
 	client  Client
 	extract func(context.Context, io.Reader, *os.Root) error
+	watch   *watch
 
 	mu    sync.Mutex
 	turns map[towpath.Digest]chan struct{} // one extraction of a layer at a time
@@ -37,11 +45,11 @@ type marker struct {
 
 const markerFile = "layer.json"
 
-func openFiles(dir string, client Client, extract func(context.Context, io.Reader, *os.Root) error) (*files, error) {
+func openFiles(dir string, client Client, extract func(context.Context, io.Reader, *os.Root) error, now func() time.Time) (*files, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, towpath.E(towpath.KindUnavailable, "agent.files", "the folder for files can't be made").On(dir).WithCause(err)
 	}
-	f := &files{dir: dir, client: client, extract: extract, turns: map[towpath.Digest]chan struct{}{}}
+	f := &files{dir: dir, client: client, extract: extract, watch: newWatch(now), turns: map[towpath.Digest]chan struct{}{}}
 	left, err := filepath.Glob(filepath.Join(dir, ".tmp-*"))
 	for _, p := range left {
 		err = errors.Join(err, removeTree(p)) // of an extraction that a crash cut off
@@ -53,8 +61,70 @@ func openFiles(dir string, client Client, extract func(context.Context, io.Reade
 }
 
 // fetch gives the folder of a layer's files, which it gets from the server when
-// it is not there.
-func (f *files) fetch(ctx context.Context, layer towpath.Digest, size int64, say func(string)) (string, error) {
+// it is not there. One that is to be started from must be as it was put in
+// place.
+func (f *files) fetch(ctx context.Context, layer towpath.Digest, size int64, toStart bool, say func(string)) (string, error) {
+	return f.inTurn(ctx, layer, func() (string, error) {
+		copies := f.copies(layer)
+		for _, dest := range copies {
+			root := filepath.Join(dest, "root")
+			if _, changes := f.watch.look(root); !toStart || changes == 0 {
+				return root, nil
+			}
+		}
+		dest := filepath.Join(f.dir, layer.Hex())
+		if n := len(copies); n > 0 {
+			dest += copyMark + strconv.Itoa(n)
+		}
+		return f.put(ctx, layer, size, dest, say)
+	})
+}
+
+// fresh puts the files of a layer in place once more, for one purpose.
+func (f *files) fresh(ctx context.Context, layer towpath.Digest, size int64, purpose string, say func(string)) (string, error) {
+	return f.inTurn(ctx, layer, func() (string, error) {
+		dest := filepath.Join(f.dir, layer.Hex()+copyMark+purpose)
+		root := filepath.Join(dest, "root")
+		if f.holds(dest, layer) {
+			if _, changes := f.watch.look(root); changes == 0 {
+				return root, nil // put there before a crash
+			}
+		}
+		return f.put(ctx, layer, size, dest, say)
+	})
+}
+
+// copyMark stands between a layer and what a further copy of it is for.
+const copyMark = "."
+
+// copies lists the complete folders of a layer, the newest first.
+func (f *files) copies(layer towpath.Digest) []string {
+	type folder struct {
+		path string
+		at   time.Time
+	}
+	var all []folder
+	for _, pattern := range []string{layer.Hex(), layer.Hex() + copyMark + "*"} {
+		found, err := filepath.Glob(filepath.Join(f.dir, pattern))
+		if err != nil {
+			continue // the pattern is good
+		}
+		for _, p := range found {
+			if fi, err := os.Stat(filepath.Join(p, markerFile)); err == nil && f.holds(p, layer) {
+				all = append(all, folder{p, fi.ModTime()})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b folder) int { return cmp.Or(b.at.Compare(a.at), cmp.Compare(b.path, a.path)) })
+	out := make([]string, len(all))
+	for i := range all {
+		out[i] = all[i].path
+	}
+	return out
+}
+
+// inTurn has one at a time look for a layer's files or put them in place.
+func (f *files) inTurn(ctx context.Context, layer towpath.Digest, do func() (string, error)) (string, error) {
 	if !layer.Valid() {
 		return "", towpath.E(towpath.KindInvalid, "agent.files", "the layer %q is not a digest", layer)
 	}
@@ -65,10 +135,10 @@ func (f *files) fetch(ctx context.Context, layer towpath.Digest, size int64, say
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
-	dest := filepath.Join(f.dir, layer.Hex())
-	if f.holds(dest, layer) {
-		return filepath.Join(dest, "root"), nil
-	}
+	return do()
+}
+
+func (f *files) put(ctx context.Context, layer towpath.Digest, size int64, dest string, say func(string)) (string, error) {
 	say("fetching the files of the revision")
 	if err := f.get(ctx, layer, size, dest); err != nil {
 		if ctx.Err() != nil {
@@ -131,6 +201,9 @@ func (f *files) get(ctx context.Context, layer towpath.Digest, size int64, dest 
 		return err
 	}
 	if err := seal(filepath.Join(tmp, "root")); err != nil {
+		return err
+	}
+	if err := writeManifest(ctx, tmp); err != nil {
 		return err
 	}
 	if err := syncAll(tmp); err != nil {
@@ -219,19 +292,50 @@ func removeTree(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// collect removes the layers that nothing uses.
-func (f *files) collect(used map[towpath.Digest]bool) error {
+// collect removes the layers that nothing uses, and of those that are used the
+// copies that nothing runs from, but the newest. Without knowing what runs
+// (nil) it keeps every copy.
+func (f *files) collect(used map[towpath.Digest]bool, held map[string]bool) error {
 	entries, err := os.ReadDir(f.dir)
 	for _, e := range entries {
-		if layer := towpath.Digest("sha256:" + e.Name()); !strings.HasPrefix(e.Name(), ".tmp-") && !used[layer] {
-			err = errors.Join(err, removeTree(filepath.Join(f.dir, e.Name())))
+		name, _, _ := strings.Cut(e.Name(), copyMark)
+		layer, dir := towpath.Digest("sha256:"+name), filepath.Join(f.dir, e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), ".tmp-"), held[filepath.Join(dir, "root")]:
+			continue
+		case used[layer]:
+			if copies := f.copies(layer); held == nil || len(copies) == 0 || copies[0] == dir {
+				continue
+			}
 		}
+		err = errors.Join(err, removeTree(dir))
 	}
+	f.watch.forget()
 	return err
 }
 
 func (a *Agent) collectFiles() {
-	if err := a.files.collect(a.journal.layers()); err != nil {
+	if err := a.files.collect(a.journal.layers(), a.folders()); err != nil {
 		a.log.Warn("unused files not removed", "error", err)
 	}
+}
+
+// folders are those that something runs from; nil when that can't be told.
+func (a *Agent) folders() map[string]bool {
+	out := map[string]bool{}
+	for _, r := range a.runners {
+		repairer, ok := r.(kind.Repairer)
+		if !ok {
+			continue
+		}
+		list, err := repairer.Folders()
+		if err != nil {
+			a.log.Warn("what runs from which files is not known", "error", err)
+			return nil
+		}
+		for _, dir := range list {
+			out[dir] = true
+		}
+	}
+	return out
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -53,7 +54,7 @@ func TestFiles(t *testing.T) {
 		t.Helper()
 		dir := filepath.Join(t.TempDir(), "files")
 		s := &shelf{blobs: map[towpath.Digest][]byte{layer: content}}
-		f, err := openFiles(dir, s, halves)
+		f, err := openFiles(dir, s, halves, time.Now)
 		must(t, err)
 		t.Cleanup(func() { _ = removeTree(dir) })
 		return f, s, dir
@@ -67,7 +68,7 @@ func TestFiles(t *testing.T) {
 	t.Run("puts the files of a layer in place once, read-only", func(t *testing.T) {
 		f, s, dir := setup(t)
 		for range 2 {
-			got, err := f.fetch(t.Context(), layer, 100, say)
+			got, err := f.fetch(t.Context(), layer, 100, true, say)
 			must(t, err)
 			fi, err := os.Stat(filepath.Join(got, "half"))
 			must(t, err)
@@ -82,7 +83,7 @@ func TestFiles(t *testing.T) {
 	t.Run("leaves nothing behind when the bytes are wrong at their very end", func(t *testing.T) {
 		f, s, dir := setup(t)
 		s.end = towpath.E(towpath.KindConflict, "test", "other bytes")
-		if _, err := f.fetch(t.Context(), layer, 100, say); towpath.KindOf(err) != towpath.KindConflict {
+		if _, err := f.fetch(t.Context(), layer, 100, true, say); towpath.KindOf(err) != towpath.KindConflict {
 			t.Errorf("got %v", err)
 		}
 		if n := entries(t, dir); n != 0 {
@@ -91,7 +92,7 @@ func TestFiles(t *testing.T) {
 	})
 	t.Run("refuses more bytes than the release says", func(t *testing.T) {
 		f, _, dir := setup(t)
-		if _, err := f.fetch(t.Context(), layer, 99, say); towpath.KindOf(err) != towpath.KindExhausted {
+		if _, err := f.fetch(t.Context(), layer, 99, true, say); towpath.KindOf(err) != towpath.KindExhausted {
 			t.Errorf("got %v", err)
 		}
 		if n := entries(t, dir); n != 0 {
@@ -100,10 +101,10 @@ func TestFiles(t *testing.T) {
 	})
 	t.Run("takes nothing without its marker for complete", func(t *testing.T) {
 		f, s, dir := setup(t)
-		got, err := f.fetch(t.Context(), layer, 100, say)
+		got, err := f.fetch(t.Context(), layer, 100, true, say)
 		must(t, err)
 		must(t, os.Chmod(filepath.Dir(got), 0o755), os.Remove(filepath.Join(filepath.Dir(got), markerFile)))
-		if _, err := f.fetch(t.Context(), layer, 100, say); err != nil || s.fetched != 2 {
+		if _, err := f.fetch(t.Context(), layer, 100, true, say); err != nil || s.fetched != 2 {
 			t.Errorf("fetched %d times, %v", s.fetched, err)
 		}
 		if n := entries(t, dir); n != 1 {
@@ -115,18 +116,58 @@ func TestFiles(t *testing.T) {
 		other := towpath.DigestOf([]byte("other"))
 		s.blobs[other] = content
 		for _, l := range []towpath.Digest{layer, other} {
-			_, err := f.fetch(t.Context(), l, 100, say)
+			_, err := f.fetch(t.Context(), l, 100, true, say)
 			must(t, err)
 		}
 		must(t, os.Mkdir(filepath.Join(dir, ".tmp-1"), 0o500))
-		must(t, f.collect(map[towpath.Digest]bool{other: true}))
+		must(t, f.collect(map[towpath.Digest]bool{other: true}, nil))
 		if n := entries(t, dir); n != 2 || !f.holds(filepath.Join(dir, other.Hex()), other) {
 			t.Errorf("%d entries", n)
 		}
-		_, err := openFiles(dir, s, halves)
+		_, err := openFiles(dir, s, halves, time.Now)
 		must(t, err)
 		if n := entries(t, dir); n != 1 {
 			t.Errorf("after the next start: %d entries", n)
+		}
+	})
+	t.Run("starts nothing from files that somebody changed", func(t *testing.T) {
+		f, s, dir := setup(t)
+		first, err := f.fetch(t.Context(), layer, 100, true, say)
+		must(t, err)
+		must(t, os.Chmod(filepath.Join(first, "half"), 0o777))
+		f.watch = newWatch(time.Now)
+		got, err := f.fetch(t.Context(), layer, 100, true, say)
+		must(t, err)
+		if got == first || s.fetched != 2 {
+			t.Errorf("%s is given again, fetched %d times", got, s.fetched)
+		}
+		again, err := f.fetch(t.Context(), layer, 100, false, say)
+		must(t, err)
+		if again != got || s.fetched != 2 {
+			t.Errorf("then %s, fetched %d times", again, s.fetched)
+		}
+		used := map[towpath.Digest]bool{layer: true}
+		must(t, f.collect(used, map[string]bool{first: true}))
+		if n := entries(t, dir); n != 2 {
+			t.Errorf("%d entries while something runs from the first", n)
+		}
+		must(t, f.collect(used, map[string]bool{}))
+		if _, err := os.Stat(got); err != nil || entries(t, dir) != 1 {
+			t.Errorf("%d entries, %v", entries(t, dir), err)
+		}
+	})
+	t.Run("puts files in place once more for each purpose", func(t *testing.T) {
+		f, s, _ := setup(t)
+		first, err := f.fetch(t.Context(), layer, 100, true, say)
+		must(t, err)
+		folders := map[string]bool{first: true}
+		for _, purpose := range []string{"op_1", "op_1", "op_2"} {
+			got, err := f.fresh(t.Context(), layer, 100, purpose, say)
+			must(t, err)
+			folders[got] = true
+		}
+		if len(folders) != 3 || s.fetched != 3 {
+			t.Errorf("%d folders, fetched %d times", len(folders), s.fetched)
 		}
 	})
 }

@@ -296,6 +296,17 @@ func (j *journal) switched(t towpath.Target, rev towpath.RevisionID) bool {
 	return slices.ContainsFunc(j.state.seen(t).Switched, func(x switchRecord) bool { return x.Revision == rev })
 }
 
+// lastSwitched is the revision that last had the traffic of a target; "" when
+// none ever had.
+func (j *journal) lastSwitched(t towpath.Target) towpath.RevisionID {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if list := j.state.seen(t).Switched; len(list) > 0 {
+		return list[len(list)-1].Revision
+	}
+	return ""
+}
+
 // layers lists those whose files are in use.
 func (j *journal) layers() map[towpath.Digest]bool {
 	j.mu.Lock()

@@ -48,6 +48,12 @@ func (a *Agent) do(ctx context.Context, r kind.Runner, op towpath.Operation) (*t
 			return nil, err
 		}
 		return nil, r.Switch(ctx, w)
+	case towpath.VerbRepair:
+		repairer, ok := r.(kind.Repairer)
+		if !ok {
+			return nil, &kind.Failure{Message: fmt.Sprintf("components of kind %s can't be repaired by replacement: deploy a release instead", op.Spec.Kind)}
+		}
+		return nil, repairer.Repair(ctx, w)
 	}
 	return nil, &kind.Failure{Message: "the agent does not know the verb " + string(op.Verb)}
 }
@@ -59,7 +65,12 @@ func (a *Agent) workOf(ctx context.Context, op towpath.Operation) (kind.Work, er
 		return w, nil
 	}
 	var err error
-	w.Files, err = a.files.fetch(ctx, op.Spec.Layer, op.Spec.Size, w.Say)
+	if op.Verb == towpath.VerbRepair {
+		w.Files, err = a.files.fresh(ctx, op.Spec.Layer, op.Spec.Size, string(op.ID), w.Say)
+		return w, err
+	}
+	toStart := op.Verb == towpath.VerbPrepare || op.Verb == towpath.VerbRestore
+	w.Files, err = a.files.fetch(ctx, op.Spec.Layer, op.Spec.Size, toStart, w.Say)
 	return w, err
 }
 

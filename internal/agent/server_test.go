@@ -119,15 +119,20 @@ func (s *server) authorise(t testing.TB, a agentrpc.Authorisation) string {
 	return signed
 }
 
-// add queues an operation, authorised as a promotion unless it says how.
+// add queues an operation, authorised as a promotion, or as a repair if it is
+// one, unless it says how.
 func (s *server) add(t testing.TB, op towpath.Operation) {
 	t.Helper()
 	if op.Deployment == "" {
 		op.Deployment = "dep_1"
 	}
 	if op.Spec.Authorisation == "" {
+		kind := towpath.DeploymentPromotion
+		if op.Verb == towpath.VerbRepair {
+			kind = towpath.DeploymentRepair
+		}
 		op.Spec.Authorisation = s.authorise(t, agentrpc.Authorisation{
-			Kind: towpath.DeploymentPromotion, Project: op.Target.Project, Environment: op.Target.Environment,
+			Kind: kind, Project: op.Target.Project, Environment: op.Target.Environment,
 			Deployment: op.Deployment, Release: op.Spec.Release,
 		})
 	}

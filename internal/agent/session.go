@@ -171,6 +171,9 @@ func (a *Agent) observe(ctx context.Context) {
 		}
 		for _, o := range seen {
 			o.Detail = clip(o.Detail, maxMessage)
+			if o.Folder != "" {
+				o.Files, o.FilesChanged = a.files.watch.look(o.Folder)
+			}
 			all = append(all, o)
 		}
 	}

@@ -152,6 +152,11 @@ func (s *state) accept(op towpath.Operation) {
 func (s *state) effect(op towpath.Operation, at time.Time) {
 	t := s.target(op.Target)
 	switch op.Verb {
+	case towpath.VerbRepair: // which retires everything else
+		t.Layers = nil
+		if op.Spec.Layer != "" {
+			t.Layers = []towpath.Digest{op.Spec.Layer}
+		}
 	case towpath.VerbSwitch, towpath.VerbRestore:
 		list := slices.DeleteFunc(slices.Clone(t.Switched), func(x switchRecord) bool { return x.Revision == op.Spec.Revision })
 		list = append(list, switchRecord{Revision: op.Spec.Revision, Release: op.Spec.Release, At: at})

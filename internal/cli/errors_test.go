@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/towpath/towpath/internal/cli"
-	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/apitest"
@@ -167,7 +166,7 @@ func TestTimeout(t *testing.T) {
 // TestStatus_drift: scripts ask for drift by exit code.
 func TestStatus_drift(t *testing.T) {
 	w := storyWorld()
-	w.Status[0].Drift = inventory.Drift("world")
+	w.Status[0].Drift = towpath.DriftFound
 	if got := newShell(t, apitest.New(t, w)).run("status", "--exit-code"); got.code != cli.ExitChanges {
 		t.Errorf("exit %d", got.code)
 	}

@@ -51,7 +51,7 @@ func (s *session) runStatus(ctx context.Context, env towpath.EnvironmentName, co
 		return err
 	}
 	for _, e := range status.Environments {
-		if code && e.Drift != inventory.DriftUnknown && e.Drift != "none" && e.Drift != "" {
+		if code && e.Drift.Standing() {
 			return outcome(ExitChanges)
 		}
 	}
@@ -127,7 +127,7 @@ func showStatus(p *page, e inventory.Status) {
 	p.field("commit", string(e.Commit))
 	p.field("phase", p.style.word(string(e.Phase)))
 	p.field("health", p.style.word(string(e.Health)))
-	p.field("drift", string(e.Drift))
+	p.field("drift", driftWord(p, e.Drift))
 	if !e.Since.IsZero() {
 		p.field("since", at(e.Since)+" ("+p.age(e.Since)+")")
 	}
@@ -159,10 +159,10 @@ func showStatus(p *page, e inventory.Status) {
 	}
 	if len(e.Components) > 0 {
 		p.heading("Components")
-		t := table{columns: []string{"COMPONENT", "HEALTH", "ADDRESS", "INSTANCES", "SEEN", "DETAIL", "+REVISION", "+RUNNING"}}
+		t := table{columns: []string{"COMPONENT", "HEALTH", "ADDRESS", "INSTANCES", "SEEN", "DRIFT", "DETAIL", "+REVISION", "+RUNNING"}}
 		for _, c := range e.Components {
 			t.add(string(c.Component), p.style.word(string(c.Health)), orDash(c.Address), fmt.Sprint(c.Instances), p.age(c.Observed),
-				c.Detail, string(c.Revision), orDash(c.Running))
+				driftWord(p, c.Drift), c.Detail, string(c.Revision), orDash(c.Running))
 		}
 		p.table(t)
 		for _, c := range e.Components {
@@ -172,6 +172,9 @@ func showStatus(p *page, e inventory.Status) {
 			if !c.KeptUntil.IsZero() {
 				p.line("%s has its revision before running until %s: a rollback starts nothing", c.Component, at(c.KeptUntil))
 			}
+		}
+		if e.Drift.Standing() {
+			p.line("how it differs: towpath drift %s", e.Environment)
 		}
 	}
 	if len(e.Requires) > 0 {

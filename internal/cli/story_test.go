@@ -108,18 +108,30 @@ func storyWorld() *apitest.World {
 	w.Rollback = deploy.RollbackResult{
 		Environment: "prod", From: new, FromVersion: "1.4.0", To: old, ToVersion: "1.3.0", Components: plan.Components, Deployment: &active,
 	}
+	differences := []towpath.Difference{
+		{Kind: towpath.DiffersGone, Sentence: "None of its 2 instances runs."},
+		{Kind: towpath.DiffersFile, Subject: "bin/web", Sentence: "The file bin/web of the release was edited."},
+	}
+	w.Drift = inventory.DriftReport{Components: []inventory.ComponentDrift{
+		{Environment: "dev", Component: "web", Place: "local", Revision: "rev_2", State: towpath.DriftNone, Policy: towpath.DriftReport, Differences: []towpath.Difference{}, Repairs: []towpath.RepairAttempt{}},
+		{
+			Environment: "prod", Component: "web", Place: "local", Revision: "rev_1", State: towpath.DriftFlapping, Policy: towpath.DriftRepair, Since: ago(20 * time.Minute), Differences: differences,
+			Why:     "It was repaired 3 times within 1h0m0s and changed back each time: it is left alone until a person repairs it or it is as it should be.",
+			Repairs: []towpath.RepairAttempt{{Deployment: "dep_3", By: "towpath", Began: ago(30 * time.Minute), Ended: ago(29 * time.Minute)}},
+		},
+	}}
 	w.Status = []inventory.Status{
 		{
 			Project: "shop", Environment: "dev", Release: new, Version: "1.4.0", Commit: commit, Phase: inventory.PhaseHealthy,
-			Drift: inventory.DriftUnknown, Since: ago(3 * time.Hour), Newest: "1.4.0", Health: towpath.HealthHealthy,
-			Components: []inventory.ComponentStatus{{Component: "web", Revision: "rev_2", Running: "rev_2", Health: towpath.HealthHealthy, Address: "127.0.0.1:8081", Instances: 1, Observed: ago(4 * time.Second)}},
+			Drift: towpath.DriftNone, Since: ago(3 * time.Hour), Newest: "1.4.0", Health: towpath.HealthHealthy,
+			Components: []inventory.ComponentStatus{{Component: "web", Revision: "rev_2", Running: "rev_2", Health: towpath.HealthHealthy, Address: "127.0.0.1:8081", Instances: 1, Observed: ago(4 * time.Second), Drift: towpath.DriftNone}},
 		},
 		{
 			Project: "shop", Environment: "prod", Release: old, Version: "1.3.0", Commit: commit, Phase: inventory.PhaseRolling,
-			Expires: ago(48 * time.Hour), Expired: true, Drift: inventory.DriftUnknown, Since: ago(26 * time.Hour), Behind: 2, Newest: "1.4.0", Health: towpath.HealthUnhealthy,
+			Expires: ago(48 * time.Hour), Expired: true, Drift: towpath.DriftFlapping, Since: ago(26 * time.Hour), Behind: 2, Newest: "1.4.0", Health: towpath.HealthUnhealthy,
 			Hold: &towpath.Hold{Reason: "rolled back: errors", By: "ana", At: ago(10 * time.Minute)}, Quarantined: true, Deployment: &active,
 			Freezes: []towpath.Freeze{{ID: "frz_1", Project: "shop", Reason: "launch", By: "ana", From: ago(time.Hour)}}, Queue: w.Promotions,
-			Components: []inventory.ComponentStatus{{Component: "web", Revision: "rev_1", Health: towpath.HealthUnhealthy, Detail: "503 at /healthz"}},
+			Components: []inventory.ComponentStatus{{Component: "web", Revision: "rev_1", Health: towpath.HealthUnhealthy, Detail: "503 at /healthz", Drift: towpath.DriftFlapping, Differences: differences}},
 			Branch:     &inventory.BranchStatus{Name: "main", Pending: "main has a commit that 1.3.0 lacks"},
 			Requires: []inventory.RequirementStatus{
 				{Requirement: towpath.Requirement{Project: "billing", Versions: ">=1.2 <2"}, Found: "1.3.1", Satisfied: true},
@@ -127,7 +139,7 @@ func storyWorld() *apitest.World {
 				{Requirement: towpath.Requirement{Project: "search", Versions: "*"}},
 			},
 		},
-		{Project: "shop", Environment: "lab", Phase: inventory.PhaseEmpty, Drift: inventory.DriftUnknown, Health: towpath.HealthUnknown, Components: []inventory.ComponentStatus{}},
+		{Project: "shop", Environment: "lab", Phase: inventory.PhaseEmpty, Drift: towpath.DriftUnknown, Health: towpath.HealthUnknown, Components: []inventory.ComponentStatus{}},
 	}
 	w.Projects = []towpath.Project{
 		{Name: "shop", Repository: "/srv/git/shop.git", CreatedAt: ago(72 * time.Hour)}, {Name: "billing", CreatedAt: ago(time.Hour)},

@@ -278,7 +278,7 @@ func (s *Service) tookEffect(ctx context.Context, tx Tx, op towpath.Operation) e
 		Timeout: op.Spec.Timeout, Unsure: true,
 	}
 	switch op.Verb {
-	case towpath.VerbSwitch, towpath.VerbRestore:
+	case towpath.VerbSwitch, towpath.VerbRestore, towpath.VerbRepair:
 	case towpath.VerbRemove:
 		r = rollout.Running{Component: r.Component, Kind: r.Kind, Place: r.Place, Timeout: r.Timeout, Unsure: true}
 	default:
@@ -322,7 +322,7 @@ func (s *Service) correct(ctx context.Context, tx Tx, op towpath.Operation, resu
 	return nil
 }
 
-// Observe keeps what an agent saw.
+// Observe keeps what an agent saw, and compares it with what was deployed.
 func (s *Service) Observe(ctx context.Context, actor towpath.Actor, session string, seen []towpath.Observation) error {
 	now := s.cfg.Now()
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
@@ -339,7 +339,7 @@ func (s *Service) Observe(ctx context.Context, actor towpath.Actor, session stri
 				return err
 			}
 		}
-		return nil
+		return s.compare(ctx, tx, place, seen, now)
 	})
 }
 

@@ -37,7 +37,9 @@ func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d 
 			said, facts = s.recovered(tx, d)
 			d.Reason += said
 		}
-		if d.Stale && to == towpath.DeploymentRolledBack {
+		if d.Kind == towpath.DeploymentRepair { // of a release that is as good as before
+			err = s.end(ctx, tx, env, d, now)
+		} else if d.Stale && to == towpath.DeploymentRolledBack {
 			err = s.end(ctx, tx, env, d, now)
 		} else if err = s.doubt(ctx, tx, env, d, reason, now); err == nil {
 			err = s.end(ctx, tx, env, d, now)
@@ -171,10 +173,17 @@ func (s *Service) end(ctx context.Context, tx Tx, env *towpath.Environment, d *t
 		return err
 	}
 	env.Rev++
-	if d.Phase == towpath.DeploymentSucceeded || d.Phase == towpath.DeploymentRolledBack {
+	if d.Kind == towpath.DeploymentRepair {
+		if err := s.repairEnded(ctx, tx, d, now); err != nil {
+			return err
+		}
+	} else if d.Phase == towpath.DeploymentSucceeded || d.Phase == towpath.DeploymentRolledBack {
 		if err := s.settle(ctx, tx, d); err != nil {
 			return err
 		}
+	}
+	if err := tx.Enqueue(ctx, WorkDrift, environmentKey(d.Project, d.Environment), now); err != nil {
+		return err
 	}
 	if d.Promotion != "" {
 		if err := tx.Enqueue(ctx, WorkPromotion, string(d.Promotion), now); err != nil {

@@ -13,7 +13,7 @@ import (
 // hurt records that a release has to go back, and since when there were signs of
 // it. What people or a moved base undo is nobody's harm.
 func (s *Service) hurt(ctx context.Context, tx Tx, d *towpath.Deployment, from towpath.DeploymentPhase, trigger towpath.DeploymentTrigger, now time.Time) error {
-	if trigger != towpath.TriggerWorse && trigger != towpath.TriggerStepFail {
+	if d.Kind == towpath.DeploymentRepair || trigger != towpath.TriggerWorse && trigger != towpath.TriggerStepFail {
 		return nil
 	}
 	sign, err := firstSign(ctx, tx, d, from, now)

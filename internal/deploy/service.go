@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/towpath/towpath/internal/drift"
 	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -15,6 +16,7 @@ const (
 	WorkPromotion   = "promotion"   // key: a promotion's ID
 	WorkEnvironment = "environment" // key: project/environment: look for something to promote
 	WorkRef         = "ref"         // key: project/environment: project it into git
+	WorkDrift       = "drift"       // key: project/environment: repair what has drifted
 )
 
 // Session is one run of an agent in a place.
@@ -68,6 +70,11 @@ type Tx interface {
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
 	SaveRunning(ctx context.Context, t towpath.Target, r rollout.Running) error
 	SaveObservation(ctx context.Context, o towpath.Observation) error
+	Placed(ctx context.Context, place towpath.PlaceName) ([]Placed, error)
+	LockDrift(ctx context.Context, t towpath.Target) (towpath.Drift, error)
+	Drifts(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.Drift, error)
+	SaveDrift(ctx context.Context, d towpath.Drift) error
+	Freezes(ctx context.Context, p towpath.ProjectName) ([]towpath.Freeze, error)
 	Session(ctx context.Context, place towpath.PlaceName) (Session, bool, error)
 	SaveSession(ctx context.Context, s Session) error
 	TouchSession(ctx context.Context, session string, at time.Time) (towpath.PlaceName, bool, error)
@@ -103,6 +110,7 @@ type Config struct {
 	Now   func() time.Time
 	Lease time.Duration // of an operation; default 15 s
 	Epoch int64         // of the database; grows with every restore
+	Drift drift.Limits
 	Log   *slog.Logger
 	// Claimable is called after a commit that made operations of a place
 	// claimable, so that waiting agents look at once; it must not block.
@@ -128,6 +136,7 @@ func New(cfg Config, store Store, contents Contents, signer Signer) *Service {
 	if cfg.Claimable == nil {
 		cfg.Claimable = func(towpath.PlaceName) {}
 	}
+	cfg.Drift = cfg.Drift.WithDefaults()
 	return &Service{cfg: cfg, store: store, contents: contents, signer: signer}
 }
 

@@ -33,6 +33,7 @@ type Tx interface {
 	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
 	RunsOf(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) ([]towpath.Run, error)
+	Drifts(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.Drift, error)
 	RefMove(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.RefMove, bool, error)
 }
 
@@ -94,6 +95,10 @@ func (s *Service) Status(ctx context.Context, actor towpath.Actor, p towpath.Pro
 		if err != nil {
 			return err
 		}
+		drifts, err := drifts(ctx, tx, p, e)
+		if err != nil {
+			return err
+		}
 		freezes, err := tx.Freezes(ctx, p)
 		if err != nil {
 			return err
@@ -102,7 +107,7 @@ func (s *Service) Status(ctx context.Context, actor towpath.Actor, p towpath.Pro
 			if e != "" && env.Name != e {
 				continue
 			}
-			st, err := s.status(ctx, tx, env, newest, observed, now)
+			st, err := s.status(ctx, tx, env, newest, seen{observed, drifts}, now)
 			if err != nil {
 				return err
 			}
@@ -139,10 +144,10 @@ func (s *Service) scans(ctx context.Context, st *Status, rule *towpath.ScanRule,
 	st.Findings = gate.Findings(*rule, said, now)
 }
 
-func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, newest []towpath.Candidate, observed map[string]towpath.Observation, now time.Time) (Status, error) {
+func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, newest []towpath.Candidate, world seen, now time.Time) (Status, error) {
 	st := Status{
 		Project: env.Project, Environment: env.Name, Release: env.Release, Version: env.Version, Commit: env.Commit,
-		Drift: DriftUnknown, Since: env.Since, Hold: env.Hold, Components: []ComponentStatus{},
+		Since: env.Since, Hold: env.Hold, Components: []ComponentStatus{},
 	}
 	if len(newest) > 0 {
 		st.Newest = newest[0].Version
@@ -188,7 +193,7 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 	}
 	for _, r := range running {
 		if r.Revision != "" {
-			st.Components = append(st.Components, s.component(env, r, observed, now))
+			st.Components = append(st.Components, s.component(env, r, world, now))
 		}
 	}
 	if env.Rules.Branch != "" {
@@ -204,15 +209,16 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 			}
 		}
 	}
-	st.Health = worst(st.Components)
+	st.Health, st.Drift = worst(st.Components), worstDrift(st.Components)
 	st.Phase = phase(env, st)
 	return st, nil
 }
 
-func (s *Service) component(env towpath.Environment, r rollout.Running, observed map[string]towpath.Observation, now time.Time) ComponentStatus {
-	target := towpath.Target{Project: env.Project, Environment: env.Name, Component: r.Component, Place: r.Place, Slot: towpath.SlotMain}
+func (s *Service) component(env towpath.Environment, r rollout.Running, world seen, now time.Time) ComponentStatus {
+	target := targetOf(env, r)
 	c := ComponentStatus{Component: r.Component, Revision: r.Revision, Health: towpath.HealthUnknown}
-	o, ok := observed[target.Key()]
+	c.Drift, c.Differences = s.drift(r, world, target, now)
+	o, ok := world.observed[target.Key()]
 	if !ok {
 		c.Detail = "nobody has seen it run"
 		return c
@@ -265,6 +271,8 @@ func worst(components []ComponentStatus) towpath.Health {
 
 func phase(env towpath.Environment, st Status) Phase {
 	switch {
+	case st.Deployment != nil && st.Deployment.Kind == towpath.DeploymentRepair:
+		return PhaseRepairing
 	case st.Deployment != nil && (st.Deployment.Kind == towpath.DeploymentRollback || st.Deployment.Phase == towpath.DeploymentReverting):
 		return PhaseRolling
 	case st.Deployment != nil:

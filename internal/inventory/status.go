@@ -14,7 +14,7 @@ type Status struct {
 	Version     string                  `json:"version"`
 	Commit      towpath.CommitID        `json:"commit,omitempty"`
 	Phase       Phase                   `json:"phase"`
-	Drift       Drift                   `json:"drift"`
+	Drift       towpath.DriftState      `json:"drift"` // the worst of its components
 	Since       time.Time               `json:"since,omitzero"`
 	Behind      int                     `json:"behind"` // candidates published after the one that runs
 	Newest      string                  `json:"newest,omitempty"`
@@ -43,17 +43,12 @@ const (
 	PhaseEmpty     Phase = "empty"     // nothing was ever deployed
 	PhaseDeploying Phase = "deploying" // a promotion's deployment is active
 	PhaseRolling   Phase = "rolling-back"
+	PhaseRepairing Phase = "repairing" // what had drifted is being replaced
 	PhaseHealthy   Phase = "healthy"
 	PhaseUnhealthy Phase = "unhealthy"
 	PhaseUnknown   Phase = "unknown" // its agent has not been heard of
 	PhaseFailed    Phase = "failed"  // the last deployment needs a person
 )
-
-// Drift is whether what runs is what is desired.
-type Drift string
-
-// DriftUnknown is all that is known until drift detection lands: nobody looked.
-const DriftUnknown Drift = "unknown"
 
 // ComponentStatus is one component of an environment.
 type ComponentStatus struct {
@@ -70,6 +65,9 @@ type ComponentStatus struct {
 	Instances int       `json:"instances"`
 	Detail    string    `json:"detail,omitempty"`
 	Observed  time.Time `json:"observed,omitzero"`
+	// Drift is whether it is as it was deployed, and Differences how it is not.
+	Drift       towpath.DriftState   `json:"drift"`
+	Differences []towpath.Difference `json:"differences,omitempty"`
 }
 
 // BranchStatus is where an environment's branch stands.

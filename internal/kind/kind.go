@@ -110,6 +110,17 @@ type Shifter interface {
 	Counts(ctx context.Context) ([]towpath.TrafficCount, error)
 }
 
+// Repairer is a [Runner] that can replace what runs by the same again.
+type Repairer interface {
+	// Repair runs the revision from Work.Files, which were extracted for it,
+	// beside whatever runs, sends all traffic there once it is healthy, and
+	// drains and stops the rest. Nothing that runs is changed in place. A failure
+	// leaves the traffic where it was and nothing else behind.
+	Repair(ctx context.Context, w Work) error
+	// Folders lists every [Work].Files that is still in use.
+	Folders() ([]string, error)
+}
+
 // Recovery is what became of an operation after a crash.
 type Recovery string
 

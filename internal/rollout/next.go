@@ -43,6 +43,9 @@ func Next(d *towpath.Deployment, seen Seen) Decision {
 	if d.Abort != "" && (d.Phase == towpath.DeploymentPreparing || d.Phase == towpath.DeploymentSwitching) {
 		return Decision{Trigger: towpath.TriggerAbort, Reason: d.Abort}
 	}
+	if d.Kind == towpath.DeploymentRepair && !towpath.DeploymentTransitions().Terminal(d.Phase) {
+		return repair(d)
+	}
 	switch d.Phase {
 	case towpath.DeploymentPreparing:
 		return unlessPaused(d, prepare(d), seen)

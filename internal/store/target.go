@@ -15,9 +15,9 @@ import (
 // NextFence raises and returns the fence of a target, at least to floor.
 func (tx *Tx) NextFence(ctx context.Context, t towpath.Target, floor int64) (int64, error) {
 	var fence int64
-	err := tx.QueryRow(ctx, `INSERT INTO target (key, project, environment, component, fence, doc) VALUES ($1, $2, $3, $4, $5, '{}')
+	err := tx.QueryRow(ctx, `INSERT INTO target (key, project, environment, component, place, fence, doc) VALUES ($1, $2, $3, $4, $6, $5, '{}')
 		ON CONFLICT (key) DO UPDATE SET fence = CASE WHEN target.fence >= excluded.fence THEN target.fence + 1 ELSE excluded.fence END
-		RETURNING fence`, t.Key(), t.Project, t.Environment, t.Component, floor).Scan(&fence)
+		RETURNING fence`, t.Key(), t.Project, t.Environment, t.Component, floor, t.Place).Scan(&fence)
 	return fence, sqldb.MapError("target.fence", err)
 }
 
@@ -34,9 +34,9 @@ func (tx *Tx) SaveRunning(ctx context.Context, t towpath.Target, r rollout.Runni
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, "target.save", `INSERT INTO target (key, project, environment, component, fence, doc)
-		VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT (key) DO UPDATE SET doc = excluded.doc`,
-		t.Key(), t.Project, t.Environment, t.Component, text)
+	_, err = tx.exec(ctx, "target.save", `INSERT INTO target (key, project, environment, component, place, fence, doc)
+		VALUES ($1, $2, $3, $4, $6, 0, $5) ON CONFLICT (key) DO UPDATE SET doc = excluded.doc`,
+		t.Key(), t.Project, t.Environment, t.Component, text, t.Place)
 	return err
 }
 

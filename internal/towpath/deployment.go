@@ -64,10 +64,11 @@ func (r *Recovery) ToRestore() time.Duration { return r.Restored.Sub(r.Detected)
 // DeploymentKind is what wrote a deployment.
 type DeploymentKind string
 
-// The kinds of deployment. Both take the same code path.
+// The kinds of deployment. All take the same code path.
 const (
 	DeploymentPromotion DeploymentKind = "promotion"
 	DeploymentRollback  DeploymentKind = "rollback"
+	DeploymentRepair    DeploymentKind = "repair" // of what differs from the release that runs
 )
 
 // DeploymentPhase is where a deployment stands.
@@ -91,6 +92,7 @@ type DeploymentTrigger string
 // The triggers of a deployment.
 const (
 	TriggerPrepared DeploymentTrigger = "prepared"
+	TriggerRepaired DeploymentTrigger = "repaired" // of a repair, which has no other step
 	TriggerSwitched DeploymentTrigger = "switched"
 	TriggerRetired  DeploymentTrigger = "retired"
 	TriggerStepFail DeploymentTrigger = "failed"
@@ -106,7 +108,7 @@ const (
 func DeploymentTransitions() Transitions[DeploymentPhase, DeploymentTrigger] {
 	return Transitions[DeploymentPhase, DeploymentTrigger]{
 		DeploymentPreparing: {
-			TriggerPrepared: DeploymentSwitching, TriggerStepFail: DeploymentReverting,
+			TriggerPrepared: DeploymentSwitching, TriggerRepaired: DeploymentSucceeded, TriggerStepFail: DeploymentReverting,
 			TriggerAbort: DeploymentReverting, TriggerMoved: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
 		},
 		DeploymentSwitching: {

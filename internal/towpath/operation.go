@@ -20,6 +20,7 @@ const (
 	VerbRetire       Verb = "retire"        // drain and stop every other revision
 	VerbRemove       Verb = "remove"        // stop every revision and the traffic
 	VerbRestore      Verb = "restore"       // prepare the previous revision again and switch back to it
+	VerbRepair       Verb = "repair"        // run the revision from fresh files beside what runs, healthy, switch to that and stop the rest
 )
 
 // Target is what an operation works on. One operation is active on a target at
@@ -188,7 +189,26 @@ type Observation struct {
 	Kept      RevisionID `json:"kept,omitempty"`
 	KeptUntil time.Time  `json:"keptUntil,omitzero"`
 	At        time.Time  `json:"at"`
+	// Wanted is how many instances its settings ask for, as the place knows them;
+	// 0: it can't tell.
+	Wanted int `json:"wanted,omitempty"`
+	// Settings is the digest of those it was prepared with; empty: not known.
+	Settings Digest `json:"settings,omitempty"`
+	// Variables are the names of those that its processes were started with
+	// otherwise than its settings give them now.
+	Variables []string `json:"variables,omitempty"`
+	// Closed says why nobody reaches its address; empty: it is open.
+	Closed string `json:"closed,omitempty"`
+	// Files are those that are not as the revision's layer has them, at most
+	// [MaxFileChanges], of FilesChanged.
+	Files        []FileChange `json:"files,omitempty"`
+	FilesChanged int          `json:"filesChanged,omitempty"`
+	// Folder is where the place has those files. It stays there.
+	Folder string `json:"-"`
 }
+
+// MaxFileChanges bounds how many files an observation names.
+const MaxFileChanges = 20
 
 // Health is whether something does its work.
 type Health string

@@ -105,7 +105,20 @@ func (w *world) rollBack() {
 	w.runs("prod", "1.0.0")
 }
 
-// story carries 1.1.0 to prod and back, with a server that dies at a step, and
+// repair has everything in an environment replaced by the same again.
+func (w *world) repair(e towpath.EnvironmentName) {
+	w.t.Helper()
+	d, err := w.ana.Repair(w.t.Context(), shop, e, api.Repair{Reason: "a test", Force: true})
+	w.must(err)
+	w.resumed("repair asked for")
+	w.until(string(e)+" is repaired", func() bool {
+		d, err = w.ana.Deployment(w.t.Context(), d.ID)
+		w.must(err)
+		return d.Phase == towpath.DeploymentSucceeded
+	})
+}
+
+// story carries 1.1.0 to prod, repairs dev and goes back, with a server that dies at a step, and
 // reports whether it got there and how long what it was doing took to go on. It
 // comes back, or another server on the same database has to do.
 func story(t testing.TB, database, point string, spare bool) (reached bool, took time.Duration) {
@@ -124,6 +137,7 @@ func story(t testing.TB, database, point string, spare bool) (reached bool, took
 	w.resumed("published")
 	w.runs("dev", "1.1.0")
 	w.promote("1.1.0")
+	w.repair("dev")
 	w.rollBack()
 	w.settled()
 	if n := lost(); n > 0 {
@@ -206,12 +220,12 @@ func (w *world) ref(name string) towpath.CommitID {
 // deployed and recorded.
 func (w *world) nothingTwice() {
 	w.t.Helper()
-	for line, want := range map[string]int{"1.0.0 in dev": 1, "1.1.0 in dev": 1, "1.0.0 in prod": 2, "1.1.0 in prod": 1} {
+	for line, want := range map[string]int{"1.0.0 in dev": 1, "1.1.0 in dev": 2, "1.0.0 in prod": 2, "1.1.0 in prod": 1} {
 		if n := kindtest.CountStarts(w.t, w.starts, line); n != want {
 			w.t.Errorf("%s was started %d times, want %d\n%s", line, n, want, w.log)
 		}
 	}
-	for e, want := range map[towpath.EnvironmentName]string{"dev": "1.1.0 1.0.0", "prod": "1.0.0 1.1.0 1.0.0"} {
+	for e, want := range map[towpath.EnvironmentName]string{"dev": "1.1.0 1.1.0 1.0.0", "prod": "1.0.0 1.1.0 1.0.0"} {
 		l, err := w.ana.Deployments(w.t.Context(), shop, e, client.Page{})
 		w.must(err)
 		var got []string
@@ -230,6 +244,23 @@ func (w *world) nothingTwice() {
 // nothingLost checks that what was acknowledged is there, recorded once.
 func (w *world) nothingLost() {
 	w.t.Helper()
+	counts := w.counted()
+	for action, want := range map[string]int{
+		"release.published": 2, "promotion.requested": 4, "promotion.approved": 2, "rollback.requested": 1, "repair.requested": 1,
+		"promotion.succeeded": 4, "deployment.succeeded": 6, "deployment.retiring": 5, "environment.held": 1,
+	} {
+		if counts[action] != want {
+			w.t.Errorf("%s stands %d times in the ledger, want %d: %s", action, counts[action], want, sorted(counts))
+		}
+	}
+	if h := w.status("prod").Hold; h == nil {
+		w.t.Error("the rollback's hold is gone")
+	}
+}
+
+// counted counts the events in the ledger by action.
+func (w *world) counted() map[string]int {
+	w.t.Helper()
 	counts := map[string]int{}
 	page := client.EventFilter{Project: shop}
 	for more := true; more; more = page.After > 0 {
@@ -240,17 +271,7 @@ func (w *world) nothingLost() {
 		}
 		page.After = l.Next
 	}
-	for action, want := range map[string]int{
-		"release.published": 2, "promotion.requested": 4, "promotion.approved": 2, "rollback.requested": 1,
-		"promotion.succeeded": 4, "deployment.succeeded": 5, "deployment.retiring": 5, "environment.held": 1,
-	} {
-		if counts[action] != want {
-			w.t.Errorf("%s stands %d times in the ledger, want %d: %s", action, counts[action], want, sorted(counts))
-		}
-	}
-	if h := w.status("prod").Hold; h == nil {
-		w.t.Error("the rollback's hold is gone")
-	}
+	return counts
 }
 
 func sorted(counts map[string]int) string {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,8 +57,11 @@ type world struct {
 	repo     *gittest.Repo
 	starts   string
 	commits  map[string]towpath.CommitID
-	canary   *towpath.Canary // how what is published next replaces what runs; nil: at once
-	mode     string          // of the program that is published next
+	canary   *towpath.Canary     // how what is published next replaces what runs; nil: at once
+	mode     string              // of the program that is published next
+	drift    towpath.DriftPolicy // of the component in releases; empty is report
+	agent    *program
+	machine  []string // the agent's environment
 }
 
 // newWorld starts everything and carries version 1.0.0 to prod.
@@ -78,12 +83,20 @@ func newWorld(t testing.TB, database string) *world {
 	w.must(err)
 	w.ana = w.person(admin, "ana", gittest.Ana.Email, towpath.RoleReleaser, towpath.RolePromoter, towpath.RoleOperator, towpath.RoleAdmin)
 	w.ben = w.person(admin, "ben", gittest.Ben.Email, towpath.RoleApprover, towpath.RoleViewer)
-	_, err = w.start([]string{"TOWPATH_URL=" + w.front.url(), "TOWPATH_TOKEN=" + w.agentToken(admin)}, "agent", "--place", "local", "--data", agent)
-	w.must(err)
+	w.machine = []string{"TOWPATH_URL=" + w.front.url(), "TOWPATH_TOKEN=" + w.agentToken(admin)}
+	w.startAgent("")
 	w.publish("1.0.0")
 	w.runs("dev", "1.0.0")
 	w.promote("1.0.0")
 	return w
+}
+
+// startAgent starts the agent, which dies at a step unless that is empty.
+func (w *world) startAgent(point string) {
+	w.t.Helper()
+	p, err := w.start(append(slices.Clone(w.machine), failpoint.Variable+"="+point), "agent", "--place", "local", "--data", filepath.Join(w.dir, "agent"))
+	w.must(err)
+	w.agent = p
 }
 
 func (w *world) must(err error) {
@@ -157,7 +170,7 @@ func (w *world) publish(version string) {
 		Schema: towpath.ReleaseSchema, Project: shop,
 		Components: []towpath.ReleaseComponent{{
 			Name: "api", Kind: towpath.KindProcess, Layer: towpath.DigestOf(layer), Size: int64(len(layer)),
-			Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: time.Minute}, Drift: towpath.DriftReport,
+			Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: time.Minute}, Drift: cmp.Or(w.drift, towpath.DriftReport),
 		}},
 	}
 	if w.canary != nil {

@@ -38,6 +38,7 @@ type harness struct {
 	materials  string                // of releases: JSON of their list; empty is none
 	rollout    *towpath.RolloutSpec  // of the component in releases; nil is blue-green
 	objectives []towpath.Objective   // of releases
+	drift      towpath.DriftPolicy   // of the component in releases; empty is report
 	ana        towpath.Actor         // author
 	ben        towpath.Actor         // approver
 	stop       func()                // the server and the agent
@@ -158,7 +159,7 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 		Schema: towpath.ReleaseSchema, Project: shop,
 		Components: []towpath.ReleaseComponent{{
 			Name: "api", Kind: towpath.KindProcess, Layer: towpath.DigestOf(layer), Size: int64(len(layer)),
-			Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: time.Minute}, Drift: towpath.DriftReport,
+			Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: time.Minute}, Drift: cmp.Or(h.drift, towpath.DriftReport),
 		}},
 		Objectives: h.objectives,
 	}

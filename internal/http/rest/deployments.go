@@ -24,6 +24,18 @@ func (a *API) deploymentRoutes() {
 			Project: in.Project, Environment: in.Environment, To: in.Body.To, Reason: in.Body.Reason, DryRun: in.Body.DryRun,
 		})
 	})
+	type repair struct {
+		InEnvironment
+		Body api.Repair
+	}
+	register(a, route{
+		id: "repair", method: http.MethodPost, path: "/projects/{project}/environments/{environment}/repair", tag: "deployments",
+		policy: Authenticated, summary: "Replace what differs from what was deployed by the same again",
+	}, func(ctx context.Context, actor towpath.Actor, in *repair) (towpath.Deployment, error) {
+		return svc.Repair(ctx, actor, deploy.RepairRequest{
+			Project: in.Project, Environment: in.Environment, Component: in.Body.Component, Reason: in.Body.Reason, Force: in.Body.Force,
+		})
+	})
 	type list struct {
 		InProject
 		Paging

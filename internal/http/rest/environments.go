@@ -32,6 +32,12 @@ func (a *API) environmentRoutes() {
 		}
 		return api.Status{Environments: items}, err
 	})
+	register(a, route{
+		id: "drift", method: http.MethodGet, path: "/projects/{project}/drift", tag: "environments", policy: Authenticated,
+		summary: "Say how what runs differs from what was deployed",
+	}, func(ctx context.Context, actor towpath.Actor, in *status) (inventory.DriftReport, error) {
+		return a.deps.Services.Inventory.Drift(ctx, actor, in.Project, in.Environment)
+	})
 	type because struct {
 		InEnvironment
 		Body api.Reason

@@ -76,6 +76,8 @@ type Deploys interface {
 	Rollback(ctx context.Context, actor towpath.Actor, r deploy.RollbackRequest) (deploy.RollbackResult, error)
 	Get(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID) (towpath.Deployment, error)
 	List(ctx context.Context, actor towpath.Actor, f deploy.Filter) (deploy.List, error)
+	// Repair replaces what has drifted by the same again.
+	Repair(ctx context.Context, actor towpath.Actor, r deploy.RepairRequest) (towpath.Deployment, error)
 	// Steer pauses a rollout or lets it go on; Analysis judges it again.
 	Steer(ctx context.Context, actor towpath.Actor, r deploy.SteerRequest) (towpath.Deployment, error)
 	Analysis(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID, c towpath.ComponentName) (analysis.Judgement, error)
@@ -89,7 +91,8 @@ type Deploys interface {
 
 // Inventory says what runs where.
 type Inventory interface {
-	Status(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) ([]inventory.Status, error) // e empty: all, upstream order
+	Status(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) ([]inventory.Status, error)   // e empty: all, upstream order
+	Drift(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (inventory.DriftReport, error) // likewise
 }
 
 // Accounts manages accounts and tokens and authenticates requests.

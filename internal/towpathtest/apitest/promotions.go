@@ -154,6 +154,16 @@ func (s deploys) Rollback(ctx context.Context, actor towpath.Actor, r deploy.Rol
 	return out, nil
 }
 
+func (s deploys) Repair(ctx context.Context, actor towpath.Actor, r deploy.RepairRequest) (towpath.Deployment, error) {
+	if err := s.w.enter(ctx, actor, "deploys.Repair"); err != nil {
+		return towpath.Deployment{}, err
+	}
+	defer s.w.mu.Unlock()
+	d := s.w.Deployments[0]
+	d.Environment, d.Kind, d.Cause = r.Environment, towpath.DeploymentRepair, r.Reason
+	return d, nil
+}
+
 func (s deploys) Steer(ctx context.Context, actor towpath.Actor, r deploy.SteerRequest) (towpath.Deployment, error) {
 	if err := s.w.enter(ctx, actor, "deploys.Steer"); err != nil {
 		return towpath.Deployment{}, err
@@ -234,6 +244,20 @@ func (s inventories) Status(ctx context.Context, actor towpath.Actor, _ towpath.
 	}
 	if e != "" && len(out) == 0 {
 		return nil, absent("environment", string(e))
+	}
+	return out, nil
+}
+
+func (s inventories) Drift(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, e towpath.EnvironmentName) (inventory.DriftReport, error) {
+	if err := s.w.enter(ctx, actor, "inventory.Drift"); err != nil {
+		return inventory.DriftReport{}, err
+	}
+	defer s.w.mu.Unlock()
+	out := inventory.DriftReport{Components: []inventory.ComponentDrift{}}
+	for _, x := range s.w.Drift.Components {
+		if e == "" || x.Environment == e {
+			out.Components = append(out.Components, x)
+		}
 	}
 	return out, nil
 }

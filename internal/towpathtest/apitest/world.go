@@ -35,6 +35,7 @@ type World struct {
 	Deployments  []towpath.Deployment
 	Rollback     deploy.RollbackResult
 	Status       []inventory.Status
+	Drift        inventory.DriftReport
 	Accounts     []towpath.Account
 	Tokens       []towpath.Token
 	TagRules     []string

@@ -3,6 +3,7 @@ package kindtest
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -244,7 +245,7 @@ func survives(t *testing.T, p *place) {
 	before, _ := p.observed()
 	p.runner = p.Runner(t)
 	after, ok := p.observed()
-	if after.At = before.At; !ok || after != before {
+	if after.At = before.At; !ok || !reflect.DeepEqual(after, before) {
 		t.Fatalf("observed %+v, before the crash %+v", after, before)
 	}
 	p.wantServed(One)

@@ -76,6 +76,8 @@ func (p *place) do(ctx context.Context, w kind.Work) error {
 		return p.runner.Verify(ctx, w, kind.AfterSwitch)
 	case towpath.VerbRetire:
 		return p.runner.Retire(ctx, w)
+	case towpath.VerbRepair:
+		return p.runner.(kind.Repairer).Repair(ctx, w)
 	}
 	return p.runner.Remove(ctx, w)
 }

@@ -51,6 +51,13 @@ type Rollback struct {
 	DryRun bool   `json:"dryRun,omitempty" doc:"say what would be done, do nothing"`
 }
 
+// Repair asks for what differs from what was deployed to be replaced.
+type Repair struct {
+	Component towpath.ComponentName `json:"component,omitempty" maxLength:"63" doc:"empty: every one that has drifted"`
+	Reason    string                `json:"reason,omitempty" maxLength:"2000" doc:"kept in the ledger"`
+	Force     bool                  `json:"force,omitempty" doc:"also what has not drifted"`
+}
+
 // TrustKey asks for the signatures of a key to be believed.
 type TrustKey struct {
 	Name        towpath.KeyName         `json:"name" minLength:"1" maxLength:"63" doc:"lower-case DNS label, never used twice: builder-2026"`

@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -13,6 +14,22 @@ func (c *Client) Status(ctx context.Context, p towpath.ProjectName, env towpath.
 	q := url.Values{}
 	set(q, "environment", env)
 	return ask[api.Status](ctx, c, get(projectPath(p, "/status"), q))
+}
+
+// Drift says how what runs differs from what was deployed; env empty is all.
+func (c *Client) Drift(ctx context.Context, p towpath.ProjectName, env towpath.EnvironmentName) (inventory.DriftReport, error) {
+	q := url.Values{}
+	set(q, "environment", env)
+	return ask[inventory.DriftReport](ctx, c, get(projectPath(p, "/drift"), q))
+}
+
+// Repair replaces what differs from what was deployed by the same again.
+func (c *Client) Repair(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, r api.Repair) (towpath.Deployment, error) {
+	out, err := ask[towpath.Deployment](ctx, c, post(environmentPath(p, e, "/repair"), r))
+	if id, made := madeBefore(err); made {
+		return c.Deployment(ctx, towpath.DeploymentID(id))
+	}
+	return out, err
 }
 
 // Hold stops automatic promotion into an environment.

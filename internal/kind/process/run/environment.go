@@ -40,7 +40,7 @@ func (r *Runner) environment(ctx context.Context, t towpath.Target, rev towpath.
 	}
 	return append(env, "HOST=127.0.0.1",
 		"TOWPATH_PROJECT="+string(t.Project), "TOWPATH_ENVIRONMENT="+string(t.Environment),
-		"TOWPATH_COMPONENT="+string(t.Component), "TOWPATH_REVISION="+string(rev)), nil
+		"TOWPATH_COMPONENT="+string(t.Component), "TOWPATH_REVISION="+string(plain(rev))), nil
 }
 
 func (r *Runner) resolve(ctx context.Context, t towpath.Target, name string, v process.Value) (string, error) {

@@ -93,7 +93,7 @@ func (r *Runner) keep(ctx context.Context, t towpath.Target) error {
 // again starts an ended instance once its pause is over and waits for its
 // record.
 func (r *Runner) again(ctx context.Context, rec *target, rt *route.RouteStatus, index int, was *instance) (*instance, error) {
-	id := instanceID(rec.Target, rt.Traffic.Revision, index)
+	id := rec.instance(rt.Traffic.Revision, index)
 	now := r.cfg.Now()
 	r.mu.Lock()
 	s := r.restarts[id]

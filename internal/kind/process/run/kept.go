@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/kind"
@@ -57,6 +58,11 @@ func (r *Runner) stopKept(ctx context.Context, rec *target) error {
 		r.log.InfoContext(ctx, m, "component", rec.Target.Component, "environment", rec.Target.Environment)
 	}
 	return r.drainAndStop(ctx, kind.Work{Say: say}, rec, over)
+}
+
+// unkept lists the revisions of a target but one and those that are kept.
+func (t *target) unkept(but towpath.RevisionID) []towpath.RevisionID {
+	return slices.DeleteFunc(t.others(but), func(id towpath.RevisionID) bool { return t.Revisions[id].Kept != nil })
 }
 
 // wanted is how many revisions of a target are there for more than to be gone

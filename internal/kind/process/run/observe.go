@@ -48,7 +48,7 @@ func (r *Runner) Observe(ctx context.Context) ([]towpath.Observation, error) {
 
 func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus) (towpath.Observation, error) {
 	rev := rt.Traffic.Revision
-	o := towpath.Observation{Target: rec.Target, Revision: rev, Health: towpath.HealthUnknown, At: r.cfg.Now()}
+	o := towpath.Observation{Target: rec.Target, Revision: plain(rev), Health: towpath.HealthUnknown, At: r.cfg.Now()}
 	if rev == "" {
 		o.Detail = "no revision has traffic yet"
 		if n := len(rt.Listeners); n > 0 {
@@ -63,6 +63,8 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 		o.Detail = "the router sends traffic to a revision that nobody prepared here"
 		return o, nil
 	}
+	o.Wanted, o.Folder, o.Settings = spec.Spec.Instances, spec.Files, spec.settings()
+	now := r.environmentNow(ctx, rec, rev)
 	healthy := 0
 	var why error
 	for i, id := range rec.instances(rev) {
@@ -78,6 +80,7 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 			continue
 		}
 		o.Instances++
+		o.Variables = union(o.Variables, differing(in.spec.Env, now))
 		if err := r.healthy(ctx, in.record.address(), spec.Spec.Health); err != nil {
 			why = fmt.Errorf("instance %d: %w", i, err)
 			continue
@@ -103,6 +106,6 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 // well its instances are, whoever has the address answers in their place.
 func notOpen(o *towpath.Observation, rt route.RouteStatus, listen string) {
 	if why := rt.Closed[listen]; why != "" {
-		o.Health, o.Detail = towpath.HealthUnhealthy, why+"; the router tries again"
+		o.Health, o.Detail, o.Closed = towpath.HealthUnhealthy, why+"; the router tries again", why
 	}
 }

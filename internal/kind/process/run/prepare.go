@@ -41,7 +41,7 @@ func (r *Runner) Prepare(ctx context.Context, w kind.Work) error {
 		return err
 	}
 	if _, known := rec.Revisions[op.Spec.Revision]; !known {
-		rec.Revisions[op.Spec.Revision] = revision{Spec: spec, Files: w.Files, Operation: op.ID}
+		rec.Revisions[op.Spec.Revision] = revision{Spec: spec, Files: w.Files, Operation: op.ID, Rendered: op.Spec.Rendered}
 		if err := r.saveTarget(rec); err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ func (r *Runner) instanceSpec(ctx context.Context, op towpath.Operation, rec *ta
 		return instanceSpec{}, err
 	}
 	return instanceSpec{
-		ID: instanceID(rec.Target, op.Spec.Revision, index), Operation: op.ID, Target: rec.Target, Revision: op.Spec.Revision, Index: index,
+		ID: rec.instance(op.Spec.Revision, index), Operation: op.ID, Target: rec.Target, Revision: op.Spec.Revision, Index: index,
 		Command: append([]string{prog}, rev.Spec.Command[1:]...), WorkDir: dir, Env: env,
 		StopGrace: rev.Spec.StopGrace, MaxBytes: rev.Spec.Logs.MaxBytes, Keep: rev.Spec.Logs.Keep,
 	}, nil

@@ -40,6 +40,8 @@ func (r *Runner) Recover(ctx context.Context, w kind.Work) (kind.Recovery, error
 		if done, err = r.prepared(ctx, rec, op.Spec.Revision); done && err == nil {
 			done, err = r.switched(ctx, rec, op.Spec.Revision)
 		}
+	case towpath.VerbRepair:
+		done, err = r.repaired(ctx, rec, op)
 	case towpath.VerbRetire:
 		_, known := rec.Revisions[op.Spec.Revision]
 		done = known && len(rec.Revisions) == 1

@@ -58,8 +58,9 @@ type Runner struct {
 }
 
 var (
-	_ kind.Runner  = (*Runner)(nil)
-	_ kind.Shifter = (*Runner)(nil)
+	_ kind.Runner   = (*Runner)(nil)
+	_ kind.Shifter  = (*Runner)(nil)
+	_ kind.Repairer = (*Runner)(nil)
 )
 
 // New makes a runner; it starts nothing.

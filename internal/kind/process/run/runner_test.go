@@ -26,6 +26,10 @@ func TestRunner_Shifts(t *testing.T) {
 	kindtest.Shifters(t, func(t *testing.T) kindtest.World { return newWorld(t) })
 }
 
+func TestRunner_Repairs(t *testing.T) {
+	kindtest.Repairers(t, func(t *testing.T) kindtest.World { return newWorld(t) })
+}
+
 // world is a place for processes in a folder of the test's.
 type world struct {
 	dir    string

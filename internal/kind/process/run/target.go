@@ -25,7 +25,11 @@ type target struct {
 type revision struct {
 	Spec      process.Spec        `json:"spec"` // defaults filled in
 	Files     string              `json:"files"`
-	Operation towpath.OperationID `json:"operation"` // that prepared it first
+	Operation towpath.OperationID `json:"operation"`          // that prepared it first
+	Rendered  json.RawMessage     `json:"rendered,omitempty"` // what Spec was read from
+	// Name is the one under which its instances were started; empty: its own. A
+	// repair starts them under another, see twinOf.
+	Name towpath.RevisionID `json:"name,omitempty"`
 	// Only is how many of its instances are to run; nil: as many as its spec says.
 	Only *int `json:"only,omitempty"`
 	// Kept is until when it runs on without traffic; nil: it is not kept.
@@ -66,9 +70,14 @@ func (t *target) every(rev towpath.RevisionID) []string {
 func (t *target) first(rev towpath.RevisionID, n int) []string {
 	ids := make([]string, n)
 	for i := range ids {
-		ids[i] = instanceID(t.Target, rev, i)
+		ids[i] = t.instance(rev, i)
 	}
 	return ids
+}
+
+// instance is the ID of one of a revision's processes, as they were started.
+func (t *target) instance(rev towpath.RevisionID, index int) string {
+	return instanceID(t.Target, orElse(t.Revisions[rev].Name, rev), index)
 }
 
 func (r *Runner) targetPath(t towpath.Target) string {

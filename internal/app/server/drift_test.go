@@ -1,0 +1,319 @@
+package server
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/agentrpc"
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/gittest"
+	"github.com/towpath/towpath/internal/towpathtest/pgtest"
+)
+
+// watched is a harness whose agent sees what the test says, on a clock that the
+// test moves on.
+type watched struct {
+	*harness
+	ahead *atomic.Int64
+	seen  map[towpath.EnvironmentName]*towpath.Observation
+}
+
+// newWatched runs 1.0.0 in dev and staging, as it was deployed.
+func newWatched(t *testing.T, database string, policy towpath.DriftPolicy) *watched {
+	t.Helper()
+	ahead := &atomic.Int64{}
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	p := &watched{
+		harness: startHarness(t, Config{Data: t.TempDir(), Database: database, Now: now}, gittest.New(t)),
+		ahead:   ahead, seen: map[towpath.EnvironmentName]*towpath.Observation{},
+	}
+	p.drift = policy
+	p.introduce()
+	p.publish("1.0.0", "one")
+	for _, e := range []towpath.EnvironmentName{"dev", "staging"} {
+		p.runs(e, "1.0.0")
+		p.asDeployed(e)
+	}
+	p.look(0)
+	return p
+}
+
+// asDeployed has the agent see an environment's component as it was deployed.
+func (p *watched) asDeployed(e towpath.EnvironmentName) *towpath.Observation {
+	p.t.Helper()
+	p.seen[e] = &towpath.Observation{
+		Target:   towpath.Target{Project: shop, Environment: e, Component: "api", Place: "local", Slot: towpath.SlotMain},
+		Revision: p.status(e).Components[0].Revision, Health: towpath.HealthHealthy, Address: "127.0.0.1:80", Instances: 1, Wanted: 1,
+	}
+	return p.seen[e]
+}
+
+// edit has the agent see that a file was edited.
+func (p *watched) edit(e towpath.EnvironmentName) {
+	p.t.Helper()
+	o := p.asDeployed(e)
+	o.Files, o.FilesChanged = []towpath.FileChange{{Path: "serve", How: towpath.FileWasEdited}}, 1
+}
+
+// look has the agent look after a while.
+func (p *watched) look(after time.Duration) {
+	p.t.Helper()
+	p.ahead.Add(int64(after))
+	var all []towpath.Observation
+	for _, o := range p.seen {
+		if o != nil {
+			all = append(all, *o)
+		}
+	}
+	must(p.t, 0, p.s.agents.Observe(context.Background(), p.ana, agentrpc.ObserveRequest{Session: "session-1", Place: "local", Observations: all}))
+}
+
+// looks has it look twice, far enough apart to be certain.
+func (p *watched) looks() {
+	p.t.Helper()
+	p.look(0)
+	p.look(30 * time.Second)
+}
+
+func (p *watched) drifted(e towpath.EnvironmentName) inventory.ComponentDrift {
+	p.t.Helper()
+	r, err := p.svc.Inventory.Drift(context.Background(), p.ana, shop, e)
+	must(p.t, 0, err)
+	return r.Components[0]
+}
+
+// is waits until an environment's drift stands so, and says so.
+func (p *watched) is(e towpath.EnvironmentName, state towpath.DriftState, says string) inventory.ComponentDrift {
+	p.t.Helper()
+	var d inventory.ComponentDrift
+	p.until(string(e)+" is "+string(state)+", "+says, func() bool {
+		d = p.drifted(e)
+		return d.State == state && strings.Contains(d.Why, says)
+	})
+	return d
+}
+
+// repairs lists those of an environment, newest first.
+func (p *watched) repairs(e towpath.EnvironmentName) (out []towpath.Deployment) {
+	p.t.Helper()
+	l, err := p.svc.Deploys.List(context.Background(), p.ana, deploy.Filter{Project: shop, Environment: e})
+	must(p.t, 0, err)
+	for _, d := range l.Items {
+		if d.Kind == towpath.DeploymentRepair {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (p *watched) ended(e towpath.EnvironmentName, n int, phase towpath.DeploymentPhase) towpath.Deployment {
+	p.t.Helper()
+	p.until("a repair is "+string(phase), func() bool { l := p.repairs(e); return len(l) == n && l[0].Phase == phase })
+	return p.repairs(e)[0]
+}
+
+func (p *watched) repair(r deploy.RepairRequest) (towpath.Deployment, error) {
+	r.Project, r.Environment = shop, "dev"
+	return p.svc.Deploys.Repair(context.Background(), p.ana, r)
+}
+
+// failing has every repair end so.
+func (p *watched) failing(status towpath.ResultStatus) {
+	p.answer(func(op towpath.Operation) towpath.OperationResult {
+		if op.Verb == towpath.VerbRepair {
+			return towpath.OperationResult{Status: status, Message: "an instance crashed"}
+		}
+		return towpath.OperationResult{}
+	})
+}
+
+// TestServer_RepairsDrift: from an agent's observations to a repair and back.
+func TestServer_RepairsDrift(t *testing.T) {
+	t.Run("on SQLite", func(t *testing.T) { repairsDrift(t, newWatched(t, "", towpath.DriftRepair)) })
+	t.Run("on PostgreSQL", func(t *testing.T) { repairsDrift(t, newWatched(t, pgtest.New(t), towpath.DriftRepair)) })
+}
+
+func repairsDrift(t *testing.T, p *watched) {
+	before := p.status("dev")
+	if before.Drift != towpath.DriftNone {
+		t.Fatalf("as deployed: %+v", before)
+	}
+	p.edit("dev")
+	p.look(0)
+	if d := p.drifted("dev"); d.State != towpath.DriftNone {
+		t.Errorf("seen once: %+v", d)
+	}
+	p.look(30 * time.Second)
+	d := p.ended("dev", 1, towpath.DeploymentSucceeded)
+	if d.By != towpath.System().Account || d.Release != before.Release || len(d.Components) != 1 || d.Components[0].From != d.Components[0].To {
+		t.Errorf("the repair is %+v", d)
+	}
+	var op towpath.Operation
+	for _, x := range p.done() {
+		if x.Verb == towpath.VerbRepair {
+			op = x
+		}
+	}
+	if op.Spec.Revision != before.Components[0].Revision || op.Spec.Layer == "" || op.Spec.Rendered == nil || op.Deployment != d.ID {
+		t.Errorf("the operation is %+v", op)
+	}
+	p.asDeployed("dev")
+	p.look(time.Second)
+	after := p.status("dev")
+	if after.Drift != towpath.DriftNone || after.Since != before.Since || after.Version != before.Version || after.Hold != nil || after.Doubt != "" || after.Phase != inventory.PhaseHealthy {
+		t.Errorf("after the repair: %+v", after)
+	}
+	if n := len(p.repairs("staging")); n > 0 {
+		t.Errorf("%d repairs of staging, which has not drifted", n)
+	}
+	for action, want := range map[string]int{"drift.found": 1, "drift.gone": 1, "repair.requested": 1} {
+		if got := p.events(action); got != want {
+			t.Errorf("%s stands %d times in the ledger, want %d", action, got, want)
+		}
+	}
+}
+
+// events counts those of an action.
+func (p *watched) events(action string) (n int) {
+	p.t.Helper()
+	must(p.t, 0, p.s.db.View(context.Background(), func(ctx context.Context, tx *sqldb.Tx) error {
+		return tx.QueryRow(ctx, `SELECT count(*) FROM event WHERE action = $1`, action).Scan(&n)
+	}))
+	return n
+}
+
+func TestServer_Drift(t *testing.T) {
+	t.Run("is only reported where that is the policy", func(t *testing.T) {
+		p := newWatched(t, "", towpath.DriftReport)
+		p.edit("dev")
+		p.looks()
+		d := p.is("dev", towpath.DriftFound, "policy is to report")
+		if st := p.status("dev"); st.Drift != towpath.DriftFound || len(st.Components[0].Differences) != 1 || len(p.repairs("dev")) > 0 || d.Policy != towpath.DriftReport {
+			t.Errorf("%+v", st)
+		}
+		if _, err := p.repair(deploy.RepairRequest{Component: "nothing"}); towpath.KindOf(err) != towpath.KindNotFound {
+			t.Errorf("a component that is not there: %v", err)
+		}
+		r, err := p.repair(deploy.RepairRequest{Reason: "looked at it"})
+		must(t, 0, err)
+		if p.ended("dev", 1, towpath.DeploymentSucceeded); r.By != "ana" || !strings.Contains(r.Cause, "looked at it") {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("has its repair wait after one that failed, and blames no release for it", func(t *testing.T) {
+		p := newWatched(t, "", towpath.DriftRepair)
+		p.failing(towpath.ResultFailed)
+		p.edit("dev")
+		p.looks()
+		p.ended("dev", 1, towpath.DeploymentRolledBack)
+		d := p.is("dev", towpath.DriftBackOff, "an instance crashed")
+		st := p.status("dev")
+		if st.Hold != nil || st.Doubt != "" || st.Health != towpath.HealthHealthy || d.Again.IsZero() {
+			t.Errorf("%+v", st)
+		}
+		p.answer(nil)
+		p.look(time.Second)
+		if n := len(p.repairs("dev")); n != 1 {
+			t.Errorf("tried again at once: %d repairs", n)
+		}
+		p.ahead.Add(int64(31 * time.Second))
+		p.ended("dev", 2, towpath.DeploymentSucceeded)
+	})
+	t.Run("is not repaired by itself in a freeze, and by a person all the same, also on hold", func(t *testing.T) {
+		p := newWatched(t, "", towpath.DriftRepair)
+		must(t, 0, p.svc.Promotions.Hold(context.Background(), p.ana, shop, "dev", "wait"))
+		_, err := p.svc.Promotions.Freeze(context.Background(), p.ana, promote.FreezeRequest{Project: shop, Reason: "launch"})
+		must(t, 0, err)
+		p.edit("dev")
+		p.looks()
+		p.is("dev", towpath.DriftFound, "a freeze by ana is in force (launch)")
+		_, err = p.repair(deploy.RepairRequest{})
+		must(t, 0, err)
+		p.ended("dev", 1, towpath.DeploymentSucceeded)
+	})
+	t.Run("is left alone when the address is taken, or a person insists", func(t *testing.T) {
+		p := newWatched(t, "", towpath.DriftRepair)
+		p.asDeployed("dev").Closed = "somebody else listens there"
+		p.looks()
+		p.is("dev", towpath.DriftFound, "would not help")
+		if _, err := p.repair(deploy.RepairRequest{}); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "somebody else has taken") {
+			t.Errorf("got %v", err)
+		}
+		_, err := p.repair(deploy.RepairRequest{Force: true})
+		must(t, 0, err)
+		p.ended("dev", 1, towpath.DeploymentSucceeded)
+	})
+	t.Run("is found where the agent knows nothing of what was deployed, or runs something else", func(t *testing.T) {
+		p := newWatched(t, "", towpath.DriftReport)
+		p.seen["dev"] = nil
+		p.asDeployed("staging").Revision = "rev_other"
+		p.looks()
+		gone, other := p.is("dev", towpath.DriftFound, ""), p.is("staging", towpath.DriftFound, "")
+		if gone.Differences[0].Kind != towpath.DiffersGone || other.Differences[0].Kind != towpath.DiffersRevision {
+			t.Errorf("%+v, %+v", gone, other)
+		}
+	})
+	t.Run("is no matter for a deployment, which a repair never goes beside", func(t *testing.T) {
+		p := newWatched(t, "", towpath.DriftRepair)
+		p.publish("1.1.0", "two")
+		p.runs("dev", "1.1.0")
+		p.asDeployed("dev")
+		p.failing(towpath.ResultError) // for ever
+		p.edit("dev")
+		p.looks()
+		p.until("a repair is tried", func() bool { return p.status("dev").Phase == inventory.PhaseRepairing })
+		if _, err := p.repair(deploy.RepairRequest{Force: true}); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "active") {
+			t.Errorf("another one beside it: %v", err)
+		}
+		if d := p.drifted("dev"); d.State != towpath.DriftRepairing {
+			t.Errorf("%+v", d)
+		}
+		_, err := p.svc.Deploys.Rollback(context.Background(), p.ana, deploy.RollbackRequest{Project: shop, Environment: "dev", Reason: "enough"})
+		must(t, 0, err)
+		p.runs("dev", "1.0.0")
+		if d := p.repairs("dev")[0]; d.Phase != towpath.DeploymentPreempted {
+			t.Errorf("the repair is %s", d.Phase)
+		}
+		p.asDeployed("dev")
+		p.look(time.Second)
+		if d := p.drifted("dev"); d.State != towpath.DriftNone {
+			t.Errorf("of what runs now: %+v", d)
+		}
+	})
+}
+
+// TestServer_DriftWritesOnlyWhatIsNew: looks that find what the look before found
+// write nothing about it.
+func TestServer_DriftWritesOnlyWhatIsNew(t *testing.T) {
+	p := newWatched(t, pgtest.New(t), towpath.DriftReport)
+	written := func() (by string) {
+		must(t, 0, p.s.db.View(context.Background(), func(ctx context.Context, tx *sqldb.Tx) error {
+			return tx.QueryRow(ctx, `SELECT coalesce(string_agg(xmin::text, ' '), '') FROM drift`).Scan(&by)
+		}))
+		return by
+	}
+	p.looks()
+	if by := written(); by != "" {
+		t.Errorf("nothing differs, and is written down by %s", by)
+	}
+	p.edit("dev")
+	p.looks()
+	p.is("dev", towpath.DriftFound, "policy is to report")
+	before, events := written(), p.events("drift.found")
+	for range 5 {
+		p.look(10 * time.Second)
+	}
+	if after := written(); after != before || before == "" {
+		t.Errorf("written by %s, and then by %s", before, after)
+	}
+	if n := p.events("drift.found"); n != events || n != 1 {
+		t.Errorf("%d events", n)
+	}
+}

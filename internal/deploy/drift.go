@@ -1,0 +1,100 @@
+package deploy
+
+import (
+	"context"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/drift"
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Placed is what was deployed to a target, with what is known of its drift.
+type Placed struct {
+	Target  towpath.Target
+	Running rollout.Running
+	Drift   towpath.Drift
+}
+
+// compare looks for drift in what an agent saw of its place. It reads once; it
+// writes only where something is other than at the look before.
+func (s *Service) compare(ctx context.Context, tx Tx, place towpath.PlaceName, seen []towpath.Observation, now time.Time) error {
+	placed, err := tx.Placed(ctx, place)
+	if err != nil {
+		return err
+	}
+	observed := make(map[string]*towpath.Observation, len(seen))
+	for i := range seen {
+		observed[seen[i].Target.Key()] = &seen[i]
+	}
+	for _, p := range placed {
+		if p.Running.Unsure { // a deployment is at work on it, or left it in doubt
+			continue
+		}
+		var found []towpath.Difference
+		if p.Running.Revision != "" {
+			want := drift.Desired{Revision: p.Running.Revision, Settings: towpath.SettingsDigest(p.Running.Rendered)}
+			found = drift.Differences(want, observed[p.Target.Key()])
+		}
+		if err := s.see(ctx, tx, p, found, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// see takes what was found on one target into its record, with the event.
+func (s *Service) see(ctx context.Context, tx Tx, p Placed, found []towpath.Difference, now time.Time) error {
+	was := of(p.Drift, p)
+	if next, _ := drift.See(was, found, now, s.cfg.Drift); reflect.DeepEqual(next, p.Drift) || next.State == towpath.DriftNone && p.Drift.State == "" {
+		return nil
+	}
+	locked, err := tx.LockDrift(ctx, p.Target)
+	if err != nil {
+		return err
+	}
+	next, news := drift.See(of(locked, p), found, now, s.cfg.Drift)
+	if err := tx.SaveDrift(ctx, next); err != nil {
+		return err
+	}
+	if news == drift.Nothing {
+		return nil
+	}
+	ev := towpath.NewEvent(now, string(towpath.System().Account), "drift."+string(news))
+	ev.Project, ev.Environment, ev.Subject, ev.Release = p.Target.Project, p.Target.Environment, string(p.Target.Component), p.Running.Release
+	ev.Reason = sentences(found)
+	if news == drift.Gone {
+		ev.Reason = "It runs as it was deployed."
+	}
+	if err := tx.Record(ctx, ev); err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, WorkDrift, environmentKey(p.Target.Project, p.Target.Environment), now)
+}
+
+// of is the record of a target's drift for the revision that is desired now.
+// What was seen, and repaired, of another revision says nothing about it.
+func of(d towpath.Drift, p Placed) towpath.Drift {
+	if d.Revision != p.Running.Revision {
+		d = towpath.Drift{State: towpath.DriftNone, Told: d.Told}
+	}
+	d.Target, d.Revision = p.Target, p.Running.Revision
+	return d
+}
+
+// maxSentences bounds how many differences an event names.
+const maxSentences = 5
+
+func sentences(all []towpath.Difference) string {
+	var out []string
+	for i, d := range all {
+		if i == maxSentences {
+			out = append(out, "And more.")
+			break
+		}
+		out = append(out, d.Sentence)
+	}
+	return strings.Join(out, " ")
+}

@@ -1,0 +1,104 @@
+package drift
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Desired is what was deployed to a target.
+type Desired struct {
+	Revision towpath.RevisionID
+	Settings towpath.Digest // of the rendered settings; empty: not known
+}
+
+// Differences lists how what was seen of a target differs from what is desired
+// there. Seen is nil when the agent knows nothing of the target.
+func Differences(want Desired, seen *towpath.Observation) []towpath.Difference {
+	if seen == nil {
+		return []towpath.Difference{{Kind: towpath.DiffersGone, Sentence: "The agent knows nothing of it: nothing of the revision runs."}}
+	}
+	var out []towpath.Difference
+	say := func(kind towpath.DifferenceKind, subject, format string, args ...any) {
+		out = append(out, towpath.Difference{Kind: kind, Subject: subject, Sentence: fmt.Sprintf(format, args...)})
+	}
+	if seen.Closed != "" {
+		say(towpath.DiffersPort, seen.Address, "Nobody reaches it at %s: %s.", orElse(seen.Address, "its address"), strings.TrimSuffix(seen.Closed, "."))
+	}
+	if seen.Revision != want.Revision {
+		has := string(seen.Revision)
+		if has == "" {
+			has = "none"
+		}
+		say(towpath.DiffersRevision, has, "The revision with the traffic is %s, and %s was deployed.", has, want.Revision)
+		return out // what else is seen is of that one
+	}
+	switch {
+	case seen.Wanted > 0 && seen.Instances == 0:
+		say(towpath.DiffersGone, "", "%s", noneRuns(seen.Wanted))
+	case seen.Wanted > 0 && seen.Instances != seen.Wanted:
+		say(towpath.DiffersInstances, "", "%d of its %s run.", seen.Instances, plural(seen.Wanted))
+	}
+	if want.Settings != "" && seen.Settings != "" && want.Settings != seen.Settings {
+		say(towpath.DiffersSettings, "", "It runs with other settings than those that were deployed.")
+	}
+	for _, name := range seen.Variables {
+		say(towpath.DiffersSettings, name, "The variable %s of its processes is not what its settings make of it now.", name)
+	}
+	for _, f := range seen.Files {
+		say(towpath.DiffersFile, f.Path, "%s", fileSentence(f))
+	}
+	if more := seen.FilesChanged - len(seen.Files); more > 0 {
+		say(towpath.DiffersFile, "", "%d more of its files were changed.", more)
+	}
+	return out
+}
+
+func noneRuns(wanted int) string {
+	if wanted == 1 {
+		return "Its only instance does not run."
+	}
+	return "None of its " + plural(wanted) + " runs."
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return "1 instance"
+	}
+	return fmt.Sprintf("%d instances", n)
+}
+
+func fileSentence(f towpath.FileChange) string {
+	name := f.Path
+	if name == "." {
+		return "The folder with all of its files is gone."
+	}
+	switch f.How {
+	case towpath.FileWasAdded:
+		return fmt.Sprintf("The file %s was added to those of the release.", name)
+	case towpath.FileWasRemoved:
+		return fmt.Sprintf("The file %s of the release was removed.", name)
+	case towpath.FileModeChanged:
+		return fmt.Sprintf("The permissions of the file %s of the release were changed.", name)
+	}
+	return fmt.Sprintf("The file %s of the release was edited.", name)
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// Repairable reports whether replacing what runs can help. It doesn't give an
+// address back that somebody else has: the router takes it as soon as it is free.
+func Repairable(differences []towpath.Difference) bool {
+	for _, d := range differences {
+		if d.Kind != towpath.DiffersPort {
+			return true
+		}
+	}
+	return false
+}

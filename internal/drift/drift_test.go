@@ -1,0 +1,246 @@
+package drift
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func TestDifferences(t *testing.T) {
+	want := Desired{Revision: "rev_1", Settings: "sha256:1"}
+	asDeployed := func() *towpath.Observation {
+		return &towpath.Observation{Revision: "rev_1", Settings: "sha256:1", Instances: 2, Wanted: 2, Address: "127.0.0.1:8080"}
+	}
+	for name, tt := range map[string]struct {
+		change func(o *towpath.Observation)
+		want   string // kind: sentence, by line
+	}{
+		"says nothing of what is as it was deployed": {func(*towpath.Observation) {}, ""},
+		"names the process that is gone": {func(o *towpath.Observation) { o.Instances = 0 },
+			"process-gone: None of its 2 instances runs."},
+		"names the only one": {func(o *towpath.Observation) { o.Wanted, o.Instances = 1, 0 }, "process-gone: Its only instance does not run."},
+		"counts instances":   {func(o *towpath.Observation) { o.Instances = 1 }, "instances: 1 of its 2 instances run."},
+		"names another revision, and says nothing else of that": {func(o *towpath.Observation) { o.Revision, o.Instances, o.Settings = "rev_2", 0, "x" },
+			"wrong-revision: The revision with the traffic is rev_2, and rev_1 was deployed."},
+		"says that nothing has the traffic": {func(o *towpath.Observation) { o.Revision = "" },
+			"wrong-revision: The revision with the traffic is none, and rev_1 was deployed."},
+		"says that the settings are others, and which variable": {func(o *towpath.Observation) { o.Settings, o.Variables = "sha256:2", []string{"API"} },
+			"settings: It runs with other settings than those that were deployed.\nsettings: The variable API of its processes is not what its settings make of it now."},
+		"takes settings that nobody knows for none that differ": {func(o *towpath.Observation) { o.Settings = "" }, ""},
+		"says that the address is taken": {func(o *towpath.Observation) { o.Closed = "somebody else listens there" },
+			"port-taken: Nobody reaches it at 127.0.0.1:8080: somebody else listens there."},
+		"names files, and counts what it does not name": {func(o *towpath.Observation) {
+			o.FilesChanged, o.Files = 9, []towpath.FileChange{{Path: "a", How: "edited"}, {Path: "b", How: "added"}, {Path: "c", How: "removed"}, {Path: "d", How: "mode"}, {Path: ".", How: "removed"}}
+		}, "file-changed: The file a of the release was edited.\nfile-changed: The file b was added to those of the release.\n" +
+			"file-changed: The file c of the release was removed.\nfile-changed: The permissions of the file d of the release were changed.\n" +
+			"file-changed: The folder with all of its files is gone.\nfile-changed: 4 more of its files were changed."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := asDeployed()
+			tt.change(o)
+			var lines []string
+			for _, d := range Differences(want, o) {
+				lines = append(lines, string(d.Kind)+": "+d.Sentence)
+			}
+			if got := strings.Join(lines, "\n"); got != tt.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+		})
+	}
+	if got := Differences(want, nil); len(got) != 1 || got[0].Kind != towpath.DiffersGone {
+		t.Errorf("of a target that nobody knows: %+v", got)
+	}
+}
+
+var limits = Limits{}.WithDefaults()
+
+func edited() []towpath.Difference {
+	return []towpath.Difference{{Kind: towpath.DiffersFile, Subject: "serve", Sentence: "The file serve of the release was edited."}}
+}
+
+func TestSee(t *testing.T) {
+	gone := []towpath.Difference{{Kind: towpath.DiffersGone}}
+	type look struct {
+		after time.Duration
+		found []towpath.Difference
+		state towpath.DriftState
+		news  News
+	}
+	for name, looks := range map[string][]look{
+		"one look is no drift": {{0, edited(), towpath.DriftSuspected, Nothing}, {time.Second, nil, towpath.DriftNone, Nothing}},
+		"two looks at once are no drift either": {
+			{0, edited(), towpath.DriftSuspected, Nothing}, {time.Millisecond, edited(), towpath.DriftSuspected, Nothing},
+		},
+		"two looks apart are, and two without end it": {
+			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Settle, edited(), towpath.DriftFound, Found}, {time.Hour, edited(), towpath.DriftFound, Nothing},
+			{time.Second, nil, towpath.DriftFound, Nothing}, {limits.Settle, nil, towpath.DriftNone, Gone},
+		},
+		"one look without does not end it": {
+			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Settle, edited(), towpath.DriftFound, Found},
+			{time.Second, nil, towpath.DriftFound, Nothing}, {limits.Settle, edited(), towpath.DriftFound, Nothing}, {time.Second, nil, towpath.DriftFound, Nothing},
+		},
+		"the agent has time to start an instance again": {
+			{0, gone, towpath.DriftSuspected, Nothing}, {limits.Settle, gone, towpath.DriftSuspected, Nothing}, {limits.Restart, gone, towpath.DriftFound, Found},
+		},
+		"other drift than before is news": {
+			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Settle, edited(), towpath.DriftFound, Found}, {time.Second, append(edited(), gone...), towpath.DriftFound, Changed},
+		},
+		"something else each time is no drift yet": {
+			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Restart, gone, towpath.DriftSuspected, Nothing}, {limits.Restart, edited(), towpath.DriftSuspected, Nothing},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, now := towpath.Drift{State: towpath.DriftNone}, noon
+			for i, l := range looks {
+				now = now.Add(l.after)
+				var news News
+				if d, news = See(d, l.found, now, limits); d.State != l.state || news != l.news {
+					t.Fatalf("look %d: %s, news %q; want %s, %q", i+1, d.State, news, l.state, l.news)
+				}
+			}
+		})
+	}
+}
+
+func TestDecide(t *testing.T) {
+	succeeded := towpath.RepairAttempt{Deployment: "dep_1", Began: noon.Add(-time.Minute), Ended: noon.Add(-time.Minute)}
+	repair := Situation{Policy: towpath.DriftRepair}
+	for name, tt := range map[string]struct {
+		d    towpath.Drift
+		s    Situation
+		want towpath.DriftState
+		says string
+	}{
+		"repairs what it may":                     {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, repair, towpath.DriftRepairing, ""},
+		"reports when that is the policy":         {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, Situation{Policy: towpath.DriftReport}, towpath.DriftFound, "to report"},
+		"leaves a taken address to the router":    {towpath.Drift{State: towpath.DriftFound, Differences: []towpath.Difference{{Kind: towpath.DiffersPort}}}, repair, towpath.DriftFound, "would not help"},
+		"waits for a deployment":                  {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, Situation{Policy: towpath.DriftRepair, Busy: "a deployment is under way"}, towpath.DriftFound, "A repair waits: a deployment is under way."},
+		"does nothing about what is only suspect": {towpath.Drift{State: towpath.DriftSuspected, Differences: edited()}, repair, towpath.DriftSuspected, ""},
+		"waits after a repair that failed":        {towpath.Drift{State: towpath.DriftBackOff, Again: noon.Add(time.Second), Why: "A repair failed.", Differences: edited()}, repair, towpath.DriftBackOff, "A repair failed."},
+		"tries again after that":                  {towpath.Drift{State: towpath.DriftBackOff, Again: noon, Differences: edited()}, repair, towpath.DriftRepairing, ""},
+		"repairs a third time":                    {towpath.Drift{State: towpath.DriftFound, Differences: edited(), Repairs: []towpath.RepairAttempt{succeeded, succeeded}}, repair, towpath.DriftRepairing, ""},
+		"leaves alone what comes back":            {towpath.Drift{State: towpath.DriftFound, Differences: edited(), Repairs: []towpath.RepairAttempt{succeeded, succeeded, succeeded}}, repair, towpath.DriftFlapping, "3 times within 1h0m0s"},
+		"and goes on leaving it alone":            {towpath.Drift{State: towpath.DriftFlapping, Differences: edited(), Why: "left alone"}, repair, towpath.DriftFlapping, "left alone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Decide(tt.d, tt.s, noon, limits)
+			if got.State != tt.want || got.Repair != (tt.want == towpath.DriftRepairing) || !strings.Contains(got.Why, tt.says) || (tt.says == "") != (got.Why == "") {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+// TestDrift_Model lets somebody change what runs at random, and repairs succeed
+// or fail at random, and asserts what holds whatever happens.
+func TestDrift_Model(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := towpath.Drift{State: towpath.DriftNone}
+		now, differs := noon, false
+		since, told := time.Time{}, false // differs, or does not
+		var succeeded []time.Time
+		failures, lastFailed := 0, time.Time{}
+		for range rapid.IntRange(1, 200).Draw(t, "looks") {
+			now = now.Add(time.Duration(rapid.IntRange(1, 90_000).Draw(t, "after")) * time.Millisecond)
+			if was := differs; rapid.IntRange(0, 3).Draw(t, "somebody changes it") == 0 {
+				if differs = rapid.Bool().Draw(t, "differs"); differs != was {
+					since = now
+				}
+			}
+			var found []towpath.Difference
+			if differs {
+				found = edited()
+			}
+			before := d
+			next, news := See(d, found, now, limits)
+			again, _ := See(d, found, now, limits)
+			if !reflect.DeepEqual(next, again) || !reflect.DeepEqual(before, d) {
+				t.Fatalf("seeing twice gives %+v, then %+v", next, again)
+			}
+			if d = next; d.State.Standing() && before.State == d.State && differs && before.Clean.IsZero() && !reflect.DeepEqual(before, d) {
+				t.Fatalf("the same look writes: %+v, then %+v", before, d)
+			}
+			switch news {
+			case Found:
+				if now.Sub(since) < limits.Settle {
+					t.Fatalf("found after %s", now.Sub(since))
+				}
+				told = true
+			case Gone:
+				if !told {
+					t.Fatal("gone, and never found")
+				}
+				told = false
+			}
+			s := Situation{Policy: rapid.SampledFrom([]towpath.DriftPolicy{towpath.DriftRepair, towpath.DriftRepair, towpath.DriftReport}).Draw(t, "policy")}
+			if rapid.IntRange(0, 4).Draw(t, "busy") == 0 {
+				s.Busy = "a deployment is under way"
+			}
+			dec := Decide(d, s, now, limits)
+			if !dec.Repair {
+				d.State, d.Why, d.Again = dec.State, dec.Why, dec.Again
+				continue
+			}
+			if s.Policy != towpath.DriftRepair || s.Busy != "" || !told {
+				t.Fatalf("repairs %+v in %+v", d, s)
+			}
+			recent := 0
+			for _, at := range succeeded {
+				if now.Sub(at) <= limits.Window {
+					recent++
+				}
+			}
+			if recent >= limits.Flaps {
+				t.Fatalf("repairs for the %dth time within %s", recent+1, limits.Window)
+			}
+			if pause := limits.Backoff << max(0, min(failures-1, 6)); failures > 0 && d.State == towpath.DriftBackOff && now.Sub(lastFailed) < min(pause, limits.BackoffMax) {
+				t.Fatalf("tries again %s after the failure %d", now.Sub(lastFailed), failures)
+			}
+			id := towpath.DeploymentID("dep_" + now.String())
+			d = Begun(d, towpath.RepairAttempt{Deployment: id, Began: now}, false)
+			now = now.Add(time.Second)
+			if rapid.Bool().Draw(t, "fails") {
+				d = Ended(d, id, "an instance crashed", now, limits)
+				failures, lastFailed = failures+1, now
+				continue
+			}
+			d = Ended(d, id, "", now, limits)
+			succeeded, failures, differs, since = append(succeeded, now), 0, false, now
+		}
+		// In the end whoever changes it goes away, and nothing is left to keep.
+		for range 3 {
+			now = now.Add(2 * limits.Window)
+			var news News
+			if d, news = See(d, nil, now, limits); news == Gone {
+				told = false
+			}
+		}
+		if told || !reflect.DeepEqual(d, towpath.Drift{State: towpath.DriftNone, Repairs: []towpath.RepairAttempt{}}) && !reflect.DeepEqual(d, towpath.Drift{State: towpath.DriftNone}) {
+			t.Fatalf("left: %+v", d)
+		}
+	})
+}
+
+func TestBegun_APersonBeginsTheCountAnew(t *testing.T) {
+	d := towpath.Drift{State: towpath.DriftFlapping, Differences: edited(), Told: true}
+	for range limits.Flaps {
+		d.Repairs = append(d.Repairs, towpath.RepairAttempt{Deployment: "dep_1", Ended: noon})
+	}
+	d = Ended(Begun(d, towpath.RepairAttempt{Deployment: "dep_2"}, true), "dep_2", "", noon, limits)
+	if d.State != towpath.DriftNone || len(d.Repairs) != 1 {
+		t.Errorf("%+v", d)
+	}
+	if back := Begun(d, towpath.RepairAttempt{Deployment: "dep_3"}, false); len(back.Repairs) != 2 {
+		t.Errorf("%+v", back)
+	}
+	if stray := Ended(d, "dep_9", "", noon, limits); !reflect.DeepEqual(stray, d) {
+		t.Errorf("a repair of something else changes %+v", stray)
+	}
+}

@@ -1,0 +1,136 @@
+package drift
+
+import (
+	"slices"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Limits are the times and counts that decisions depend on.
+type Limits struct {
+	// Settle is how long a difference has to be seen, and not to be seen, to
+	// count; Restart is Settle for instances, which the agent itself starts again.
+	Settle, Restart time.Duration
+	// Backoff is the pause after a repair that failed, doubling to BackoffMax.
+	Backoff, BackoffMax time.Duration
+	// Flaps is how many repairs within Window are made; what differs again after
+	// that is left alone.
+	Flaps  int
+	Window time.Duration
+}
+
+// WithDefaults fills in what is zero.
+func (l Limits) WithDefaults() Limits {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&l.Settle, 3*time.Second)
+	set(&l.Restart, 20*time.Second)
+	set(&l.Backoff, 30*time.Second)
+	set(&l.BackoffMax, 30*time.Minute)
+	set(&l.Window, time.Hour)
+	if l.Flaps == 0 {
+		l.Flaps = 3
+	}
+	return l
+}
+
+// News is what there is to record of a look at a target.
+type News string
+
+// What there is to record. Nothing is the usual: then the record has not
+// changed, or in a way that is nobody's news.
+const (
+	Nothing News = ""
+	Found   News = "found"   // drift, for certain
+	Changed News = "changed" // other drift than before
+	Gone    News = "gone"
+)
+
+// See takes a look at a target into account: what differs now, if anything. A
+// difference counts once it was seen in two looks that are Settle apart, and is
+// gone once it was not seen in two. It changes only the record, which is equal
+// to the one before when there is nothing to write.
+func See(d towpath.Drift, found []towpath.Difference, now time.Time, l Limits) (towpath.Drift, News) {
+	switch {
+	case !d.State.Standing():
+		d.Repairs = slices.DeleteFunc(slices.Clone(d.Repairs), func(r towpath.RepairAttempt) bool { return now.Sub(r.Ended) > l.Window })
+		if len(found) > 0 {
+			return suspect(d, found, now, l)
+		}
+		return none(d)
+	case len(found) == 0:
+		return clean(d, now, l)
+	}
+	d.Clean = time.Time{}
+	if slices.Equal(kindsOf(d.Differences), kindsOf(found)) {
+		// A count or a sentence may differ: it is kept for people, and no news.
+		d.Differences = found
+		return d, Nothing
+	}
+	d.Differences = found
+	return d, Changed
+}
+
+// clean is a look that found nothing any more.
+func clean(d towpath.Drift, now time.Time, l Limits) (towpath.Drift, News) {
+	switch {
+	case d.State == towpath.DriftRepairing:
+		return d, Nothing // its end says more
+	case d.Clean.IsZero():
+		d.Clean = now
+		return d, Nothing
+	case now.Sub(d.Clean) < l.Settle:
+		return d, Nothing
+	}
+	return none(d)
+}
+
+// none is a target that is as it should be.
+func none(d towpath.Drift) (towpath.Drift, News) {
+	news := Nothing
+	if d.Told {
+		news = Gone
+	}
+	return towpath.Drift{Target: d.Target, Revision: d.Revision, State: towpath.DriftNone, Repairs: d.Repairs}, news
+}
+
+// suspect is a look that found something which is not certain yet.
+func suspect(d towpath.Drift, found []towpath.Difference, now time.Time, l Limits) (towpath.Drift, News) {
+	if d.State != towpath.DriftSuspected || !slices.Equal(kindsOf(d.Differences), kindsOf(found)) {
+		d.State, d.Differences, d.Since, d.Clean, d.Why, d.Again = towpath.DriftSuspected, found, now, time.Time{}, "", time.Time{}
+		return d, Nothing
+	}
+	if now.Sub(d.Since) < settle(found, l) {
+		return d, Nothing
+	}
+	d.State, d.Differences, d.Told = towpath.DriftFound, found, true
+	return d, Found
+}
+
+// settle is how long differences have to be seen: the shortest of theirs.
+func settle(found []towpath.Difference, l Limits) time.Duration {
+	for _, d := range found {
+		if d.Kind != towpath.DiffersGone && d.Kind != towpath.DiffersInstances {
+			return l.Settle
+		}
+	}
+	return l.Restart
+}
+
+// key names a difference, whatever is said of it.
+type key struct {
+	kind    towpath.DifferenceKind
+	subject string
+}
+
+func kindsOf(all []towpath.Difference) []key {
+	out := make([]key, len(all))
+	for i, d := range all {
+		out[i] = key{d.Kind, d.Subject}
+	}
+	return out
+}

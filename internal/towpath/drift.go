@@ -1,0 +1,108 @@
+package towpath
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+)
+
+// Drift is what is known of how a target differs from what was deployed to it,
+// and what was done about it. It is made of observations and of nothing else:
+// it never changes what is desired.
+type Drift struct {
+	Target   Target     `json:"target"`
+	Revision RevisionID `json:"revision,omitempty"` // desired
+	State    DriftState `json:"state"`
+	// Differences are those last seen; empty: none.
+	Differences []Difference `json:"differences,omitempty"`
+	Since       time.Time    `json:"since,omitzero"` // when the first of them was seen
+	Clean       time.Time    `json:"clean,omitzero"` // since when none is seen any more, of drift that was found
+	// Told is that drift is on record, and not yet that it is gone.
+	Told bool `json:"told,omitempty"`
+	// Why says, as a sentence, why nothing is being done about it.
+	Why     string          `json:"why,omitempty"`
+	Again   time.Time       `json:"again,omitzero"`    // when a repair may be tried next
+	Repairs []RepairAttempt `json:"repairs,omitempty"` // oldest first, of late
+}
+
+// RepairAttempt is one repair of a target.
+type RepairAttempt struct {
+	Deployment DeploymentID `json:"deployment"`
+	By         AccountName  `json:"by"`
+	Began      time.Time    `json:"began"`
+	Ended      time.Time    `json:"ended,omitzero"`
+	Failed     string       `json:"failed,omitempty"` // why; empty: it has not
+}
+
+// DriftState is where the drift of a target stands.
+type DriftState string
+
+// The states of drift.
+const (
+	DriftNone      DriftState = "none"
+	DriftSuspected DriftState = "suspected"   // seen once; nobody is told yet
+	DriftFound     DriftState = "drifted"     // seen again
+	DriftRepairing DriftState = "repairing"   // a deployment replaces what differs
+	DriftBackOff   DriftState = "backing-off" // a repair failed; the next one waits
+	DriftFlapping  DriftState = "flapping"    // repaired, and changed back, again and again: left alone
+	DriftUnknown   DriftState = "unknown"     // nobody can tell now
+)
+
+// Standing reports whether people are to know of it.
+func (s DriftState) Standing() bool {
+	return s == DriftFound || s == DriftRepairing || s == DriftBackOff || s == DriftFlapping
+}
+
+// Difference is one thing that is not as it was deployed. It names files and
+// variables and never shows what is in them.
+type Difference struct {
+	Kind     DifferenceKind `json:"kind"`
+	Subject  string         `json:"subject,omitempty"` // a file, a variable
+	Sentence string         `json:"sentence"`
+}
+
+// DifferenceKind is what differs.
+type DifferenceKind string
+
+// The kinds of difference.
+const (
+	DiffersGone      DifferenceKind = "process-gone"   // nothing of the revision runs
+	DiffersInstances DifferenceKind = "instances"      // fewer or more run than are wanted
+	DiffersRevision  DifferenceKind = "wrong-revision" // another one has the traffic
+	DiffersFile      DifferenceKind = "file-changed"   // a file of the release that runs was edited, added or removed
+	DiffersSettings  DifferenceKind = "settings"       // it was started with others than it has now
+	DiffersPort      DifferenceKind = "port-taken"     // the router can't listen
+)
+
+// FileChange is a file of a revision that is not as its layer has it.
+type FileChange struct {
+	Path string     `json:"path"` // relative to the revision's folder, with slashes
+	How  FileEdited `json:"how"`
+}
+
+// FileEdited is what became of a file.
+type FileEdited string
+
+// What becomes of files.
+const (
+	FileWasEdited   FileEdited = "edited"
+	FileWasAdded    FileEdited = "added"
+	FileWasRemoved  FileEdited = "removed"
+	FileModeChanged FileEdited = "mode"
+)
+
+// SettingsDigest is the digest of a component's rendered settings, however the
+// JSON was written on its way; empty when it is none.
+func SettingsDigest(rendered json.RawMessage) Digest {
+	var v any
+	d := json.NewDecoder(bytes.NewReader(rendered))
+	d.UseNumber()
+	if d.Decode(&v) != nil {
+		return ""
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return DigestOf(b)
+}
