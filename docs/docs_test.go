@@ -106,7 +106,7 @@ var layers = [][]string{
 	{"internal/kind"},
 	{"internal/kind/process", "internal/kind/process/route"},
 	{"internal/kind/process/build", "internal/kind/process/run", "internal/build", "internal/agentrpc", "internal/router", "internal/git", "internal/projectfile"},
-	{"internal/agent", "internal/resolve"},
+	{"internal/agent", "internal/resolve", "internal/promql"},
 	{"internal/http/rest/api"},
 	{"internal/http/rest", "internal/http/rest/client", "internal/http/ocidist"},
 	{"internal/cli"},

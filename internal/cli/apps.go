@@ -76,7 +76,10 @@ type ServerOptions struct {
 	TLSKey        string
 	PublicMetrics bool
 	RegistryAuth  string // file of logins
-	AdminToken    bool   // print a new token of the first account
+	// MetricsURL is a metric source, MetricsToken a file with its token,
+	// MetricsSources a file of sources.
+	MetricsURL, MetricsToken, MetricsSources string
+	AdminToken                               bool // print a new token of the first account
 }
 
 // AgentOptions are those of agent.

@@ -20,6 +20,9 @@ func newServer(s *session) *cobra.Command {
 			if o.Blobs == "" {
 				o.Blobs = s.env("TOWPATH_BLOBS")
 			}
+			if o.MetricsURL == "" {
+				o.MetricsURL = s.env("TOWPATH_METRICS_URL")
+			}
 			return s.apps.Server(cmd.Context(), s.terminal(), o)
 		},
 	}
@@ -33,5 +36,8 @@ func newServer(s *session) *cobra.Command {
 	f.BoolVar(&o.AdminToken, "admin-token", false, "print a new token of the account admin, valid for a day: for who has lost theirs")
 	f.BoolVar(&o.PublicMetrics, "public-metrics", false, "serve /metrics without a token")
 	f.StringVar(&o.RegistryAuth, "registry-auth", "", "file with the logins of registries that releases are copied to, as docker keeps them (default: registry-auth.json in --data)")
+	f.StringVar(&o.MetricsURL, "metrics-url", "", "Prometheus-compatible source that objectives are asked of, without /api/v1 (TOWPATH_METRICS_URL)")
+	f.StringVar(&o.MetricsToken, "metrics-token-file", "", "file with the bearer token for --metrics-url")
+	f.StringVar(&o.MetricsSources, "metrics-sources", "", "JSON file with sources of single projects and places, which come first")
 	return cmd
 }

@@ -12,6 +12,7 @@ import (
 // Work kinds of the loops that deploy wakes or is woken by.
 const (
 	WorkDeployment  = "deployment"  // key: a deployment's ID; this package's loop
+	WorkMeasurement = "measurement" // key: a deployment's ID: ask metric sources about it
 	WorkPromotion   = "promotion"   // key: a promotion's ID
 	WorkEnvironment = "environment" // key: project/environment: look for something to promote
 	WorkRef         = "ref"         // key: project/environment: project it into git
@@ -81,6 +82,13 @@ type Tx interface {
 	ForgetTrafficCounts(ctx context.Context, before time.Time) error
 	TrafficCounts(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.TrafficCount, error)
 
+	// InsertMeasurement and the three below are the same for what metric sources
+	// said.
+	InsertMeasurement(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName, m towpath.Measurement) error
+	MeasurementSpan(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (first, last time.Time, err error)
+	ForgetMeasurements(ctx context.Context, before time.Time) error
+	Measurements(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.Measurement, error)
+
 	// WakeReplications has the places of a project looked at: there may be
 	// something to copy.
 	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error
@@ -115,17 +123,19 @@ type Service struct {
 	store    Store
 	contents Contents
 	signer   Signer
+	metrics  Metrics
+	asking   chan struct{} // a slot for each rollout that is measured
 }
 
 // New makes the service.
-func New(cfg Config, store Store, contents Contents, signer Signer) *Service {
+func New(cfg Config, store Store, contents Contents, signer Signer, metrics Metrics) *Service {
 	if cfg.Lease <= 0 {
 		cfg.Lease = 15 * time.Second
 	}
 	if cfg.Claimable == nil {
 		cfg.Claimable = func(towpath.PlaceName) {}
 	}
-	return &Service{cfg: cfg, store: store, contents: contents, signer: signer}
+	return &Service{cfg: cfg, store: store, contents: contents, signer: signer, metrics: metrics, asking: make(chan struct{}, maxAsked)}
 }
 
 func environmentKey(p towpath.ProjectName, e towpath.EnvironmentName) string {

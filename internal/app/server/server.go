@@ -48,6 +48,12 @@ type Config struct {
 	// RegistryAuth is the file with the logins of registries that releases are
 	// copied to, as docker keeps them; empty: registry-auth.json in Data.
 	RegistryAuth string
+	// MetricsURL is a Prometheus-compatible source that objectives are asked of,
+	// MetricsToken a file with its bearer token. MetricsSources is a file with
+	// sources of single projects and places, which come first.
+	MetricsURL     string
+	MetricsToken   string
+	MetricsSources string
 	// PublicMetrics serves /metrics without a token.
 	PublicMetrics bool
 	Log           *slog.Logger
@@ -155,14 +161,18 @@ func (s *Server) open(ctx context.Context) error {
 	keys := trust.New(trust.Config{Now: cfg.Now, Own: server}, store.For[trust.Tx](nouns), blobs, releases)
 	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next},
 		store.For[promote.Tx](nouns), releases, keys, sign, &attestor{attesting, blobs, releases, cfg.Now}, repos)
+	metricSources, err := s.metricSources()
+	if err != nil {
+		return err
+	}
 	deploys := deploy.New(deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable},
-		store.For[deploy.Tx](nouns), releases, sign)
+		store.For[deploy.Tx](nouns), releases, sign, metricSources)
 
 	runner, err := reconcile.New(reconcile.Config{Lease: lease, Now: cfg.Now, Log: cfg.Log}, sqldb.NewQueue(s.db, owner),
 		func(w sqldb.Work) reconcile.Claim {
 			return reconcile.Claim{Kind: w.Kind, Key: w.Key, Fence: w.Fence, Attempts: w.Attempts}
 		},
-		deploys, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions}, trust.Revocations{Service: keys}, release.Materials{Service: releases}, copies)
+		deploys, deploy.Measurements{Service: deploys}, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions}, trust.Revocations{Service: keys}, release.Materials{Service: releases}, copies)
 	if err != nil {
 		return err
 	}
