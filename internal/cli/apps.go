@@ -79,6 +79,7 @@ type ServerOptions struct {
 	// MetricsURL is a metric source, MetricsToken a file with its token,
 	// MetricsSources a file of sources.
 	MetricsURL, MetricsToken, MetricsSources string
+	MetricsRetention                         time.Duration
 	AdminToken                               bool // print a new token of the first account
 }
 

@@ -112,6 +112,8 @@ type Config struct {
 	Lease time.Duration // of an operation; default 15 s
 	Epoch int64         // of the database; grows with every restore
 	Log   *slog.Logger
+	// Samples keeps the metrics that agents push; nil: nobody does.
+	Samples Samples
 	// Claimable is called after a commit that made operations of a place
 	// claimable, so that waiting agents look at once; it must not block.
 	Claimable func(towpath.PlaceName)

@@ -102,7 +102,7 @@ func (e *Embedded) open() error {
 	o.HeadChunksWriteQueueSize = 0
 	o.SeriesLifecycleCallback = &e.series
 	var err error
-	e.db, err = tsdb.Open(e.cfg.Dir, e.cfg.Log, nil, o, nil)
+	e.db, err = tsdb.Open(e.cfg.Dir, slog.New(warnings{e.cfg.Log.Handler()}), nil, o, nil)
 	return err
 }
 
@@ -224,6 +224,20 @@ func (e *Embedded) failed(op string, err error) error {
 		return refused(op, err.Error())
 	}
 }
+
+// warnings leaves out what the engine says when all is well.
+type warnings struct{ slog.Handler }
+
+// Enabled implements [slog.Handler].
+func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && w.Handler.Enabled(ctx, l)
+}
+
+// WithAttrs implements [slog.Handler].
+func (w warnings) WithAttrs(a []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(a)} }
+
+// WithGroup implements [slog.Handler].
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }
 
 // errTooMany refuses a series.
 var errTooMany = errors.New("too many series")

@@ -155,6 +155,13 @@ type MetricSample struct {
 	Value  float64           `json:"value"`
 }
 
+// SampleSet is what a place sampled of one target at one moment. The label
+// `__name__` of a series is its name.
+type SampleSet struct {
+	Target Target         `json:"target"`
+	Series []MetricSample `json:"series"`
+}
+
 // Measurement is what a metric source said of the objectives of a rollout at
 // one moment.
 type Measurement struct {

@@ -1,15 +1,28 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/towpath/towpath/internal/promql"
 	"github.com/towpath/towpath/internal/towpath"
 )
+
+// pushed keeps what agents push, as of now.
+type pushed struct {
+	engine *promql.Embedded
+	now    func() time.Time
+}
+
+// Append implements [deploy.Samples].
+func (p pushed) Append(ctx context.Context, samples []towpath.MetricSample) (int, error) {
+	return p.engine.Append(ctx, p.now(), samples)
+}
 
 // metricSource is an entry of the file of metric sources.
 type metricSource struct {
@@ -19,7 +32,8 @@ type metricSource struct {
 	TokenFile string              `json:"tokenFile,omitempty"` // relative to the file
 }
 
-// metricSources are the sources that objectives are asked of.
+// metricSources are the sources that objectives are asked of: those that were
+// named, and else the engine in this process.
 func (s *Server) metricSources() (promql.Sources, error) {
 	entries, err := readMetricSources(s.cfg.MetricsSources)
 	if err != nil {
@@ -39,7 +53,13 @@ func (s *Server) metricSources() (promql.Sources, error) {
 		}
 		out = append(out, promql.Rule{Project: e.Project, Place: e.Place, Source: source})
 	}
-	return out, nil
+	if s.cfg.MetricsURL != "" {
+		return out, nil
+	}
+	s.metrics, err = promql.OpenEmbedded(promql.EmbeddedConfig{
+		Dir: filepath.Join(s.cfg.Data, "metrics"), Retention: s.cfg.MetricsRetention, Log: s.cfg.Log.With("of", "metrics"),
+	})
+	return append(out, promql.Rule{Source: s.metrics}), err
 }
 
 // readMetricSources reads the file of metric sources: a JSON list of entries.

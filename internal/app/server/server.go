@@ -26,6 +26,7 @@ import (
 	"github.com/towpath/towpath/internal/ledger"
 	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/promql"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
@@ -54,6 +55,9 @@ type Config struct {
 	MetricsURL     string
 	MetricsToken   string
 	MetricsSources string
+	// MetricsRetention is how long samples are kept that agents push, when there
+	// is no MetricsURL; 0: a default.
+	MetricsRetention time.Duration
 	// PublicMetrics serves /metrics without a token.
 	PublicMetrics bool
 	Log           *slog.Logger
@@ -73,7 +77,8 @@ type Server struct {
 	handler    http.Handler
 	listener   net.Listener
 	supervisor *reconcile.Supervisor
-	lock       *os.File // of an SQLite database
+	lock       *os.File         // of an SQLite database
+	metrics    *promql.Embedded // nil: queries are asked elsewhere
 }
 
 // lease is how long others wait for a server that died: what it worked on is
@@ -165,7 +170,11 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	deploys := deploy.New(deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable},
+	deployment := deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable}
+	if s.metrics != nil {
+		deployment.Samples = pushed{s.metrics, cfg.Now}
+	}
+	deploys := deploy.New(deployment,
 		store.For[deploy.Tx](nouns), releases, sign, metricSources)
 
 	runner, err := reconcile.New(reconcile.Config{Lease: lease, Now: cfg.Now, Log: cfg.Log}, sqldb.NewQueue(s.db, owner),
@@ -187,7 +196,7 @@ func (s *Server) open(ctx context.Context) error {
 
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	s.agents = &agents{deploys: deploys, blobs: blobs, key: s.ledger.PublicKey(), changed: changed}
+	s.agents = &agents{deploys: deploys, blobs: blobs, key: s.ledger.PublicKey(), changed: changed, samples: s.metrics != nil}
 	protocol := agentrpc.NewHandler(s.agents,
 		func(r *http.Request) (towpath.Actor, error) { return rest.Actor(r.Context()), nil }, cfg.Log)
 	s.services = rest.Services{
@@ -353,6 +362,10 @@ func (s *Server) Close() error {
 	err := s.listener.Close()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
+	}
+	if s.metrics != nil {
+		err = errors.Join(err, s.metrics.Close())
+		s.metrics = nil
 	}
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())

@@ -57,6 +57,7 @@ type Runner struct {
 var (
 	_ kind.Runner  = (*Runner)(nil)
 	_ kind.Shifter = (*Runner)(nil)
+	_ kind.Sampler = (*Runner)(nil)
 )
 
 // New makes a runner; it starts nothing.
