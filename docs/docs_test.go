@@ -105,6 +105,7 @@ var layers = [][]string{
 	{"internal/store", "internal/store/migrations"},
 	{"internal/kind"},
 	{"internal/kind/process", "internal/kind/process/route"},
+	{"internal/promql/query"},
 	{"internal/kind/process/build", "internal/kind/process/run", "internal/build", "internal/agentrpc", "internal/router", "internal/git", "internal/projectfile"},
 	{"internal/agent", "internal/resolve", "internal/promql"},
 	{"internal/http/rest/api"},

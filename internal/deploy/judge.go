@@ -113,7 +113,19 @@ func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *to
 		m, _ := towpath.PublicMessage(err)
 		return &towpath.Judgement{Outcome: towpath.JudgedNoEvidence, Sentence: m, Intervals: len(counts) - 1, Until: last.At}, nil
 	}
-	return withQueries(summary(j, last.At), r), nil
+	return withQueries(uncompared(summary(j, last.At), r), r), nil
+}
+
+// uncompared says of which objectives nothing could be compared.
+func uncompared(j *towpath.Judgement, r *towpath.Rollout) *towpath.Judgement {
+	for i := range j.Objectives {
+		for _, o := range r.Canary.Objectives {
+			if o.Name == j.Objectives[i].Objective && o.Asks() && !o.Compares() {
+				j.Objectives[i].Sentence += " Its query names no revision, so nothing was compared."
+			}
+		}
+	}
+	return j
 }
 
 // withQueries adds the objectives of releases from before queries were asked:

@@ -1,12 +1,14 @@
 package projectfile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/didyoumean"
+	"github.com/towpath/towpath/internal/promql/query"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -81,9 +83,12 @@ func (o object) query(key string) string {
 		o.r.problem(n, o.at(key), fmt.Sprintf("a query has from 1 to %d bytes", maxQuery), "")
 	}
 	var known []string
+	filled := map[towpath.Placeholder]string{}
 	for _, p := range towpath.Placeholders() {
 		known = append(known, string(p))
+		filled[p] = "x"
 	}
+	filled[towpath.InInterval], filled[towpath.InWindow] = "1m", "1m"
 	for _, p := range towpath.PlaceholdersIn(q) {
 		if !slices.Contains(known, string(p)) {
 			o.r.problem(n, o.at(key), fmt.Sprintf("{{%s}} is no placeholder", p), didyoumean.Hint(string(p), known))
@@ -91,6 +96,10 @@ func (o object) query(key string) string {
 		if _, ok := o.value("window"); p == towpath.InWindow && !ok {
 			o.r.problem(n, o.at(key), "{{window}} stands in the query, and the objective has no window", "write window: 5m")
 		}
+		filled[p] = cmp.Or(filled[p], "x")
+	}
+	if why := query.Problem(towpath.Expand(q, filled)); why != "" {
+		o.r.problem(n, o.at(key), "this is no query in PromQL: "+why, "try it in the metric source, with the placeholders filled in")
 	}
 	return q
 }
@@ -128,6 +137,9 @@ func checkObjective(x object, j towpath.Objective) {
 	case towpath.ObjectiveThreshold:
 		x.need("query", "write the query that answers the value")
 		x.exactlyOne("below", "above", "say what the value has to be below or above")
+		if n, ok := x.value("compare"); ok && j.Ranks && !j.Compares() {
+			x.r.problem(n, x.at("compare"), "the query names no revision, so there is nothing to compare", "put {{revision}} into the query, or take compare out")
+		}
 	}
 }
 

@@ -93,7 +93,7 @@ func TestParse_FillsInNounsAndDefaults(t *testing.T) {
 			Good: `sum(requests_total{code!~"5..",revision="{{revision}}"})`, Total: `sum(requests_total{revision="{{revision}}"})`,
 		}, {
 			Name: "queue", Kind: towpath.ObjectiveThreshold, Target: 0.9, Below: &most, Ranks: true, Weight: 2, Window: 5 * time.Minute,
-			Query: "max(queue_length)", MinSamples: 20,
+			Query: `max(queue_length{revision="{{revision}}"})`, MinSamples: 20,
 		}},
 		Requires: []towpath.Requirement{{Project: "billing", Component: "api", Versions: ">=1.2 <2"}},
 		Policies: "policies",
