@@ -36,7 +36,7 @@ func TestHTTP_Fails(t *testing.T) {
 		"it answers no numbers":      {body(200, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"one"]}]}}`), towpath.KindUnavailable, "no answer of Prometheus"},
 		"its query failed":           {body(422, `{"status":"error","errorType":"execution","error":"many-to-many matching\nnot allowed"}`), towpath.KindInvalid, "many-to-many matching not allowed"},
 		"it ran out of time":         {body(503, `{"status":"error","errorType":"timeout","error":"query timed out"}`), towpath.KindUnavailable, "fails: query timed out"},
-		"it does not end":            {func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, towpath.KindUnavailable, "did not answer within 200ms"},
+		"it does not end":            {func(_ http.ResponseWriter, r *http.Request) { _ = r.ParseForm(); <-r.Context().Done() }, towpath.KindUnavailable, "did not answer within 200ms"},
 		"it answers without measure": {body(200, strings.Repeat(" ", 5000)), towpath.KindExhausted, "longer than 4096 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
