@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/towpath/towpath/internal/agentrpc"
 	"github.com/towpath/towpath/internal/analysis"
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/store"
@@ -172,4 +175,56 @@ func TestServer_ASourceThatErrsHolds(t *testing.T) {
 		return j.Outcome == towpath.JudgedUndecided || j.Outcome == towpath.JudgedNotWorse
 	})
 	c.judgement("goes on", func(j towpath.Judgement) bool { return h.status("dev").Deployment.Components[0].Weight() == 50 })
+}
+
+// TestServer_TakesSamples: where samples are from is said by the server; an agent
+// speaks for its own place only, and nobody for another component.
+func TestServer_TakesSamples(t *testing.T) {
+	h := newHarness(t)
+	h.until("the agent has a session", func() bool {
+		return h.s.agents.Sample(t.Context(), h.ana, agentrpc.SampleRequest{Session: "session-1"}) == nil
+	})
+	target := func(place towpath.PlaceName) towpath.Target {
+		return towpath.Target{Project: shop, Environment: "dev", Component: "api", Place: place, Slot: towpath.SlotMain}
+	}
+	series := func(labels ...string) towpath.MetricSample {
+		s := towpath.MetricSample{Labels: map[string]string{}, Value: 1}
+		for i := 0; i < len(labels); i += 2 {
+			s.Labels[labels[i]] = labels[i+1]
+		}
+		return s
+	}
+	must(t, 0, h.s.agents.Sample(t.Context(), h.ana, agentrpc.SampleRequest{Session: "session-1", Sets: []towpath.SampleSet{
+		{Target: target("local"), Series: []towpath.MetricSample{
+			series("__name__", "a", "revision", "rev_1", "component", "web", "environment", "prod"),
+			series("__name__", "a", "much", strings.Repeat("x", 600)),
+			series("nameless", "a"),
+		}},
+		{Target: target("elsewhere"), Series: []towpath.MetricSample{series("__name__", "a")}},
+	}}))
+	got := answered(t)(h.s.metrics.Query(t.Context(), "a", time.Now()))
+	want := []towpath.MetricSample{{Value: 1, Labels: map[string]string{
+		"__name__": "a", "revision": "rev_1", "project": "shop", "environment": "dev", "component": "api", "place": "local",
+		"exported_component": "web", "exported_environment": "prod",
+	}}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	err := h.s.agents.Sample(t.Context(), h.ana, agentrpc.SampleRequest{Session: "another", Sets: []towpath.SampleSet{{Target: target("local")}}})
+	if towpath.KindOf(err) != towpath.KindLocked {
+		t.Errorf("a session that was replaced: %v", err)
+	}
+	if err := h.s.agents.Sample(t.Context(), towpath.Actor{Account: "eve"}, agentrpc.SampleRequest{Session: "session-1"}); towpath.KindOf(err) != towpath.KindForbidden {
+		t.Errorf("who is no agent: %v", err)
+	}
+}
+
+func answered(t *testing.T) func([]towpath.MetricSample, error) []towpath.MetricSample {
+	return func(v []towpath.MetricSample, err error) []towpath.MetricSample {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
 }
