@@ -29,6 +29,7 @@ type Client interface {
 	Finish(ctx context.Context, req agentrpc.FinishRequest) (agentrpc.FinishStatus, error)
 	Observe(ctx context.Context, req agentrpc.ObserveRequest) error
 	Count(ctx context.Context, req agentrpc.CountRequest) error
+	Sample(ctx context.Context, req agentrpc.SampleRequest) error
 	Blob(ctx context.Context, digest towpath.Digest) (io.ReadCloser, error)
 }
 
@@ -92,6 +93,8 @@ type Agent struct {
 	outbox    *outbox
 	look      chan struct{} // observe now
 	count     chan struct{} // count now
+	sample    atomic.Int64  // how often to sample, nanoseconds; 0: not at all
+	shared    atomic.Bool   // traffic is shared
 	work      sync.WaitGroup
 	mu        sync.Mutex
 	running   map[string]*running // by target
@@ -155,6 +158,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.outboxLoop(loops) })
 	g.Go(func() error { return a.observeLoop(loops) })
 	g.Go(func() error { return a.countLoop(loops) })
+	g.Go(func() error { return a.sampleLoop(loops) })
 	err = g.Wait()
 	a.work.Wait()
 	if ctx.Err() != nil {

@@ -59,6 +59,7 @@ func (a *Agent) countOnce(ctx context.Context) (more bool) {
 			all = append(all, counts...)
 		}
 	}
+	a.shared.Store(len(all) > 0)
 	if len(all) == 0 {
 		return more
 	}

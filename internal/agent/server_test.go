@@ -29,6 +29,7 @@ type server struct {
 	handler http.Handler
 
 	mu       sync.Mutex
+	samples  []agentrpc.SampleRequest
 	changed  chan struct{}
 	down     bool         // answers nothing but 503
 	refuses  towpath.Kind // the token, if not empty
@@ -307,6 +308,13 @@ func (s *server) Finish(_ context.Context, _ towpath.Actor, req agentrpc.FinishR
 
 func (s *server) Observe(_ context.Context, _ towpath.Actor, req agentrpc.ObserveRequest) error {
 	s.locked(func() { s.observed = req.Observations })
+	return nil
+}
+
+func (s *server) Sample(_ context.Context, _ towpath.Actor, req agentrpc.SampleRequest) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.samples = append(s.samples, req)
 	return nil
 }
 

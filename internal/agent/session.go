@@ -56,6 +56,7 @@ func (a *Agent) hello(ctx context.Context) error {
 		return err
 	}
 	a.heartbeat.Store(int64(resp.HeartbeatEvery))
+	a.sample.Store(int64(resp.SampleEvery))
 	a.connected.Store(true)
 	a.log.InfoContext(ctx, "session with the server", "session", a.session, "epoch", resp.Epoch, "place", a.cfg.Place)
 	a.outbox.kick()

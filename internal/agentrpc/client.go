@@ -73,6 +73,12 @@ func (c *Client) Count(ctx context.Context, req CountRequest) error {
 	return err
 }
 
+// Sample says metrics of what runs.
+func (c *Client) Sample(ctx context.Context, req SampleRequest) error {
+	_, err := call[struct{}](ctx, c, "sample", req, callTimeout)
+	return err
+}
+
 func call[Resp any](ctx context.Context, c *Client, name string, req any, timeout time.Duration) (Resp, error) {
 	var zero, out Resp
 	op := "agent." + name

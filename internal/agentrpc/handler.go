@@ -45,6 +45,9 @@ func NewHandler(srv Server, authenticate func(*http.Request) (towpath.Actor, err
 	handle(h, mux, "count", func(ctx context.Context, a towpath.Actor, req CountRequest) (struct{}, error) {
 		return struct{}{}, srv.Count(ctx, a, req)
 	})
+	handle(h, mux, "sample", func(ctx context.Context, a towpath.Actor, req SampleRequest) (struct{}, error) {
+		return struct{}{}, srv.Sample(ctx, a, req)
+	})
 	mux.HandleFunc("GET "+prefix+"blobs/{digest}", h.blob)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, towpath.E(towpath.KindNotFound, "agent.route", "the agent protocol has no such call").On(r.URL.Path).

@@ -60,6 +60,10 @@ func (r *recorder) Count(_ context.Context, a towpath.Actor, req agentrpc.CountR
 	return r.saw(a, req)
 }
 
+func (r *recorder) Sample(_ context.Context, a towpath.Actor, req agentrpc.SampleRequest) error {
+	return r.saw(a, req)
+}
+
 func (r *recorder) OpenBlob(_ context.Context, a towpath.Actor, d towpath.Digest) (io.ReadCloser, int64, error) {
 	return io.NopCloser(bytes.NewReader(r.blob)), r.size, r.saw(a, d)
 }

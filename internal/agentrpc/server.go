@@ -34,6 +34,9 @@ type Server interface {
 	// Count takes what was counted of targets whose traffic is shared. Counters
 	// grow, so that a call that is lost or repeated changes nothing.
 	Count(ctx context.Context, actor towpath.Actor, req CountRequest) error
+	// Sample takes metrics of what runs in the agent's place, and takes them as
+	// of now. What is lost is not sent again.
+	Sample(ctx context.Context, actor towpath.Actor, req SampleRequest) error
 	// OpenBlob opens a blob that an operation of the agent's place needs, and
 	// gives its size in bytes. The caller closes it.
 	OpenBlob(ctx context.Context, actor towpath.Actor, digest towpath.Digest) (io.ReadCloser, int64, error)

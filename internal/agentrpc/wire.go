@@ -58,6 +58,9 @@ type HelloResponse struct {
 	ServerKey string `json:"serverKey"`
 	// HeartbeatEvery is how often to renew and observe, in nanoseconds.
 	HeartbeatEvery time.Duration `json:"heartbeatEvery"`
+	// SampleEvery is how often to sample metrics, in nanoseconds; 0: the server
+	// has no use for them.
+	SampleEvery time.Duration `json:"sampleEvery,omitempty"`
 }
 
 // ClaimRequest asks for work.
@@ -154,6 +157,12 @@ type ObserveRequest struct {
 type CountRequest struct {
 	Session string                 `json:"session"`
 	Counts  []towpath.TrafficCount `json:"counts"`
+}
+
+// SampleRequest is metrics of what runs in a place, as of now.
+type SampleRequest struct {
+	Session string              `json:"session"`
+	Sets    []towpath.SampleSet `json:"sets"`
 }
 
 // MaxWait is the longest that a claim waits for work.

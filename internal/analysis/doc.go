@@ -9,7 +9,8 @@
 // the baseline running beside it in the same intervals; does it use up the error
 // budget too fast. The outcomes [Worse], [NotWorse], [Undecided] and [NoEvidence]
 // are different things. A source that errs is none of them: such readings add
-// nothing. Breaking an objective that the baseline breaks too is not worse.
+// nothing; after more than three intervals in a row without a reading of both
+// revisions there is no evidence, whatever was seen before. Breaking an objective that the baseline breaks too is not worse.
 //
 // # Evidence
 //

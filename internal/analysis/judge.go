@@ -8,7 +8,7 @@ import (
 
 // method names the statistics below. It changes with every change that could
 // change a verdict.
-const method = "towpath-1"
+const method = "towpath-2"
 
 // Judge judges a revision by all that was seen of it so far. An input that is
 // not valid is an error of kind invalid. The judgement at any time depends on
@@ -21,7 +21,7 @@ func Judge(in Input) (Judgement, error) {
 	full := in.withDefaults()
 	j := Judgement{Method: method, Input: in, Verdicts: make([]Verdict, 0, len(in.Objectives))}
 	for _, o := range full.Objectives {
-		t := newTracker(o, full.Alpha/float64(len(full.Objectives)), full.Alone)
+		t := newTracker(o, full.Alpha/float64(len(full.Objectives)), full.Alone || o.Alone)
 		for _, interval := range full.Intervals {
 			t.see(interval)
 		}

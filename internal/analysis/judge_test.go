@@ -113,19 +113,70 @@ func TestJudge_TheBudgetBurnsTooFast(t *testing.T) {
 // TestJudge_ErrorsAreNoFailures: a source that errs says nothing about the
 // revision, neither good nor bad.
 func TestJudge_ErrorsAreNoFailures(t *testing.T) {
-	in := errorsOf(repeat(100, [4]float64{0, 20, 0, 180})...)
+	in := errorsOf(repeat(101, [4]float64{0, 20, 0, 180})...)
 	without := judged(t, in).Verdicts[0]
+	last := in.Intervals[100]
+	in.Intervals = in.Intervals[:100]
 	for i := range 50 {
 		in.Intervals = append(in.Intervals, second(100+i, "errors", Reading{Errored: "connection refused",
 			Canary: &Sample{Bad: 20, Total: 20}, Baseline: &Sample{Total: 180}}))
 	}
+	in.Intervals = append(in.Intervals, second(150, "errors", last.Readings["errors"]))
 	with := judged(t, in).Verdicts[0]
-	if with.Errored != 50 || !strings.Contains(with.Sentence, "could not be asked in 50 of 150 intervals") {
+	if with.Errored != 50 || !strings.Contains(with.Sentence, "could not be asked in 50 of 151 intervals") {
 		t.Errorf("errors are not told: %s", with.Sentence)
 	}
 	with.Errored, with.Sentence = 0, without.Sentence
 	if d := cmp.Diff(without, with); d != "" {
 		t.Errorf("errors changed the verdict:\n%s", d)
+	}
+}
+
+// TestJudge_ASilentSourceIsNoEvidence: what a source said before it fell silent
+// says nothing about now, whichever way it is silent.
+func TestJudge_ASilentSourceIsNoEvidence(t *testing.T) {
+	both := Reading{Canary: &Sample{Total: 20}, Baseline: &Sample{Total: 180}}
+	silences := map[string]struct {
+		reading map[string]Reading
+		says    string
+	}{
+		"it errs":                         {map[string]Reading{"errors": {Errored: "connection refused"}}, "nothing was read in the last 4 intervals: connection refused"},
+		"it is not asked":                 {map[string]Reading{}, "nothing was read in the last 4 intervals"},
+		"it has nothing of the new one":   {map[string]Reading{"errors": {Baseline: both.Baseline}}, "nothing was read in the last 4 intervals"},
+		"it has nothing of the other one": {map[string]Reading{"errors": {Canary: both.Canary}}, "nothing was read in the last 4 intervals"},
+	}
+	for name, c := range silences {
+		t.Run(name, func(t *testing.T) {
+			in := errorsOf(repeat(100, [4]float64{0, 20, 0, 180})...)
+			for i := range quietAfter + 1 {
+				if v := judged(t, in).Verdicts[0]; v.Outcome != NotWorse {
+					t.Fatalf("after %d silent intervals: %s", i, v.Sentence)
+				}
+				in.Intervals = append(in.Intervals, Interval{Start: begin.Add(time.Duration(100+i) * time.Second), End: begin.Add(time.Duration(101+i) * time.Second), Readings: c.reading})
+			}
+			if v := judged(t, in).Verdicts[0]; v.Outcome != NoEvidence || !strings.Contains(v.Sentence, c.says) {
+				t.Errorf("%s: %s", v.Outcome, v.Sentence)
+			}
+			in.Intervals = append(in.Intervals, second(200, "errors", both))
+			if v := judged(t, in).Verdicts[0]; v.Outcome != NotWorse {
+				t.Errorf("it speaks again: %s", v.Sentence)
+			}
+		})
+	}
+}
+
+// TestJudge_WithoutBaseline: an objective that can't tell revisions apart is
+// judged by what it has to keep to, beside others that are compared.
+func TestJudge_WithoutBaseline(t *testing.T) {
+	for bad, want := range map[float64]Outcome{0: NotWorse, 10: Worse} {
+		in := errorsOf(repeat(60, [4]float64{0, 20, 0, 180})...)
+		in.Objectives = append(in.Objectives, Objective{Name: "sales", Kind: Ratio, Target: 0.9, Critical: true, Alone: true})
+		for i := range in.Intervals {
+			in.Intervals[i].Readings["sales"] = Reading{Canary: &Sample{Total: 20, Bad: bad}}
+		}
+		if j := judged(t, in); j.Outcome != want || j.Verdicts[0].Outcome != NotWorse || j.Verdicts[1].Outcome != want {
+			t.Errorf("%v bad of 20: %s", bad, j.Sentence)
+		}
 	}
 }
 

@@ -59,6 +59,9 @@ type Objective struct {
 	// the baseline wherever the bound is. A new process is a little slower than a
 	// warm one, which that finds too: it is for rollouts whose baseline is new.
 	Shifts bool `json:"shifts,omitempty"`
+	// Alone says that the baseline can't be read, so that there is nothing to
+	// compare: it is judged by what it has to keep to.
+	Alone bool `json:"alone,omitempty"`
 	// Ranks compares the values of a threshold by their ranks (Mann-Whitney)
 	// instead of how often they are beyond the bound.
 	Ranks bool `json:"ranks,omitempty"`

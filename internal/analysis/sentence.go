@@ -71,8 +71,16 @@ func (t *tracker) outcome(v Verdict) Outcome {
 	}
 }
 
-// lacks says which samples are missing; empty when none are.
+// lacks says which samples are missing; empty when none are. A source that fell
+// silent is missing all of them: what it said before is no evidence of now.
 func (t *tracker) lacks() string {
+	if t.quiet > quietAfter {
+		s := fmt.Sprintf("nothing was read in the last %d intervals", t.quiet)
+		if t.why != "" {
+			s += ": " + t.why
+		}
+		return s
+	}
 	var out []string
 	short := func(what string, have float64) {
 		if have < t.o.MinSamples || have == 0 {
@@ -83,7 +91,14 @@ func (t *tracker) lacks() string {
 	if !t.alone {
 		short("baseline", t.samples.baseline.total)
 	}
-	return strings.Join(out, " and ")
+	if len(out) == 0 {
+		return ""
+	}
+	s := "there are " + strings.Join(out, " and ")
+	if t.why != "" {
+		s += ": " + t.why
+	}
+	return s
 }
 
 func (t *tracker) unit() string {
@@ -134,7 +149,7 @@ func (t *tracker) because(v Verdict) string {
 			return weighed(v.Burns) + ", the error budget burns too fast"
 		}
 	case NoEvidence:
-		return ", there are " + t.lacks()
+		return ", " + t.lacks()
 	case NotWorse:
 		if !t.alone && t.seen.baseline.rate() > t.o.budget() {
 			return fmt.Sprintf(", although %s may be and neither keeps to it", percent(Count{t.o.budget(), 1}))

@@ -17,6 +17,10 @@ const (
 	riskSceptic = 1. / 3
 )
 
+// quietAfter is for how many intervals in a row nothing may be read before what
+// was read until then says nothing about now.
+const quietAfter = 3
+
 // riskPass is the risk of calling a revision not worse that does harm.
 const riskPass = 0.05
 
@@ -40,6 +44,8 @@ type tracker struct {
 	span    time.Duration // of the intervals in which the canary was seen
 	read    int
 	errored int
+	quiet   int    // intervals since both revisions were read
+	why     string // the source could not be asked last; empty: it could
 
 	log     logs
 	decided *time.Time
@@ -76,13 +82,23 @@ func newTracker(o Objective, alpha float64, alone bool) *tracker {
 func (t *tracker) see(interval Interval) {
 	reading, read := interval.Readings[t.o.Name]
 	switch {
-	case !read || t.decided != nil:
+	case t.decided != nil:
+		return
+	case !read:
+		t.quiet++
 		return
 	case reading.Errored != "":
+		t.quiet++
 		t.errored++
+		t.why = reading.Errored
 		return
 	}
 	t.read++
+	t.quiet++
+	t.why = ""
+	if reading.Canary != nil && (t.alone || reading.Baseline != nil) {
+		t.quiet = 0
+	}
 	span := slice{start: interval.Start, end: interval.End}
 	switch t.o.Kind {
 	case Ratio:

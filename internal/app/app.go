@@ -65,6 +65,7 @@ func serve(ctx context.Context, t cli.Terminal, o cli.ServerOptions, version str
 	s, err := server.New(ctx, server.Config{
 		Data: o.Data, Database: o.Database, Blobs: o.Blobs, Listen: o.Listen, Cert: o.TLSCert, Key: o.TLSKey, Version: version,
 		PublicMetrics: o.PublicMetrics, RegistryAuth: o.RegistryAuth, AttestationKey: o.AttestationKey, Log: log,
+		MetricsURL: o.MetricsURL, MetricsToken: o.MetricsToken, MetricsSources: o.MetricsSources, MetricsRetention: o.MetricsRetention,
 	})
 	if err != nil {
 		return err

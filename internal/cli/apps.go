@@ -78,7 +78,11 @@ type ServerOptions struct {
 	RegistryAuth  string // file of logins
 	// AttestationKey is "exec:" and a program; empty: a file in Data.
 	AttestationKey string
-	AdminToken     bool // print a new token of the first account
+	// MetricsURL is a metric source, MetricsToken a file with its token,
+	// MetricsSources a file of sources.
+	MetricsURL, MetricsToken, MetricsSources string
+	MetricsRetention                         time.Duration
+	AdminToken                               bool // print a new token of the first account
 }
 
 // AgentOptions are those of agent.

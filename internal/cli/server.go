@@ -2,6 +2,7 @@ package cli
 
 import (
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,9 @@ func newServer(s *session) *cobra.Command {
 		Use: "server", Short: "Run the control plane",
 		Long: "Runs the server. It holds no credential of a place that it deploys to and runs no user's code. An address other than loopback needs TLS.\n\n" +
 			"Blobs are in a folder of --data, or with --blobs in an S3-compatible store, whose credentials come from AWS_ACCESS_KEY_ID and\n" +
-			"AWS_SECRET_ACCESS_KEY, a profile in ~/.aws/credentials, or the role of the machine; never from the URL.",
+			"AWS_SECRET_ACCESS_KEY, a profile in ~/.aws/credentials, or the role of the machine; never from the URL.\n\n" +
+			"Queries of objectives are answered by an engine in the server, over what agents push, unless --metrics-url names a source that\n" +
+			"answers as Prometheus does. Several servers of one installation need such a source: each keeps only what is pushed to it.",
 		Args: positional(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.apps.Server == nil {
@@ -31,6 +34,9 @@ func newServer(s *session) *cobra.Command {
 				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--attestation-key names a program: exec:/usr/local/bin/signer").
 					WithHint("leave it away for the key in --data"))
 			}
+			if o.MetricsURL == "" {
+				o.MetricsURL = s.env("TOWPATH_METRICS_URL")
+			}
 			return s.apps.Server(cmd.Context(), s.terminal(), o)
 		},
 	}
@@ -45,5 +51,9 @@ func newServer(s *session) *cobra.Command {
 	f.BoolVar(&o.PublicMetrics, "public-metrics", false, "serve /metrics without a token")
 	f.StringVar(&o.RegistryAuth, "registry-auth", "", "file with the logins of registries that releases are copied to, as docker keeps them (default: registry-auth.json in --data)")
 	f.StringVar(&o.AttestationKey, "attestation-key", "", "exec:PROGRAM that holds the key which signs how promotions ended (default: attestation.key in --data)")
+	f.StringVar(&o.MetricsURL, "metrics-url", "", "Prometheus-compatible source that objectives are asked of, without /api/v1 (TOWPATH_METRICS_URL)")
+	f.DurationVar(&o.MetricsRetention, "metrics-retention", 48*time.Hour, "how long samples are kept that agents push, when there is no --metrics-url")
+	f.StringVar(&o.MetricsToken, "metrics-token-file", "", "file with the bearer token for --metrics-url")
+	f.StringVar(&o.MetricsSources, "metrics-sources", "", "JSON file with sources of single projects and places, which come first")
 	return cmd
 }

@@ -100,7 +100,11 @@ func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *to
 			Sentence: fmt.Sprintf("Nothing has been counted for %s: is the agent of %s connected, and does its router run?", quiet.Round(time.Second), last.Target.Place),
 		}, nil
 	}
-	in := Evidence(r, counts)
+	measurements, err := tx.Measurements(ctx, d.ID, r.Component)
+	if err != nil {
+		return nil, err
+	}
+	in := Evidence(r, counts, measurements)
 	if len(in.Objectives) == 0 {
 		return withQueries(&towpath.Judgement{Outcome: towpath.JudgedNotWorse, Intervals: len(counts) - 1, Until: last.At}, r), nil
 	}
@@ -109,19 +113,31 @@ func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *to
 		m, _ := towpath.PublicMessage(err)
 		return &towpath.Judgement{Outcome: towpath.JudgedNoEvidence, Sentence: m, Intervals: len(counts) - 1, Until: last.At}, nil
 	}
-	return withQueries(summary(j, last.At), r), nil
+	return withQueries(uncompared(summary(j, last.At), r), r), nil
 }
 
-// withQueries adds the objectives that nobody can count: there is no metric
-// source yet that answers queries. They are no evidence, and no reason to go
-// back either.
+// uncompared says of which objectives nothing could be compared.
+func uncompared(j *towpath.Judgement, r *towpath.Rollout) *towpath.Judgement {
+	for i := range j.Objectives {
+		for _, o := range r.Canary.Objectives {
+			if o.Name == j.Objectives[i].Objective && o.Asks() && !o.Compares() {
+				j.Objectives[i].Sentence += " Its query names no revision, so nothing was compared."
+			}
+		}
+	}
+	return j
+}
+
+// withQueries adds the objectives of releases from before queries were asked:
+// what is good about their answers is not said. They are no evidence, and no
+// reason to go back either.
 func withQueries(j *towpath.Judgement, r *towpath.Rollout) *towpath.Judgement {
 	for _, o := range r.Canary.Objectives {
 		if o.Kind != towpath.ObjectiveQuery {
 			continue
 		}
 		said := towpath.ObjectiveJudgement{
-			Objective: o.Name, Outcome: towpath.JudgedNoEvidence, Sentence: "No metric source answers its query.",
+			Objective: o.Name, Outcome: towpath.JudgedNoEvidence, Sentence: "Its query does not say what is good: release it again with a kind, ratio, quantile or threshold.",
 		}
 		j.Objectives = append(j.Objectives, said)
 		if j.Outcome != towpath.JudgedWorse {
@@ -155,70 +171,6 @@ func summary(j analysis.Judgement, until time.Time) *towpath.Judgement {
 	return out
 }
 
-// Evidence is what the analysis is given of a rollout: the objectives that the
-// data plane counts, and what was counted between each two counts.
-func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount) analysis.Input {
-	var in analysis.Input
-	for _, o := range r.Canary.Objectives {
-		if o.Kind == towpath.ObjectiveQuery {
-			continue
-		}
-		x := analysis.Objective{Name: o.Name, Kind: analysis.Ratio, Target: o.Target, Critical: o.Critical, MinSamples: float64(o.MinSamples), Weight: 1}
-		if o.Kind == towpath.ObjectiveLatency {
-			x.Kind, x.Bound = analysis.Quantile, o.Bound.Seconds()
-		}
-		in.Objectives = append(in.Objectives, x)
-	}
-	for i := 1; i < len(counts); i++ {
-		from, to := counts[i-1], counts[i]
-		if !to.At.After(from.At) {
-			continue // another clock
-		}
-		iv := analysis.Interval{Start: from.At, End: to.At, Readings: map[string]analysis.Reading{}}
-		for _, o := range r.Canary.Objectives {
-			if o.Kind == towpath.ObjectiveQuery {
-				continue
-			}
-			iv.Readings[o.Name] = analysis.Reading{Canary: between(o, from, to, r.To), Baseline: between(o, from, to, r.From)}
-		}
-		in.Intervals = append(in.Intervals, iv)
-	}
-	return in
-}
-
-// between is what an objective counts of a revision between two counts; nil when
-// the revision was not counted. A counter that is lower than before began anew.
-func between(o towpath.Objective, from, to towpath.TrafficCount, rev towpath.RevisionID) *analysis.Sample {
-	end, ok := revision(to, rev)
-	if !ok {
-		return nil
-	}
-	begin, _ := revision(from, rev)
-	if end.Requests < begin.Requests || end.Failed < begin.Failed || len(end.Buckets) != len(begin.Buckets) {
-		begin = towpath.RevisionCount{}
-	}
-	if o.Kind != towpath.ObjectiveLatency {
-		return &analysis.Sample{Total: float64(end.Requests - begin.Requests), Bad: float64(end.Failed - begin.Failed)}
-	}
-	h := &analysis.Histogram{Bounds: to.Bounds, Counts: make([]float64, len(end.Buckets))}
-	for i, n := range end.Buckets {
-		if i < len(begin.Buckets) && begin.Buckets[i] <= n {
-			n -= begin.Buckets[i]
-		}
-		h.Counts[i] = float64(n)
-	}
-	return &analysis.Sample{Histogram: h}
-}
-
-func revision(c towpath.TrafficCount, rev towpath.RevisionID) (towpath.RevisionCount, bool) {
-	for _, x := range c.Revisions {
-		if x.Revision == rev {
-			return x, true
-		}
-	}
-	return towpath.RevisionCount{}, false
-}
-
 // Analysis judges a deployment's rollout again, with all that was counted: what
 // it says is what it said then, as long as the statistics are the same.
 func (s *Service) Analysis(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID, name towpath.ComponentName) (analysis.Judgement, error) {
@@ -233,18 +185,22 @@ func (s *Service) Analysis(ctx context.Context, actor towpath.Actor, id towpath.
 			WithHint("what has a canary and objectives is judged: `towpath deployment show %s`", id)
 	}
 	var counts []towpath.TrafficCount
+	var measurements []towpath.Measurement
 	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		var err error
-		counts, err = tx.TrafficCounts(ctx, id, name)
+		if counts, err = tx.TrafficCounts(ctx, id, name); err != nil {
+			return err
+		}
+		measurements, err = tx.Measurements(ctx, id, name)
 		return err
 	})
 	if err != nil {
 		return analysis.Judgement{}, err
 	}
-	in := Evidence(&d.Components[i], counts)
+	in := Evidence(&d.Components[i], counts, measurements)
 	if len(in.Objectives) == 0 {
-		return analysis.Judgement{}, towpath.E(towpath.KindConflict, op, "nothing that %s is judged by is counted: its objectives are queries", name).On(string(id)).
-			WithHint("give it objectives of kind errors or latency")
+		return analysis.Judgement{}, towpath.E(towpath.KindConflict, op, "nothing that %s is judged by can be: its objectives have no kind", name).On(string(id)).
+			WithHint("give each a kind: errors, latency, ratio, quantile or threshold")
 	}
 	return analysis.Judge(in)
 }

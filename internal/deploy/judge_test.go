@@ -33,7 +33,7 @@ func TestEvidence(t *testing.T) {
 		count(2, of("old", 150, 2, 130, 17, 3), of("new", 5, 1, 3, 1, 1)),
 		count(2, of("old", 150, 2, 130, 17, 3), of("new", 5, 1, 3, 1, 1)), // the same moment once more
 		count(3, of("old", 10, 0, 10, 0, 0), of("new", 9, 3, 5, 2, 2)),    // the old one's counters began anew
-	})
+	}, nil)
 	ratio := func(total, bad float64) *analysis.Sample { return &analysis.Sample{Total: total, Bad: bad} }
 	quantile := func(counts ...float64) *analysis.Sample {
 		return &analysis.Sample{Histogram: &analysis.Histogram{Bounds: []float64{0.1, 1}, Counts: counts}}

@@ -51,6 +51,11 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 		if err := s.issue(ctx, tx, &d, env, decision.Issue, now); err != nil {
 			return err
 		}
+		if len(measured(&d)) > 0 {
+			if err := tx.Enqueue(ctx, WorkMeasurement, key, now); err != nil {
+				return err
+			}
+		}
 		return s.wait(ctx, tx, &d, decision.Waiting, seen, now)
 	})
 	failpoint.Hit("deployment.stepped")

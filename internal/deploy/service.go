@@ -13,6 +13,7 @@ import (
 // Work kinds of the loops that deploy wakes or is woken by.
 const (
 	WorkDeployment  = "deployment"  // key: a deployment's ID; this package's loop
+	WorkMeasurement = "measurement" // key: a deployment's ID: ask metric sources about it
 	WorkPromotion   = "promotion"   // key: a promotion's ID
 	WorkEnvironment = "environment" // key: project/environment: look for something to promote
 	WorkRef         = "ref"         // key: project/environment: project it into git
@@ -88,6 +89,13 @@ type Tx interface {
 	ForgetTrafficCounts(ctx context.Context, before time.Time) error
 	TrafficCounts(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.TrafficCount, error)
 
+	// InsertMeasurement and the three below are the same for what metric sources
+	// said.
+	InsertMeasurement(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName, m towpath.Measurement) error
+	MeasurementSpan(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (first, last time.Time, err error)
+	ForgetMeasurements(ctx context.Context, before time.Time) error
+	Measurements(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.Measurement, error)
+
 	// WakeReplications has the places of a project looked at: there may be
 	// something to copy.
 	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error
@@ -112,6 +120,8 @@ type Config struct {
 	Epoch int64         // of the database; grows with every restore
 	Drift drift.Limits
 	Log   *slog.Logger
+	// Samples keeps the metrics that agents push; nil: nobody does.
+	Samples Samples
 	// Claimable is called after a commit that made operations of a place
 	// claimable, so that waiting agents look at once; it must not block.
 	Claimable func(towpath.PlaceName)
@@ -126,10 +136,12 @@ type Service struct {
 	store    Store
 	contents Contents
 	signer   Signer
+	metrics  Metrics
+	asking   chan struct{} // a slot for each rollout that is measured
 }
 
 // New makes the service.
-func New(cfg Config, store Store, contents Contents, signer Signer) *Service {
+func New(cfg Config, store Store, contents Contents, signer Signer, metrics Metrics) *Service {
 	if cfg.Lease <= 0 {
 		cfg.Lease = 15 * time.Second
 	}
@@ -137,7 +149,7 @@ func New(cfg Config, store Store, contents Contents, signer Signer) *Service {
 		cfg.Claimable = func(towpath.PlaceName) {}
 	}
 	cfg.Drift = cfg.Drift.WithDefaults()
-	return &Service{cfg: cfg, store: store, contents: contents, signer: signer}
+	return &Service{cfg: cfg, store: store, contents: contents, signer: signer, metrics: metrics, asking: make(chan struct{}, maxAsked)}
 }
 
 func environmentKey(p towpath.ProjectName, e towpath.EnvironmentName) string {

@@ -121,6 +121,14 @@ type Repairer interface {
 	Folders() ([]string, error)
 }
 
+// Sampler is a [Runner] that knows metrics of what it runs.
+type Sampler interface {
+	// Samples are the metrics of every target now, each with the labels revision,
+	// deployment and release of what they are about. What could not be asked for
+	// its metrics is left out, and says so by the metric up.
+	Samples(ctx context.Context) ([]towpath.SampleSet, error)
+}
+
 // Recovery is what became of an operation after a crash.
 type Recovery string
 

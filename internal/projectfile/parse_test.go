@@ -51,6 +51,7 @@ func TestParse_FillsInNounsAndDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	retention := towpath.RetentionRule{Keep: 10, Age: 720 * time.Hour}
+	most := 100.0
 	want := &towpath.ProjectSpec{
 		Version: 1, Project: "shop", Naming: `^\d+\.\d+\.\d+`,
 		Components: []towpath.ComponentSpec{
@@ -88,8 +89,11 @@ func TestParse_FillsInNounsAndDefaults(t *testing.T) {
 			},
 		},
 		Objectives: []towpath.Objective{{
-			Name: "availability", Component: "api", Target: 0.999, Window: 720 * time.Hour,
-			Query: "sum(rate(good[5m])) / sum(rate(all[5m]))",
+			Name: "availability", Component: "api", Kind: towpath.ObjectiveRatio, Target: 0.999,
+			Good: `sum(requests_total{code!~"5..",revision="{{revision}}"})`, Total: `sum(requests_total{revision="{{revision}}"})`,
+		}, {
+			Name: "queue", Kind: towpath.ObjectiveThreshold, Target: 0.9, Below: &most, Ranks: true, Weight: 2, Window: 5 * time.Minute,
+			Query: `max(queue_length{revision="{{revision}}"})`, MinSamples: 20,
 		}},
 		Requires: []towpath.Requirement{{Project: "billing", Component: "api", Versions: ">=1.2 <2"}},
 		Policies: "policies",

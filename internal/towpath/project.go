@@ -163,34 +163,6 @@ const (
 	DriftRepair DriftPolicy = "repair"
 )
 
-// Objective is a service level that a rollout is judged by.
-type Objective struct {
-	Name      string        `json:"name"`
-	Component ComponentName `json:"component,omitempty"` // empty: every one
-	Kind      ObjectiveKind `json:"kind,omitempty"`
-	Query     string        `json:"query,omitempty"`
-	// Target is the share of requests that has to be good, in (0, 1): answered
-	// without an error of the server, or within Bound.
-	Target float64       `json:"target"`
-	Bound  time.Duration `json:"bound,omitempty"` // of a latency, nanoseconds
-	Window time.Duration `json:"window"`          // nanoseconds
-	// MinSamples is how many requests each revision must have had before
-	// anything but worse is said; 50 when it is 0.
-	MinSamples int `json:"minSamples,omitempty"`
-	// Critical objectives decide alone; the others together.
-	Critical bool `json:"critical,omitempty"`
-}
-
-// ObjectiveKind says what an objective counts.
-type ObjectiveKind string
-
-// The kinds of objective. The data plane counts the first two by itself.
-const (
-	ObjectiveErrors  ObjectiveKind = "errors"  // requests that the server failed
-	ObjectiveLatency ObjectiveKind = "latency" // requests that took longer than Bound
-	ObjectiveQuery   ObjectiveKind = ""        // a query of a metric source
-)
-
 // Requirement says which versions of another project (or one component of it)
 // this release needs to find running in the same environment.
 type Requirement struct {

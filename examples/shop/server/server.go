@@ -83,7 +83,8 @@ func (s *Server) handler(answer http.HandlerFunc) http.Handler {
 	_, unhealthy := s.behaviour("unhealthy")
 	_, fail := s.behaviour("fail")
 	_, failSome := s.behaviour("fail-some")
-	var asked atomic.Int64
+	_, wrongSome := s.behaviour("wrong-some")
+	var asked, right, wrong atomic.Int64
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if unhealthy {
@@ -92,12 +93,22 @@ func (s *Server) handler(answer http.HandlerFunc) http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "# TYPE shop_answers_total counter\nshop_answers_total{answer=\"right\"} %d\nshop_answers_total{answer=\"wrong\"} %d\n",
+			right.Load(), wrong.Load())
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Shop-Version", s.Version)
 		if fail || failSome && asked.Add(1)%2 == 0 {
 			http.Error(w, "failing", http.StatusInternalServerError)
 			return
 		}
+		if wrongSome && asked.Add(1)%2 == 0 { // no error that a proxy could count
+			wrong.Add(1)
+			fmt.Fprintln(w, "what was the question?")
+			return
+		}
+		right.Add(1)
 		answer(w, r)
 	})
 	return mux

@@ -17,11 +17,16 @@ import (
 // heartbeat is how often agents renew and observe; leases last several.
 const heartbeat = 2 * time.Second
 
+// sampleEvery is how often agents sample metrics. While traffic is shared they
+// do every second.
+const sampleEvery = 5 * time.Second
+
 // agents speaks the agents' protocol for the use case.
 type agents struct {
 	deploys *deploy.Service
 	blobs   blob.Store
 	key     string
+	samples bool // are kept
 	changed *broadcast
 }
 
@@ -40,7 +45,7 @@ func (a *agents) Hello(ctx context.Context, actor towpath.Actor, req agentrpc.He
 	epoch, err := a.deploys.Hello(ctx, actor, deploy.Greeting{
 		Place: req.Place, Agent: req.Agent, Session: req.Session, Fences: fences, Holds: holds,
 	})
-	return agentrpc.HelloResponse{Epoch: epoch, ServerKey: a.key, HeartbeatEvery: heartbeat}, err
+	return agentrpc.HelloResponse{Epoch: epoch, ServerKey: a.key, HeartbeatEvery: heartbeat, SampleEvery: a.sampling()}, err
 }
 
 // Claim waits for work and leases it.
@@ -110,6 +115,19 @@ func (a *agents) Observe(ctx context.Context, actor towpath.Actor, req agentrpc.
 // Count takes what was counted of shared traffic.
 func (a *agents) Count(ctx context.Context, actor towpath.Actor, req agentrpc.CountRequest) error {
 	return a.deploys.Count(ctx, actor, req.Session, req.Counts)
+}
+
+// sampling is how often agents sample metrics, if anybody wants them.
+func (a *agents) sampling() time.Duration {
+	if a.samples {
+		return sampleEvery
+	}
+	return 0
+}
+
+// Sample takes metrics.
+func (a *agents) Sample(ctx context.Context, actor towpath.Actor, req agentrpc.SampleRequest) error {
+	return a.deploys.Sample(ctx, actor, req.Session, req.Sets)
 }
 
 // OpenBlob opens files of a release. Blobs are named by their digests, so who

@@ -1,24 +1,95 @@
 package server
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/towpath/towpath/internal/promql"
+	"github.com/towpath/towpath/internal/towpath"
 )
 
-// recoveries shows how fast releases that hurt are found out and gone back from.
-func recoveries(registry *prometheus.Registry) func(detect, restore time.Duration) {
-	histogram := func(name, help string) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "towpath", Subsystem: "rollback", Name: name, Help: help,
-			Buckets: []float64{0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900},
-		})
+// pushed keeps what agents push, as of now.
+type pushed struct {
+	engine *promql.Embedded
+	now    func() time.Time
+}
+
+// Append implements [deploy.Samples].
+func (p pushed) Append(ctx context.Context, samples []towpath.MetricSample) (int, error) {
+	return p.engine.Append(ctx, p.now(), samples)
+}
+
+// metricSource is an entry of the file of metric sources.
+type metricSource struct {
+	Project   towpath.ProjectName `json:"project,omitempty"` // empty: every one
+	Place     towpath.PlaceName   `json:"place,omitempty"`   // empty: every one
+	URL       string              `json:"url"`
+	TokenFile string              `json:"tokenFile,omitempty"` // relative to the file
+}
+
+// metricSources are the sources that objectives are asked of: those that were
+// named, and else the engine in this process.
+func (s *Server) metricSources() (promql.Sources, error) {
+	entries, err := readMetricSources(s.cfg.MetricsSources)
+	if err != nil {
+		return nil, err
 	}
-	detecting := histogram("detect_seconds", "From the first sign that a release hurts until it was found out, of deployments that went back by themselves.")
-	restoring := histogram("restore_seconds", "From then until all of the traffic was back.")
-	registry.MustRegister(detecting, restoring)
-	return func(detect, restore time.Duration) {
-		detecting.Observe(detect.Seconds())
-		restoring.Observe(restore.Seconds())
+	if s.cfg.MetricsURL != "" {
+		entries = append(entries, metricSource{URL: s.cfg.MetricsURL, TokenFile: s.cfg.MetricsToken})
+	} else if s.cfg.MetricsToken != "" {
+		return nil, towpath.E(towpath.KindInvalid, "server.start", "there is a token for a metric source and no URL").
+			WithHint("give --metrics-url too")
 	}
+	var out promql.Sources
+	for _, e := range entries {
+		source, err := promql.NewHTTP(promql.HTTPConfig{URL: e.URL, TokenFile: e.TokenFile})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, promql.Rule{Project: e.Project, Place: e.Place, Source: source})
+	}
+	if s.cfg.MetricsURL != "" {
+		return out, nil
+	}
+	s.metrics, err = promql.OpenEmbedded(promql.EmbeddedConfig{
+		Dir: filepath.Join(s.cfg.Data, "metrics"), Retention: s.cfg.MetricsRetention, Log: s.cfg.Log.With("of", "metrics"),
+	})
+	return append(out, promql.Rule{Source: s.metrics}), err
+}
+
+// readMetricSources reads the file of metric sources: a JSON list of entries.
+func readMetricSources(path string) ([]metricSource, error) {
+	const op = "server.start"
+	if path == "" {
+		return nil, nil
+	}
+	wrong := func(err error) error {
+		return towpath.E(towpath.KindInvalid, op, "the file of metric sources can't be read").On(path).WithCause(err).
+			WithHint(`it is a JSON list: [{"project": "shop", "place": "local", "url": "https://prometheus.example.com", "tokenFile": "token"}]`)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	defer f.Close()
+	var out []metricSource
+	d := json.NewDecoder(io.LimitReader(f, 1<<20))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&out); err != nil {
+		return nil, wrong(err)
+	}
+	if d.More() {
+		return nil, wrong(errors.New("there is more after the list"))
+	}
+	for i := range out {
+		if t := out[i].TokenFile; t != "" && !filepath.IsAbs(t) {
+			out[i].TokenFile = filepath.Join(filepath.Dir(path), t)
+		}
+	}
+	return out, nil
 }

@@ -27,6 +27,7 @@ import (
 	places "github.com/towpath/towpath/internal/place"
 	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/promql"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
@@ -52,6 +53,15 @@ type Config struct {
 	// AttestationKey is the program that holds the key which signs how promotions
 	// ended, see [signing.OpenExec]; empty: a file in Data.
 	AttestationKey string
+	// MetricsURL is a Prometheus-compatible source that objectives are asked of,
+	// MetricsToken a file with its bearer token. MetricsSources is a file with
+	// sources of single projects and places, which come first.
+	MetricsURL     string
+	MetricsToken   string
+	MetricsSources string
+	// MetricsRetention is how long samples are kept that agents push, when there
+	// is no MetricsURL; 0: a default.
+	MetricsRetention time.Duration
 	// PublicMetrics serves /metrics without a token.
 	PublicMetrics bool
 	Log           *slog.Logger
@@ -71,7 +81,8 @@ type Server struct {
 	handler    http.Handler
 	listener   net.Listener
 	supervisor *reconcile.Supervisor
-	lock       *os.File // of an SQLite database
+	lock       *os.File         // of an SQLite database
+	metrics    *promql.Embedded // nil: queries are asked elsewhere
 }
 
 // lease is how long others wait for a server that died: what it worked on is
@@ -169,14 +180,22 @@ func (s *Server) open(ctx context.Context) error {
 		store.For[promote.Tx](nouns), releases, keys, sign, &attestor{attesting, blobs, releases, cfg.Now}, repos)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	deploys := deploy.New(deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable, Recovered: recoveries(metrics)},
-		store.For[deploy.Tx](nouns), releases, sign)
+	metricSources, err := s.metricSources()
+	if err != nil {
+		return err
+	}
+	deployment := deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable, Recovered: recoveries(metrics)}
+	if s.metrics != nil {
+		deployment.Samples = pushed{s.metrics, cfg.Now}
+	}
+	deploys := deploy.New(deployment,
+		store.For[deploy.Tx](nouns), releases, sign, metricSources)
 
 	runner, err := reconcile.New(reconcile.Config{Lease: lease, Now: cfg.Now, Log: cfg.Log}, sqldb.NewQueue(s.db, owner),
 		func(w sqldb.Work) reconcile.Claim {
 			return reconcile.Claim{Kind: w.Kind, Key: w.Key, Fence: w.Fence, Attempts: w.Attempts}
 		},
-		deploys, deploy.Repairs{Service: deploys}, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions}, trust.Revocations{Service: keys}, release.Materials{Service: releases}, copies, mirrors)
+		deploys, deploy.Repairs{Service: deploys}, deploy.Measurements{Service: deploys}, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions}, trust.Revocations{Service: keys}, release.Materials{Service: releases}, copies, mirrors)
 	if err != nil {
 		return err
 	}
@@ -189,7 +208,7 @@ func (s *Server) open(ctx context.Context) error {
 	presence := reconcile.NewLoop(reconcile.LoopConfig{Name: "presence", Interval: lease / 3, Now: cfg.Now, Log: cfg.Log},
 		func(ctx context.Context, now time.Time) (bool, error) { return false, alive.Show(ctx, now) })
 
-	s.agents = &agents{deploys: deploys, blobs: blobs, key: s.ledger.PublicKey(), changed: changed}
+	s.agents = &agents{deploys: deploys, blobs: blobs, key: s.ledger.PublicKey(), changed: changed, samples: s.metrics != nil}
 	protocol := agentrpc.NewHandler(s.agents,
 		func(r *http.Request) (towpath.Actor, error) { return rest.Actor(r.Context()), nil }, cfg.Log)
 	s.services = rest.Services{
@@ -358,6 +377,10 @@ func (s *Server) Close() error {
 	err := s.listener.Close()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
+	}
+	if s.metrics != nil {
+		err = errors.Join(err, s.metrics.Close())
+		s.metrics = nil
 	}
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())

@@ -18,6 +18,7 @@ type Spec struct {
 	StopGrace time.Duration    `json:"stopGrace"` // SIGTERM, then SIGKILL after this
 	Verify    Verify           `json:"verify,omitzero"`
 	Logs      Logs             `json:"logs"`
+	Metrics   *Metrics         `json:"metrics,omitempty"` // nil: instances have none
 }
 
 // Value is the value of an environment variable: a literal, or an output of
@@ -57,6 +58,11 @@ type HTTPCheck struct {
 	Path     string `json:"path"`
 	Status   int    `json:"status,omitempty"`   // 200
 	Contains string `json:"contains,omitempty"` // in the body's first MiB
+}
+
+// Metrics is where instances show their metrics, in Prometheus' text format.
+type Metrics struct {
+	Path string `json:"path"`
 }
 
 // Logs bounds the log files of an instance.

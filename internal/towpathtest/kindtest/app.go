@@ -29,10 +29,29 @@ const Stubborn = "stubborn"
 // those that did not come through a proxy.
 const Failing = "failing"
 
+// Metrics are those that the program shows, of every type.
+const Metrics = `# TYPE orders_total counter
+orders_total{result="good",component="mine"} 7
+# TYPE queue gauge
+queue NaN
+# TYPE load gauge
+load 0.5
+# TYPE wait_seconds histogram
+wait_seconds_bucket{le="0.1"} 2
+wait_seconds_bucket{le="+Inf"} 3
+wait_seconds_sum 1.5
+wait_seconds_count 3
+# TYPE size summary
+size{quantile="0.5"} 10
+size_sum 40
+size_count 4
+plain{revision="theirs"} 1
+`
+
 // App is a program for processes to run: a test binary calls it when it is
 // executed again. It serves HTTP on HOST and PORT until SIGTERM and gives its
 // exit status. POST /hold answers when its body ends; GET /env shows its
-// environment.
+// environment, GET /metrics the Metrics.
 func App() int {
 	version, mode := os.Getenv(AppVersion), os.Getenv(AppMode)
 	if f, err := os.OpenFile(os.Getenv(AppStarts), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
@@ -66,6 +85,7 @@ func App() int {
 		}
 	})
 	mux.HandleFunc("GET /env", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Join(os.Environ(), "\n")) })
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, Metrics) })
 	mux.HandleFunc("POST /hold", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, version)

@@ -162,7 +162,7 @@ func TestBuilder_Check(t *testing.T) {
 		},
 		{
 			"refuses a command in settings", `{"command":["a"]}`, `{"command":["b"]}`,
-			[]kind.Problem{{Path: "command", Message: `"command" is not known here`, Hint: "known are env, health, instances, listen, logs, memory, preview, stopGrace, verify"}},
+			[]kind.Problem{{Path: "command", Message: `"command" is not known here`, Hint: "known are env, health, instances, listen, logs, memory, metrics, preview, stopGrace, verify"}},
 		},
 		{
 			"reports what is wrong in the section once", section(`"instances":0`), `{"listen":"nowhere"}`,

@@ -27,7 +27,7 @@ const (
 func sectionKeys() []string { return append([]string{"command", "workDir"}, settingsKeys()...) }
 
 func settingsKeys() []string {
-	return []string{"env", "listen", "preview", "instances", "memory", "health", "stopGrace", "verify", "logs"}
+	return []string{"env", "listen", "preview", "instances", "memory", "health", "stopGrace", "verify", "logs", "metrics"}
 }
 
 // readSpec reads a merged section and fills in the defaults.
@@ -46,6 +46,7 @@ func readSpec(r *reader, fields map[string]any) process.Spec {
 		StopGrace: o.duration("stopGrace", 10*time.Second, 0, maxGrace),
 		Verify:    readVerify(o.child("verify")),
 		Logs:      readLogs(o.child("logs")),
+		Metrics:   readMetrics(o),
 	}
 	return s
 }
@@ -107,6 +108,17 @@ func readHealth(o *object) process.Health {
 		o.r.problem(o.at("deadline"), fmt.Sprintf("the deadline (%s) is shorter than the interval (%s)", h.Deadline, h.Interval), "give an instance time for several requests")
 	}
 	return h
+}
+
+func readMetrics(o *object) *process.Metrics {
+	if !o.has("metrics") {
+		return nil
+	}
+	m := o.child("metrics")
+	m.only([]string{"path"})
+	p := m.str("path", "/metrics")
+	checkURLPath(m, p)
+	return &process.Metrics{Path: p}
 }
 
 func checkURLPath(o *object, p string) {

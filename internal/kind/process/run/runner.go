@@ -61,6 +61,7 @@ var (
 	_ kind.Runner   = (*Runner)(nil)
 	_ kind.Shifter  = (*Runner)(nil)
 	_ kind.Repairer = (*Runner)(nil)
+	_ kind.Sampler  = (*Runner)(nil)
 )
 
 // New makes a runner; it starts nothing.

@@ -1,0 +1,201 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+const (
+	scrapeTimeout = time.Second
+	maxScraped    = 2000 // series of an instance
+	maxScrapes    = 8    // at once
+)
+
+// Samples are what the router counts of each revision, and the metrics of the
+// instances of components that say where theirs are. The values of our labels
+// are bounded by what is prepared.
+func (r *Runner) Samples(ctx context.Context) ([]towpath.SampleSet, error) {
+	targets, err := r.allTargets()
+	if err != nil || len(targets) == 0 {
+		return nil, err
+	}
+	snap, err := r.router.Snapshot(ctx)
+	if err != nil && towpath.KindOf(err) != towpath.KindUnavailable {
+		return nil, err
+	}
+	out := make([]towpath.SampleSet, 0, len(targets))
+	for _, rec := range targets {
+		set := towpath.SampleSet{Target: rec.Target}
+		about := map[towpath.RevisionID]map[string]string{}
+		for _, s := range snap.Series {
+			if s.Route != rec.Target.Key() || s.Left {
+				continue
+			}
+			about[s.Revision] = map[string]string{"revision": string(s.Revision), "deployment": string(s.Deployment), "release": string(s.Release)}
+			set.Series = append(set.Series, routed(s, snap.Bounds, about[s.Revision])...)
+		}
+		set.Series = append(set.Series, r.scrape(ctx, rec, about)...)
+		// What is no number says nothing, and has no form on the wire.
+		set.Series = slices.DeleteFunc(set.Series, func(s towpath.MetricSample) bool { return math.IsNaN(s.Value) || math.IsInf(s.Value, 0) })
+		out = append(out, set)
+	}
+	return out, ctx.Err()
+}
+
+// routed are the metrics of the router about one revision, by the names that
+// the router itself shows to Prometheus.
+func routed(s route.Series, bounds []float64, about map[string]string) []towpath.MetricSample {
+	var out []towpath.MetricSample
+	add := func(name string, v float64, more ...string) {
+		out = append(out, named(about, "towpath_router_"+name, v, more...))
+	}
+	for _, class := range route.Classes() {
+		add("requests_total", float64(s.Client.Requests[class]), "class", string(class))
+	}
+	var sum uint64
+	for i, n := range s.Client.Buckets {
+		sum += n
+		le := "+Inf"
+		if i < len(bounds) {
+			le = number(bounds[i])
+		}
+		add("request_duration_seconds_bucket", float64(sum), "le", le)
+	}
+	add("request_duration_seconds_count", float64(sum))
+	add("request_duration_seconds_sum", s.Client.Seconds)
+	add("requests_in_flight", float64(s.InFlight))
+	add("retries_total", float64(s.Retries))
+	add("weight", float64(s.Weight))
+	return out
+}
+
+func named(about map[string]string, name string, v float64, more ...string) towpath.MetricSample {
+	labels := maps.Clone(about)
+	for i := 0; i < len(more); i += 2 {
+		if theirs, has := labels[more[i]]; has && theirs != "" {
+			more[i] = "exported_" + more[i]
+		}
+		labels[more[i]] = more[i+1]
+	}
+	labels["__name__"] = name
+	return towpath.MetricSample{Labels: labels, Value: v}
+}
+
+func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+
+// scrape asks the instances of a target for their metrics.
+func (r *Runner) scrape(ctx context.Context, rec *target, about map[towpath.RevisionID]map[string]string) []towpath.MetricSample {
+	var mu sync.Mutex
+	var out []towpath.MetricSample
+	g := new(errgroup.Group)
+	g.SetLimit(maxScrapes)
+	for _, rev := range slices.Sorted(maps.Keys(rec.Revisions)) {
+		spec := rec.Revisions[rev].Spec
+		if spec.Metrics == nil {
+			continue
+		}
+		for i, id := range rec.instances(rev) {
+			in, err := r.look(id)
+			if err != nil || !in.ready() {
+				continue
+			}
+			labels := map[string]string{"revision": string(rev), "instance": strconv.Itoa(i)}
+			maps.Copy(labels, about[rev])
+			g.Go(func() error {
+				got, err := r.scrapeOne(ctx, "http://"+in.record.address()+spec.Metrics.Path, labels)
+				up := 1.0
+				if err != nil {
+					up = 0
+					r.log.DebugContext(ctx, "an instance did not give its metrics", "component", rec.Target.Component, "error", err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				out = append(append(out, got...), named(labels, "up", up))
+				return nil
+			})
+		}
+	}
+	_ = g.Wait() // what could not be asked says so by up
+	return out
+}
+
+// scrapeOne asks one instance. An answer that is too long is none: half of it
+// would look like counters that were reset.
+func (r *Runner) scrapeOne(ctx context.Context, url string, about map[string]string) ([]towpath.MetricSample, error) {
+	status, body, err := r.request(ctx, http.MethodGet, url, scrapeTimeout)
+	switch {
+	case err != nil:
+		return nil, err
+	case status != http.StatusOK:
+		return nil, fmt.Errorf("it answered %d", status)
+	case len(body) == maxBody:
+		return nil, fmt.Errorf("its metrics have more than %d bytes", maxBody)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	var out []towpath.MetricSample
+	for _, name := range slices.Sorted(maps.Keys(families)) {
+		for _, m := range families[name].GetMetric() {
+			out = append(out, scraped(name, m, about)...)
+		}
+		if len(out) > maxScraped {
+			return nil, fmt.Errorf("it has more than %d series", maxScraped)
+		}
+	}
+	return out, nil
+}
+
+// scraped are the series of one metric.
+func scraped(name string, m *dto.Metric, about map[string]string) []towpath.MetricSample {
+	var labels []string
+	for _, l := range m.GetLabel() {
+		labels = append(labels, l.GetName(), l.GetValue())
+	}
+	var out []towpath.MetricSample
+	add := func(suffix string, v float64, more ...string) {
+		out = append(out, named(about, name+suffix, v, append(slices.Clone(labels), more...)...))
+	}
+	switch {
+	case m.Counter != nil:
+		add("", m.Counter.GetValue())
+	case m.Gauge != nil:
+		add("", m.Gauge.GetValue())
+	case m.Untyped != nil:
+		add("", m.Untyped.GetValue())
+	case m.Summary != nil:
+		for _, q := range m.Summary.GetQuantile() {
+			add("", q.GetValue(), "quantile", number(q.GetQuantile()))
+		}
+		add("_sum", m.Summary.GetSampleSum())
+		add("_count", float64(m.Summary.GetSampleCount()))
+	case m.Histogram != nil:
+		for _, b := range m.Histogram.GetBucket() {
+			add("_bucket", float64(b.GetCumulativeCount()), "le", number(b.GetUpperBound()))
+		}
+		if n := len(m.Histogram.GetBucket()); n == 0 || m.Histogram.GetBucket()[n-1].GetUpperBound() < math.MaxFloat64 {
+			add("_bucket", float64(m.Histogram.GetSampleCount()), "le", "+Inf")
+		}
+		add("_sum", m.Histogram.GetSampleSum())
+		add("_count", float64(m.Histogram.GetSampleCount()))
+	}
+	return out
+}

@@ -1,0 +1,83 @@
+package run_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/kindtest"
+)
+
+// sampled are the samples of the only target, by their labels in PromQL's form
+// but for those that every one has.
+func (h *hand) sampled() map[string]float64 {
+	h.t.Helper()
+	sets, err := h.r.Samples(h.t.Context())
+	h.must(err)
+	out := map[string]float64{}
+	for _, set := range sets {
+		for _, s := range set.Series {
+			key := s.Labels["__name__"]
+			for _, l := range []string{"class", "le", "quantile", "instance", "result", "component", "exported_revision"} {
+				if v, has := s.Labels[l]; has {
+					key += " " + l + "=" + v
+				}
+			}
+			out[key] = s.Value
+			if s.Labels["revision"] != string(h.observed().Revision) {
+				h.t.Errorf("%s is of revision %q", key, s.Labels["revision"])
+			}
+		}
+	}
+	return out
+}
+
+func TestRunner_Samples(t *testing.T) {
+	h := newHand(t)
+	path := "/metrics"
+	h.change = func(s *process.Spec) { s.Metrics = &process.Metrics{Path: path} }
+	h.up(kindtest.One)
+	for range 3 {
+		kindtest.Get(h.url())
+	}
+	got := h.sampled()
+	for key, want := range map[string]float64{
+		"up instance=0": 1,
+		"orders_total instance=0 result=good component=mine": 7,
+		"load instance=0":                                        0.5,
+		"wait_seconds_bucket le=0.1 instance=0":                  2,
+		"wait_seconds_bucket le=+Inf instance=0":                 3,
+		"wait_seconds_count instance=0":                          3,
+		"size quantile=0.5 instance=0":                           10,
+		"size_sum instance=0":                                    40,
+		"plain instance=0 exported_revision=theirs":              1,
+		"towpath_router_requests_total class=2xx":                3,
+		"towpath_router_requests_total class=5xx":                0,
+		"towpath_router_request_duration_seconds_count":          3,
+		"towpath_router_request_duration_seconds_bucket le=+Inf": 3,
+		"towpath_router_requests_in_flight":                      0,
+	} {
+		if v, has := got[key]; !has || v != want {
+			t.Errorf("%s is %v (%v), want %v", key, v, has, want)
+		}
+	}
+	for key := range got {
+		if strings.HasPrefix(key, "queue") {
+			t.Errorf("%s is no number", key)
+		}
+	}
+	t.Run("says that an instance shows none", func(t *testing.T) {
+		path = "/nothing"
+		h.up(kindtest.Two)
+		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, kindtest.Two)))
+		got := h.sampled()
+		if up, has := got["up instance=0"]; !has || up != 0 {
+			t.Errorf("up is %v, %v", up, has)
+		}
+		if _, has := got["load instance=0"]; has {
+			t.Error("it has metrics all the same")
+		}
+	})
+	h.must(h.r.Remove(t.Context(), h.work(towpath.VerbRemove, kindtest.Two)))
+}
