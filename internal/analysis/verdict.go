@@ -29,6 +29,13 @@ type Count struct {
 	Total float64 `json:"total"`
 }
 
+func (c Count) rate() float64 {
+	if c.Total == 0 {
+		return 0
+	}
+	return c.Bad / c.Total
+}
+
 // Verdict judges one objective.
 type Verdict struct {
 	Objective string  `json:"objective"`
@@ -58,10 +65,20 @@ type Verdict struct {
 // new revision: fair bets get there for no reason once in four times at most.
 const suspicion = 4
 
-// Suspect reports whether an undecided verdict leans towards worse. That is no
-// reason to go back, and none to go on either.
-func (v Verdict) Suspect() bool {
-	return v.Outcome == Undecided && max(v.Breaks.E, v.Compares.E, v.Shifts.E, v.Burns.E) >= suspicion
+// fewBad is how many bad requests say nothing yet, however few were good.
+const fewBad = 3
+
+// Suspect reports whether a verdict on an objective that is not decided leans
+// towards worse: bets on that have won, or what was counted looks bad whatever
+// it may be by chance. That is no reason to go back, and none to go on either.
+func (v Verdict) Suspect(o Objective) bool {
+	if v.Outcome != Undecided {
+		return false
+	}
+	if max(v.Breaks.E, v.Compares.E, v.Shifts.E, v.Burns.E) >= suspicion {
+		return true
+	}
+	return v.Canary.Bad >= fewBad && v.Canary.rate() > o.budget() && v.Canary.rate() > 2*v.Baseline.rate()
 }
 
 // Judgement is the judgement of a revision, with what it was made of.

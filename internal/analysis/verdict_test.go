@@ -14,11 +14,15 @@ func TestVerdict_Suspect(t *testing.T) {
 		{"that it breaks the objective", Verdict{Outcome: Undecided, Breaks: Answer{E: 8}}, true},
 		{"that it uses up the budget", Verdict{Outcome: Undecided, Burns: Answer{E: 8}}, true},
 		{"that it is slower", Verdict{Outcome: Undecided, Shifts: Answer{E: 8}}, true},
+		{"a few bad ones", Verdict{Outcome: Undecided, Canary: Count{2, 10}, Baseline: Count{0, 190}}, false},
+		{"half of few are bad", Verdict{Outcome: Undecided, Canary: Count{5, 10}, Baseline: Count{0, 190}}, true},
+		{"as bad as the baseline", Verdict{Outcome: Undecided, Canary: Count{5, 10}, Baseline: Count{90, 190}}, false},
+		{"bad, and within what the objective allows", Verdict{Outcome: Undecided, Canary: Count{5, 1000}, Baseline: Count{0, 190}}, false},
 		{"what is decided is no suspicion", Verdict{Outcome: NotWorse, Compares: Answer{E: 8}}, false},
 		{"nor is what is known to be worse", Verdict{Outcome: Worse, Compares: Answer{E: 800}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.v.Suspect(); got != tt.want {
+			if got := tt.v.Suspect(Objective{Kind: Ratio, Target: 0.99}); got != tt.want {
 				t.Errorf("got %t", got)
 			}
 		})

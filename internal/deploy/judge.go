@@ -162,8 +162,8 @@ func summary(j analysis.Judgement, until time.Time) *towpath.Judgement {
 	out := &towpath.Judgement{
 		Outcome: towpath.JudgementOutcome(j.Outcome), Sentence: j.Sentence, Intervals: len(j.Input.Intervals), Until: until,
 	}
-	for _, v := range j.Verdicts {
-		out.Suspect = out.Suspect || v.Suspect()
+	for i, v := range j.Verdicts {
+		out.Suspect = out.Suspect || v.Suspect(j.Input.Objectives[i])
 		out.Objectives = append(out.Objectives, towpath.ObjectiveJudgement{
 			Objective: v.Objective, Outcome: towpath.JudgementOutcome(v.Outcome), Sentence: v.Sentence,
 		})

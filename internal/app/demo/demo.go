@@ -31,6 +31,7 @@ type demo struct {
 	project towpath.ProjectName
 	began   time.Time
 	tree    *tree
+	users   *users // of prod, from when it runs something
 }
 
 // Run shows everything and cleans up, unless it is told to keep it running.
@@ -97,6 +98,9 @@ func (d *demo) prepare(ctx context.Context, version string) error {
 	return d.tree.step("A git repository with the branches dev, staging and main", func() (string, error) {
 		if err := examples.Write(examples.Shop, d.root); err != nil {
 			return "", towpath.E(towpath.KindUnavailable, "demo", "the sample project can't be written").WithCause(err)
+		}
+		if err := d.careful(); err != nil {
+			return "", err
 		}
 		for _, args := range [][]string{
 			{"init", "--quiet", "--initial-branch=dev", "."},

@@ -25,7 +25,7 @@ const patience = 45 * time.Second
 // tell goes through the story.
 func (d *demo) tell(ctx context.Context) error {
 	for _, part := range []func(context.Context) error{
-		d.first, d.second, d.back, d.ledger,
+		d.first, d.crowd, d.second, d.careless, d.tampered, d.back, d.ledger,
 	} {
 		if err := part(ctx); err != nil {
 			return err
@@ -85,7 +85,22 @@ func (d *demo) second(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.approve(ctx, waiting, "1.1.0")
+	d.users.since()
+	return d.tree.step("ben approves, and prod moves to 1.1.0 step by step, each of them judged", func() (string, error) {
+		if _, err := d.ben.Approve(ctx, waiting.ID, "looks good"); err != nil {
+			return "", err
+		}
+		st, err := d.runs(ctx, "prod", "1.1.0")
+		if err != nil {
+			return "", err
+		}
+		asked, failed := d.users.since()
+		if failed > 0 {
+			return "", towpath.E(towpath.KindInternal, "demo", "%s", lost(failed, asked))
+		}
+		said, err := d.byWeights(ctx, st)
+		return said + " " + lost(failed, asked), err
+	})
 }
 
 // back rolls prod back.
