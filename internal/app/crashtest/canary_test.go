@@ -32,7 +32,7 @@ func TestServer_CrashOfACanary(t *testing.T) {
 	} {
 		t.Run(engine.name, func(t *testing.T) {
 			for _, point := range []string{
-				"deployment.stepped", "operation.claimed", "operation.finished", "ledger.sequenced", "store.before-commit", "store.after-commit",
+				"deployment.stepped", "rollout.measured", "operation.claimed", "operation.finished", "ledger.sequenced", "store.before-commit", "store.after-commit",
 			} {
 				t.Run("at "+point, func(t *testing.T) {
 					t.Parallel()
@@ -43,6 +43,9 @@ func TestServer_CrashOfACanary(t *testing.T) {
 						reached := false
 						passed := t.Run(fmt.Sprint("the time ", n), func(t *testing.T) {
 							reached = canaryStory(t, engine.new(t), fmt.Sprintf("%s:%d", point, n))
+							if !reached && point == "rollout.measured" && n <= 3 {
+								t.Error("nothing passes it")
+							}
 						})
 						if !passed || !reached {
 							return
@@ -64,7 +67,14 @@ func canaryStory(t *testing.T, database, point string) (reached bool) {
 			Strategy: towpath.StrategyCanary, Timeout: time.Minute, Interval: time.Second, Deadline: time.Hour,
 			Steps: []towpath.RolloutStep{{Weight: 20}, {Weight: 60}},
 		},
-		Objectives: []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.95, MinSamples: 30, Critical: true, Window: time.Hour}},
+		Objectives: []towpath.Objective{
+			{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.95, MinSamples: 30, Critical: true},
+			{
+				Name: "answers", Kind: towpath.ObjectiveRatio, Target: 0.95, MinSamples: 10,
+				Bad:   `sum(towpath_router_requests_total{revision="{{revision}}",class="5xx"})`,
+				Total: `sum(towpath_router_requests_total{revision="{{revision}}"})`,
+			},
+		},
 	}
 	w.stop()
 	w.arm(point)

@@ -59,7 +59,8 @@ const maxHits = 400
 
 // namedSteps are the failpoints in the sources, but for those of the agent's
 // side, which are in a process of their own, those of the registry, which is
-// killed in internal/http/ocidist, and of the router, which is in its package.
+// killed in internal/http/ocidist, of the router, which is in its package, and of
+// rollouts, which a canary passes.
 func namedSteps(t *testing.T) []string {
 	t.Helper()
 	hit := regexp.MustCompile(`failpoint\.Hit\("([^"]+)"\)`)
@@ -70,7 +71,7 @@ func namedSteps(t *testing.T) []string {
 		}
 		b, err := os.ReadFile(path)
 		for _, m := range hit.FindAllStringSubmatch(string(b), -1) {
-			if side, _, _ := strings.Cut(m[1], "."); !slices.Contains([]string{"agent", "run", "registry", "router"}, side) {
+			if side, _, _ := strings.Cut(m[1], "."); !slices.Contains([]string{"agent", "run", "registry", "router", "rollout"}, side) {
 				out = append(out, m[1])
 			}
 		}

@@ -19,6 +19,8 @@ func canaryHits(point string, n int) bool {
 	switch point {
 	case "deployment.stepped":
 		return n == 4 || n == 10 || n == 16 || n == 30
+	case "rollout.measured":
+		return n == 1 || n == 3
 	case "operation.claimed", "operation.finished":
 		return n == 3 || n == 11
 	}
