@@ -85,7 +85,7 @@ func TestBuild_RefusesCredentials(t *testing.T) {
 		{"in a setting", map[string]string{"api": "drift: report # " + secret}, nil, nil, "towpath.yaml:9: github-token"},
 		{"in a rendered configuration only", map[string]string{"api": ""}, nil,
 			func(src string) string {
-				return src + "objectives: [{name: fast, target: 1, query: " + escaped + "}]\n"
+				return src + "objectives: [{name: fast, kind: threshold, below: 1, query: " + escaped + "}]\n"
 			},
 			"towpath.yaml, rendered at objectives[fast].query: github-token"},
 		{"in the key of a map", map[string]string{"api": ""}, nil,
