@@ -185,7 +185,13 @@ func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment,
 	}
 	rules := rendered.Rules
 	components := rollout.New(content, rendered, running, p.Plan)
-	rollout.Strategies(components, content, rendered, env.Rules)
+	var runs *towpath.ReleaseContent
+	if env.Release != "" {
+		if runs, err = l.contents.Content(ctx, p.Project, env.Release); err != nil {
+			return err
+		}
+	}
+	rollout.Strategies(components, content, runs, rendered, env.Rules)
 	d := towpath.Deployment{
 		ID: id, Project: p.Project, Environment: p.Environment,
 		Kind: towpath.DeploymentPromotion, Promotion: p.ID, Candidate: p.Candidate, Release: p.Release,

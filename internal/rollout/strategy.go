@@ -8,8 +8,10 @@ import (
 
 // Strategies has each component that replaces a revision do so by its strategy,
 // unless the environment's rules in force say otherwise. What nothing runs
-// beside moves at once: there is nothing to compare it with.
-func Strategies(rollouts []towpath.Rollout, content *towpath.ReleaseContent, rendered towpath.ReleaseEnvironment, inForce towpath.EnvironmentSpec) {
+// beside moves at once: there is nothing to compare it with. It is judged by the
+// objectives in force, those of the release that runs (nil: none does), and by
+// what the new one adds: none can loosen what it is judged by itself.
+func Strategies(rollouts []towpath.Rollout, content, running *towpath.ReleaseContent, rendered towpath.ReleaseEnvironment, inForce towpath.EnvironmentSpec) {
 	for i := range rollouts {
 		r := &rollouts[i]
 		c, ok := content.Component(r.Component)
@@ -27,12 +29,12 @@ func Strategies(rollouts []towpath.Rollout, content *towpath.ReleaseContent, ren
 			}
 		case towpath.StrategyCanary:
 			if len(c.Rollout.Steps) > 0 && r.From != r.To {
-				r.Canary = &towpath.Canary{Spec: c.Rollout, Objectives: objectives(content, r.Component)}
+				r.Canary = &towpath.Canary{Spec: c.Rollout, Objectives: objectives(content, running, r.Component)}
 			}
 		case towpath.StrategyRolling:
 			env, _ := rendered.Component(r.Component)
 			if r.From != r.To {
-				rolling(r, c.Rollout, max(env.Instances, 1), objectives(content, r.Component))
+				rolling(r, c.Rollout, max(env.Instances, 1), objectives(content, running, r.Component))
 			}
 		}
 	}
@@ -59,14 +61,17 @@ func strategyOf(c towpath.ReleaseComponent, inForce towpath.EnvironmentSpec) tow
 }
 
 // objectives are those that a component is judged by.
-func objectives(content *towpath.ReleaseContent, name towpath.ComponentName) []towpath.Objective {
-	var out []towpath.Objective
+func objectives(content, running *towpath.ReleaseContent, name towpath.ComponentName) []towpath.Objective {
+	var all []towpath.Objective
+	if running != nil {
+		all = append(all, running.Objectives...)
+	}
 	for _, o := range content.Objectives {
-		if o.Component == "" || o.Component == name {
-			out = append(out, o)
+		if !slices.ContainsFunc(all, func(x towpath.Objective) bool { return x.Name == o.Name }) {
+			all = append(all, o)
 		}
 	}
-	return out
+	return slices.DeleteFunc(all, func(o towpath.Objective) bool { return o.Component != "" && o.Component != name })
 }
 
 // allAtOnce leaves no room for two revisions, on the way back neither.

@@ -49,7 +49,7 @@ func named(rollouts []towpath.Rollout, name towpath.ComponentName) *towpath.Roll
 
 func TestStrategies(t *testing.T) {
 	content, env, all := shop()
-	Strategies(all, content, env, towpath.EnvironmentSpec{})
+	Strategies(all, content, nil, env, towpath.EnvironmentSpec{})
 	if c := named(all, "canary").Canary; c == nil || len(c.Objectives) != 2 || c.Objectives[0].Name != "all" || c.Objectives[1].Name != "mine" {
 		t.Errorf("the canary is %+v", c)
 	}
@@ -85,16 +85,26 @@ func TestStrategies(t *testing.T) {
 		t.Errorf("what needs one that is prepared late is %+v", r.Scales)
 	}
 
+	t.Run("are judged by the objectives in force, and what is added to them", func(t *testing.T) {
+		content, env, all := shop()
+		runs := &towpath.ReleaseContent{Objectives: []towpath.Objective{{Name: "mine", Component: "canary", Target: 0.999}, {Name: "gone"}, {Name: "theirs", Component: "blue"}}}
+		content.Objectives[1].Target = 0.5
+		Strategies(all, content, runs, env, towpath.EnvironmentSpec{})
+		got := named(all, "canary").Canary.Objectives
+		if len(got) != 3 || got[0].Name != "mine" || got[0].Target != 0.999 || got[1].Name != "gone" || got[2].Name != "all" {
+			t.Errorf("judged by %+v", got)
+		}
+	})
 	t.Run("of an environment win", func(t *testing.T) {
 		content, env, all := shop()
-		Strategies(all, content, env, towpath.EnvironmentSpec{Rollout: towpath.StrategyBlueGreen})
+		Strategies(all, content, nil, env, towpath.EnvironmentSpec{Rollout: towpath.StrategyBlueGreen})
 		for _, r := range all {
 			if r.Canary != nil || r.Scales != nil {
 				t.Errorf("%s moves by steps, and the environment at once", r.Component)
 			}
 		}
 		content, env, all = shop()
-		Strategies(all, content, env, towpath.EnvironmentSpec{Rollout: towpath.StrategyAllAtOnce})
+		Strategies(all, content, nil, env, towpath.EnvironmentSpec{Rollout: towpath.StrategyAllAtOnce})
 		for _, r := range all {
 			if got := r.Scales != nil && r.Scales.Late; got != (r.Action == towpath.ActionReplace) || r.Canary != nil || r.Keep != 0 {
 				t.Errorf("%s is %+v", r.Component, r)
@@ -164,7 +174,7 @@ func TestStrategies_RollingKeepsItsBounds(t *testing.T) {
 func TestNext_Late(t *testing.T) {
 	content, env, all := shop()
 	all = []towpath.Rollout{*named(all, "once"), *named(all, "needs"), *named(all, "blue")}
-	Strategies(all, content, env, towpath.EnvironmentSpec{})
+	Strategies(all, content, nil, env, towpath.EnvironmentSpec{})
 	d := &towpath.Deployment{Phase: towpath.DeploymentPreparing, Components: all}
 	dec := Next(d, Seen{Now: noon})
 	if len(dec.Issue) != 1 || dec.Issue[0].Component != "blue" {
@@ -228,7 +238,7 @@ func TestNext_Paused(t *testing.T) {
 
 func TestNext_Preview(t *testing.T) {
 	content, env, all := shop()
-	Strategies(all, content, env, towpath.EnvironmentSpec{})
+	Strategies(all, content, nil, env, towpath.EnvironmentSpec{})
 	r := *named(all, "looked-at")
 	r.Steps = []towpath.Step{{Verb: towpath.VerbPrepare, Phase: towpath.OperationSucceeded}, {Verb: towpath.VerbVerifyBefore, Phase: towpath.OperationSucceeded, Ended: noon}}
 	d := &towpath.Deployment{Phase: towpath.DeploymentSwitching, Components: []towpath.Rollout{r}}
