@@ -29,7 +29,7 @@ func content() *towpath.ReleaseContent {
 			{Rules: towpath.EnvironmentSpec{Name: "dev", Branch: "dev", Promotion: towpath.PromotionAutomatic}, Components: both},
 			{Rules: towpath.EnvironmentSpec{Name: "prod", From: "dev", Promotion: towpath.PromotionManual}, Components: both},
 		},
-		Objectives: []towpath.Objective{{Name: "up", Target: 0.999}},
+		Objectives: []towpath.Objective{{Name: "up", Target: 0.999, Window: time.Hour}},
 		Folders:    []towpath.ReleaseFolder{{Role: "policies", Layer: layer("p"), Size: 1536}},
 	}
 }
@@ -47,7 +47,7 @@ func TestEncode(t *testing.T) {
 	e := encode(t, content())
 	t.Run("gives the bytes that it always gave", func(t *testing.T) {
 		// A change of this digest is a change of every release's identity.
-		const want = "sha256:985731183e0a0fdb9ca9f4e35edb1cac64dfd5d745fdeb5f6c5cce57c1f6522e"
+		const want = "sha256:184d9d23e3bd61ab03cc56bbc826220366b3607f62b5482de6c31e721220ba9c"
 		if e.Digest != want {
 			t.Fatalf("digest %s, want %s of\n%s\n%s", e.Digest, want, e.Manifest, e.Content)
 		}
