@@ -215,3 +215,47 @@ func TestRunner_Scale(t *testing.T) {
 		h.wantRuns(1, 1)
 	})
 }
+
+// What is only kept gives way to what has the traffic, whichever of them comes
+// first by its ID.
+func TestRunner_ScaleBesideWhatIsKept(t *testing.T) {
+	for i := range 4 {
+		h := newHand(t)
+		grace := func(d time.Duration) { h.change = func(s *process.Spec) { s.Instances, s.StopGrace = 2, d } }
+		grace(time.Duration(2+i) * time.Second)
+		h.up(one)
+		h.up(two)
+		h.must(h.r.Retire(t.Context(), h.keep(two)))
+		h.wantRuns(2, 2)
+		next := h.scaled(towpath.VerbPrepare, one, two, 0, towpath.Scale{Instances: 1, Room: 2})
+		grace(20 * time.Second) // another revision of one
+		spec, _ := h.Spec(t, one)
+		next.Operation.Spec.Revision, next.Operation.Spec.Rendered = spec.Revision, spec.Rendered
+		stop := h.load(2)
+		h.must(h.r.Prepare(t.Context(), next))
+		if _, failed := stop(); len(failed) > 0 {
+			t.Errorf("requests failed: %q", failed)
+		}
+		if o := h.observed(); h.serving() != 2 || o.Kept != "" {
+			t.Errorf("%d instances get requests, want 2; observed %+v", h.serving(), o)
+		}
+		if n := len(h.glob("instances/*")); n != 3 {
+			t.Errorf("%d instances are there, want 2 and the first of the next", n)
+		}
+	}
+}
+
+func TestRunner_ScaleToAllIsNoBound(t *testing.T) {
+	h := newHand(t)
+	h.change = func(s *process.Spec) { s.Instances = 2 }
+	h.up(one)
+	h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 1, Room: 2})))
+	h.must(h.r.Switch(t.Context(), h.scaled(towpath.VerbSwitch, two, one, 0, towpath.Scale{Instances: 2, Room: 1})))
+	h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
+	h.up(one)
+	h.must(h.r.Retire(t.Context(), h.keep(one))) // by another strategy
+	h.wantRuns(2, 2)
+	if o := h.observed(); o.Kept == "" {
+		t.Errorf("what a rolling update had brought is not kept: %+v", o)
+	}
+}
