@@ -52,7 +52,7 @@ func (r *Runner) Prepare(ctx context.Context, w kind.Work) error {
 	if err := r.makeRoom(ctx, w, rec); err != nil {
 		return err
 	}
-	if err = r.enoughMemory(rec, op); err == nil {
+	if err = r.findMemory(ctx, w, rec); err == nil {
 		err = r.bringUp(ctx, w, rec)
 	}
 	if err == nil {
