@@ -11,7 +11,7 @@ import (
 
 // keepFor has the revisions that an operation retires run on without traffic for
 // as long as it says, but for those that were kept already: one way back is
-// enough.
+// enough, the one from what replaced it.
 func (r *Runner) keepFor(rec *target, op towpath.Operation) error {
 	if op.Spec.Keep <= 0 {
 		return nil
@@ -22,7 +22,7 @@ func (r *Runner) keepFor(rec *target, op towpath.Operation) error {
 		if rev.Kept != nil || rev.Only != nil {
 			continue
 		}
-		rev.Kept = &kept{Until: r.cfg.Now().Add(op.Spec.Keep), Operation: op.ID}
+		rev.Kept = &kept{Until: r.cfg.Now().Add(op.Spec.Keep), Beside: op.Spec.Revision}
 		rec.Revisions[id], changed = rev, true
 	}
 	if !changed {

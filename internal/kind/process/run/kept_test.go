@@ -83,6 +83,20 @@ func TestRunner_Keeps(t *testing.T) {
 			t.Errorf("observed %+v", o)
 		}
 	})
+	t.Run("it although the next one failed", func(t *testing.T) {
+		h := newHand(t)
+		h.up(one)
+		h.up(two)
+		h.must(h.r.Retire(t.Context(), h.keep(two)))
+		h.change = func(s *process.Spec) { s.StopGrace = 4 * time.Second }
+		h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, one))) // another revision of one
+		h.change = func(*process.Spec) {}
+		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
+		h.wantRuns(1, 1)
+		if n := len(h.glob("instances/*")); n != 2 {
+			t.Errorf("%d instances are left, want two and the one before", n)
+		}
+	})
 }
 
 func TestRunner_Preview(t *testing.T) {
