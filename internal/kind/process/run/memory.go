@@ -4,15 +4,53 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/towpath"
 )
+
+// errNoMemory is the cause of an error that says what memory a place lacks.
+var errNoMemory = errors.New("there is not enough memory")
+
+// memoryPoll is how often a place that lacks memory is looked at again.
+const memoryPoll = time.Second
+
+// untilMemory tries an operation that lacks memory again until its time is over,
+// and has it fail then, so that the deployment goes back: what was stopped for it
+// must not stay so. Between two tries the target is free. What goes back itself
+// is tried for as long as it takes, and so is what has no end.
+func (r *Runner) untilMemory(ctx context.Context, w kind.Work, try func(context.Context, kind.Work) error) error {
+	_, ends := ctx.Deadline()
+	again := time.NewTicker(memoryPoll)
+	defer again.Stop()
+	said := false
+	for {
+		err := try(ctx, w)
+		if !errors.Is(err, errNoMemory) || !ends || w.Operation.Verb == towpath.VerbRestore {
+			return err
+		}
+		m, hint := towpath.PublicMessage(err)
+		if !said {
+			w.Say("waiting for memory: " + m)
+			said = true
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return context.Cause(ctx)
+			}
+			return &kind.Failure{Message: m + "; " + hint}
+		}
+	}
+}
 
 // findMemory is [Runner.enoughMemory] for an operation. What goes back does not
 // wait for room that nobody makes: it takes what it lacks from what it goes back
@@ -62,7 +100,7 @@ func (r *Runner) enoughMemory(rec *target, op towpath.Operation) (lacks int, err
 	if fit := max(free, 0) / each; fit < int64(missing) {
 		need := int64(missing) * each
 		return missing - int(fit), towpath.E(towpath.KindUnavailable, "process.memory", "%d more instances of %s need %s of memory, and %s are free",
-			missing, op.Target.Component, mebibytes(need), mebibytes(free)).On(op.Target.Key()).
+			missing, op.Target.Component, mebibytes(need), mebibytes(free)).On(op.Target.Key()).WithCause(errNoMemory).
 			WithHint("free some, give the place more, or replace it with less room: strategy rolling with surge: 0, or all-at-once")
 	}
 	return 0, nil

@@ -34,6 +34,10 @@ func plain(rev towpath.RevisionID) towpath.RevisionID {
 // moment: each step is found done, and the next one taken. A revision that
 // fails leaves what ran before alone.
 func (r *Runner) Repair(ctx context.Context, w kind.Work) error {
+	return r.untilMemory(ctx, w, r.repair)
+}
+
+func (r *Runner) repair(ctx context.Context, w kind.Work) error {
 	unlock, err := r.lock(ctx, w.Operation.Target)
 	if err != nil {
 		return err
