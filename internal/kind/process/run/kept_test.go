@@ -84,6 +84,18 @@ func TestRunner_Keeps(t *testing.T) {
 			t.Errorf("observed %+v", o)
 		}
 	})
+	t.Run("no way back of what has ended meanwhile", func(t *testing.T) {
+		h := newHand(t)
+		h.up(one)
+		h.up(two)
+		h.must(h.r.Retire(t.Context(), h.keep(two)))
+		h.Kill(t, one)
+		h.eventually("its end is noticed", func() bool { return h.observed().Kept == "" })
+		h.must(h.r.Keep(t.Context())) // nothing needs it
+		h.wantRuns(0, 1)
+		h.up(one) // it is started again when somebody does
+		h.wantRuns(1, 1)
+	})
 	t.Run("it although the next one failed", func(t *testing.T) {
 		h := newHand(t)
 		h.up(one)
