@@ -100,10 +100,14 @@ func stopped(d *towpath.Deployment, name towpath.ComponentName) bool {
 // at a time. No traffic moves, so one bad component costs nothing.
 func prepare(d *towpath.Deployment) Decision {
 	var dec Decision
-	all, busy := true, 0
+	all, busy, reason := true, 0, "every new revision is healthy beside the old one"
 	for i := range d.Components {
 		r := &d.Components[i]
-		if r.Action == towpath.ActionRemove || r.Scales != nil && r.Scales.Late {
+		if r.Action == towpath.ActionRemove {
+			continue
+		}
+		if r.Scales != nil && r.Scales.Late {
+			reason = "what can be prepared before its turn is healthy"
 			continue
 		}
 		ready := dependenciesPrepared(d, r) && (len(r.Steps) > 0 || d.Concurrent == 0 || busy < d.Concurrent)
@@ -117,7 +121,7 @@ func prepare(d *towpath.Deployment) Decision {
 		all = all && done
 	}
 	if all {
-		return Decision{Trigger: towpath.TriggerPrepared, Reason: "every new revision is healthy beside the old one"}
+		return Decision{Trigger: towpath.TriggerPrepared, Reason: reason}
 	}
 	return dec
 }

@@ -170,6 +170,13 @@ func TestNext_Late(t *testing.T) {
 	if len(dec.Issue) != 1 || dec.Issue[0].Component != "blue" {
 		t.Fatalf("%+v is prepared first", dec)
 	}
+	blue := named(d.Components, "blue")
+	for _, verb := range []towpath.Verb{towpath.VerbPrepare, towpath.VerbVerifyBefore} {
+		blue.Steps = append(blue.Steps, towpath.Step{Verb: verb, Phase: towpath.OperationSucceeded})
+	}
+	if dec := Next(d, Seen{Now: noon}); dec.Trigger != towpath.TriggerPrepared || dec.Reason != "what can be prepared before its turn is healthy" {
+		t.Fatalf("%+v", dec)
+	}
 	d.Phase = towpath.DeploymentSwitching
 	var got []string
 	for range 20 {

@@ -43,11 +43,11 @@ type kept struct {
 }
 
 // instances is how many of a revision's are to run.
-func (r revision) instances() int {
-	if r.Only != nil {
-		return min(*r.Only, r.Spec.Instances)
+func (v revision) instances() int {
+	if v.Only != nil {
+		return min(*v.Only, v.Spec.Instances)
 	}
-	return r.Spec.Instances
+	return v.Spec.Instances
 }
 
 // instance is the ID of one of a revision's processes. It is derived, so that
