@@ -79,11 +79,12 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 	switch {
 	case r.Action == SteerPause && d.Paused == nil:
 		d.Paused = &towpath.Pause{By: actor.Account, Reason: r.Reason, At: now}
+		d.Waiting = rollout.Paused(d.Paused)
 		return nil
 	case r.Action == SteerPause:
 		return nil
 	case r.Action == SteerResume && d.Paused != nil:
-		d.Paused = nil
+		d.Paused, d.Waiting = nil, ""
 		return nil
 	case r.Action != SteerResume && r.Action != SteerSkip:
 		return towpath.E(towpath.KindInvalid, op, "%q is no way to steer a rollout", r.Action).WithHint("pause, resume or skip")
@@ -97,6 +98,6 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 		return towpath.E(towpath.KindConflict, op, "the rollout of %s does not wait for a person: %s", x.Component, d.Waiting).
 			WithHint("`towpath rollout skip %s` ends the step all the same", d.Environment)
 	}
-	d.Paused, x.Canary.Passed = nil, step+1
+	d.Paused, x.Canary.Passed, d.Waiting = nil, step+1, "" // said anew by the next decision
 	return nil
 }

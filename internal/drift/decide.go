@@ -40,10 +40,10 @@ func Decide(d towpath.Drift, s Situation, now time.Time, l Limits) Decision {
 		return Decision{State: towpath.DriftFound, Why: why, Again: again}
 	}
 	switch {
-	case s.Policy != towpath.DriftRepair:
-		return stay("The component's policy is to report drift; `towpath repair` replaces what differs.", time.Time{})
 	case !Repairable(d.Differences):
 		return stay("Replacing what runs would not help; the router takes the address as soon as it is free.", time.Time{})
+	case s.Policy != towpath.DriftRepair:
+		return stay("The component's policy is to report drift; `towpath repair` replaces what differs.", time.Time{})
 	}
 	if n := repaired(d, now, l); n >= l.Flaps {
 		return Decision{State: towpath.DriftFlapping, Why: fmt.Sprintf(

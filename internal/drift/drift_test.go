@@ -121,6 +121,7 @@ func TestDecide(t *testing.T) {
 		"repairs what it may":                     {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, repair, towpath.DriftRepairing, ""},
 		"reports when that is the policy":         {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, Situation{Policy: towpath.DriftReport}, towpath.DriftFound, "to report"},
 		"leaves a taken address to the router":    {towpath.Drift{State: towpath.DriftFound, Differences: []towpath.Difference{{Kind: towpath.DiffersPort}}}, repair, towpath.DriftFound, "would not help"},
+		"says so too where it is only reported":   {towpath.Drift{State: towpath.DriftFound, Differences: []towpath.Difference{{Kind: towpath.DiffersPort}}}, Situation{Policy: towpath.DriftReport}, towpath.DriftFound, "would not help"},
 		"waits for a deployment":                  {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, Situation{Policy: towpath.DriftRepair, Busy: "a deployment is under way"}, towpath.DriftFound, "A repair waits: a deployment is under way."},
 		"does nothing about what is only suspect": {towpath.Drift{State: towpath.DriftSuspected, Differences: edited()}, repair, towpath.DriftSuspected, ""},
 		"waits after a repair that failed":        {towpath.Drift{State: towpath.DriftBackOff, Again: noon.Add(time.Second), Why: "A repair failed.", Differences: edited()}, repair, towpath.DriftBackOff, "A repair failed."},

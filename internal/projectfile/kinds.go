@@ -47,8 +47,9 @@ func (r *reader) checkKinds(components []component, environments []environment, 
 				r.checkDependencies(c, components, s, b, settings)
 			}
 			if l, ok := b.(Listener); ok {
-				for _, address := range l.Addresses(c.spec.Spec, settings) {
-					r.take(ports, c, e, s, address)
+				addresses := l.Addresses(c.spec.Spec, settings)
+				for _, path := range slices.Sorted(maps.Keys(addresses)) {
+					r.take(ports, c, e, s, path, addresses[path])
 				}
 			}
 		}
@@ -135,7 +136,7 @@ func (r *reader) checkDependencies(c component, components []component, s entry,
 }
 
 // take reports an address that another component in the same place has.
-func (r *reader) take(ports map[port][]taken, c component, e environment, s entry, address string) {
+func (r *reader) take(ports map[port][]taken, c component, e environment, s entry, path, address string) {
 	host, number, err := net.SplitHostPort(address)
 	if err != nil {
 		return
@@ -144,7 +145,7 @@ func (r *reader) take(ports map[port][]taken, c component, e environment, s entr
 	by := fmt.Sprintf("%s in %s", c.spec.Name, e.spec.Name)
 	for _, t := range ports[key] {
 		if t.host == host || everywhere(t.host) || everywhere(host) {
-			r.inSettings(c, s, kind.Problem{Path: "listen",
+			r.inSettings(c, s, kind.Problem{Path: path,
 				Message: fmt.Sprintf("%s wants the address %s, which %s takes in the place %s", by, address, t.by, e.spec.Place),
 				Hint:    "give each an address of its own in its environment's settings, or port 0"})
 			return

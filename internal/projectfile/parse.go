@@ -8,9 +8,10 @@ import (
 )
 
 // Listener is what the build half of a kind implements whose components take
-// addresses in their place: host:port pairs, by section and settings.
+// addresses in their place: the host:port pairs of section and settings, by the
+// path where each stands.
 type Listener interface {
-	Addresses(section, settings json.RawMessage) []string
+	Addresses(section, settings json.RawMessage) map[string]string
 }
 
 // Referrer is what the build half of a kind implements whose components take

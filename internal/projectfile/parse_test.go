@@ -146,6 +146,8 @@ func TestParse_FindsAddressesThatClash(t *testing.T) {
 		{"one address in two environments", "{components: {web: {listen: '127.0.0.1:80'}}}", "{components: {web: {listen: '127.0.0.1:80'}}}", "web in prod wants the address 127.0.0.1:80, which web in dev takes in the place local"},
 		{"all addresses after one", "{components: {web: {listen: '127.0.0.1:80'}}}", "{components: {web: {listen: '0.0.0.0:80'}}}", "web in prod wants the address 0.0.0.0:80"},
 		{"one address after all", "{components: {web: {listen: '[::]:80'}}}", "{components: {web: {listen: '127.0.0.1:80'}}}", "web in prod wants the address 127.0.0.1:80"},
+		{"the preview of one environment and the address of the other", "{components: {web: {preview: '127.0.0.1:80'}}}", "{components: {web: {listen: '127.0.0.1:80'}}}", "web in prod wants the address 127.0.0.1:80, which web in dev takes in the place local"},
+		{"two previews in two places", "{components: {web: {preview: '127.0.0.1:80'}}}", "{place: far, components: {web: {preview: '127.0.0.1:80'}}}", ""},
 		{"two addresses of a port", "{components: {web: {listen: '127.0.0.1:80'}}}", "{components: {web: {listen: '127.0.0.2:80'}}}", ""},
 		{"one address in two places", "{components: {web: {listen: '127.0.0.1:80'}}}", "{place: far, components: {web: {listen: '127.0.0.1:80'}}}", ""},
 		{"ports that are chosen later", "{components: {web: {listen: '127.0.0.1:0'}}}", "{}", ""},

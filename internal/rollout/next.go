@@ -60,27 +60,54 @@ func Next(d *towpath.Deployment, seen Seen) Decision {
 }
 
 // unlessPaused holds a deployment that a person paused where it is. What is bad
-// goes back all the same.
+// goes back all the same, and a component that was stopped for the new revision
+// gets that one first: a pause is no outage.
 func unlessPaused(d *towpath.Deployment, dec Decision, seen Seen) Decision {
 	p := d.Paused
 	if p == nil || dec.Trigger != "" && dec.Trigger != towpath.TriggerPrepared && dec.Trigger != towpath.TriggerSwitched {
 		return dec
 	}
-	why := fmt.Sprintf("paused by %s: %s; `towpath rollout resume` goes on", p.By, p.Reason)
+	if len(dec.Issue) > 0 && !slices.ContainsFunc(dec.Issue, func(is Issue) bool { return !stopped(d, is.Component) }) {
+		return dec
+	}
+	why := Paused(p)
 	if dec.Waiting != "" {
 		why += "; " + dec.Waiting
 	}
 	return Decision{Waiting: why, Again: dec.Again}
 }
 
+// Paused says who holds a deployment, and what ends that.
+func Paused(p *towpath.Pause) string {
+	return fmt.Sprintf("paused by %s: %s; `towpath rollout resume` goes on", p.By, p.Reason)
+}
+
+// stopped reports whether a component had to end for its new revision, which
+// does not have the traffic yet.
+func stopped(d *towpath.Deployment, name towpath.ComponentName) bool {
+	i := slices.IndexFunc(d.Components, func(r towpath.Rollout) bool { return r.Component == name })
+	if i < 0 {
+		return false
+	}
+	r := &d.Components[i]
+	scale := r.Scales.Of(towpath.VerbPrepare)
+	_, preparing := r.Find(towpath.VerbPrepare)
+	_, switching := r.Find(towpath.VerbSwitch)
+	return scale != nil && scale.Room == 0 && preparing && !switching
+}
+
 // prepare starts each new revision once what it depends on is prepared, a few
 // at a time. No traffic moves, so one bad component costs nothing.
 func prepare(d *towpath.Deployment) Decision {
 	var dec Decision
-	all, busy := true, 0
+	all, busy, reason := true, 0, "every new revision is healthy beside the old one"
 	for i := range d.Components {
 		r := &d.Components[i]
-		if r.Action == towpath.ActionRemove || r.Scales != nil && r.Scales.Late {
+		if r.Action == towpath.ActionRemove {
+			continue
+		}
+		if r.Scales != nil && r.Scales.Late {
+			reason = "what can be prepared before its turn is healthy"
 			continue
 		}
 		ready := dependenciesPrepared(d, r) && (len(r.Steps) > 0 || d.Concurrent == 0 || busy < d.Concurrent)
@@ -94,7 +121,7 @@ func prepare(d *towpath.Deployment) Decision {
 		all = all && done
 	}
 	if all {
-		return Decision{Trigger: towpath.TriggerPrepared, Reason: "every new revision is healthy beside the old one"}
+		return Decision{Trigger: towpath.TriggerPrepared, Reason: reason}
 	}
 	return dec
 }

@@ -180,6 +180,13 @@ func TestNext_Late(t *testing.T) {
 	if len(dec.Issue) != 1 || dec.Issue[0].Component != "blue" {
 		t.Fatalf("%+v is prepared first", dec)
 	}
+	blue := named(d.Components, "blue")
+	for _, verb := range []towpath.Verb{towpath.VerbPrepare, towpath.VerbVerifyBefore} {
+		blue.Steps = append(blue.Steps, towpath.Step{Verb: verb, Phase: towpath.OperationSucceeded})
+	}
+	if dec := Next(d, Seen{Now: noon}); dec.Trigger != towpath.TriggerPrepared || dec.Reason != "what can be prepared before its turn is healthy" {
+		t.Fatalf("%+v", dec)
+	}
 	d.Phase = towpath.DeploymentSwitching
 	var got []string
 	for range 20 {
@@ -234,6 +241,29 @@ func TestNext_Paused(t *testing.T) {
 			t.Errorf("%+v", dec)
 		}
 	})
+}
+
+// A pause between the end of the old revision and the traffic of the new one
+// would be an outage for as long as it lasts.
+func TestNext_PausedWhileItIsStopped(t *testing.T) {
+	content, env, all := shop()
+	all = []towpath.Rollout{*named(all, "once"), *named(all, "needs")}
+	Strategies(all, content, env, towpath.EnvironmentSpec{})
+	d := &towpath.Deployment{Phase: towpath.DeploymentSwitching, Components: all, Paused: &towpath.Pause{By: "ana", Reason: "lunch"}}
+	if dec := Next(d, Seen{Now: noon}); len(dec.Issue) > 0 {
+		t.Fatalf("%+v is begun during a pause", dec)
+	}
+	r, done := &d.Components[0], func(v towpath.Verb) towpath.Step { return towpath.Step{Verb: v, Phase: towpath.OperationSucceeded} }
+	r.Steps = append(r.Steps, done(towpath.VerbPrepare))
+	for _, verb := range []towpath.Verb{towpath.VerbVerifyBefore, towpath.VerbSwitch} {
+		if dec := Next(d, Seen{Now: noon}); len(dec.Issue) != 1 || dec.Issue[0].Verb != verb {
+			t.Fatalf("%+v, want %s: nothing answers until then", dec, verb)
+		}
+		r.Steps = append(r.Steps, done(verb))
+	}
+	if dec := Next(d, Seen{Now: noon}); len(dec.Issue) > 0 || !strings.HasPrefix(dec.Waiting, "paused by ana") {
+		t.Errorf("%+v", dec)
+	}
 }
 
 func TestNext_Preview(t *testing.T) {

@@ -71,12 +71,13 @@ func (l *live) begin(r *http.Request) (c chosen, ok bool) {
 	}
 }
 
-// move counts a request to the next instance that it tries.
+// move counts a request to the next instance that it tries. Its plan may be a
+// former one, whose instance nobody counted any more.
 func (l *live) move(c *chosen, instance int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.seat.n--
-	c.seat = c.to.seats[instance]
+	c.seat = l.seatsOf(c.to.Instances[instance : instance+1])[0]
 	c.seat.n++
 }
 

@@ -180,3 +180,24 @@ func TestProxy(t *testing.T) {
 		}
 	})
 }
+
+// Who drains an instance has to see the request that comes to it late: one that
+// began under a former plan, and tries the next instance of that.
+func TestLive_CountsWhatMovesToAnInstanceThatWasWithdrawn(t *testing.T) {
+	in := []route.Instance{{ID: "ins_1", Address: "127.0.0.1:1"}, {ID: "ins_2", Address: "127.0.0.1:2"}}
+	l := newLive(route.Route{Name: name, Traffic: route.Traffic{Revision: "rev_1", Instances: in}}, newCounter())
+	c, ok := l.begin(httptest.NewRequest(http.MethodGet, "/", nil))
+	if !ok {
+		t.Fatal("no revision for the request")
+	}
+	next := 1 - c.first
+	l.become(route.Route{Name: name, Traffic: route.Traffic{Revision: "rev_1", Instances: in[c.first : c.first+1]}})
+	l.move(&c, next)
+	if busy := l.status().Busy; len(busy) != 1 || busy[in[next].ID] != 1 {
+		t.Errorf("busy are %v, want %s alone", busy, in[next].ID)
+	}
+	l.end(c)
+	if busy := l.status().Busy; len(busy) != 0 {
+		t.Errorf("busy are %v after its end", busy)
+	}
+}

@@ -68,15 +68,17 @@ func (*Builder) Render(c towpath.ComponentSpec, environment towpath.EnvironmentN
 	return canonical(spec), nil
 }
 
-// Addresses are the host:port pairs that the component takes in its place, so
-// that two components which want the same one are found before they meet. A
-// port that is chosen later, and a section with problems, take none.
-func (*Builder) Addresses(section, settings json.RawMessage) []string {
+// Addresses are the host:port pairs that the component takes in its place, by
+// their keys, so that two components which want the same one are found before
+// they meet. A port that is chosen later, and a section with problems, take none.
+func (*Builder) Addresses(section, settings json.RawMessage) map[string]string {
 	spec, problems := resolve(section, settings)
-	if len(problems) > 0 || portOf(spec.Listen) == 0 {
+	if len(problems) > 0 {
 		return nil
 	}
-	return []string{spec.Listen}
+	all := map[string]string{"listen": spec.Listen, "preview": spec.Preview}
+	maps.DeleteFunc(all, func(_, address string) bool { return portOf(address) == 0 })
+	return all
 }
 
 // References are the outputs of other components that the component takes: the

@@ -229,10 +229,11 @@ func TestBuilder_Listen(t *testing.T) {
 func TestBuilder_KnowsItsAddressesAndReferences(t *testing.T) {
 	b := build.New()
 	section := json.RawMessage(`{"command":["a"],"listen":"127.0.0.1:80","env":{"A":"${components.db.address}","B":"x"}}`)
-	if diff := cmp.Diff([]string{"127.0.0.1:81"}, b.Addresses(section, json.RawMessage(`{"listen":"127.0.0.1:81"}`))); diff != "" {
+	if diff := cmp.Diff(map[string]string{"listen": "127.0.0.1:81", "preview": "127.0.0.1:82"},
+		b.Addresses(section, json.RawMessage(`{"listen":"127.0.0.1:81","preview":"127.0.0.1:82"}`))); diff != "" {
 		t.Error(diff)
 	}
-	if got := b.Addresses(section, json.RawMessage(`{"listen":null}`)); got != nil {
+	if got := b.Addresses(section, json.RawMessage(`{"listen":null}`)); len(got) > 0 {
 		t.Errorf("a port that is chosen later is taken: %v", got)
 	}
 	want := map[string]towpath.ComponentName{"env.A": "db", "env.C": "mail"}

@@ -11,7 +11,7 @@ import (
 
 // keepFor has the revisions that an operation retires run on without traffic for
 // as long as it says, but for those that were kept already: one way back is
-// enough.
+// enough, the one from what replaced it.
 func (r *Runner) keepFor(rec *target, op towpath.Operation) error {
 	if op.Spec.Keep <= 0 {
 		return nil
@@ -22,7 +22,7 @@ func (r *Runner) keepFor(rec *target, op towpath.Operation) error {
 		if rev.Kept != nil || rev.Only != nil {
 			continue
 		}
-		rev.Kept = &kept{Until: r.cfg.Now().Add(op.Spec.Keep), Operation: op.ID}
+		rev.Kept = &kept{Until: r.cfg.Now().Add(op.Spec.Keep), Beside: op.Spec.Revision}
 		rec.Revisions[id], changed = rev, true
 	}
 	if !changed {
@@ -77,13 +77,26 @@ func (t *target) wanted() int {
 	return n
 }
 
-// keptUntil is the revision that can be gone back to without a start, and until
-// when; "" when there is none.
-func (t *target) keptUntil() (id towpath.RevisionID, until time.Time) {
-	for _, other := range t.others("") {
-		if k := t.Revisions[other].Kept; k != nil && k.Until.After(until) {
+// wayBack is the revision that can be gone back to without a start, and until
+// when; "" when there is none. One of whose instances any has ended is none:
+// nobody starts them again while nothing needs them.
+func (r *Runner) wayBack(rec *target) (id towpath.RevisionID, until time.Time, err error) {
+	for _, other := range rec.others("") {
+		k := rec.Revisions[other].Kept
+		if k == nil || !k.Until.After(until) {
+			continue
+		}
+		whole := true
+		for _, instance := range rec.instances(other) {
+			in, err := r.look(instance)
+			if err != nil {
+				return "", time.Time{}, err
+			}
+			whole = whole && in.ready()
+		}
+		if whole {
 			id, until = other, k.Until
 		}
 	}
-	return id, until
+	return id, until, nil
 }

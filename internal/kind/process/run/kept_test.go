@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,32 @@ func TestRunner_Keeps(t *testing.T) {
 			t.Errorf("observed %+v", o)
 		}
 	})
+	t.Run("no way back of what has ended meanwhile", func(t *testing.T) {
+		h := newHand(t)
+		h.up(one)
+		h.up(two)
+		h.must(h.r.Retire(t.Context(), h.keep(two)))
+		h.Kill(t, one)
+		h.eventually("its end is noticed", func() bool { return h.observed().Kept == "" })
+		h.must(h.r.Keep(t.Context())) // nothing needs it
+		h.wantRuns(0, 1)
+		h.up(one) // it is started again when somebody does
+		h.wantRuns(1, 1)
+	})
+	t.Run("it although the next one failed", func(t *testing.T) {
+		h := newHand(t)
+		h.up(one)
+		h.up(two)
+		h.must(h.r.Retire(t.Context(), h.keep(two)))
+		h.change = func(s *process.Spec) { s.StopGrace = 4 * time.Second }
+		h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, one))) // another revision of one
+		h.change = func(*process.Spec) {}
+		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
+		h.wantRuns(1, 1)
+		if n := len(h.glob("instances/*")); n != 2 {
+			t.Errorf("%d instances are left, want two and the one before", n)
+		}
+	})
 }
 
 func TestRunner_Preview(t *testing.T) {
@@ -138,6 +165,48 @@ func TestRunner_Memory(t *testing.T) {
 	}
 	free = 1 << 40
 	h.up(two)
+}
+
+// What was stopped for a revision that there is no memory for must come back: the
+// operation ends with its time.
+func TestRunner_MemoryThatDoesNotCome(t *testing.T) {
+	h := newHand(t)
+	free := int64(1 << 40)
+	h.free = func() (int64, error) { return free, nil }
+	h.change = func(s *process.Spec) { s.Memory = 50 << 20 }
+	h.up(one)
+	free = 0
+	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	defer cancel()
+	said := ""
+	w := h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{})
+	w.Say = func(m string) { said += m }
+	err := h.r.Prepare(ctx, w)
+	if f, failed := err.(*kind.Failure); !failed || !strings.Contains(f.Message, "1 more instances of api need 50 MiB of memory, and 0 MiB are free") { //nolint:errorlint // that is what it returns
+		t.Errorf("got %v", err)
+	}
+	if strings.Count(said, "waiting for memory") != 1 {
+		t.Errorf("said %q", said)
+	}
+	h.wantRuns(0, 0)
+
+	repair := h.work(towpath.VerbRepair, one)
+	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, failed := h.r.Repair(ctx, repair).(*kind.Failure); !failed { //nolint:errorlint // that is what it returns
+		t.Error("a repair for which there is no memory goes on for ever")
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := h.r.Prepare(ctx, h.work(towpath.VerbRestore, one)); towpath.KindOf(err) != towpath.KindUnavailable {
+		t.Errorf("what goes back is given up: %v", err)
+	}
+
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	w = h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{})
+	w.Say = func(string) { free = 1 << 40 } // it waits, and somebody frees some
+	h.must(h.r.Prepare(ctx, w))
 }
 
 func TestRunner_VerifiesAtSteps(t *testing.T) {

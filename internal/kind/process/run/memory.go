@@ -3,23 +3,87 @@ package run
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
+// errNoMemory is the cause of an error that says what memory a place lacks.
+var errNoMemory = errors.New("there is not enough memory")
+
+// memoryPoll is how often a place that lacks memory is looked at again.
+const memoryPoll = time.Second
+
+// untilMemory tries an operation that lacks memory again until its time is over,
+// and has it fail then, so that the deployment goes back: what was stopped for it
+// must not stay so. Between two tries the target is free. What goes back itself
+// is tried for as long as it takes, and so is what has no end.
+func (r *Runner) untilMemory(ctx context.Context, w kind.Work, try func(context.Context, kind.Work) error) error {
+	_, ends := ctx.Deadline()
+	again := time.NewTicker(memoryPoll)
+	defer again.Stop()
+	said := false
+	for {
+		err := try(ctx, w)
+		if !errors.Is(err, errNoMemory) || !ends || w.Operation.Verb == towpath.VerbRestore {
+			return err
+		}
+		m, hint := towpath.PublicMessage(err)
+		if !said {
+			w.Say("waiting for memory: " + m)
+			said = true
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return context.Cause(ctx)
+			}
+			return &kind.Failure{Message: m + "; " + hint}
+		}
+	}
+}
+
+// findMemory is [Runner.enoughMemory] for an operation. What goes back does not
+// wait for room that nobody makes: it takes what it lacks from what it goes back
+// from, and all of that if need be.
+func (r *Runner) findMemory(ctx context.Context, w kind.Work, rec *target) error {
+	lacks, err := r.enoughMemory(rec, w.Operation)
+	if w.Operation.Verb != towpath.VerbRestore {
+		return err
+	}
+	left := 0
+	for _, id := range rec.others(w.Operation.Spec.Revision) {
+		left += rec.Revisions[id].instances()
+	}
+	for lacks > 0 && left > 0 {
+		left = max(left-lacks, 0)
+		w.Say(fmt.Sprintf("there is no memory for both: %d instances of the other revision are left", left))
+		if err := r.shrink(ctx, w, rec, left); err != nil {
+			return err
+		}
+		lacks, err = r.enoughMemory(rec, w.Operation)
+	}
+	return err
+}
+
 // enoughMemory refuses to start what the place has no memory for beside what
-// runs: that would hurt both. It is the place's fault, not the release's.
-func (r *Runner) enoughMemory(rec *target, op towpath.Operation) error {
+// runs: that would hurt both. It is the place's fault, not the release's. With
+// the error comes how many instances there is no room for.
+func (r *Runner) enoughMemory(rec *target, op towpath.Operation) (lacks int, err error) {
 	missing := 0
 	for _, id := range rec.instances(op.Spec.Revision) {
 		in, err := r.look(id)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if in.life != running {
 			missing++
@@ -27,18 +91,19 @@ func (r *Runner) enoughMemory(rec *target, op towpath.Operation) error {
 	}
 	each, err := r.memoryOf(rec, op.Spec.Revision)
 	if err != nil || missing == 0 || each == 0 {
-		return err
+		return 0, err
 	}
 	free, err := r.cfg.Free()
 	if err != nil {
-		return towpath.E(towpath.KindUnavailable, "process.memory", "the free memory of this place can't be read").WithCause(err)
+		return 0, towpath.E(towpath.KindUnavailable, "process.memory", "the free memory of this place can't be read").WithCause(err)
 	}
-	if need := int64(missing) * each; need > free {
-		return towpath.E(towpath.KindUnavailable, "process.memory", "%d more instances of %s need %s of memory, and %s are free",
-			missing, op.Target.Component, mebibytes(need), mebibytes(free)).On(op.Target.Key()).
+	if fit := max(free, 0) / each; fit < int64(missing) {
+		need := int64(missing) * each
+		return missing - int(fit), towpath.E(towpath.KindUnavailable, "process.memory", "%d more instances of %s need %s of memory, and %s are free",
+			missing, op.Target.Component, mebibytes(need), mebibytes(free)).On(op.Target.Key()).WithCause(errNoMemory).
 			WithHint("free some, give the place more, or replace it with less room: strategy rolling with surge: 0, or all-at-once")
 	}
-	return nil
+	return 0, nil
 }
 
 // memoryOf is how much an instance of a revision needs, bytes: what its spec

@@ -32,11 +32,13 @@ func (r *Runner) Observe(ctx context.Context) ([]towpath.Observation, error) {
 			}
 			rt, _ := st.Find(rec.Target.Key())
 			var err error
-			out[i], err = r.observe(gctx, rec, rt)
+			if out[i], err = r.observe(gctx, rec, rt); err != nil {
+				return err
+			}
 			if preview, open := st.Find(previewRoute(rec.Target)); open {
 				out[i].Preview = preview.Address(preview.Traffic.Listen)
 			}
-			out[i].Kept, out[i].KeptUntil = rec.keptUntil()
+			out[i].Kept, out[i].KeptUntil, err = r.wayBack(rec)
 			return err
 		})
 	}

@@ -20,6 +20,10 @@ import (
 // The component's address exists from here on, so that others can be told it.
 // When the revision fails, what this operation started is stopped.
 func (r *Runner) Prepare(ctx context.Context, w kind.Work) error {
+	return r.untilMemory(ctx, w, r.prepare)
+}
+
+func (r *Runner) prepare(ctx context.Context, w kind.Work) error {
 	op := w.Operation
 	unlock, err := r.lock(ctx, op.Target)
 	if err != nil {
@@ -52,7 +56,7 @@ func (r *Runner) Prepare(ctx context.Context, w kind.Work) error {
 	if err := r.makeRoom(ctx, w, rec); err != nil {
 		return err
 	}
-	if err = r.enoughMemory(rec, op); err == nil {
+	if err = r.findMemory(ctx, w, rec); err == nil {
 		err = r.bringUp(ctx, w, rec)
 	}
 	if err == nil {

@@ -34,6 +34,10 @@ func plain(rev towpath.RevisionID) towpath.RevisionID {
 // moment: each step is found done, and the next one taken. A revision that
 // fails leaves what ran before alone.
 func (r *Runner) Repair(ctx context.Context, w kind.Work) error {
+	return r.untilMemory(ctx, w, r.repair)
+}
+
+func (r *Runner) repair(ctx context.Context, w kind.Work) error {
 	unlock, err := r.lock(ctx, w.Operation.Target)
 	if err != nil {
 		return err
@@ -74,7 +78,7 @@ func (r *Runner) startTwin(ctx context.Context, w kind.Work, rec *target, twin r
 		}
 	}
 	w.Operation.Spec.Revision = twin.Name
-	err := r.enoughMemory(rec, w.Operation)
+	_, err := r.enoughMemory(rec, w.Operation)
 	if err == nil {
 		err = r.bringUp(ctx, w, rec)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // Retire drains and stops every revision but this one, which must have the
-// traffic. Requests that outlast the stop grace are cut off.
+// traffic, and the one that is kept to go back to from it. Requests that outlast the stop grace are cut off.
 func (r *Runner) Retire(ctx context.Context, w kind.Work) error {
 	op := w.Operation
 	unlock, err := r.lock(ctx, op.Target)
@@ -45,7 +45,7 @@ func (r *Runner) Retire(ctx context.Context, w kind.Work) error {
 	}
 	gone := slices.DeleteFunc(rec.others(op.Spec.Revision), func(id towpath.RevisionID) bool {
 		k := rec.Revisions[id].Kept
-		return k != nil && k.Operation == op.ID
+		return k != nil && k.Beside == op.Spec.Revision
 	})
 	if len(gone) > 0 {
 		if err := r.drainAndStop(ctx, w, rec, gone); err != nil {

@@ -55,6 +55,7 @@ type Runner struct {
 	mu       sync.Mutex
 	targets  map[string]chan struct{} // one step at a time on a target
 	restarts map[string]restart       // by instance
+	mute     map[string]bool          // targets whose instances do not give their metrics
 }
 
 var (
@@ -92,7 +93,7 @@ func New(cfg Config, router Router, logger *slog.Logger) (*Runner, error) {
 			Transport:     &http.Transport{DisableKeepAlives: true, Proxy: nil},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		targets: map[string]chan struct{}{}, restarts: map[string]restart{},
+		targets: map[string]chan struct{}{}, restarts: map[string]restart{}, mute: map[string]bool{},
 	}, nil
 }
 

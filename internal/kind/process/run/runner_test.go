@@ -38,11 +38,12 @@ type world struct {
 	change func(*process.Spec) // of every spec
 	now    func() time.Time
 	free   func() (int64, error)
+	log    slog.Handler // of the runner
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), change: func(*process.Spec) {}, now: time.Now}
+	w := &world{dir: t.TempDir(), change: func(*process.Spec) {}, now: time.Now, log: slog.DiscardHandler}
 	w.files, w.starts = filepath.Join(w.dir, "files"), filepath.Join(w.dir, "starts")
 	if err := os.Mkdir(w.files, 0o755); err != nil {
 		t.Fatal(err)
@@ -82,7 +83,7 @@ func (w *world) processes(t *testing.T) *run.Runner {
 	r, err := run.New(run.Config{
 		Dir: filepath.Join(w.dir, "run"), Executable: self(t), ShimArgs: []string{"towpath-shim"}, Now: w.now,
 		Free: func() (int64, error) { return w.available() },
-	}, w.router(t), slog.New(slog.DiscardHandler))
+	}, w.router(t), slog.New(w.log))
 	if err != nil {
 		t.Fatal(err)
 	}

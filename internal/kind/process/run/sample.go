@@ -103,6 +103,7 @@ func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 func (r *Runner) scrape(ctx context.Context, rec *target, about map[towpath.RevisionID]map[string]string) []towpath.MetricSample {
 	var mu sync.Mutex
 	var out []towpath.MetricSample
+	var why error
 	g := new(errgroup.Group)
 	g.SetLimit(maxScrapes)
 	for _, rev := range slices.Sorted(maps.Keys(rec.Revisions)) {
@@ -122,17 +123,32 @@ func (r *Runner) scrape(ctx context.Context, rec *target, about map[towpath.Revi
 				up := 1.0
 				if err != nil {
 					up = 0
-					r.log.DebugContext(ctx, "an instance did not give its metrics", "component", rec.Target.Component, "error", err)
 				}
 				mu.Lock()
 				defer mu.Unlock()
+				if err != nil && why == nil {
+					why = fmt.Errorf("instance %d at %s: %w", i, spec.Metrics.Path, err)
+				}
 				out = append(append(out, got...), named(labels, "up", up))
 				return nil
 			})
 		}
 	}
 	_ = g.Wait() // what could not be asked says so by up
+	r.sayMute(ctx, rec.Target, why)
 	return out
+}
+
+// sayMute logs that instances of a target do not give their metrics, when that
+// begins: a canary then waits for evidence, and up alone does not say why.
+func (r *Runner) sayMute(ctx context.Context, t towpath.Target, why error) {
+	r.mu.Lock()
+	was := r.mute[t.Key()]
+	r.mute[t.Key()] = why != nil
+	r.mu.Unlock()
+	if why != nil && !was {
+		r.log.WarnContext(ctx, "instances do not give their metrics", "component", t.Component, "environment", t.Environment, "error", why)
+	}
 }
 
 // scrapeOne asks one instance. An answer that is too long is none: half of it

@@ -1,6 +1,8 @@
 package run_test
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -69,6 +71,9 @@ func TestRunner_Samples(t *testing.T) {
 	}
 	t.Run("says that an instance shows none", func(t *testing.T) {
 		path = "/nothing"
+		var log bytes.Buffer
+		h.log = slog.NewTextHandler(&log, nil)
+		h.r = h.processes(t)
 		h.up(kindtest.Two)
 		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, kindtest.Two)))
 		got := h.sampled()
@@ -77,6 +82,10 @@ func TestRunner_Samples(t *testing.T) {
 		}
 		if _, has := got["load instance=0"]; has {
 			t.Error("it has metrics all the same")
+		}
+		h.sampled()
+		if said := log.String(); strings.Count(said, "instances do not give their metrics") != 1 || !strings.Contains(said, "instance 0 at /nothing: it answered 404") {
+			t.Errorf("it logs %q, want why, once", said)
 		}
 	})
 	h.must(h.r.Remove(t.Context(), h.work(towpath.VerbRemove, kindtest.Two)))

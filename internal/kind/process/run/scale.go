@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -55,26 +56,64 @@ func (r *Runner) grow(ctx context.Context, w kind.Work, rec *target) error {
 // only records how many of a revision's instances are to run.
 func (r *Runner) only(rec *target, id towpath.RevisionID, n *int) error {
 	rev := rec.Revisions[id]
-	before := rev.instances()
-	if rev.Only = n; rev.instances() == before {
+	if n != nil && *n >= rev.Spec.Instances {
+		n = nil // that is all of them
+	}
+	before := rev.Only
+	if rev.Only = n; before == nil && n == nil || before != nil && n != nil && *before == *n {
 		return nil
 	}
 	rec.Revisions[id] = rev
 	return r.saveTarget(rec)
 }
 
-// shrink leaves at most so many instances of all revisions but the operation's.
-// Those that go get no new requests, finish what they have, and stop.
+// shrink leaves at most so many instances of all revisions but the operation's,
+// those first that have the traffic. Those that go get no new requests, finish
+// what they have, and stop. Of what is only kept a part is no way back: where it
+// does not fit all of it goes.
 func (r *Runner) shrink(ctx context.Context, w kind.Work, rec *target, most int) error {
+	rt, err := r.routeOf(ctx, rec.Target)
+	if err != nil {
+		return err
+	}
+	var over []towpath.RevisionID
 	left := most
-	for _, id := range rec.others(w.Operation.Spec.Revision) {
-		keep := min(left, rec.Revisions[id].instances())
+	for _, id := range rec.byTraffic(w.Operation.Spec.Revision, rt) {
+		has := rec.Revisions[id].instances()
+		keep := min(left, has)
+		if rec.Revisions[id].Kept != nil && keep < has {
+			over = append(over, id)
+			continue
+		}
 		left -= keep
 		if err := r.keepFirst(ctx, w, rec, id, keep); err != nil {
 			return err
 		}
 	}
-	return nil
+	if len(over) == 0 {
+		return nil
+	}
+	w.Say("what was kept to go back to is stopped: there is no room for it")
+	return r.drainAndStop(ctx, w, rec, over)
+}
+
+// byTraffic lists the revisions of a target but one: first the one that has the
+// traffic, then those with a part of it, last what is kept.
+func (t *target) byTraffic(but towpath.RevisionID, rt *route.RouteStatus) []towpath.RevisionID {
+	rank := func(id towpath.RevisionID) int {
+		switch {
+		case rt != nil && rt.Traffic.Revision == id:
+			return 0
+		case rt != nil && hasTraffic(rt.Traffic, id):
+			return 1
+		case t.Revisions[id].Kept == nil:
+			return 2
+		}
+		return 3
+	}
+	out := t.others(but)
+	slices.SortStableFunc(out, func(a, b towpath.RevisionID) int { return rank(a) - rank(b) })
+	return out
 }
 
 // keepFirst leaves the first instances of a revision. It is written down before

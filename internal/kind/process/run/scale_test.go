@@ -215,3 +215,74 @@ func TestRunner_Scale(t *testing.T) {
 		h.wantRuns(1, 1)
 	})
 }
+
+// What is only kept gives way to what has the traffic, whichever of them comes
+// first by its ID.
+func TestRunner_ScaleBesideWhatIsKept(t *testing.T) {
+	for i := range 4 {
+		h := newHand(t)
+		grace := func(d time.Duration) { h.change = func(s *process.Spec) { s.Instances, s.StopGrace = 2, d } }
+		grace(time.Duration(2+i) * time.Second)
+		h.up(one)
+		h.up(two)
+		h.must(h.r.Retire(t.Context(), h.keep(two)))
+		h.wantRuns(2, 2)
+		next := h.scaled(towpath.VerbPrepare, one, two, 0, towpath.Scale{Instances: 1, Room: 2})
+		grace(20 * time.Second) // another revision of one
+		spec, _ := h.Spec(t, one)
+		next.Operation.Spec.Revision, next.Operation.Spec.Rendered = spec.Revision, spec.Rendered
+		stop := h.load(2)
+		h.must(h.r.Prepare(t.Context(), next))
+		if _, failed := stop(); len(failed) > 0 {
+			t.Errorf("requests failed: %q", failed)
+		}
+		if o := h.observed(); h.serving() != 2 || o.Kept != "" {
+			t.Errorf("%d instances get requests, want 2; observed %+v", h.serving(), o)
+		}
+		if n := len(h.glob("instances/*")); n != 3 {
+			t.Errorf("%d instances are there, want 2 and the first of the next", n)
+		}
+	}
+}
+
+func TestRunner_ScaleToAllIsNoBound(t *testing.T) {
+	h := newHand(t)
+	h.change = func(s *process.Spec) { s.Instances = 2 }
+	h.up(one)
+	h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 1, Room: 2})))
+	h.must(h.r.Switch(t.Context(), h.scaled(towpath.VerbSwitch, two, one, 0, towpath.Scale{Instances: 2, Room: 1})))
+	h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
+	h.up(one)
+	h.must(h.r.Retire(t.Context(), h.keep(one))) // by another strategy
+	h.wantRuns(2, 2)
+	if o := h.observed(); o.Kept == "" {
+		t.Errorf("what a rolling update had brought is not kept: %+v", o)
+	}
+}
+
+// Where there is no memory for both sets, what is gone back from gives way:
+// going back must not wait for room that nobody makes.
+func TestRunner_GoesBackWithoutRoom(t *testing.T) {
+	const each = 50 << 20
+	h := newHand(t)
+	h.change = func(s *process.Spec) { s.Instances, s.Memory = 4, each }
+	h.free = func() (int64, error) { // of a machine that has room for five
+		got := h.runs()
+		return int64(5-got[one]-got[two]) * each, nil
+	}
+	h.up(one)
+	h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 1, Room: 4})))
+	h.must(h.r.Shift(t.Context(), h.scaled(towpath.VerbShift, two, one, 75, towpath.Scale{Instances: 3, Room: 2, Rest: 1})))
+	h.wantRuns(1, 3)
+	stop := h.load(2)
+	h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbRestore, one)))
+	if got := h.runs(); got[one] != 4 || got[two] > 1 {
+		t.Errorf("%v run, want all of the old ones and at most one of the new ones", got)
+	}
+	h.must(h.r.Switch(t.Context(), h.work(towpath.VerbRestore, one)))
+	h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, one)))
+	h.wantRuns(4, 0)
+	if _, failed := stop(); len(failed) > 0 {
+		t.Errorf("%d requests failed, first %q", len(failed), failed[0])
+	}
+}

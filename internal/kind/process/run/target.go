@@ -38,8 +38,8 @@ type revision struct {
 
 // kept is how long a revision that was replaced runs on.
 type kept struct {
-	Until     time.Time           `json:"until"`
-	Operation towpath.OperationID `json:"operation"` // that said so
+	Until  time.Time          `json:"until"`
+	Beside towpath.RevisionID `json:"beside"` // that replaced it
 }
 
 // instances is how many of a revision's are to run.
