@@ -26,7 +26,11 @@ func (s *Service) Count(ctx context.Context, actor towpath.Actor, session string
 			return err
 		}
 		for _, c := range counts {
-			if c.Target.Place != place {
+			here, err := placed(ctx, tx, c.Target, place)
+			if err != nil {
+				return err
+			}
+			if !here {
 				continue
 			}
 			if err := s.count(ctx, tx, c, now); err != nil {
@@ -35,6 +39,17 @@ func (s *Service) Count(ctx context.Context, actor towpath.Actor, session string
 		}
 		return nil
 	})
+}
+
+// placed reports whether a target is in a place by our own records, whatever an
+// agent says: none can speak for what runs elsewhere.
+func placed(ctx context.Context, tx Tx, t towpath.Target, place towpath.PlaceName) (bool, error) {
+	if t.Place != place {
+		return false, nil
+	}
+	running, err := tx.Running(ctx, t.Project, t.Environment)
+	r, known := find(running, t.Component)
+	return known && r.Place == place, err
 }
 
 func (s *Service) count(ctx context.Context, tx Tx, c towpath.TrafficCount, now time.Time) error {

@@ -25,18 +25,28 @@ type Samples interface {
 // they are from is said by us: an agent, or what it scrapes, can't speak for
 // another target. Nothing else is done with them here.
 func (s *Service) Sample(ctx context.Context, actor towpath.Actor, session string, sets []towpath.SampleSet) error {
-	var place towpath.PlaceName
-	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) (err error) {
-		place, err = s.alive(ctx, tx, actor, session, s.cfg.Now())
-		return err
+	var here []towpath.SampleSet
+	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		here = nil
+		place, err := s.alive(ctx, tx, actor, session, s.cfg.Now())
+		if err != nil {
+			return err
+		}
+		for _, set := range sets {
+			ok, err := placed(ctx, tx, set.Target, place)
+			if err != nil {
+				return err
+			}
+			if ok {
+				here = append(here, set)
+			}
+		}
+		return nil
 	})
 	if err != nil || s.cfg.Samples == nil {
 		return err
 	}
-	for _, set := range sets {
-		if set.Target.Place != place {
-			continue
-		}
+	for _, set := range here {
 		taken, left := labelled(set)
 		more, err := s.cfg.Samples.Append(ctx, taken)
 		if err != nil {

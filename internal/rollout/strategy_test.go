@@ -248,7 +248,7 @@ func TestNext_Paused(t *testing.T) {
 func TestNext_PausedWhileItIsStopped(t *testing.T) {
 	content, env, all := shop()
 	all = []towpath.Rollout{*named(all, "once"), *named(all, "needs")}
-	Strategies(all, content, env, towpath.EnvironmentSpec{})
+	Strategies(all, content, nil, env, towpath.EnvironmentSpec{})
 	d := &towpath.Deployment{Phase: towpath.DeploymentSwitching, Components: all, Paused: &towpath.Pause{By: "ana", Reason: "lunch"}}
 	if dec := Next(d, Seen{Now: noon}); len(dec.Issue) > 0 {
 		t.Fatalf("%+v is begun during a pause", dec)

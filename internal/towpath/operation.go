@@ -83,6 +83,9 @@ type OperationSpec struct {
 	// Keep is how long the previous revision runs on after VerbRetire,
 	// nanoseconds.
 	Keep time.Duration `json:"keep,omitempty"`
+	// Back is that it is a step of a rollback: where there is no room for both
+	// revisions, the one that is gone back from gives way.
+	Back bool `json:"back,omitempty"`
 	// Authorisation is the signed record that the agent checks with its own
 	// trust root before it runs anything; empty for plans.
 	Authorisation string `json:"authorisation,omitempty"`

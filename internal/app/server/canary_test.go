@@ -169,6 +169,12 @@ func TestServer_CanaryWithoutEvidence(t *testing.T) {
 	}
 	h.publish("1.1.0", "two")
 	c := h.counting()
+	_, err := h.s.agents.deploys.Hello(t.Context(), h.ana, deploy.Greeting{Place: "elsewhere", Agent: "host-2", Session: "session-2"})
+	must(t, 0, err)
+	must(t, 0, h.s.agents.deploys.Count(t.Context(), h.ana, "session-2", []towpath.TrafficCount{{
+		Target: towpath.Target{Project: shop, Environment: "dev", Component: "api", Place: "elsewhere", Slot: towpath.SlotMain},
+		At:     c.at, Bounds: []float64{0.1, 1}, Revisions: []towpath.RevisionCount{{Revision: c.new.Revision, Broken: "an agent of another place says so"}},
+	}}))
 	must(t, 0, h.steer(deploy.SteerPause))
 	c.seconds(9, 0)
 	h.waits("paused by ana: a test")

@@ -57,7 +57,7 @@ func (r *Runner) untilMemory(ctx context.Context, w kind.Work, try func(context.
 // from, and all of that if need be.
 func (r *Runner) findMemory(ctx context.Context, w kind.Work, rec *target) error {
 	lacks, err := r.enoughMemory(rec, w.Operation)
-	if w.Operation.Verb != towpath.VerbRestore {
+	if w.Operation.Verb != towpath.VerbRestore && !w.Operation.Spec.Back {
 		return err
 	}
 	left := 0
