@@ -23,6 +23,12 @@ func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d 
 	switch to {
 	case towpath.DeploymentSwitching:
 	case towpath.DeploymentRetiring:
+		if d.Recovery != nil { // it is the rollback of what an alert blamed
+			d.Recovery.Restored = now
+			var said string
+			said, facts = s.recovered(tx, d)
+			d.Reason += said
+		}
 		err = s.switched(ctx, tx, env, d, now)
 	case towpath.DeploymentSucceeded:
 		err = s.end(ctx, tx, env, d, now)
