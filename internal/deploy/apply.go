@@ -100,6 +100,7 @@ func (s *Service) switched(ctx context.Context, tx Tx, env *towpath.Environment,
 	run := towpath.Run{
 		Project: d.Project, Environment: d.Environment, Candidate: d.Candidate, Release: d.Release,
 		Version: d.Version, Commit: d.Commit, Deployment: d.ID, Began: now, Verified: true,
+		Unseen: unseen(d),
 	}
 	if err := tx.SaveRun(ctx, run); err != nil {
 		return err

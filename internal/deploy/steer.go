@@ -97,6 +97,6 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 		return towpath.E(towpath.KindConflict, op, "the rollout of %s does not wait for a person: %s", x.Component, d.Waiting).
 			WithHint("`towpath rollout skip %s` ends the step all the same", d.Environment)
 	}
-	d.Paused, x.Canary.Passed = nil, step+1
+	d.Paused, x.Canary.Passed, x.Canary.PassedBy = nil, step+1, actor.Account
 	return nil
 }
