@@ -25,6 +25,7 @@ const (
 	Hold             Verb = "hold"   // and its lifting
 	Freeze           Verb = "freeze" // and its lifting
 	CheckPost        Verb = "check.post"
+	AlertPost        Verb = "alert.post" // say what hurts: what was just deployed may go back for it
 
 	EnvironmentVerify Verb = "environment.verify" // run its verification jobs again
 
@@ -93,6 +94,10 @@ func table() []rule {
 		{verb: Freeze, does: "freeze promotions", roles: roles(towpath.RoleOperator, towpath.RoleAdmin)},
 		{verb: EnvironmentVerify, does: "verify what runs", system: true, roles: roles(towpath.RolePromoter, towpath.RoleOperator)},
 		{verb: CheckPost, does: "post checks", roles: roles(towpath.RoleReleaser, towpath.RoleOperator)},
+
+		// It rolls back, but only what was just deployed, and by the rules of the
+		// environment: less than whoever may roll back can do.
+		{verb: AlertPost, does: "post alerts", roles: roles(towpath.RoleAlerter, towpath.RolePromoter, towpath.RoleOperator)},
 
 		{verb: AuditRead, does: "read the ledger", roles: people(), system: true},
 		{verb: TokenManage, does: "manage the tokens of others", roles: roles(towpath.RoleAdmin)},

@@ -23,6 +23,12 @@ func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d 
 	switch to {
 	case towpath.DeploymentSwitching:
 	case towpath.DeploymentRetiring:
+		if d.Recovery != nil { // it is the rollback of what an alert blamed
+			d.Recovery.Restored = now
+			var said string
+			said, facts = s.recovered(tx, d)
+			d.Reason += said
+		}
 		err = s.switched(ctx, tx, env, d, now)
 	case towpath.DeploymentSucceeded:
 		err = s.end(ctx, tx, env, d, now)
@@ -94,6 +100,7 @@ func (s *Service) switched(ctx context.Context, tx Tx, env *towpath.Environment,
 	run := towpath.Run{
 		Project: d.Project, Environment: d.Environment, Candidate: d.Candidate, Release: d.Release,
 		Version: d.Version, Commit: d.Commit, Deployment: d.ID, Began: now, Verified: true,
+		Unseen: unseen(d),
 	}
 	if err := tx.SaveRun(ctx, run); err != nil {
 		return err

@@ -1,6 +1,10 @@
 package deploy
 
-import "github.com/towpath/towpath/internal/towpath"
+import (
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
 
 // RollbackRequest asks an environment to go back.
 type RollbackRequest struct {
@@ -9,6 +13,8 @@ type RollbackRequest struct {
 	To          string // a release, as people name it; empty: the last good one before what runs
 	Reason      string
 	DryRun      bool
+
+	sign time.Time // since when an alert that asks for it fires; zero: a person asks
 }
 
 // RollbackResult is what a rollback does, or would do.

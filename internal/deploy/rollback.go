@@ -77,6 +77,9 @@ func (s *Service) rollback(ctx context.Context, tx Tx, actor towpath.Actor, r Ro
 		Components: rollout.New(content, rendered, running, nil), By: actor.Account, CreatedAt: now, UpdatedAt: now,
 	}
 	rollout.Back(d.Components, content, env.Rules)
+	if !r.sign.IsZero() {
+		d.Recovery = &towpath.Recovery{Sign: r.sign, Detected: now}
+	}
 	out := RollbackResult{
 		Environment: env.Name, From: env.Release, FromVersion: env.Version, To: target.Release, ToVersion: target.Version,
 		DryRun: r.DryRun, Components: changes(d, rendered, running),

@@ -96,6 +96,14 @@ type Tx interface {
 	ForgetMeasurements(ctx context.Context, before time.Time) error
 	Measurements(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.Measurement, error)
 
+	// Alert is what is known of an alert that an environment was told of.
+	Alert(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, fingerprint string, starts time.Time) (a towpath.AlertRecord, known bool, err error)
+	SaveAlert(ctx context.Context, a towpath.AlertRecord) error
+	// CountAlerts counts those that were saved since a time, ForgetAlerts gives up
+	// those of all environments that were saved before one.
+	CountAlerts(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, since time.Time) (int, error)
+	ForgetAlerts(ctx context.Context, before time.Time) error
+
 	// WakeReplications has the places of a project looked at: there may be
 	// something to copy.
 	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error

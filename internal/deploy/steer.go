@@ -98,6 +98,7 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 		return towpath.E(towpath.KindConflict, op, "the rollout of %s does not wait for a person: %s", x.Component, d.Waiting).
 			WithHint("`towpath rollout skip %s` ends the step all the same", d.Environment)
 	}
-	d.Paused, x.Canary.Passed, d.Waiting = nil, step+1, "" // said anew by the next decision
+	d.Paused, x.Canary.Passed, x.Canary.PassedBy = nil, step+1, actor.Account
+	d.Waiting = "" // said anew by the next decision
 	return nil
 }

@@ -35,6 +35,9 @@ func Loosens(inForce, proposed towpath.EnvironmentSpec) []string {
 			say("What runs stops before what replaces it starts.")
 		}
 	}
+	if old, next := inForce.WatchTime(), proposed.WatchTime(); next < old {
+		say("Alerts roll back what was deployed for %s instead of %s.", span(next), span(old))
+	}
 	if proposed.Gates.Soak < inForce.Gates.Soak {
 		say("The soak time falls from %s to %s.", span(inForce.Gates.Soak), span(proposed.Gates.Soak))
 	}

@@ -26,6 +26,7 @@ func TestLoosens(t *testing.T) {
 		{"no branch", nil, func(e *towpath.EnvironmentSpec) { e.Branch = "" }, []string{"The branch main is not watched for foreign commits any more."}, nil},
 		{"no canaries", nil, func(e *towpath.EnvironmentSpec) { e.Rollout = towpath.StrategyBlueGreen }, []string{"Traffic moves at once, without canaries."}, nil},
 		{"less soak", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Soak = time.Minute }, []string{"The soak time falls from 10m to 1m."}, nil},
+		{"a shorter watch", nil, func(e *towpath.EnvironmentSpec) { e.Watch = new(time.Duration) }, []string{"Alerts roll back what was deployed for 0s instead of 15m."}, nil},
 		{"no copy", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Replicated = nil }, []string{"A copy by eu is not asked for any more."}, nil},
 		{"no mirror", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Mirrored = false }, []string{"What comes from other registries need not be mirrored any more."}, nil},
 		{"older releases", nil, func(e *towpath.EnvironmentSpec) { e.Gates.Age = 1000 * time.Hour }, []string{"The age of releases rises from 720h to 1000h."}, nil},

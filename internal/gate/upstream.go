@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -32,7 +33,30 @@ func upstream(in Input) finding {
 		return wait(inputs, fmt.Sprintf("see towpath status %s", from),
 			fmt.Sprintf("%s runs in %s and its verification has not finished.", label(in), from))
 	}
-	return allow(inputs, fmt.Sprintf("%s is verified in %s.", label(in), from))
+	return observed(in, last, inputs)
+}
+
+// observed wants evidence of every objective that the candidate's rollout there
+// was judged by. Who ended the rollout's step without it has decided, and so has
+// who asks for this promotion: what happens by itself waits.
+func observed(in Input, last towpath.Run, inputs map[string]any) finding {
+	said := []string{fmt.Sprintf("%s is verified in %s.", label(in), last.Environment)}
+	open := false
+	for _, u := range last.Unseen {
+		s := fmt.Sprintf("There was no evidence of %s of %s there: %s.", u.Objective, u.Component, quote(strings.TrimRight(u.Why, ".")))
+		if u.By != "" {
+			s += fmt.Sprintf(" %s let it pass all the same.", u.By)
+		}
+		said, open = append(said, s), open || u.By == ""
+	}
+	switch {
+	case !open:
+		return allow(inputs, said...)
+	case in.Promotion.Mode == towpath.PromotionManual:
+		return allow(inputs, append(said, "A person asked for this promotion all the same.")...)
+	}
+	return wait(inputs, fmt.Sprintf("a person may promote it all the same: towpath promote %s --to %s; or see to it that there are samples, and release again",
+		label(in), in.Environment.Name), append(said, "Without evidence nothing is promoted by itself.")...)
 }
 
 // upstreamRuns are the candidate's own stays in `from`, oldest first; of two

@@ -35,7 +35,7 @@ func readEnvironments(o object) []environment {
 
 func readEnvironment(r *reader, e entry) environment {
 	o := r.object(e.path, e.n)
-	o.only("branch", "from", "promotion", "place", "gates", "retention", "rollout", "concurrent", "components")
+	o.only("branch", "from", "promotion", "place", "gates", "retention", "rollout", "concurrent", "watch", "components")
 	out := environment{path: e.path, at: e.at}
 	s := &out.spec
 	s.Name = towpath.EnvironmentName(e.key)
@@ -54,6 +54,10 @@ func readEnvironment(r *reader, e entry) environment {
 	s.Retention = readRetention(o)
 	s.Rollout = choice(o, "rollout", "", towpath.StrategyBlueGreen, towpath.StrategyAllAtOnce)
 	s.Concurrent = o.integer("concurrent", 0, 1, 1000)
+	if _, ok := o.value("watch"); ok {
+		watch := o.duration("watch", towpath.DefaultWatch, 0, 7*24*time.Hour)
+		s.Watch = &watch
+	}
 	if x, ok := o.child("components"); ok {
 		for _, f := range x.n.fields {
 			out.settings = append(out.settings, entry{path: x.at(f.key), key: f.key, n: f.value, at: &node{line: f.line, column: f.column}})

@@ -141,7 +141,9 @@ func wish(ctx context.Context, tx Tx, rule towpath.ReplicationRule) ([]towpath.D
 // bring copies a release, unless its place has everything already, and writes
 // down how that went.
 func (s *Service) bring(ctx context.Context, rule towpath.ReplicationRule, target Target, x towpath.Replication) error {
-	load, err := s.pack(ctx, rule.Project, x.Release)
+	bounded, cancel := context.WithTimeout(ctx, s.cfg.Longest)
+	defer cancel()
+	load, err := s.pack(bounded, rule.Project, x.Release)
 	if err == nil && !x.Fresh.IsZero() && x.Content == load.content() {
 		return nil
 	}
@@ -152,10 +154,14 @@ func (s *Service) bring(ctx context.Context, rule towpath.ReplicationRule, targe
 		if len(load.tags) > 0 {
 			x.Version = towpath.TagVersion(load.tags[0])
 		}
-		err = ship(ctx, load, target)
+		err = ship(bounded, load, target)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if err != nil && bounded.Err() != nil {
+		err = towpath.E(towpath.KindUnavailable, "replication.copy", "the copy took more than %s", s.cfg.Longest).On(rule.To).WithCause(err).
+			WithHint("what is there whole is not copied again")
 	}
 	return errors.Join(err, s.note(ctx, x, load, err))
 }

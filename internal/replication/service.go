@@ -76,6 +76,9 @@ type Config struct {
 	// Every is how often a place that has everything is looked at although
 	// nothing woke the loop; default 1 min.
 	Every time.Duration
+	// Longest bounds one attempt at one release: a place that stalls must not hold
+	// its rule for ever, without a word. Default 1 h.
+	Longest time.Duration
 	// Keeper ends rules whose repository is the place of releases.
 	Keeper Keeper
 }
@@ -91,6 +94,9 @@ type Service struct {
 func New(cfg Config, store Store, blobs blob.Store) *Service {
 	if cfg.Every <= 0 {
 		cfg.Every = time.Minute
+	}
+	if cfg.Longest <= 0 {
+		cfg.Longest = time.Hour
 	}
 	return &Service{cfg: cfg, store: store, blobs: blobs}
 }

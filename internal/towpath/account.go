@@ -14,12 +14,13 @@ const (
 	RoleApprover Role = "approver"
 	RoleOperator Role = "operator"
 	RoleAdmin    Role = "admin"
-	RoleAgent    Role = "agent" // of a place; granted to agents' tokens only
+	RoleAgent    Role = "agent"   // of a place; granted to agents' tokens only
+	RoleAlerter  Role = "alerter" // of an alert manager's token: it says what hurts, and reads nothing
 )
 
 // Roles lists every role.
 func Roles() []Role {
-	return []Role{RoleViewer, RoleReleaser, RolePromoter, RoleApprover, RoleOperator, RoleAdmin, RoleAgent}
+	return []Role{RoleViewer, RoleReleaser, RolePromoter, RoleApprover, RoleOperator, RoleAdmin, RoleAgent, RoleAlerter}
 }
 
 // Account is a person or a machine.

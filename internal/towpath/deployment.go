@@ -97,6 +97,7 @@ const (
 	TriggerRetired  DeploymentTrigger = "retired"
 	TriggerStepFail DeploymentTrigger = "failed"
 	TriggerWorse    DeploymentTrigger = "judged worse"
+	TriggerAlert    DeploymentTrigger = "blamed by an alert"
 	TriggerMoved    DeploymentTrigger = "base moved" // what runs is not what the plan was made for
 	TriggerAbort    DeploymentTrigger = "aborted"
 	TriggerReverted DeploymentTrigger = "reverted"
@@ -110,10 +111,12 @@ func DeploymentTransitions() Transitions[DeploymentPhase, DeploymentTrigger] {
 		DeploymentPreparing: {
 			TriggerPrepared: DeploymentSwitching, TriggerRepaired: DeploymentSucceeded, TriggerStepFail: DeploymentReverting,
 			TriggerAbort: DeploymentReverting, TriggerMoved: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
+			TriggerAlert: DeploymentReverting,
 		},
 		DeploymentSwitching: {
 			TriggerSwitched: DeploymentRetiring, TriggerStepFail: DeploymentReverting, TriggerWorse: DeploymentReverting,
 			TriggerAbort: DeploymentReverting, TriggerMoved: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
+			TriggerAlert: DeploymentReverting,
 		},
 		DeploymentRetiring: {
 			TriggerRetired: DeploymentSucceeded, TriggerPreempt: DeploymentPreempted,

@@ -63,6 +63,17 @@ type Run struct {
 	// there, or it was rolled back from.
 	Verified bool   `json:"verified"`
 	Doubt    string `json:"doubt,omitempty"` // why it is not verified
+	// Unseen are the objectives of its rollout that there was no evidence of when
+	// it got all of the traffic.
+	Unseen []Unseen `json:"unseen,omitempty"`
+}
+
+// Unseen is an objective that nobody can tell whether it was kept.
+type Unseen struct {
+	Component ComponentName `json:"component"`
+	Objective string        `json:"objective"`
+	Why       string        `json:"why"`          // a sentence
+	By        AccountName   `json:"by,omitempty"` // who ended the last step all the same; empty: nobody had to
 }
 
 // RefMove is the journal of one projection of an environment into git: its

@@ -184,16 +184,30 @@ const (
 // from, the rules on the way in and the settings of its components. All but
 // Components are the environment's rules; see [EnvironmentSpec.Rules].
 type EnvironmentSpec struct {
-	Name       EnvironmentName                   `json:"name"`
-	Branch     string                            `json:"branch,omitempty"`
-	From       EnvironmentName                   `json:"from,omitempty"`
-	Promotion  PromotionMode                     `json:"promotion"`
-	Place      PlaceName                         `json:"place"`
-	Gates      GateRules                         `json:"gates"`
-	Retention  RetentionRule                     `json:"retention"`
-	Rollout    RolloutStrategy                   `json:"rollout,omitempty"`    // of every component; empty: as each says
-	Concurrent int                               `json:"concurrent,omitempty"` // components that are prepared at a time at most; 0: all
+	Name       EnvironmentName `json:"name"`
+	Branch     string          `json:"branch,omitempty"`
+	From       EnvironmentName `json:"from,omitempty"`
+	Promotion  PromotionMode   `json:"promotion"`
+	Place      PlaceName       `json:"place"`
+	Gates      GateRules       `json:"gates"`
+	Retention  RetentionRule   `json:"retention"`
+	Rollout    RolloutStrategy `json:"rollout,omitempty"`    // of every component; empty: as each says
+	Concurrent int             `json:"concurrent,omitempty"` // components that are prepared at a time at most; 0: all
+	// Watch is how long what was deployed may be rolled back for an alert, once it
+	// has all of the traffic, nanoseconds; nil: [DefaultWatch], 0: not at all.
+	Watch      *time.Duration                    `json:"watch,omitempty"`
 	Components map[ComponentName]json.RawMessage `json:"components,omitempty"` // settings, by component
+}
+
+// DefaultWatch is the watch time of an environment that says nothing of it.
+const DefaultWatch = 15 * time.Minute
+
+// WatchTime is how long what was deployed may be rolled back for an alert.
+func (e EnvironmentSpec) WatchTime() time.Duration {
+	if e.Watch == nil {
+		return DefaultWatch
+	}
+	return *e.Watch
 }
 
 // Rules is the environment without the settings of its components: what its

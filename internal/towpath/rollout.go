@@ -114,6 +114,8 @@ type Canary struct {
 	// Passed is how many steps a person let pass: their time is over, or their
 	// judgement not waited for.
 	Passed int `json:"passed,omitempty"`
+	// PassedBy is who let the last of them pass.
+	PassedBy AccountName `json:"passedBy,omitempty"`
 	// Judgement is the last one.
 	Judgement *Judgement `json:"judgement,omitempty"`
 }

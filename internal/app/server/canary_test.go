@@ -3,12 +3,14 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/towpath/towpath/internal/analysis"
 	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -197,5 +199,11 @@ func TestServer_CanaryWithoutEvidence(t *testing.T) {
 	h.runs("dev", "1.1.0")
 	if n := len(h.events("rollout.skip")); n != 2 {
 		t.Errorf("%d skips are recorded", n)
+	}
+	next, err := h.svc.Promotions.Preview(t.Context(), h.ana, promote.Request{Project: shop, Release: "1.1.0", Environment: "staging"})
+	must(t, 0, err)
+	i := slices.IndexFunc(next.Verdicts, func(v towpath.Verdict) bool { return v.Gate == towpath.GateUpstream })
+	if said := strings.Join(next.Verdicts[i].Reasons, " "); !strings.Contains(said, "There was no evidence of errors of api there: “Nothing has been counted for") || !strings.Contains(said, "ana let it pass all the same.") {
+		t.Errorf("on the way upstream it says: %s", said)
 	}
 }

@@ -184,6 +184,8 @@ func TestServer_TakesSamples(t *testing.T) {
 	h.until("the agent has a session", func() bool {
 		return h.s.agents.Sample(t.Context(), h.ana, agentrpc.SampleRequest{Session: "session-1"}) == nil
 	})
+	h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0")
 	target := func(place towpath.PlaceName) towpath.Target {
 		return towpath.Target{Project: shop, Environment: "dev", Component: "api", Place: place, Slot: towpath.SlotMain}
 	}
@@ -202,6 +204,11 @@ func TestServer_TakesSamples(t *testing.T) {
 		}},
 		{Target: target("elsewhere"), Series: []towpath.MetricSample{series("__name__", "a")}},
 	}}))
+	_, err := h.s.agents.deploys.Hello(t.Context(), h.ana, deploy.Greeting{Place: "elsewhere", Agent: "host-2", Session: "session-2"})
+	must(t, 0, err)
+	must(t, 0, h.s.agents.Sample(t.Context(), h.ana, agentrpc.SampleRequest{Session: "session-2", Sets: []towpath.SampleSet{
+		{Target: target("elsewhere"), Series: []towpath.MetricSample{series("__name__", "a")}}, // which runs in another place
+	}}))
 	got := answered(t)(h.s.metrics.Query(t.Context(), "a", time.Now()))
 	want := []towpath.MetricSample{{Value: 1, Labels: map[string]string{
 		"__name__": "a", "revision": "rev_1", "project": "shop", "environment": "dev", "component": "api", "place": "local",
@@ -210,7 +217,7 @@ func TestServer_TakesSamples(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	err := h.s.agents.Sample(t.Context(), h.ana, agentrpc.SampleRequest{Session: "another", Sets: []towpath.SampleSet{{Target: target("local")}}})
+	err = h.s.agents.Sample(t.Context(), h.ana, agentrpc.SampleRequest{Session: "another", Sets: []towpath.SampleSet{{Target: target("local")}}})
 	if towpath.KindOf(err) != towpath.KindLocked {
 		t.Errorf("a session that was replaced: %v", err)
 	}

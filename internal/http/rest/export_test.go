@@ -10,3 +10,6 @@ func Statuses() map[towpath.Kind]int {
 	}
 	return out
 }
+
+// ReadAlerts reads a notification of alerts.
+var ReadAlerts = readAlerts

@@ -76,6 +76,8 @@ type Deploys interface {
 	Rollback(ctx context.Context, actor towpath.Actor, r deploy.RollbackRequest) (deploy.RollbackResult, error)
 	Get(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID) (towpath.Deployment, error)
 	List(ctx context.Context, actor towpath.Actor, f deploy.Filter) (deploy.List, error)
+	// Alerts takes back what was just deployed for alerts that ask for it.
+	Alerts(ctx context.Context, actor towpath.Actor, alerts []towpath.Alert) (deploy.AlertReport, error)
 	// Repair replaces what has drifted by the same again.
 	Repair(ctx context.Context, actor towpath.Actor, r deploy.RepairRequest) (towpath.Deployment, error)
 	// Steer pauses a rollout or lets it go on; Analysis judges it again.

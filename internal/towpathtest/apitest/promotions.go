@@ -154,6 +154,18 @@ func (s deploys) Rollback(ctx context.Context, actor towpath.Actor, r deploy.Rol
 	return out, nil
 }
 
+func (s deploys) Alerts(ctx context.Context, actor towpath.Actor, alerts []towpath.Alert) (deploy.AlertReport, error) {
+	if err := s.w.enter(ctx, actor, "deploys.Alerts"); err != nil {
+		return deploy.AlertReport{}, err
+	}
+	defer s.w.mu.Unlock()
+	out := deploy.AlertReport{Alerts: []deploy.AlertResult{}, Ignored: len(alerts)}
+	for _, a := range alerts {
+		out.Alerts = append(out.Alerts, deploy.AlertResult{Alert: a.Name(), Fingerprint: a.Fingerprint, Outcome: towpath.AlertIgnored})
+	}
+	return out, nil
+}
+
 func (s deploys) Repair(ctx context.Context, actor towpath.Actor, r deploy.RepairRequest) (towpath.Deployment, error) {
 	if err := s.w.enter(ctx, actor, "deploys.Repair"); err != nil {
 		return towpath.Deployment{}, err
