@@ -27,8 +27,12 @@ type Evidence struct {
 	// Share is the part of the traffic that the new one was given, in percent.
 	Share int `json:"share"`
 	// For is how long it was to take, nanoseconds.
-	For     time.Duration `json:"for"`
-	Metrics []Metric      `json:"metrics"`
+	For time.Duration `json:"for"`
+	// Chosen is that some requests went to the new one because of what they are,
+	// and Sticky that clients stayed with the one that they had.
+	Chosen  bool     `json:"chosen,omitempty"`
+	Sticky  bool     `json:"sticky,omitempty"`
+	Metrics []Metric `json:"metrics"`
 	// Intervals are in the order of time and do not overlap.
 	Intervals []Interval `json:"intervals"`
 }

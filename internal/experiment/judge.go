@@ -42,6 +42,8 @@ type Report struct {
 	// as long as planned.
 	Seen time.Duration `json:"seen"`
 	Over bool          `json:"over"`
+	// Caveats are what the numbers don't say, as sentences.
+	Caveats []string `json:"caveats,omitempty"`
 }
 
 // Finding is what is said of one metric, in the unit and over as many things as
@@ -79,7 +81,7 @@ func Judge(e Evidence) (Report, error) {
 	for _, m := range e.Metrics {
 		out.Findings = append(out.Findings, find(e, m))
 	}
-	out.Sentence = out.sentence()
+	out.Sentence, out.Caveats = out.sentence(), caveats(e, out)
 	return out, nil
 }
 

@@ -10,7 +10,7 @@ import (
 
 // Record is a report with the evidence it was made of.
 type Record struct {
-	Report
+	Report   Report   `json:"report"`
 	Evidence Evidence `json:"evidence"`
 }
 

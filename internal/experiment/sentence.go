@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // missing says what it would take to say anything.
@@ -105,4 +106,19 @@ func number(v float64) string {
 		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
 	}
 	return s
+}
+
+// caveats are what the numbers of a report don't say.
+func caveats(e Evidence, r Report) []string {
+	var out []string
+	if !r.Over {
+		out = append(out, fmt.Sprintf("It is not over: it has been seen for %s of %s.", r.Seen.Round(time.Second), e.For))
+	}
+	if e.Chosen {
+		out = append(out, fmt.Sprintf("Some requests went to %s because of what they are. They are counted, and may differ from the others whatever the releases do.", e.New))
+	}
+	if e.Sticky {
+		out = append(out, "Clients stayed with the release that they had. With few of them, a difference between clients looks like one between the releases.")
+	}
+	return out
 }

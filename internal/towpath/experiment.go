@@ -46,6 +46,30 @@ type Price struct {
 	Price float64 `json:"price"`
 }
 
+// Names of what is measured of the cost.
+const (
+	CostMeasure = "cost"
+	costItem    = "cost: "
+)
+
+// CostItem is the name by which what a price is for is measured.
+func CostItem(p Price) string { return costItem + p.Name }
+
+// Counted are the measures and prices as objectives that a metric source is
+// asked about. Nothing is judged by them.
+func (e *Experiment) Counted() []Objective {
+	var out []Objective
+	for _, m := range e.Measures {
+		out = append(out, Objective{Name: m.Name, Kind: ObjectiveMeasure, Query: m.Query})
+	}
+	if e.Prices != nil {
+		for _, p := range e.Prices.Items {
+			out = append(out, Objective{Name: CostItem(p), Kind: ObjectiveMeasure, Query: p.Query})
+		}
+	}
+	return out
+}
+
 // TrafficMatch is requests that go to the new release whatever the weights say:
 // those whose header or cookie has a value, or one that an expression fits.
 type TrafficMatch struct {
