@@ -41,6 +41,11 @@ func Compared(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.Traffi
 		if had, ok := revision(from, r.To); !ok || had.Weight == 0 {
 			continue
 		}
+		if len(out.Intervals) == 0 {
+			for _, f := range flows {
+				f.drop(from)
+			}
+		}
 		iv := experiment.Interval{Start: from.At, End: to.At, Readings: map[string]experiment.Reading{}}
 		for _, o := range canary.Objectives {
 			if got, ok := read[o.Name]; ok {
@@ -195,6 +200,14 @@ func (f *flow) until(from, to towpath.TrafficCount, r *towpath.Rollout) (experim
 	}
 	f.forget()
 	return experiment.Reading{Old: out[0], New: out[1]}, true
+}
+
+// drop leaves out what was measured before a count: the new release had no
+// traffic then.
+func (f *flow) drop(until towpath.TrafficCount) {
+	for _, it := range f.items {
+		it.upTo(until)
+	}
 }
 
 func (f *flow) forget() {
