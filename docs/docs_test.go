@@ -97,7 +97,7 @@ func TestArchitecture_NamesEveryPackage(t *testing.T) {
 // what stands on a line above its own. The reasons are in architecture.md.
 var layers = [][]string{
 	{"internal/towpath", "internal/didyoumean", "internal/failpoint"},
-	{"internal/gate", "internal/rollout", "internal/analysis", "internal/drift", "internal/access"},
+	{"internal/gate", "internal/rollout", "internal/analysis", "internal/experiment", "internal/drift", "internal/access"},
 	{"internal/reconcile", "internal/sqldb", "internal/blob", "internal/merkle", "internal/oci", "internal/secretscan", "internal/pin"},
 	{"internal/ledger", "internal/evidence"},
 	{"internal/signing", "internal/replicate"},

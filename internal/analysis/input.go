@@ -91,6 +91,12 @@ func (h Histogram) beyond(value float64) count {
 	return c
 }
 
+// Beyond counts the requests above a value, and all of them.
+func (h Histogram) Beyond(value float64) (beyond, total float64) {
+	c := h.beyond(value).whole()
+	return c.bad, c.total
+}
+
 func (in Input) withDefaults() Input {
 	if in.Alpha == 0 {
 		in.Alpha = 0.01

@@ -97,6 +97,8 @@ func TestOutput(t *testing.T) {
 		{"release_collect_dry", 0, []string{"release", "collect", "--dry-run"}},
 		{"rollout_pause", 0, []string{"rollout", "pause", "prod", "--reason", "lunch"}},
 		{"analysis_show", 0, []string{"analysis", "show", "dep_1", "web"}},
+		{"experiment_show", 0, []string{"experiment", "show", "dev"}},
+		{"experiment_list", 0, []string{"experiment", "list", "dev"}},
 		{"replication_list", 0, []string{"replication", "list"}},
 		{"replication_add", 0, []string{"replication", "add", "eu", "--to", "registry.eu.example/shop", "--on", "prod"}},
 		{"replication_remove", 0, []string{"replication", "remove", "eu"}},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/towpath/towpath/internal/analysis"
 	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/experiment"
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/ledger"
 	"github.com/towpath/towpath/internal/mirror"
@@ -56,6 +57,15 @@ func storyWorld() *apitest.World {
 		UpdatedAt: ago(time.Minute),
 	}}
 	w.Judged = judged()
+	w.Experiment = deploy.ExperimentRecord{Experiment: deploy.Experiment{
+		Deployment: "dep_9", Project: "shop", Environment: "dev", Component: "web", Candidate: "cnd_new", Phase: towpath.DeploymentSwitching,
+		Waiting: "web has 20 % of the traffic for another 40m0s, as an experiment", By: "ana", CreatedAt: ago(20 * time.Minute),
+		Experiment: towpath.Experiment{Share: 20, For: time.Hour, Reason: "is it quicker?"},
+		Report: experiment.Report{
+			Old: "1.3.0", New: "1.4.0", Level: 0.95, Sentence: "1.4.0 is better on speed.", Caveats: []string{"It is not over: it has been seen for 20m0s of 1h0m0s."},
+			Findings: []experiment.Finding{{Metric: "speed", Outcome: experiment.NewBetter, Sentence: "1.4.0 is better: 7.6 % of 1.4.0 beside 26 % of 1.3.0."}},
+		},
+	}}
 	w.Replications = []replication.Status{
 		{ReplicationRule: towpath.ReplicationRule{Project: "shop", Name: "dr", To: "backup.example/shop", On: "prod", AddedBy: "ana", AddedAt: ago(time.Hour)}, Whole: 2, Behind: []towpath.Replication{}},
 		{ReplicationRule: towpath.ReplicationRule{Project: "shop", Name: "eu", To: "registry.eu.example/shop", AddedBy: "ana", AddedAt: ago(time.Hour)}, Whole: 7,

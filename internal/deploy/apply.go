@@ -33,7 +33,13 @@ func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d 
 	case towpath.DeploymentSucceeded:
 		err = s.end(ctx, tx, env, d, now)
 	case towpath.DeploymentReverting:
+		if err = s.keepExperiment(ctx, tx, d, now); err != nil {
+			return err
+		}
 		d.Cause, d.Stale = reason, trigger == towpath.TriggerMoved
+		if d.Experiment != nil && trigger == towpath.TriggerOver {
+			d.Experiment.Ended = now
+		}
 		if err = s.hurt(ctx, tx, d, from, trigger, now); err == nil {
 			err = s.withdraw(ctx, tx, d, now)
 		}
@@ -50,8 +56,13 @@ func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d 
 		} else if err = s.doubt(ctx, tx, env, d, reason, now); err == nil {
 			err = s.end(ctx, tx, env, d, now)
 		}
+	case towpath.DeploymentConcluded:
+		err = s.end(ctx, tx, env, d, now)
 	case towpath.DeploymentPreempted:
 		if err = s.withdraw(ctx, tx, d, now); err != nil {
+			return err
+		}
+		if err = s.keepExperiment(ctx, tx, d, now); err != nil {
 			return err
 		}
 		if d.Kind == towpath.DeploymentPromotion && env.Deployment != d.ID {
@@ -184,7 +195,7 @@ func (s *Service) end(ctx context.Context, tx Tx, env *towpath.Environment, d *t
 		if err := s.repairEnded(ctx, tx, d, now); err != nil {
 			return err
 		}
-	} else if d.Phase == towpath.DeploymentSucceeded || d.Phase == towpath.DeploymentRolledBack {
+	} else if d.Phase == towpath.DeploymentSucceeded || d.Phase == towpath.DeploymentRolledBack || d.Phase == towpath.DeploymentConcluded {
 		if err := s.settle(ctx, tx, d); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 	var in analysis.Input
 	read := map[string][]reading{}
 	for _, o := range r.Canary.Objectives {
-		if o.Kind == towpath.ObjectiveQuery {
+		if !judged(o) {
 			continue
 		}
 		in.Objectives = append(in.Objectives, objective(o))
@@ -45,7 +45,7 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 		iv := analysis.Interval{Start: from.At, End: to.At, Readings: map[string]analysis.Reading{}}
 		for _, o := range r.Canary.Objectives {
 			switch {
-			case o.Kind == towpath.ObjectiveQuery:
+			case !judged(o):
 			case !o.Asks():
 				iv.Readings[o.Name] = analysis.Reading{Canary: between(o, from, to, r.To), Baseline: between(o, from, to, r.From)}
 			default:
@@ -63,6 +63,11 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 		in.Intervals = append(in.Intervals, iv)
 	}
 	return in
+}
+
+// judged reports whether anything is judged by an objective.
+func judged(o towpath.Objective) bool {
+	return o.Kind != towpath.ObjectiveQuery && o.Kind != towpath.ObjectiveMeasure
 }
 
 // objective is an objective as the analysis knows it.
@@ -155,6 +160,15 @@ func sample(o towpath.Objective, was, now map[string][]towpath.MetricValue) (*an
 		return &analysis.Sample{Total: all, Bad: some}, ""
 	case towpath.ObjectiveQuantile:
 		return histogram(o, was[towpath.QueryValues], now[towpath.QueryValues])
+	case towpath.ObjectiveMeasure:
+		sum, ok := counted(o.Queries()[0], was[towpath.QueryValues], now[towpath.QueryValues], true)
+		switch {
+		case !ok:
+			return nil, ""
+		case !(math.Abs(sum) <= maxRead):
+			return nil, fmt.Sprintf("its query counts %v, which is no count", sum)
+		}
+		return &analysis.Sample{Total: sum}, ""
 	default:
 		var values []float64
 		for _, v := range now[towpath.QueryValues] {

@@ -67,6 +67,9 @@ func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollou
 		Previous: running.Revision, PreviousLayer: running.Layer, PreviousRendered: running.Rendered,
 		Authorisation: d.Authorisation, Weight: is.Weight, Scale: is.Scale, Keep: is.Keep, Back: d.Kind == towpath.DeploymentRollback,
 	}
+	if is.Verb == towpath.VerbShift {
+		spec.Experiment = d.Experiment.Route()
+	}
 	switch {
 	case is.Revision != "" && is.Revision == r.To:
 		if c, ok := content.Component(r.Component); ok {

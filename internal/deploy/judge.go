@@ -119,7 +119,7 @@ func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *to
 	if err != nil {
 		return nil, err
 	}
-	in := Evidence(r, counts, measurements)
+	in := Evidence(guards(d, r), counts, measurements)
 	if len(in.Objectives) == 0 {
 		return withQueries(&towpath.Judgement{Outcome: towpath.JudgedNotWorse, Intervals: len(counts) - 1, Until: last.At}, r), nil
 	}
@@ -129,6 +129,18 @@ func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *to
 		return &towpath.Judgement{Outcome: towpath.JudgedNoEvidence, Sentence: m, Intervals: len(counts) - 1, Until: last.At}, nil
 	}
 	return withQueries(uncompared(summary(j, last.At), r), r), nil
+}
+
+// guards is a rollout with the objectives that may send it back: of an
+// experiment, which is to find out what is worse, only those that are critical.
+func guards(d *towpath.Deployment, r *towpath.Rollout) *towpath.Rollout {
+	if d.Experiment == nil {
+		return r
+	}
+	out, canary := *r, *r.Canary
+	canary.Objectives = slices.DeleteFunc(slices.Clone(canary.Objectives), func(o towpath.Objective) bool { return !o.Critical })
+	out.Canary = &canary
+	return &out
 }
 
 // uncompared says of which objectives nothing could be compared.
@@ -212,7 +224,7 @@ func (s *Service) Analysis(ctx context.Context, actor towpath.Actor, id towpath.
 	if err != nil {
 		return analysis.Judgement{}, err
 	}
-	in := Evidence(&d.Components[i], counts, measurements)
+	in := Evidence(guards(&d, &d.Components[i]), counts, measurements)
 	if len(in.Objectives) == 0 {
 		return analysis.Judgement{}, towpath.E(towpath.KindConflict, op, "nothing that %s is judged by can be: its objectives have no kind", name).On(string(id)).
 			WithHint("give each a kind: errors, latency, ratio, quantile or threshold")

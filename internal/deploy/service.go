@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/drift"
+	"github.com/towpath/towpath/internal/experiment"
 	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -103,6 +104,12 @@ type Tx interface {
 	// those of all environments that were saved before one.
 	CountAlerts(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, since time.Time) (int, error)
 	ForgetAlerts(ctx context.Context, before time.Time) error
+
+	// SaveExperiment keeps what an experiment has seen, once. Experiments are the
+	// deployments of those that were kept, newest first.
+	SaveExperiment(ctx context.Context, d towpath.Deployment, e experiment.Evidence, at time.Time) error
+	Experiment(ctx context.Context, id towpath.DeploymentID) (experiment.Evidence, bool, error)
+	Experiments(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.DeploymentID, error)
 
 	// WakeReplications has the places of a project looked at: there may be
 	// something to copy.

@@ -77,6 +77,9 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 			WithHint("it can be undone with `towpath rollback %s`", d.Environment)
 	}
 	switch {
+	case d.Experiment != nil && r.Action == SteerPause:
+		return towpath.E(towpath.KindConflict, op, "an experiment is under way in %s: its traffic stays as it is", d.Environment).
+			WithHint("`towpath experiment stop %s` ends it", d.Environment)
 	case r.Action == SteerPause && d.Paused == nil:
 		d.Paused = &towpath.Pause{By: actor.Account, Reason: r.Reason, At: now}
 		d.Waiting = rollout.Paused(d.Paused)
@@ -88,6 +91,10 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 		return nil
 	case r.Action != SteerResume && r.Action != SteerSkip:
 		return towpath.E(towpath.KindInvalid, op, "%q is no way to steer a rollout", r.Action).WithHint("pause, resume or skip")
+	}
+	if d.Experiment != nil {
+		return towpath.E(towpath.KindConflict, op, "an experiment is under way in %s, which takes as long as it was to", d.Environment).
+			WithHint("`towpath experiment stop %s` ends it", d.Environment)
 	}
 	x, step := rollout.Standing(d)
 	if x == nil {

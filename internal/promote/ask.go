@@ -18,6 +18,9 @@ func (s *Service) Request(ctx context.Context, actor towpath.Actor, r Request) (
 	if err := access.Check(actor, access.PromotionRequest, subject); err != nil {
 		return towpath.Promotion{}, err
 	}
+	if err := checkExperiment(r.Experiment); err != nil {
+		return towpath.Promotion{}, err
+	}
 	now := s.cfg.Now()
 	id := towpath.NewID[towpath.PromotionID]("prm", now)
 	var out towpath.Promotion
@@ -46,12 +49,18 @@ func (s *Service) Request(ctx context.Context, actor towpath.Actor, r Request) (
 			return err
 		}
 		for _, p := range have {
-			if p.Candidate == c.ID {
+			if p.Candidate == c.ID && p.Experiment == nil && r.Experiment == nil {
 				out, err = s.takeOver(ctx, tx, actor, p.ID, now)
 				return err
 			}
 		}
+		if r.Experiment != nil {
+			if err := s.mayCompare(ctx, tx, env, c, have, r.Experiment); err != nil {
+				return err
+			}
+		}
 		out = newPromotion(id, c, env, towpath.PromotionManual, actor.Account, now)
+		out.Experiment = r.Experiment
 		return s.open(ctx, tx, actor, out, now)
 	})
 	failpoint.Hit("promotion.requested")

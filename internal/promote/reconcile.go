@@ -191,13 +191,17 @@ func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment,
 			return err
 		}
 	}
-	rollout.Strategies(components, content, runs, rendered, env.Rules)
+	if p.Experiment == nil {
+		rollout.Strategies(components, content, runs, rendered, env.Rules)
+	} else if problem, hint := rollout.Experiment(components, content, p.Experiment); problem != "" {
+		return l.move(ctx, tx, p, towpath.TriggerDeny, problem+"; "+hint, now)
+	}
 	d := towpath.Deployment{
 		ID: id, Project: p.Project, Environment: p.Environment,
 		Kind: towpath.DeploymentPromotion, Promotion: p.ID, Candidate: p.Candidate, Release: p.Release,
 		Version: p.Version, Commit: p.Commit, Previous: env.Release, PreviousVersion: env.Version,
 		Phase: towpath.DeploymentPreparing, PlanHash: p.Plan.Hash, Rules: &rules,
-		Components: components, Concurrent: env.Rules.Concurrent, By: p.RequestedBy, CreatedAt: now, UpdatedAt: now,
+		Experiment: p.Experiment, Components: components, Concurrent: env.Rules.Concurrent, By: p.RequestedBy, CreatedAt: now, UpdatedAt: now,
 	}
 	d.Authorisation, err = l.signer.Authorise(towpath.Authorisation{
 		Deployment: d.ID, Kind: d.Kind, Project: d.Project, Environment: d.Environment, Candidate: d.Candidate,
@@ -235,7 +239,8 @@ func (l Promotions) follow(ctx context.Context, p towpath.Promotion, now time.Ti
 		}
 		trigger, ended := map[towpath.DeploymentPhase]towpath.PromotionTrigger{
 			towpath.DeploymentSucceeded: towpath.TriggerSucceed, towpath.DeploymentRolledBack: towpath.TriggerRollBack,
-			towpath.DeploymentFailed: towpath.TriggerFail, towpath.DeploymentPreempted: towpath.TriggerCancel,
+			towpath.DeploymentConcluded: towpath.TriggerConclude,
+			towpath.DeploymentFailed:    towpath.TriggerFail, towpath.DeploymentPreempted: towpath.TriggerCancel,
 		}[d.Phase]
 		if !ended {
 			after = reconcile.After(recheck)

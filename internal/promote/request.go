@@ -11,6 +11,8 @@ type Request struct {
 	Project     towpath.ProjectName
 	Release     string // digest, version, candidate ID, commit, or an unambiguous prefix of one
 	Environment towpath.EnvironmentName
+	// Experiment is that it is only to run beside what is there; nil: it is to stay.
+	Experiment *towpath.Experiment
 }
 
 // Preview is what a promotion would meet and do, without anything changed.

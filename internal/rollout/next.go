@@ -41,6 +41,9 @@ type Decision struct {
 // results. Deciding twice on the same snapshot gives the same decision.
 func Next(d *towpath.Deployment, seen Seen) Decision {
 	if d.Abort != "" && (d.Phase == towpath.DeploymentPreparing || d.Phase == towpath.DeploymentSwitching) {
+		if d.Experiment != nil { // it was to go back anyway: nobody doubts the release
+			return Decision{Trigger: towpath.TriggerOver, Reason: d.Abort}
+		}
 		return Decision{Trigger: towpath.TriggerAbort, Reason: d.Abort}
 	}
 	if d.Kind == towpath.DeploymentRepair && !towpath.DeploymentTransitions().Terminal(d.Phase) {
@@ -50,6 +53,9 @@ func Next(d *towpath.Deployment, seen Seen) Decision {
 	case towpath.DeploymentPreparing:
 		return unlessPaused(d, prepare(d), seen)
 	case towpath.DeploymentSwitching:
+		if d.Experiment != nil {
+			return experiment(d, seen)
+		}
 		return unlessPaused(d, switchOver(d, seen), seen)
 	case towpath.DeploymentRetiring:
 		return retire(d)
@@ -218,6 +224,9 @@ func revert(d *towpath.Deployment) Decision {
 		reason := "the previous release runs again"
 		if d.Previous == "" {
 			reason = "what it had started is gone again; nothing ran before"
+		}
+		if d.Experiment != nil && !d.Experiment.Ended.IsZero() {
+			return Decision{Trigger: towpath.TriggerReturned, Reason: d.Cause + "; the previous release has all of the traffic again"}
 		}
 		return Decision{Trigger: towpath.TriggerReverted, Reason: reason}
 	}

@@ -35,6 +35,9 @@ type Deployment struct {
 	Concurrent int `json:"concurrent,omitempty"`
 	// Rules come into force when the deployment succeeds; nil for rollbacks.
 	Rules *EnvironmentSpec `json:"rules,omitempty"`
+	// Experiment is that it only runs beside what is there, and goes back; nil: it
+	// is to stay.
+	Experiment *Experiment `json:"experiment,omitempty"`
 	// Recovery is when it was hurt and when that was over, if it went back because
 	// of the release.
 	Recovery      *Recovery   `json:"recovery,omitempty"`
@@ -84,6 +87,7 @@ const (
 	DeploymentRolledBack DeploymentPhase = "rolled-back" // the previous release runs again
 	DeploymentFailed     DeploymentPhase = "failed"      // it could not go forward nor back; a person is needed
 	DeploymentPreempted  DeploymentPhase = "preempted"   // a rollback took over
+	DeploymentConcluded  DeploymentPhase = "concluded"   // an experiment is over; what ran before runs alone again
 )
 
 // DeploymentTrigger is what moves a deployment.
@@ -101,6 +105,8 @@ const (
 	TriggerMoved    DeploymentTrigger = "base moved" // what runs is not what the plan was made for
 	TriggerAbort    DeploymentTrigger = "aborted"
 	TriggerReverted DeploymentTrigger = "reverted"
+	TriggerOver     DeploymentTrigger = "experiment over"
+	TriggerReturned DeploymentTrigger = "traffic returned" // after an experiment
 	TriggerPreempt  DeploymentTrigger = "preempted"
 	TriggerGiveUp   DeploymentTrigger = "given up"
 )
@@ -112,17 +118,19 @@ func DeploymentTransitions() Transitions[DeploymentPhase, DeploymentTrigger] {
 			TriggerPrepared: DeploymentSwitching, TriggerRepaired: DeploymentSucceeded, TriggerStepFail: DeploymentReverting,
 			TriggerAbort: DeploymentReverting, TriggerMoved: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
 			TriggerAlert: DeploymentReverting,
+			TriggerOver:  DeploymentReverting,
 		},
 		DeploymentSwitching: {
 			TriggerSwitched: DeploymentRetiring, TriggerStepFail: DeploymentReverting, TriggerWorse: DeploymentReverting,
 			TriggerAbort: DeploymentReverting, TriggerMoved: DeploymentReverting, TriggerPreempt: DeploymentPreempted,
 			TriggerAlert: DeploymentReverting,
+			TriggerOver:  DeploymentReverting,
 		},
 		DeploymentRetiring: {
 			TriggerRetired: DeploymentSucceeded, TriggerPreempt: DeploymentPreempted,
 		},
 		DeploymentReverting: {
-			TriggerReverted: DeploymentRolledBack, TriggerGiveUp: DeploymentFailed,
+			TriggerReverted: DeploymentRolledBack, TriggerReturned: DeploymentConcluded, TriggerGiveUp: DeploymentFailed,
 			TriggerPreempt: DeploymentPreempted,
 		},
 	}

@@ -51,6 +51,8 @@ const (
 	ObjectiveRatio     ObjectiveKind = "ratio"     // good or bad ones of a total
 	ObjectiveQuantile  ObjectiveKind = "quantile"  // the share of a histogram that is beyond Below
 	ObjectiveThreshold ObjectiveKind = "threshold" // values beyond Below or Above
+	// ObjectiveMeasure is what is only counted, for experiments.
+	ObjectiveMeasure ObjectiveKind = "measure"
 	// ObjectiveQuery is of releases from before the three kinds above: a query
 	// that does not say what is good. Nothing can be said of it.
 	ObjectiveQuery ObjectiveKind = ""
@@ -76,7 +78,7 @@ func (o Objective) Queries() []NamedQuery {
 			part = NamedQuery{QueryGood, o.Good}
 		}
 		return []NamedQuery{part, {QueryTotal, o.Total}}
-	case ObjectiveQuantile, ObjectiveThreshold:
+	case ObjectiveQuantile, ObjectiveThreshold, ObjectiveMeasure:
 		return []NamedQuery{{QueryValues, o.Query}}
 	default:
 		return nil

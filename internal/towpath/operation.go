@@ -77,6 +77,8 @@ type OperationSpec struct {
 	PreviousRendered json.RawMessage `json:"previousRendered,omitempty"`
 	Timeout          time.Duration   `json:"timeout"`          // nanoseconds
 	Weight           int             `json:"weight,omitempty"` // of VerbShift: percent of the traffic
+	// Experiment is what the data plane does besides weights, of VerbShift.
+	Experiment *ExperimentRoute `json:"experiment,omitempty"`
 	// Scale is how many instances there may be, when they are replaced by and by;
 	// nil: all of both revisions.
 	Scale *Scale `json:"scale,omitempty"`

@@ -26,8 +26,10 @@ type Promotion struct {
 	Deployment    DeploymentID    `json:"deployment,omitempty"`
 	Attestation   Digest          `json:"attestation,omitempty"` // the manifest that attaches how it ended to the release
 	Stale         int             `json:"stale,omitempty"`       // how often the base of its plan moved while it was carried out
-	UpdatedAt     time.Time       `json:"updatedAt"`
-	Rev           int64           `json:"-"`
+	// Experiment is that it is only to run beside what is there; nil: it is to stay.
+	Experiment *Experiment `json:"experiment,omitempty"`
+	UpdatedAt  time.Time   `json:"updatedAt"`
+	Rev        int64       `json:"-"`
 }
 
 // PromotionPhase is where a promotion stands.
@@ -43,6 +45,7 @@ const (
 	PromotionFailed     PromotionPhase = "failed"      // it could not be deployed; nothing changed
 	PromotionRolledBack PromotionPhase = "rolled-back" // it hurt, and was undone
 	PromotionSuperseded PromotionPhase = "superseded"  // a newer automatic promotion took its place
+	PromotionConcluded  PromotionPhase = "concluded"   // it was an experiment, which is over
 	PromotionCancelled  PromotionPhase = "cancelled"   // a person withdrew it, or a rollback pre-empted it
 )
 
@@ -60,6 +63,7 @@ const (
 	TriggerRollBack  PromotionTrigger = "rolled back"
 	TriggerSupersede PromotionTrigger = "superseded"
 	TriggerCancel    PromotionTrigger = "cancelled"
+	TriggerConclude  PromotionTrigger = "concluded"
 )
 
 // PromotionTransitions is the table of a promotion's phases.
@@ -76,7 +80,7 @@ func PromotionTransitions() Transitions[PromotionPhase, PromotionTrigger] {
 		},
 		PromotionDeploying: {
 			TriggerSucceed: PromotionSucceeded, TriggerFail: PromotionFailed,
-			TriggerRollBack: PromotionRolledBack, TriggerCancel: PromotionCancelled,
+			TriggerRollBack: PromotionRolledBack, TriggerCancel: PromotionCancelled, TriggerConclude: PromotionConcluded,
 			TriggerReplan: PromotionPlanning, // the base moved under the approved plan
 		},
 	}

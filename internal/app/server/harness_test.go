@@ -31,7 +31,8 @@ type harness struct {
 	svc        rest.Services
 	repo       *gittest.Repo
 	place      towpath.PlaceName     // of dev in releases; empty is local
-	staging    towpath.PromotionMode // empty is automatic
+	dev        towpath.PromotionMode // empty is automatic
+	staging    towpath.PromotionMode // likewise
 	ref        string                // that releases are built from; empty is main
 	gates      towpath.GateRules     // of dev in releases
 	retention  towpath.RetentionRule // of all environments in releases
@@ -167,7 +168,7 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 		content.Components[0].Rollout = *h.rollout
 	}
 	for _, e := range []towpath.EnvironmentSpec{
-		{Name: "dev", Promotion: towpath.PromotionAutomatic, Place: cmp.Or(h.place, "local"), Gates: h.gates},
+		{Name: "dev", Promotion: cmp.Or(h.dev, towpath.PromotionAutomatic), Place: cmp.Or(h.place, "local"), Gates: h.gates},
 		{Name: "staging", From: "dev", Branch: "staging", Promotion: cmp.Or(h.staging, towpath.PromotionAutomatic), Place: "local"},
 		{
 			Name: "prod", From: "staging", Branch: "production", Promotion: towpath.PromotionAutomatic, Place: "local",

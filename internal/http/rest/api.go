@@ -35,7 +35,7 @@ func New(cfg Config, deps Deps) (*API, error) {
 	a.router = r
 	a.huma = humago.New(r, humaConfig())
 	for _, routes := range []func(){
-		a.projectRoutes, a.releaseRoutes, a.blobRoutes, a.promotionRoutes, a.deploymentRoutes, a.alertRoutes, a.environmentRoutes,
+		a.projectRoutes, a.releaseRoutes, a.blobRoutes, a.promotionRoutes, a.deploymentRoutes, a.alertRoutes, a.experimentRoutes, a.environmentRoutes,
 		a.accountRoutes, a.auditRoutes, a.eventRoutes, a.registryRoutes, a.replicationRoutes, a.mirrorRoutes, a.trustRoutes, a.serverRoutes, a.healthRoutes,
 	} {
 		routes()

@@ -63,6 +63,9 @@ type Promotions interface {
 	List(ctx context.Context, actor towpath.Actor, f promote.Filter) (promote.List, error)
 	Approve(ctx context.Context, actor towpath.Actor, id towpath.PromotionID, approve bool, reason string) (towpath.Promotion, error)
 	Cancel(ctx context.Context, actor towpath.Actor, id towpath.PromotionID, reason string) (towpath.Promotion, error)
+	// StopExperiment and PromoteExperiment end the experiment of an environment.
+	StopExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) (towpath.Promotion, error)
+	PromoteExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) (towpath.Promotion, error)
 	Hold(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) error
 	Unhold(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) error
 	Freeze(ctx context.Context, actor towpath.Actor, r promote.FreezeRequest) (towpath.Freeze, error)
@@ -83,6 +86,11 @@ type Deploys interface {
 	// Steer pauses a rollout or lets it go on; Analysis judges it again.
 	Steer(ctx context.Context, actor towpath.Actor, r deploy.SteerRequest) (towpath.Deployment, error)
 	Analysis(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID, c towpath.ComponentName) (analysis.Judgement, error)
+	// ExperimentOf and Experiments read experiments with their reports; Winner is
+	// the last one, if it says that the new release is better.
+	ExperimentOf(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID) (deploy.ExperimentRecord, error)
+	Experiments(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.ExperimentList, error)
+	Winner(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.Experiment, error)
 	// Verify runs the verification jobs of what an environment runs again.
 	Verify(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.Verification, error)
 	Verification(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, id towpath.PromotionID) (deploy.Verification, error)

@@ -75,6 +75,14 @@ func (s promotions) Cancel(ctx context.Context, actor towpath.Actor, id towpath.
 	return p, err
 }
 
+func (s promotions) StopExperiment(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, _ towpath.EnvironmentName, reason string) (towpath.Promotion, error) {
+	return s.Cancel(ctx, actor, s.w.Promotions[0].ID, reason)
+}
+
+func (s promotions) PromoteExperiment(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, _ towpath.EnvironmentName, _ towpath.CandidateID) (towpath.Promotion, error) {
+	return s.Get(ctx, actor, s.w.Promotions[0].ID)
+}
+
 func (s promotions) Hold(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) error {
 	return s.hold(ctx, actor, "promotions.Hold", e, &towpath.Hold{Reason: reason, By: string(actor.Account)})
 }
@@ -192,6 +200,30 @@ func (s deploys) Analysis(ctx context.Context, actor towpath.Actor, _ towpath.De
 	}
 	defer s.w.mu.Unlock()
 	return s.w.Judged, nil
+}
+
+func (s deploys) ExperimentOf(ctx context.Context, actor towpath.Actor, _ towpath.DeploymentID) (deploy.ExperimentRecord, error) {
+	if err := s.w.enter(ctx, actor, "deploys.ExperimentOf"); err != nil {
+		return deploy.ExperimentRecord{}, err
+	}
+	defer s.w.mu.Unlock()
+	return s.w.Experiment, nil
+}
+
+func (s deploys) Experiments(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, _ towpath.EnvironmentName) (deploy.ExperimentList, error) {
+	if err := s.w.enter(ctx, actor, "deploys.Experiments"); err != nil {
+		return deploy.ExperimentList{}, err
+	}
+	defer s.w.mu.Unlock()
+	return deploy.ExperimentList{Items: []deploy.Experiment{s.w.Experiment.Experiment}}, nil
+}
+
+func (s deploys) Winner(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, _ towpath.EnvironmentName) (deploy.Experiment, error) {
+	if err := s.w.enter(ctx, actor, "deploys.Winner"); err != nil {
+		return deploy.Experiment{}, err
+	}
+	defer s.w.mu.Unlock()
+	return s.w.Experiment.Experiment, nil
 }
 
 func (s deploys) Verify(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.Verification, error) {

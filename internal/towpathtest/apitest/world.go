@@ -54,6 +54,8 @@ type World struct {
 	events       []ledger.Entry
 	changed      chan struct{}
 
+	// Experiment is that of every environment.
+	Experiment deploy.ExperimentRecord
 	// Judged is the analysis of every rollout.
 	Judged analysis.Judgement
 	// Verification is what became of the only one.

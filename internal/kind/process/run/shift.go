@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/towpath/towpath/internal/failpoint"
@@ -70,7 +71,24 @@ func (r *Runner) share(ctx context.Context, rec *target, op towpath.Operation) (
 	now.Others = []route.Backend{{
 		Revision: op.Spec.Revision, Instances: next.Instances, Weight: op.Spec.Weight, Deployment: op.Deployment, Release: op.Spec.Release,
 	}}
+	now.Match, now.Sticky = experiment(op.Spec)
 	return now, nil
+}
+
+// experiment is what is done with the requests of an experiment besides their
+// weights.
+func experiment(spec towpath.OperationSpec) (match []route.Match, sticky *route.Sticky) {
+	e := spec.Experiment
+	if e == nil {
+		return nil, nil
+	}
+	for _, m := range e.Match {
+		match = append(match, route.Match{Revision: spec.Revision, Header: m.Header, Cookie: m.Cookie, Exact: m.Exact, Regex: m.Regex})
+	}
+	if s := e.Sticky; s != nil {
+		sticky = &route.Sticky{Cookie: s.Cookie, MaxAge: s.MaxAge, Header: s.Header}
+	}
+	return match, sticky
 }
 
 // shifted reports whether an operation's revision has its share of the traffic.
@@ -81,6 +99,9 @@ func (r *Runner) shifted(ctx context.Context, rec *target, op towpath.Operation)
 	}
 	other := rt.Traffic.Others[0]
 	if other.Revision != op.Spec.Revision || other.Weight != op.Spec.Weight || rt.Traffic.Weight != 100-op.Spec.Weight {
+		return false, nil
+	}
+	if match, sticky := experiment(op.Spec); !slices.Equal(match, rt.Traffic.Match) || !reflect.DeepEqual(sticky, rt.Traffic.Sticky) {
 		return false, nil
 	}
 	return r.runs(rec, other.Revision, other.Instances)

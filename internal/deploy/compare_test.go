@@ -1,0 +1,84 @@
+package deploy
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// TestCompared_Flows has counters that grow be divided by the requests in which
+// they grew, also when nobody could ask in between.
+func TestCompared_Flows(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	e := &towpath.Experiment{
+		Share: 20, For: time.Hour,
+		Measures: []towpath.Measure{{Name: "orders", Query: `orders{revision="{{revision}}"}`, Better: "more"}},
+		Prices: &towpath.Prices{
+			Request: 0.001, Currency: "EUR",
+			Items: []towpath.Price{{Name: "cpu", Query: `increase(cpu{revision="{{revision}}"}[{{interval}}])`, Price: 2}},
+		},
+	}
+	r := &towpath.Rollout{Component: "api", From: "old", To: "new", Canary: &towpath.Canary{Objectives: e.Counted()}}
+	d := &towpath.Deployment{PreviousVersion: "1.0.0", Version: "1.1.0", Experiment: e}
+
+	var counts []towpath.TrafficCount
+	var measurements []towpath.Measurement
+	answer := func(v float64) map[string][]towpath.MetricValue {
+		return map[string][]towpath.MetricValue{towpath.QueryValues: {{Series: "a", Value: v}}}
+	}
+	for i := range 5 {
+		at := begin.Add(time.Duration(i) * time.Minute)
+		n := uint64(i)
+		counts = append(counts, towpath.TrafficCount{At: at, Received: at.Add(time.Second), Revisions: []towpath.RevisionCount{
+			{Revision: "old", Weight: 80, Requests: 1000 + 80*n}, {Revision: "new", Weight: 20, Requests: 20 * n},
+		}})
+		m := towpath.Measurement{At: at, Recorded: at, Readings: []towpath.ObjectiveReading{
+			{Objective: "orders", Baseline: answer(100 + 8*float64(i)), Canary: answer(4 * float64(i))},
+			{Objective: "cost: cpu", Baseline: answer(1.6), Canary: answer(0.2)},
+		}}
+		if i == 2 { // the source is away
+			for k := range m.Readings {
+				m.Readings[k] = towpath.ObjectiveReading{Objective: m.Readings[k].Objective, Errored: "it is away"}
+			}
+		}
+		measurements = append(measurements, m)
+	}
+
+	got := Compared(d, r, counts, measurements)
+	if len(got.Intervals) != 4 || len(got.Metrics) != 2 || got.Old != "1.0.0" || got.New != "1.1.0" {
+		t.Fatalf("compared %+v", got)
+	}
+	sums := map[string][4]float64{}
+	errored := 0
+	for _, iv := range got.Intervals {
+		for name, x := range iv.Readings {
+			if x.Errored != "" {
+				errored++
+				continue
+			}
+			s := sums[name]
+			sums[name] = [4]float64{s[0] + x.Old.Sum, s[1] + x.Old.Over, s[2] + x.New.Sum, s[3] + x.New.Over}
+		}
+	}
+	if errored != 2 {
+		t.Errorf("%d readings say that the source was away", errored)
+	}
+	near := func(name string, i int, want float64) {
+		t.Helper()
+		if math.Abs(sums[name][i]-want) > 1e-9 {
+			t.Errorf("%s: %v, and number %d is to be %v", name, sums[name], i, want)
+		}
+	}
+	// A counter catches up with what nobody saw, over all of those requests.
+	near("orders", 0, 32)
+	near("orders", 1, 320)
+	near("orders", 2, 16)
+	near("orders", 3, 80)
+	// What was counted in an interval is lost with it, and its requests are too.
+	near("cost", 1, 240)
+	near("cost", 0, 240*0.001+3*1.6*2)
+	near("cost", 3, 60)
+	near("cost", 2, 60*0.001+3*0.2*2)
+}

@@ -1,0 +1,168 @@
+package deploy
+
+import (
+	"context"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/experiment"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Experiment is an experiment as its readers see it.
+type Experiment struct {
+	Deployment  towpath.DeploymentID    `json:"deployment"`
+	Project     towpath.ProjectName     `json:"project"`
+	Environment towpath.EnvironmentName `json:"environment"`
+	Component   towpath.ComponentName   `json:"component"`
+	Candidate   towpath.CandidateID     `json:"candidate"` // of the new release
+	Phase       towpath.DeploymentPhase `json:"phase"`
+	Reason      string                  `json:"reason,omitempty"`  // of the phase
+	Waiting     string                  `json:"waiting,omitempty"` // what it waits for
+	Experiment  towpath.Experiment      `json:"experiment"`
+	By          towpath.AccountName     `json:"by"`
+	CreatedAt   time.Time               `json:"createdAt"`
+	FinishedAt  time.Time               `json:"finishedAt,omitzero"`
+	Report      experiment.Report       `json:"report"`
+}
+
+// ExperimentRecord is one with the evidence that its report is made of.
+type ExperimentRecord struct {
+	Experiment
+	Evidence experiment.Evidence `json:"evidence"`
+}
+
+// ExperimentList are the last experiments of an environment, newest first.
+type ExperimentList struct {
+	Items []Experiment `json:"items"`
+}
+
+// listedExperiments is how many are listed at most.
+const listedExperiments = 20
+
+// keepExperiment keeps what an experiment has seen, once it goes back. Counts
+// are given up after a while; this is not.
+func (s *Service) keepExperiment(ctx context.Context, tx Tx, d *towpath.Deployment, now time.Time) error {
+	if d.Experiment == nil {
+		return nil
+	}
+	e, err := seenOf(ctx, tx, d)
+	if err != nil {
+		return err
+	}
+	return tx.SaveExperiment(ctx, *d, e, now)
+}
+
+// seenOf is the evidence of an experiment by what is counted of it.
+func seenOf(ctx context.Context, tx Tx, d *towpath.Deployment) (experiment.Evidence, error) {
+	r := &d.Components[0]
+	counts, err := tx.TrafficCounts(ctx, d.ID, r.Component)
+	if err != nil {
+		return experiment.Evidence{}, err
+	}
+	measurements, err := tx.Measurements(ctx, d.ID, r.Component)
+	if err != nil {
+		return experiment.Evidence{}, err
+	}
+	return Compared(d, r, counts, measurements), nil
+}
+
+// ExperimentOf reads the experiment of a deployment, with its report.
+func (s *Service) ExperimentOf(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID) (ExperimentRecord, error) {
+	d, err := s.Get(ctx, actor, id)
+	if err != nil {
+		return ExperimentRecord{}, err
+	}
+	if d.Experiment == nil {
+		return ExperimentRecord{}, towpath.E(towpath.KindNotFound, "experiment.read", "this deployment is no experiment").On(string(id)).
+			WithHint("`towpath experiment list ENV` shows those that are")
+	}
+	var out ExperimentRecord
+	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		out, err = record(ctx, tx, &d)
+		return err
+	})
+	return out, err
+}
+
+// record puts a deployment's experiment together: by what was kept of it, or by
+// what is counted as long as it is under way.
+func record(ctx context.Context, tx Tx, d *towpath.Deployment) (ExperimentRecord, error) {
+	out := ExperimentRecord{Experiment: Experiment{
+		Deployment: d.ID, Project: d.Project, Environment: d.Environment, Component: d.Components[0].Component, Candidate: d.Candidate,
+		Phase: d.Phase, Reason: d.Reason, Waiting: d.Waiting, Experiment: *d.Experiment, By: d.By, CreatedAt: d.CreatedAt, FinishedAt: d.FinishedAt,
+	}}
+	kept, ok, err := tx.Experiment(ctx, d.ID)
+	if err == nil && !ok {
+		kept, err = seenOf(ctx, tx, d)
+	}
+	if err != nil {
+		return out, err
+	}
+	out.Evidence = kept
+	out.Report, err = experiment.Judge(kept)
+	return out, err
+}
+
+// Experiments lists the experiments of an environment, newest first: the one
+// that is under way, and the last ones that have ended.
+func (s *Service) Experiments(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (ExperimentList, error) {
+	if err := access.Check(actor, access.EnvironmentRead, access.Subject{Project: p, Environment: e}); err != nil {
+		return ExperimentList{}, err
+	}
+	out := ExperimentList{Items: []Experiment{}}
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		out.Items = out.Items[:0]
+		env, err := tx.Environment(ctx, p, e)
+		if err != nil {
+			return err
+		}
+		ids, err := tx.Experiments(ctx, p, e, listedExperiments)
+		if err != nil {
+			return err
+		}
+		if env.Active != "" && (len(ids) == 0 || ids[0] != env.Active) {
+			ids = append([]towpath.DeploymentID{env.Active}, ids...)
+		}
+		for _, id := range ids {
+			d, err := tx.Deployment(ctx, id)
+			if err != nil {
+				return err
+			}
+			if d.Experiment == nil { // what is under way need not be one
+				continue
+			}
+			r, err := record(ctx, tx, &d)
+			if err != nil {
+				return err
+			}
+			out.Items = append(out.Items, r.Experiment)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Winner is the last experiment of an environment, if its report says that the
+// new release is better on something and worse on nothing.
+func (s *Service) Winner(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (Experiment, error) {
+	const op = "experiment.promote"
+	all, err := s.Experiments(ctx, actor, p, e)
+	if err != nil {
+		return Experiment{}, err
+	}
+	if len(all.Items) == 0 {
+		return Experiment{}, towpath.E(towpath.KindConflict, op, "there was no experiment in %s", e).
+			WithHint("`towpath experiment start %s RELEASE` begins one", e)
+	}
+	x := all.Items[0]
+	switch {
+	case x.Phase != towpath.DeploymentConcluded && x.Experiment.Ended.IsZero() && x.Phase != towpath.DeploymentSwitching:
+		return x, towpath.E(towpath.KindConflict, op, "the experiment with %s is %s: %s", x.Report.New, x.Phase, x.Reason).
+			WithHint("`towpath experiment show %s` shows what it found", e)
+	case !x.Report.Settled():
+		return x, towpath.E(towpath.KindConflict, op, "the report does not say that %s is the better one: %s", x.Report.New, x.Report.Sentence).
+			WithHint("to have it all the same: `towpath experiment stop %s`, then `towpath promote %s --to %s`", e, x.Report.New, e)
+	}
+	return x, nil
+}

@@ -1,0 +1,35 @@
+package client
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// StartExperiment asks for a release to run beside what an environment runs.
+func (c *Client) StartExperiment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, r api.StartExperiment) (towpath.Promotion, error) {
+	return ask[towpath.Promotion](ctx, c, post(environmentPath(p, e, "/experiments"), r))
+}
+
+// Experiments lists the last experiments of an environment, newest first.
+func (c *Client) Experiments(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.ExperimentList, error) {
+	return ask[deploy.ExperimentList](ctx, c, get(environmentPath(p, e, "/experiments"), nil))
+}
+
+// Experiment is one with all that its report is made of.
+func (c *Client) Experiment(ctx context.Context, id towpath.DeploymentID) (deploy.ExperimentRecord, error) {
+	return ask[deploy.ExperimentRecord](ctx, c, get("/deployments/"+url.PathEscape(string(id))+"/experiment", nil))
+}
+
+// StopExperiment ends the experiment of an environment.
+func (c *Client) StopExperiment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, reason string) (towpath.Promotion, error) {
+	return ask[towpath.Promotion](ctx, c, post(environmentPath(p, e, "/experiments/stop"), api.Reason{Reason: reason}))
+}
+
+// PromoteExperiment promotes the release of the last experiment, if it won.
+func (c *Client) PromoteExperiment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.Promotion, error) {
+	return ask[towpath.Promotion](ctx, c, post(environmentPath(p, e, "/experiments/promote"), nil))
+}

@@ -1,0 +1,183 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/rollout"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Bounds of an experiment. What is counted is not kept for longer than it may
+// take.
+const (
+	shortestExperiment = time.Second
+	longestExperiment  = 28 * 24 * time.Hour
+	maxMeasures        = 20 // and as many prices
+	maxMatches         = 32
+	maxQuery           = 4 << 10 // bytes
+	maxPattern         = 1 << 10
+)
+
+// checkExperiment reports all that is wrong with an experiment; nil is none.
+func checkExperiment(e *towpath.Experiment) error {
+	if e == nil {
+		return nil
+	}
+	var wrong []string
+	say := func(bad bool, format string, args ...any) {
+		if bad {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	say(e.Share < 1 || e.Share > 99, "the share is %d %%, and may be 1 to 99", e.Share)
+	say(e.For < shortestExperiment || e.For > longestExperiment, "it takes %s, and may take from %s to %d days", e.For, shortestExperiment, longestExperiment/24/time.Hour)
+	say(!e.Ended.IsZero(), "it has ended already")
+	checkMeasures(e, say)
+	checkTraffic(e, say)
+	if len(wrong) == 0 {
+		return nil
+	}
+	return towpath.E(towpath.KindInvalid, "experiment.start", "the experiment can't begin: %s", strings.Join(wrong, "; ")).
+		WithHint("`towpath experiment start --help` says what it takes")
+}
+
+func checkMeasures(e *towpath.Experiment, say func(bool, string, ...any)) {
+	names := map[string]bool{towpath.CostMeasure: true}
+	named := func(name string) {
+		say(name == "" || names[name], "the name %q of something that is measured is missing or used twice", name)
+		names[name] = true
+	}
+	compares := func(name, query string) {
+		say(len(query) > maxQuery, "the query of %q is longer than %d bytes", name, maxQuery)
+		o := towpath.Objective{Kind: towpath.ObjectiveMeasure, Query: query}
+		say(!o.Compares(), "the query of %q names neither {{revision}}, {{release}} nor {{deployment}}, so it can't tell one from the other", name)
+		for _, p := range towpath.PlaceholdersIn(query) {
+			say(!slices.Contains(towpath.Placeholders(), p), "the query of %q has an unknown placeholder {{%s}}", name, p)
+		}
+	}
+	say(len(e.Measures) > maxMeasures, "it has %d measures; %d are the most", len(e.Measures), maxMeasures)
+	for _, m := range e.Measures {
+		named(m.Name)
+		compares(m.Name, m.Query)
+		say(m.Better != "more" && m.Better != "less", "of %q, better is %q, and may be more or less", m.Name, m.Better)
+	}
+	p := e.Prices
+	if p == nil {
+		return
+	}
+	price := func(v float64) bool { return v >= 0 && !math.IsInf(v, 1) }
+	say(!price(p.Request), "the price of a request is %v, and may not be negative", p.Request)
+	say(p.Request == 0 && len(p.Items) == 0, "nothing has a price")
+	say(len(p.Items) > maxMeasures, "there are %d prices; %d are the most", len(p.Items), maxMeasures)
+	for _, x := range p.Items {
+		named(towpath.CostItem(x))
+		compares(x.Name, x.Query)
+		say(!price(x.Price), "the price of %q is %v, and may not be negative", x.Name, x.Price)
+	}
+}
+
+func checkTraffic(e *towpath.Experiment, say func(bool, string, ...any)) {
+	cookie := func(name string) bool { return (&http.Cookie{Name: name, Value: "x"}).Valid() == nil }
+	say(len(e.Match) > maxMatches, "it has %d matches; %d are the most", len(e.Match), maxMatches)
+	for _, m := range e.Match {
+		say((m.Header == "") == (m.Cookie == ""), "a match looks at a header or at a cookie")
+		say((m.Exact == "") == (m.Regex == ""), "a match wants an exact value or a pattern")
+		_, err := regexp.Compile(m.Regex)
+		say(err != nil || len(m.Regex) > maxPattern, "the pattern %q is none, or too long", m.Regex)
+	}
+	if s := e.Sticky; s != nil {
+		say((s.Header == "") == (s.Cookie == ""), "clients stay by a header or by a cookie")
+		say(s.Cookie != "" && !cookie(s.Cookie), "%q is no name for a cookie", s.Cookie)
+		say(s.MaxAge < 0, "the cookie's age is negative")
+	}
+}
+
+// mayCompare reports why a release can't be compared with what an environment
+// runs.
+func (s *Service) mayCompare(ctx context.Context, tx Tx, env towpath.Environment, c towpath.Candidate, open []towpath.Promotion, e *towpath.Experiment) error {
+	const op = "experiment.start"
+	if p := experimenting(open); p != nil {
+		return towpath.E(towpath.KindConflict, op, "an experiment with %s is under way in %s", p.Version, env.Name).
+			WithHint("`towpath experiment stop %s` ends it", env.Name)
+	}
+	content, err := s.contents.Content(ctx, c.Project, c.Release)
+	if err != nil {
+		return err
+	}
+	rendered, ok := content.Environment(env.Name)
+	if !ok {
+		return towpath.E(towpath.KindInvalid, op, "release %s has no environment %s", c.Version, env.Name)
+	}
+	running, err := tx.Running(ctx, c.Project, env.Name)
+	if err != nil {
+		return err
+	}
+	if problem, hint := rollout.Experiment(rollout.New(content, rendered, running, nil), content, e); problem != "" {
+		return towpath.E(towpath.KindConflict, op, "%s can't be compared in %s: %s", c.Version, env.Name, problem).WithHint("%s", hint)
+	}
+	return nil
+}
+
+func experimenting(open []towpath.Promotion) *towpath.Promotion {
+	i := slices.IndexFunc(open, func(p towpath.Promotion) bool { return p.Experiment != nil })
+	if i < 0 {
+		return nil
+	}
+	return &open[i]
+}
+
+// StopExperiment ends the experiment of an environment, or withdraws it when it
+// has not begun: what ran before gets all of the traffic again. Nothing is put
+// on hold.
+func (s *Service) StopExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) (towpath.Promotion, error) {
+	have, err := s.experiment(ctx, actor, p, e)
+	if err != nil {
+		return towpath.Promotion{}, err
+	}
+	if have == nil {
+		return towpath.Promotion{}, towpath.E(towpath.KindConflict, "experiment.stop", "there is no experiment in %s", e).
+			WithHint("`towpath experiment list %s` shows those that were", e)
+	}
+	return s.Cancel(ctx, actor, have.ID, reason)
+}
+
+// PromoteExperiment asks for the release of an experiment to be promoted, by the
+// ordinary gates, and ends the experiment. The promotion waits until what ran
+// before has the traffic again. Asking twice asks once.
+func (s *Service) PromoteExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) (towpath.Promotion, error) {
+	out, err := s.Request(ctx, actor, Request{Project: p, Environment: e, Release: string(c)})
+	if err != nil {
+		return out, err
+	}
+	have, err := s.experiment(ctx, actor, p, e)
+	if err != nil || have == nil {
+		return out, err
+	}
+	_, err = s.Cancel(ctx, actor, have.ID, "its release is promoted")
+	return out, err
+}
+
+// experiment is the promotion of the experiment that is under way; nil without.
+func (s *Service) experiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (*towpath.Promotion, error) {
+	if err := access.Check(actor, access.EnvironmentRead, access.Subject{Project: p, Environment: e}); err != nil {
+		return nil, err
+	}
+	var out *towpath.Promotion
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		if _, err := tx.Environment(ctx, p, e); err != nil {
+			return noEnvironment(ctx, tx, "experiment.find", p, e, err)
+		}
+		open, err := tx.OpenPromotions(ctx, p, e)
+		out = experimenting(open)
+		return err
+	})
+	return out, err
+}

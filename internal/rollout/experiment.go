@@ -1,0 +1,77 @@
+package rollout
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// experimentInterval is how often an experiment is counted where the release
+// does not say.
+const experimentInterval = 10 * time.Second
+
+// Experiment has the one component that a release changes share its traffic for
+// as long as an experiment takes. It returns why that can't be, as a sentence
+// without its full stop, with what to do about it.
+func Experiment(rollouts []towpath.Rollout, content *towpath.ReleaseContent, e *towpath.Experiment) (problem, hint string) {
+	switch {
+	case len(rollouts) == 0:
+		return "the release changes nothing there, so there is nothing to compare", "`towpath release diff` shows what differs"
+	case len(rollouts) > 1:
+		var names []string
+		for _, r := range rollouts {
+			names = append(names, string(r.Component))
+		}
+		return "the release changes " + strings.Join(names, ", ") + ", and requests would meet any mixture of them",
+			"an experiment is about one component: release its change alone"
+	case rollouts[0].Action != towpath.ActionReplace || rollouts[0].From == rollouts[0].To:
+		return fmt.Sprintf("%s has no other revision there to be compared with", rollouts[0].Component), "promote it; then the next release can be compared"
+	}
+	r := &rollouts[0]
+	c, _ := content.Component(r.Component)
+	by := objectives(content, r.Component)
+	known := append(slices.Clone(by), e.Counted()...)
+	for _, name := range e.On {
+		if name != towpath.CostMeasure && !slices.ContainsFunc(known, func(o towpath.Objective) bool { return o.Name == name }) {
+			return fmt.Sprintf("the release has no objective %q for %s", name, r.Component), "`towpath release show` lists them"
+		}
+	}
+	spec := c.Rollout
+	spec.Strategy, spec.Interval = towpath.StrategyCanary, cmp.Or(c.Rollout.Interval, experimentInterval)
+	spec.Steps = []towpath.RolloutStep{{Weight: e.Share, For: e.For}}
+	// Both revisions have to be there whole, and at once.
+	r.Canary, r.Scales, r.Keep = &towpath.Canary{Spec: spec, Objectives: known}, nil, 0
+	return "", ""
+}
+
+// experiment holds the traffic of a component as it is until the time is over,
+// whatever its judgement says, unless that is worse.
+func experiment(d *towpath.Deployment, seen Seen) Decision {
+	var dec Decision
+	r := &d.Components[0]
+	if j := seen.Judgement; j != nil && j.Outcome == towpath.JudgedWorse {
+		return Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse at %d %%: %s", r.Component, r.Weight(), j.Sentence)}
+	}
+	s := r.Canary.Spec.Steps[0]
+	step := begun(r, s)
+	if step.Phase == "" {
+		return Decision{Issue: []Issue{{Component: r.Component, Verb: towpath.VerbShift, Revision: r.To, Weight: s.Weight}}}
+	}
+	if done, back := passed(&dec, r, step); !done {
+		if back != nil {
+			return *back
+		}
+		return dec
+	}
+	left := step.Ended.Add(s.For).Sub(seen.Now)
+	if left <= 0 {
+		return Decision{Trigger: towpath.TriggerOver, Reason: fmt.Sprintf("the experiment is over after %s", s.For)}
+	}
+	again := seen.Now.Add(min(left, max(r.Canary.Spec.Interval, time.Second)))
+	return Decision{Again: again, Waiting: fmt.Sprintf("%s has %d %% of the traffic for another %s, as an experiment: `towpath experiment show %s`",
+		r.Component, s.Weight, left.Round(time.Second), d.Environment)}
+}

@@ -1,0 +1,93 @@
+package rollout
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func TestExperiment(t *testing.T) {
+	content := &towpath.ReleaseContent{
+		Components: []towpath.ReleaseComponent{{Name: "api", Kind: towpath.KindProcess}, {Name: "web", Kind: towpath.KindProcess}},
+		Objectives: []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors}, {Name: "pages", Component: "web", Kind: towpath.ObjectiveErrors}},
+	}
+	api := towpath.Rollout{Component: "api", Action: towpath.ActionReplace, From: "a", To: "b"}
+	web := towpath.Rollout{Component: "web", Action: towpath.ActionReplace, From: "c", To: "d"}
+	for _, c := range []struct {
+		name     string
+		rollouts []towpath.Rollout
+		on       []string
+		says     string
+	}{
+		{"nothing changes", nil, nil, "changes nothing"},
+		{"two components change", []towpath.Rollout{api, web}, nil, "changes api, web"},
+		{"nothing runs yet", []towpath.Rollout{{Component: "api", Action: towpath.ActionCreate, To: "b"}}, nil, "no other revision"},
+		{"an objective of another component", []towpath.Rollout{api}, []string{"pages"}, `no objective "pages" for api`},
+		{"one component changes", []towpath.Rollout{api}, []string{"errors", "cost", "orders"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := &towpath.Experiment{Share: 20, For: time.Hour, On: c.on, Measures: []towpath.Measure{{Name: "orders"}}}
+			problem, hint := Experiment(c.rollouts, content, e)
+			if c.says == "" && problem != "" || !strings.Contains(problem, c.says) || (problem == "") != (hint == "") {
+				t.Errorf("got %q, %q", problem, hint)
+			}
+		})
+	}
+}
+
+func TestNext_Experiment(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	shifted := towpath.Step{Verb: towpath.VerbShift, Weight: 20, Phase: towpath.OperationSucceeded, Ended: now.Add(-30 * time.Minute)}
+	with := func(change func(*towpath.Deployment), steps ...towpath.Step) *towpath.Deployment {
+		d := &towpath.Deployment{
+			Phase: towpath.DeploymentSwitching, Experiment: &towpath.Experiment{Share: 20, For: time.Hour}, Previous: "sha256:x",
+			Components: []towpath.Rollout{{
+				Component: "api", Action: towpath.ActionReplace, From: "a", To: "b", Steps: steps,
+				Canary: &towpath.Canary{Spec: towpath.RolloutSpec{Interval: time.Second, Steps: []towpath.RolloutStep{{Weight: 20, For: time.Hour}}}},
+			}},
+		}
+		if change != nil {
+			change(d)
+		}
+		return d
+	}
+	worse := &towpath.Judgement{Outcome: towpath.JudgedWorse, Sentence: "it fails"}
+	good := &towpath.Judgement{Outcome: towpath.JudgedNotWorse}
+	for _, c := range []struct {
+		name string
+		d    *towpath.Deployment
+		seen Seen
+		want towpath.DeploymentTrigger
+	}{
+		{"waits for its time, however good it is", with(nil, shifted), Seen{Now: now, Judgement: good}, ""},
+		{"is over with its time, without evidence too", with(nil, shifted), Seen{Now: now.Add(30 * time.Minute)}, towpath.TriggerOver},
+		{"goes back when it is worse", with(nil, shifted), Seen{Now: now, Judgement: worse}, towpath.TriggerWorse},
+		{"is over when a person wants that", with(func(d *towpath.Deployment) { d.Abort = "enough" }, shifted), Seen{Now: now}, towpath.TriggerOver},
+		{"goes back when its step fails", with(nil, towpath.Step{Verb: towpath.VerbShift, Weight: 20, Phase: towpath.OperationFailed}), Seen{Now: now}, towpath.TriggerStepFail},
+		{"ends as what it was", with(func(d *towpath.Deployment) {
+			d.Phase, d.Experiment.Ended = towpath.DeploymentReverting, now
+		}, shifted, towpath.Step{Verb: towpath.VerbRestore, Phase: towpath.OperationSucceeded}, towpath.Step{Verb: towpath.VerbRetire, Phase: towpath.OperationSucceeded}), Seen{Now: now}, towpath.TriggerReturned},
+		{"is rolled back when it was bad", with(func(d *towpath.Deployment) { d.Phase = towpath.DeploymentReverting }, shifted,
+			towpath.Step{Verb: towpath.VerbRestore, Phase: towpath.OperationSucceeded}, towpath.Step{Verb: towpath.VerbRetire, Phase: towpath.OperationSucceeded}), Seen{Now: now}, towpath.TriggerReverted},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := Next(c.d, c.seen)
+			if got.Trigger != c.want {
+				t.Errorf("decided %+v", got)
+			}
+			for _, is := range got.Issue {
+				if is.Verb == towpath.VerbSwitch {
+					t.Error("it switches")
+				}
+			}
+		})
+	}
+	t.Run("begins with its share", func(t *testing.T) {
+		got := Next(with(nil), Seen{Now: now})
+		if len(got.Issue) != 1 || got.Issue[0].Verb != towpath.VerbShift || got.Issue[0].Weight != 20 {
+			t.Errorf("decided %+v", got)
+		}
+	})
+}
