@@ -33,7 +33,7 @@ func Experiment(rollouts []towpath.Rollout, content *towpath.ReleaseContent, e *
 	}
 	r := &rollouts[0]
 	c, _ := content.Component(r.Component)
-	by := objectives(content, r.Component)
+	by := objectives(content, nil, r.Component)
 	known := append(slices.Clone(by), e.Counted()...)
 	for _, name := range e.On {
 		if name != towpath.CostMeasure && !slices.ContainsFunc(known, func(o towpath.Objective) bool { return o.Name == name }) {
