@@ -56,7 +56,7 @@ func (n snapshot) outcome() error {
 	switch {
 	case n.promotion != nil:
 		switch n.promotion.Phase {
-		case towpath.PromotionSucceeded:
+		case towpath.PromotionSucceeded, towpath.PromotionConcluded:
 			return nil
 		case towpath.PromotionDenied:
 			return outcome(ExitDenied)
@@ -65,7 +65,7 @@ func (n snapshot) outcome() error {
 		}
 	case n.deployment != nil:
 		switch n.deployment.Phase {
-		case towpath.DeploymentSucceeded:
+		case towpath.DeploymentSucceeded, towpath.DeploymentConcluded:
 			return nil
 		case towpath.DeploymentRolledBack:
 			return outcome(ExitRolledBack)
