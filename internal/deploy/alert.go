@@ -71,7 +71,7 @@ func (s *Service) Alerts(ctx context.Context, actor towpath.Actor, alerts []towp
 	for _, key := range order { // one that can't be asked now keeps the others from nothing
 		failed = append(failed, s.heed(ctx, actor, groups[key], now))
 	}
-	failpoint.Hit("alerts.heeded")
+	failpoint.Hit("rollout.alerted")
 	for _, r := range out.Alerts {
 		switch r.Outcome {
 		case towpath.AlertActed:

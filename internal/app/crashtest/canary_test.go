@@ -1,13 +1,17 @@
 package crashtest_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/towpath/towpath/internal/http/rest/api"
 	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/kindtest"
@@ -128,6 +132,44 @@ func canaryStory(t *testing.T, database, point string) (reached bool) {
 		return r.Unsequenced == 0
 	})
 	return w.kills.Load() > 0
+}
+
+// TestServer_CrashOfAnAlert kills the server when it has heeded an alert and not
+// answered yet. Alertmanager tells it again; the release goes back once.
+func TestServer_CrashOfAnAlert(t *testing.T) {
+	w := newWorld(t, "")
+	token, err := w.ana.CreateToken(t.Context(), api.CreateToken{Account: "ana", Name: "alerts"})
+	w.must(err)
+	w.stop()
+	w.arm("rollout.alerted")
+	w.publish("1.1.0")
+	w.runs("dev", "1.1.0")
+	body, err := json.Marshal(api.AlertGroup{Version: "4", Alerts: []api.Alert{{
+		Status: "firing", StartsAt: time.Now().UTC(), Fingerprint: "c0ffee",
+		Labels: map[string]string{"towpath_action": "rollback", "project": string(shop), "environment": "dev"},
+	}}})
+	w.must(err)
+	w.until("the alert is taken", func() bool {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.front.url()+"/api/v1/alerts", bytes.NewReader(body))
+		w.must(err)
+		req.Header.Set("Authorization", "Bearer "+token.Secret)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	if w.kills.Load() != 1 {
+		t.Errorf("the server was killed %d times", w.kills.Load())
+	}
+	w.runs("dev", "1.0.0")
+	l, err := w.ana.Deployments(t.Context(), shop, "dev", client.Page{})
+	w.must(err)
+	if len(l.Items) != 3 || l.Items[0].Kind != towpath.DeploymentRollback || w.status("dev").Hold == nil {
+		t.Errorf("%d deployments, the last one is a %s\n%s", len(l.Items), l.Items[0].Kind, w.log)
+	}
 }
 
 // users ask dev for its page a hundred times a second, or as often as it
