@@ -116,7 +116,7 @@ func TestFollow(t *testing.T) {
 
 func TestSnapshot_outcome(t *testing.T) {
 	codes := map[towpath.PromotionPhase]int{
-		towpath.PromotionSucceeded: ExitOK, towpath.PromotionDenied: ExitDenied, towpath.PromotionFailed: ExitError,
+		towpath.PromotionSucceeded: ExitOK, towpath.PromotionConcluded: ExitOK, towpath.PromotionDenied: ExitDenied, towpath.PromotionFailed: ExitError,
 		towpath.PromotionRolledBack: ExitRolledBack, towpath.PromotionSuperseded: ExitError, towpath.PromotionCancelled: ExitError,
 	}
 	table := towpath.PromotionTransitions()
