@@ -152,14 +152,7 @@ func (d *demo) fileOf(ctx context.Context, version string, name towpath.Componen
 		return "", towpath.E(towpath.KindInternal, "demo", "release %s has no content", version)
 	}
 	c, _ := rel.Content.Component(name)
-	found, err := filepath.Glob(filepath.Join(d.data, "agent", "*", "files", c.Layer.Hex(), "root", file))
-	if err == nil && len(found) == 0 {
-		found, err = filepath.Glob(filepath.Join(d.data, "agent", "files", c.Layer.Hex(), "root", file))
-	}
-	if err != nil || len(found) == 0 {
-		return "", towpath.E(towpath.KindInternal, "demo", "the files of %s are not there", name).WithCause(err)
-	}
-	return found[0], nil
+	return filepath.Join(d.data, "agent", "files", c.Layer.Hex(), "root", file), nil
 }
 
 // overwrite changes a file that is read-only, in a folder that is too.

@@ -62,6 +62,16 @@ func carriesUpstreamAndBack(t *testing.T, h *harness) {
 	if st := h.status("prod"); st.Hold == nil {
 		t.Fatalf("a rollback sets a hold: %+v", st)
 	}
+	back := map[bool]int{}
+	for _, op := range h.done() {
+		back[op.Spec.Back]++
+		if op.Spec.Back && (op.Target.Environment != "prod") {
+			t.Errorf("%s of %s in %s says that it goes back", op.Verb, op.Spec.Release, op.Target.Environment)
+		}
+	}
+	if back[true] == 0 || back[false] == 0 {
+		t.Errorf("%v operations say that they go back", back)
+	}
 	t.Run("rolling back to what was rolled back from is refused", func(t *testing.T) {
 		_, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "prod", To: "1.1.0"})
 		if towpath.KindOf(err) != towpath.KindConflict {

@@ -286,3 +286,32 @@ func TestRunner_GoesBackWithoutRoom(t *testing.T) {
 		t.Errorf("%d requests failed, first %q", len(failed), failed[0])
 	}
 }
+
+// A rollback of all that runs takes the room that it lacks as well; a promotion
+// does not.
+func TestRunner_RollsBackWithoutRoom(t *testing.T) {
+	const each = 50 << 20
+	h := newHand(t)
+	h.change = func(s *process.Spec) { s.Instances, s.Memory = 4, each }
+	h.free = func() (int64, error) { // of a machine that has room for five
+		got := h.runs()
+		return int64(5-got[one]-got[two]) * each, nil
+	}
+	h.up(two)
+	prepare := h.work(towpath.VerbPrepare, one)
+	brief, end := context.WithTimeout(t.Context(), time.Second)
+	defer end()
+	if err := h.r.Prepare(brief, prepare); err == nil {
+		t.Error("what is promoted took the room of what runs")
+	}
+	h.wantRuns(0, 4)
+	prepare = h.work(towpath.VerbPrepare, one)
+	prepare.Operation.Spec.Back = true
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	defer stop()
+	h.must(h.r.Prepare(ctx, prepare))
+	h.wantRuns(4, 1)
+	h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, one)))
+	h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, one)))
+	h.wantRuns(4, 0)
+}
