@@ -18,10 +18,14 @@ const (
 	maxCount      = 1e12 // of one sample
 )
 
+// Risk is the risk of calling a revision worse that is not, where an input does
+// not say.
+const Risk = 0.01
+
 // Input is everything that is judged.
 type Input struct {
 	// Alpha is the risk of calling a revision worse that is not, over all
-	// objectives and however often it is looked at; 0.01 when it is 0.
+	// objectives and however often it is looked at; [Risk] when it is 0.
 	Alpha      float64     `json:"alpha,omitempty"`
 	Objectives []Objective `json:"objectives"`
 	// Alone says that there is no baseline to run beside: a first release.
@@ -99,7 +103,7 @@ func (h Histogram) Beyond(value float64) (beyond, total float64) {
 
 func (in Input) withDefaults() Input {
 	if in.Alpha == 0 {
-		in.Alpha = 0.01
+		in.Alpha = Risk
 	}
 	objectives := make([]Objective, len(in.Objectives))
 	for i, o := range in.Objectives {

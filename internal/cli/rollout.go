@@ -24,7 +24,7 @@ func newRollout(s *session) *cobra.Command {
 }
 
 func (s *session) newSteer(action deploy.Steering, short, long string) *cobra.Command {
-	var reason string
+	var reason, component string
 	cmd := &cobra.Command{
 		Use: string(action) + " ENV", Short: short, Long: long, Args: positional(1, 1), ValidArgsFunction: s.completeEnvironments,
 		Example: "  towpath rollout " + string(action) + " prod --reason 'we look at it first'",
@@ -34,7 +34,7 @@ func (s *session) newSteer(action deploy.Steering, short, long string) *cobra.Co
 				return err
 			}
 			env := towpath.EnvironmentName(args[0])
-			d, err := c.Steer(cmd.Context(), project, env, api.Steer{Action: string(action), Reason: reason})
+			d, err := c.Steer(cmd.Context(), project, env, api.Steer{Action: string(action), Component: towpath.ComponentName(component), Reason: reason})
 			if err != nil {
 				return s.suggestEnvironment(cmd.Context(), c, project, env, err)
 			}
@@ -42,6 +42,9 @@ func (s *session) newSteer(action deploy.Steering, short, long string) *cobra.Co
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the ledger")
+	if action != deploy.SteerPause {
+		cmd.Flags().StringVar(&component, "component", "", "whose step to end, when several move at once")
+	}
 	return cmd
 }
 

@@ -119,7 +119,7 @@ func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *to
 	if err != nil {
 		return nil, err
 	}
-	in := Evidence(guards(d, r), counts, measurements)
+	in := input(d, r, counts, measurements)
 	if len(in.Objectives) == 0 {
 		return withQueries(&towpath.Judgement{Outcome: towpath.JudgedNotWorse, Intervals: len(counts) - 1, Until: last.At}, r), nil
 	}
@@ -129,6 +129,22 @@ func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *to
 		return &towpath.Judgement{Outcome: towpath.JudgedNoEvidence, Sentence: m, Intervals: len(counts) - 1, Until: last.At}, nil
 	}
 	return withQueries(uncompared(summary(j, last.At), r), r), nil
+}
+
+// input is what is judged of a component. The risk is that of the whole
+// deployment: components that are judged beside each other share it.
+func input(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.TrafficCount, measurements []towpath.Measurement) analysis.Input {
+	in := Evidence(guards(d, r), counts, measurements)
+	several := 0
+	for _, x := range d.Components {
+		if x.Canary != nil && slices.ContainsFunc(x.Canary.Objectives, judged) {
+			several++
+		}
+	}
+	if several > 1 {
+		in.Alpha = analysis.Risk / float64(several)
+	}
+	return in
 }
 
 // guards is a rollout with the objectives that may send it back: of an
@@ -224,7 +240,7 @@ func (s *Service) Analysis(ctx context.Context, actor towpath.Actor, id towpath.
 	if err != nil {
 		return analysis.Judgement{}, err
 	}
-	in := Evidence(guards(&d, &d.Components[i]), counts, measurements)
+	in := input(&d, &d.Components[i], counts, measurements)
 	if len(in.Objectives) == 0 {
 		return analysis.Judgement{}, towpath.E(towpath.KindConflict, op, "nothing that %s is judged by can be: its objectives have no kind", name).On(string(id)).
 			WithHint("give each a kind: errors, latency, ratio, quantile or threshold")

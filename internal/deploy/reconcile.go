@@ -65,21 +65,25 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 // look gathers what is known of a deployment besides what it has done.
 func (s *Service) look(ctx context.Context, tx Tx, d *towpath.Deployment, now time.Time) (rollout.Seen, error) {
 	seen := rollout.Seen{Now: now}
-	r := rollout.Moving(d)
-	if r == nil {
-		return seen, nil
+	for _, r := range rollout.Moving(d) {
+		j, err := s.judge(ctx, tx, d, r, now)
+		if err != nil {
+			return seen, err
+		}
+		if j == nil {
+			continue
+		}
+		if seen.Judgements == nil {
+			seen.Judgements = map[towpath.ComponentName]*towpath.Judgement{}
+		}
+		r.Canary.Judgement, seen.Judgements[r.Component] = j, j
 	}
-	j, err := s.judge(ctx, tx, d, r, now)
-	if err != nil || j == nil {
-		return seen, err
-	}
-	r.Canary.Judgement, seen.Judgement = j, j
 	return seen, nil
 }
 
 // wait keeps what a deployment waits for and how it is judged, for people.
 func (s *Service) wait(ctx context.Context, tx Tx, d *towpath.Deployment, why string, seen rollout.Seen, now time.Time) error {
-	if why == d.Waiting && seen.Judgement == nil {
+	if why == d.Waiting && len(seen.Judgements) == 0 {
 		return nil
 	}
 	d.Waiting, d.UpdatedAt = why, now

@@ -38,20 +38,18 @@ func firstSign(ctx context.Context, tx Tx, d *towpath.Deployment, from towpath.D
 	}
 	was := *d
 	was.Phase = from
-	r := rollout.Moving(&was)
-	if r == nil {
-		return sign, nil
-	}
-	counts, err := tx.TrafficCounts(ctx, d.ID, r.Component)
-	if err != nil {
-		return sign, err
-	}
-	for i := 1; i < len(counts); i++ {
-		if bad(r, counts[i-1], counts[i]) {
-			if from := counts[i-1].Received; from.Before(sign) {
-				sign = from
+	for _, r := range rollout.Moving(&was) {
+		counts, err := tx.TrafficCounts(ctx, d.ID, r.Component)
+		if err != nil {
+			return sign, err
+		}
+		for i := 1; i < len(counts); i++ {
+			if bad(r, counts[i-1], counts[i]) {
+				if from := counts[i-1].Received; from.Before(sign) {
+					sign = from
+				}
+				break
 			}
-			break
 		}
 	}
 	return sign, nil

@@ -2,6 +2,9 @@ package deploy
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -23,6 +26,7 @@ const (
 type SteerRequest struct {
 	Project     towpath.ProjectName
 	Environment towpath.EnvironmentName
+	Component   towpath.ComponentName // whose step is ended; empty: the only one that stands at one
 	Action      Steering
 	Reason      string
 }
@@ -96,16 +100,48 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 		return towpath.E(towpath.KindConflict, op, "an experiment is under way in %s, which takes as long as it was to", d.Environment).
 			WithHint("`towpath experiment stop %s` ends it", d.Environment)
 	}
-	x, step := rollout.Standing(d)
-	if x == nil {
-		return towpath.E(towpath.KindConflict, op, "the rollout in %s stands at no step: %s", d.Environment, d.Waiting).
+	ends, err := steps(d, r, now)
+	if err != nil {
+		return err
+	}
+	for _, x := range ends {
+		x.Canary.Passed, x.Canary.PassedBy = x.Step+1, actor.Account
+	}
+	d.Paused, d.Waiting = nil, "" // said anew by the next decision
+	return nil
+}
+
+// steps are those that a person ends: to resume, all that wait for one; to skip,
+// only one at a time.
+func steps(d *towpath.Deployment, r SteerRequest, now time.Time) ([]rollout.Stand, error) {
+	const op = "rollout.steer"
+	stands := rollout.Standing(d)
+	if r.Component != "" {
+		stands = slices.DeleteFunc(stands, func(x rollout.Stand) bool { return x.Component != r.Component })
+	}
+	var names []string
+	for _, x := range stands {
+		names = append(names, string(x.Component))
+	}
+	of := strings.Join(names, " and ")
+	if len(stands) == 0 {
+		what := "the rollout in " + string(d.Environment)
+		if r.Component != "" {
+			what = fmt.Sprintf("the rollout of %s in %s", r.Component, d.Environment)
+		}
+		return nil, towpath.E(towpath.KindConflict, op, "%s stands at no step: %s", what, d.Waiting).
 			WithHint("it can be undone with `towpath rollback %s`", d.Environment)
 	}
-	if r.Action == SteerResume && !rollout.AsksAPerson(x, step, now) {
-		return towpath.E(towpath.KindConflict, op, "the rollout of %s does not wait for a person: %s", x.Component, d.Waiting).
+	if r.Action == SteerSkip {
+		if len(stands) > 1 {
+			return nil, towpath.E(towpath.KindConflict, op, "%s stand at a step each", of).WithHint("say whose to end with --component")
+		}
+		return stands, nil
+	}
+	asking := slices.DeleteFunc(stands, func(x rollout.Stand) bool { return !x.AsksAPerson(now) })
+	if len(asking) == 0 {
+		return nil, towpath.E(towpath.KindConflict, op, "the rollout of %s does not wait for a person: %s", of, d.Waiting).
 			WithHint("`towpath rollout skip %s` ends the step all the same", d.Environment)
 	}
-	d.Paused, x.Canary.Passed, x.Canary.PassedBy = nil, step+1, actor.Account
-	d.Waiting = "" // said anew by the next decision
-	return nil
+	return asking, nil
 }

@@ -2,51 +2,48 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// Moving is the component whose new revision has a part of the traffic beside
-// the old one; nil when none has.
-func Moving(d *towpath.Deployment) *towpath.Rollout {
+// Moving are the components whose new revision has a part of the traffic beside
+// the old one.
+func Moving(d *towpath.Deployment) []*towpath.Rollout {
+	return slices.DeleteFunc(sharing(d), func(r *towpath.Rollout) bool { return r.Weight() == 0 })
+}
+
+// Stand is a component whose rollout stands at a step, by its index.
+type Stand struct {
+	*towpath.Rollout
+	Step int
+}
+
+// Standing are the components whose rollouts stand at a step.
+func Standing(d *towpath.Deployment) []Stand {
+	var out []Stand
+	for _, r := range sharing(d) {
+		for n, s := range slices.Backward(r.Canary.Spec.Steps) {
+			if begun(r, s).Phase == towpath.OperationSucceeded {
+				out = append(out, Stand{r, n})
+				break
+			}
+		}
+	}
+	return out
+}
+
+// sharing are the components whose turn it is to move by steps, and which have
+// not got all of their traffic yet.
+func sharing(d *towpath.Deployment) []*towpath.Rollout {
 	if d.Phase != towpath.DeploymentSwitching {
 		return nil
 	}
-	for i := range d.Components {
-		r := &d.Components[i]
-		if _, switching := r.Find(towpath.VerbSwitch); r.Canary != nil && !switching && r.Weight() > 0 {
-			return r
-		}
-	}
-	return nil
-}
-
-// Standing is the component whose rollout stands at a step, and which; nil when
-// none does.
-func Standing(d *towpath.Deployment) (r *towpath.Rollout, step int) {
-	if d.Phase != towpath.DeploymentSwitching {
-		return nil, 0
-	}
-	for i := range d.Components {
-		r := &d.Components[i]
-		if r.Action == towpath.ActionRemove {
-			continue
-		}
-		if _, switching := r.Find(towpath.VerbSwitch); switching {
-			continue
-		}
-		if r.Canary == nil {
-			return nil, 0 // it is its turn
-		}
-		for n := len(r.Canary.Spec.Steps) - 1; n >= 0; n-- {
-			if begun(r, r.Canary.Spec.Steps[n]).Phase == towpath.OperationSucceeded {
-				return r, n
-			}
-		}
-		return nil, 0
-	}
-	return nil, 0
+	return slices.DeleteFunc(turn(d), func(r *towpath.Rollout) bool {
+		_, switching := r.Find(towpath.VerbSwitch)
+		return r.Canary == nil || switching
+	})
 }
 
 // begun is the operation that began a step; without a phase when none did. What
@@ -76,12 +73,12 @@ func Counted(d *towpath.Deployment, name towpath.ComponentName) *towpath.Rollout
 	return nil
 }
 
-// AsksAPerson reports whether a rollout stands at a step that only a person
-// ends: one that waits for that, or whose judgement did not come in time.
-func AsksAPerson(r *towpath.Rollout, step int, now time.Time) bool {
-	s := r.Canary.Spec.Steps[step]
-	over := begun(r, s).Ended.Add(s.For)
-	return s.Manual && !now.Before(over) || s.Weight > 0 && !now.Before(over.Add(r.Canary.Spec.Deadline))
+// AsksAPerson reports whether only a person ends the step: one that waits for
+// that, or whose judgement did not come in time.
+func (s Stand) AsksAPerson(now time.Time) bool {
+	step := s.Canary.Spec.Steps[s.Step]
+	over := begun(s.Rollout, step).Ended.Add(step.For)
+	return step.Manual && !now.Before(over) || step.Weight > 0 && !now.Before(over.Add(s.Canary.Spec.Deadline))
 }
 
 // canary takes a component through the steps of its canary. It reports whether
@@ -95,8 +92,8 @@ func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Deci
 		return true, nil
 	}
 	var j towpath.Judgement // no evidence
-	if seen.Judgement != nil && r.Weight() > 0 {
-		j = *seen.Judgement
+	if said := seen.Judgements[r.Component]; said != nil && r.Weight() > 0 {
+		j = *said
 	}
 	if j.Outcome == towpath.JudgedWorse {
 		return false, &Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse at %d %%: %s", r.Component, r.Weight(), j.Sentence)}

@@ -67,10 +67,10 @@ func TestNext_Canary(t *testing.T) {
 			switch tt.judged {
 			case "":
 			case "suspect":
-				seen.Judgement = judged(towpath.JudgedUndecided)
-				seen.Judgement.Suspect = true
+				seen.Judgements = of("api", judged(towpath.JudgedUndecided))
+				seen.Judgements["api"].Suspect = true
 			default:
-				seen.Judgement = judged(tt.judged)
+				seen.Judgements = of("api", judged(tt.judged))
 			}
 			dec := Next(d, seen)
 			got := dec.Waiting
@@ -106,22 +106,27 @@ func TestNext_CanaryUndoesWhatFailed(t *testing.T) {
 	}
 }
 
+// of is the judgement of one component.
+func of(name towpath.ComponentName, j *towpath.Judgement) map[towpath.ComponentName]*towpath.Judgement {
+	return map[towpath.ComponentName]*towpath.Judgement{name: j}
+}
+
 func TestMoving(t *testing.T) {
 	d, _ := at(0)
-	if Moving(d) != nil {
+	if len(Moving(d)) > 0 {
 		t.Error("something moves before the first step")
 	}
 	d, _ = at(0, 5)
-	if r := Moving(d); r == nil || r.Component != "api" || r.Weight() != 5 {
+	if r := Moving(d); len(r) != 1 || r[0].Component != "api" || r[0].Weight() != 5 {
 		t.Errorf("%+v moves", r)
 	}
 	d.Components[0].Steps = append(d.Components[0].Steps, towpath.Step{Verb: towpath.VerbSwitch, Phase: towpath.OperationPending})
-	if Moving(d) != nil {
+	if len(Moving(d)) > 0 {
 		t.Error("something moves after the last step")
 	}
 	d, _ = at(0, 5)
 	d.Phase = towpath.DeploymentReverting
-	if Moving(d) != nil {
+	if len(Moving(d)) > 0 {
 		t.Error("something moves on the way back")
 	}
 }

@@ -53,7 +53,7 @@ func Experiment(rollouts []towpath.Rollout, content *towpath.ReleaseContent, e *
 func experiment(d *towpath.Deployment, seen Seen) Decision {
 	var dec Decision
 	r := &d.Components[0]
-	if j := seen.Judgement; j != nil && j.Outcome == towpath.JudgedWorse {
+	if j := seen.Judgements[r.Component]; j != nil && j.Outcome == towpath.JudgedWorse {
 		return Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse at %d %%: %s", r.Component, r.Weight(), j.Sentence)}
 	}
 	s := r.Canary.Spec.Steps[0]

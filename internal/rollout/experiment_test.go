@@ -61,9 +61,9 @@ func TestNext_Experiment(t *testing.T) {
 		seen Seen
 		want towpath.DeploymentTrigger
 	}{
-		{"waits for its time, however good it is", with(nil, shifted), Seen{Now: now, Judgement: good}, ""},
+		{"waits for its time, however good it is", with(nil, shifted), Seen{Now: now, Judgements: of("api", good)}, ""},
 		{"is over with its time, without evidence too", with(nil, shifted), Seen{Now: now.Add(30 * time.Minute)}, towpath.TriggerOver},
-		{"goes back when it is worse", with(nil, shifted), Seen{Now: now, Judgement: worse}, towpath.TriggerWorse},
+		{"goes back when it is worse", with(nil, shifted), Seen{Now: now, Judgements: of("api", worse)}, towpath.TriggerWorse},
 		{"is over when a person wants that", with(func(d *towpath.Deployment) { d.Abort = "enough" }, shifted), Seen{Now: now}, towpath.TriggerOver},
 		{"goes back when its step fails", with(nil, towpath.Step{Verb: towpath.VerbShift, Weight: 20, Phase: towpath.OperationFailed}), Seen{Now: now}, towpath.TriggerStepFail},
 		{"ends as what it was", with(func(d *towpath.Deployment) {

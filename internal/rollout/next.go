@@ -21,8 +21,9 @@ type Issue struct {
 // Seen is what is known of a deployment besides what it has done.
 type Seen struct {
 	Now time.Time
-	// Judgement is that of the component of [Moving].
-	Judgement *towpath.Judgement
+	// Judgements are those of the components of [Moving]; one that is missing is
+	// no evidence.
+	Judgements map[towpath.ComponentName]*towpath.Judgement
 }
 
 // Decision is what to do with a deployment now: issue operations, move its
@@ -73,14 +74,12 @@ func unlessPaused(d *towpath.Deployment, dec Decision, seen Seen) Decision {
 	if p == nil || dec.Trigger != "" && dec.Trigger != towpath.TriggerPrepared && dec.Trigger != towpath.TriggerSwitched {
 		return dec
 	}
-	if len(dec.Issue) > 0 && !slices.ContainsFunc(dec.Issue, func(is Issue) bool { return !stopped(d, is.Component) }) {
-		return dec
-	}
 	why := Paused(p)
 	if dec.Waiting != "" {
 		why += "; " + dec.Waiting
 	}
-	return Decision{Waiting: why, Again: dec.Again}
+	first := slices.DeleteFunc(dec.Issue, func(is Issue) bool { return !stopped(d, is.Component) })
+	return Decision{Issue: first, Waiting: why, Again: dec.Again}
 }
 
 // Paused says who holds a deployment, and what ends that.
@@ -132,34 +131,78 @@ func prepare(d *towpath.Deployment) Decision {
 	return dec
 }
 
-// switchOver moves traffic one component at a time, in dependency order, by the
-// steps of its canary if it has one: the next moves once the one before is
-// verified. What takes from what runs while it is prepared is prepared here.
+// switchOver moves traffic in dependency order, by the steps of a component's
+// canary if it has one: what depends on others moves once they are verified, and
+// what does not moves beside them, as many at a time as the deployment may.
 func switchOver(d *towpath.Deployment, seen Seen) Decision {
 	var dec Decision
-	for i := range d.Components {
-		r := &d.Components[i]
-		if r.Action == towpath.ActionRemove {
-			continue
-		}
-		done, back := true, (*Decision)(nil)
-		if r.Scales != nil && r.Scales.Late {
-			done, back = sequence(&dec, r, towpath.VerbPrepare, towpath.VerbVerifyBefore, true)
-		}
-		if done && back == nil {
-			done, back = canary(&dec, r, seen)
-		}
-		if done && back == nil {
-			done, back = sequence(&dec, r, towpath.VerbSwitch, towpath.VerbVerifyAfter, true)
-		}
+	turns := turn(d)
+	for _, r := range turns {
+		own, back := move(r, seen)
 		if back != nil {
 			return *back
 		}
-		if !done {
-			return dec
+		dec.add(own)
+	}
+	if len(turns) == 0 {
+		return Decision{Trigger: towpath.TriggerSwitched, Reason: "all traffic is on the new release"}
+	}
+	return dec
+}
+
+// turn are the components whose traffic it is that moves now. There is one as
+// long as not all have moved.
+func turn(d *towpath.Deployment) []*towpath.Rollout {
+	var out []*towpath.Rollout
+	for i := range d.Components {
+		r := &d.Components[i]
+		if r.Action != towpath.ActionRemove && !moved(r) && dependenciesMoved(d, r) && len(out) < max(d.Concurrent, 1) {
+			out = append(out, r)
 		}
 	}
-	return Decision{Trigger: towpath.TriggerSwitched, Reason: "all traffic is on the new release"}
+	return out
+}
+
+// move takes one component a step further to all of the traffic, or says that
+// the deployment has to go back. What takes from what runs while it is prepared
+// is prepared here.
+func move(r *towpath.Rollout, seen Seen) (dec Decision, back *Decision) {
+	done := true
+	if r.Scales != nil && r.Scales.Late {
+		done, back = sequence(&dec, r, towpath.VerbPrepare, towpath.VerbVerifyBefore, true)
+	}
+	if done && back == nil {
+		done, back = canary(&dec, r, seen)
+	}
+	if done && back == nil {
+		_, back = sequence(&dec, r, towpath.VerbSwitch, towpath.VerbVerifyAfter, true)
+	}
+	return dec, back
+}
+
+// add has a deployment do what two of its components are to do.
+func (dec *Decision) add(own Decision) {
+	dec.Issue = append(dec.Issue, own.Issue...)
+	if own.Waiting != "" && dec.Waiting != "" {
+		dec.Waiting += "; "
+	}
+	dec.Waiting += own.Waiting
+	if dec.Again.IsZero() || !own.Again.IsZero() && own.Again.Before(dec.Again) {
+		dec.Again = own.Again
+	}
+}
+
+// moved reports whether a component has all of its traffic on the new revision,
+// verified.
+func moved(r *towpath.Rollout) bool {
+	step, ok := r.Find(towpath.VerbVerifyAfter)
+	return ok && step.Phase == towpath.OperationSucceeded
+}
+
+func dependenciesMoved(d *towpath.Deployment, r *towpath.Rollout) bool {
+	return !slices.ContainsFunc(d.Components, func(other towpath.Rollout) bool {
+		return other.Action != towpath.ActionRemove && slices.Contains(r.DependsOn, other.Component) && !moved(&other)
+	})
 }
 
 // retire stops what the release replaced. It can't fail the deployment, which
@@ -181,39 +224,29 @@ func retire(d *towpath.Deployment) Decision {
 	return dec
 }
 
-// revert sends traffic back, last component first, then stops the revisions
-// that failed. Only components that the deployment touched need it.
+// revert sends traffic back, what depends on others before them, then stops the
+// revisions that failed. Only components that the deployment touched need it.
 func revert(d *towpath.Deployment) Decision {
 	var dec Decision
-	for i := len(d.Components) - 1; i >= 0; i-- {
-		r := &d.Components[i]
-		if !touched(d, r) {
-			continue
-		}
-		if r.From == "" {
-			if !again(&dec, r, Issue{Component: r.Component, Verb: towpath.VerbRemove}) {
-				return dec
-			}
-			continue
-		}
-		step, issued := r.Find(towpath.VerbRestore)
-		switch {
-		case !issued:
-			dec.Issue = append(dec.Issue, Issue{
-				Component: r.Component, Verb: towpath.VerbRestore, Revision: r.From, Scale: r.Scales.Of(towpath.VerbRestore),
-			})
-			return dec
-		case step.Phase == towpath.OperationFailed || step.Phase == towpath.OperationStale:
-			return Decision{
-				Trigger: towpath.TriggerGiveUp,
-				Reason:  fmt.Sprintf("%s could not be brought back to its previous revision: %s", r.Component, step.Message),
-			}
-		case step.Phase != towpath.OperationSucceeded:
-			dec.Waiting = waitingFor(r.Component, step)
-			return dec
-		}
-	}
 	all := true
+	for i := range slices.Backward(d.Components) {
+		r := &d.Components[i]
+		if !touched(d, r) || back(r) {
+			continue
+		}
+		all = false
+		if !dependentsBack(d, r) {
+			continue
+		}
+		own, stuck := restore(r)
+		if stuck != nil {
+			return *stuck
+		}
+		dec.add(own)
+	}
+	if !all {
+		return dec
+	}
 	for i := range d.Components {
 		r := &d.Components[i]
 		if touched(d, r) && r.From != "" {
@@ -233,6 +266,45 @@ func revert(d *towpath.Deployment) Decision {
 	return dec
 }
 
+// restore takes one component back, or says that it can't be.
+func restore(r *towpath.Rollout) (dec Decision, stuck *Decision) {
+	if r.From == "" {
+		again(&dec, r, Issue{Component: r.Component, Verb: towpath.VerbRemove})
+		return dec, nil
+	}
+	step, issued := r.Find(towpath.VerbRestore)
+	switch {
+	case !issued:
+		dec.Issue = append(dec.Issue, Issue{
+			Component: r.Component, Verb: towpath.VerbRestore, Revision: r.From, Scale: r.Scales.Of(towpath.VerbRestore),
+		})
+	case step.Phase == towpath.OperationFailed || step.Phase == towpath.OperationStale:
+		return dec, &Decision{
+			Trigger: towpath.TriggerGiveUp,
+			Reason:  fmt.Sprintf("%s could not be brought back to its previous revision: %s", r.Component, step.Message),
+		}
+	default:
+		dec.Waiting = waitingFor(r.Component, step)
+	}
+	return dec, nil
+}
+
+// back reports whether a component is as it was before the deployment.
+func back(r *towpath.Rollout) bool {
+	verb := towpath.VerbRestore
+	if r.From == "" {
+		verb = towpath.VerbRemove
+	}
+	step, ok := r.Find(verb)
+	return ok && step.Phase == towpath.OperationSucceeded
+}
+
+func dependentsBack(d *towpath.Deployment, r *towpath.Rollout) bool {
+	return !slices.ContainsFunc(d.Components, func(other towpath.Rollout) bool {
+		return slices.Contains(other.DependsOn, r.Component) && touched(d, &other) && !back(&other)
+	})
+}
+
 // touched reports whether a component has to be brought back. Under a plan
 // whose base had moved only what took from what ran is: what else runs there is
 // not what the deployment took it for, and the next plan replaces it.
@@ -240,11 +312,11 @@ func touched(d *towpath.Deployment, r *towpath.Rollout) bool {
 	if !d.Stale {
 		return len(r.Steps) > 0
 	}
-	moved := func(v towpath.Verb) bool {
+	took := func(v towpath.Verb) bool {
 		step, issued := r.Find(v)
 		return issued && step.Phase != towpath.OperationStale
 	}
-	return moved(towpath.VerbShift) || moved(towpath.VerbSwitch) || r.Scales.Of(towpath.VerbPrepare) != nil && moved(towpath.VerbPrepare)
+	return took(towpath.VerbShift) || took(towpath.VerbSwitch) || r.Scales.Of(towpath.VerbPrepare) != nil && took(towpath.VerbPrepare)
 }
 
 // sequence issues first, then second, of a rollout. It reports whether both

@@ -38,8 +38,13 @@ func newWorld(d *towpath.Deployment) *world {
 // waits. outcome says how each operation ends.
 func (w *world) step(t failer, outcome func(Issue) towpath.OperationPhase) (stuck bool) {
 	seen := Seen{Now: w.now}
-	if moving := Moving(w.d); moving != nil && w.judge != nil {
-		seen.Judgement = w.judge()
+	for _, moving := range Moving(w.d) {
+		if j := w.judge(); j != nil {
+			if seen.Judgements == nil {
+				seen.Judgements = map[towpath.ComponentName]*towpath.Judgement{}
+			}
+			seen.Judgements[moving.Component] = j
+		}
 	}
 	dec := Next(w.d, seen)
 	if again := Next(w.d, seen); fmt.Sprint(again) != fmt.Sprint(dec) {
@@ -107,6 +112,7 @@ func (w *world) run(t failer, is Issue, phase towpath.OperationPhase) {
 
 // check holds each operation against what must be true when it is issued.
 func (w *world) check(t failer, is Issue, r *towpath.Rollout) {
+	w.inOrder(t, is, r)
 	switch is.Verb {
 	case towpath.VerbShift:
 		if is.Weight <= w.share[is.Component] {
@@ -143,10 +149,36 @@ func (w *world) check(t failer, is Issue, r *towpath.Rollout) {
 	}
 }
 
+// inOrder holds what moves traffic against the order of dependencies, and against
+// how many may move at a time.
+func (w *world) inOrder(t failer, is Issue, r *towpath.Rollout) {
+	switch is.Verb {
+	case towpath.VerbShift, towpath.VerbSwitch:
+		under := 1
+		for _, other := range w.d.Components {
+			if slices.Contains(r.DependsOn, other.Component) && other.Action != towpath.ActionRemove && !moved(&other) {
+				t.Fatalf("%s moves before %s, which it needs", is.Component, other.Component)
+			}
+			if begun := w.share[other.Component] > 0 || w.traffic[other.Component] == other.To; other.Component != r.Component && other.Action != towpath.ActionRemove && begun && !moved(&other) {
+				under++
+			}
+		}
+		if under > max(1, w.d.Concurrent) {
+			t.Fatalf("%d components move at once", under)
+		}
+	case towpath.VerbRestore:
+		for _, other := range w.d.Components {
+			if slices.Contains(other.DependsOn, r.Component) && other.From != "" && w.traffic[other.Component] != other.From {
+				t.Fatalf("%s goes back before %s, which needs it", is.Component, other.Component)
+			}
+		}
+	}
+}
+
 // generated is a deployment of up to five components, some of which depend on
 // those before them.
 func generated(t *rapid.T) *towpath.Deployment {
-	d := &towpath.Deployment{Phase: towpath.DeploymentPreparing}
+	d := &towpath.Deployment{Phase: towpath.DeploymentPreparing, Concurrent: rapid.IntRange(0, 3).Draw(t, "concurrent")}
 	for i := range rapid.IntRange(0, 5).Draw(t, "components") {
 		r := towpath.Rollout{Component: towpath.ComponentName(fmt.Sprintf("c%d", i)), To: "new", From: "old", Action: towpath.ActionReplace}
 		switch rapid.IntRange(0, 3).Draw(t, "action") {

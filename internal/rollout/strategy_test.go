@@ -226,14 +226,14 @@ func TestNext_Paused(t *testing.T) {
 	t.Run("comes back to judge", func(t *testing.T) {
 		d, _ := at(5, 5)
 		d.Paused = pause
-		if dec := Next(d, Seen{Now: noon, Judgement: judged(towpath.JudgedUndecided)}); dec.Again.IsZero() || !strings.Contains(dec.Waiting, "5 % of the traffic") {
+		if dec := Next(d, Seen{Now: noon, Judgements: of("api", judged(towpath.JudgedUndecided))}); dec.Again.IsZero() || !strings.Contains(dec.Waiting, "5 % of the traffic") {
 			t.Errorf("%+v", dec)
 		}
 	})
 	t.Run("goes back all the same", func(t *testing.T) {
 		d, _ := at(5, 5)
 		d.Paused = pause
-		if dec := Next(d, Seen{Now: noon, Judgement: judged(towpath.JudgedWorse)}); dec.Trigger != towpath.TriggerWorse {
+		if dec := Next(d, Seen{Now: noon, Judgements: of("api", judged(towpath.JudgedWorse))}); dec.Trigger != towpath.TriggerWorse {
 			t.Errorf("%+v", dec)
 		}
 		d.Abort = "enough"
@@ -276,41 +276,12 @@ func TestNext_Preview(t *testing.T) {
 	if !strings.Contains(dec.Waiting, "looked at before it has traffic and waits for a person") {
 		t.Fatalf("%+v", dec)
 	}
-	x, step := Standing(d)
-	if x == nil || step != 0 || !AsksAPerson(x, step, noon) || Moving(d) != nil {
-		t.Fatalf("%+v stands at %d", x, step)
+	x := Standing(d)
+	if len(x) != 1 || x[0].Step != 0 || !x[0].AsksAPerson(noon) || len(Moving(d)) > 0 {
+		t.Fatalf("%+v stands", x)
 	}
-	x.Canary.Passed = step + 1
+	x[0].Canary.Passed = 1
 	if dec := Next(d, Seen{Now: noon}); len(dec.Issue) != 1 || dec.Issue[0].Verb != towpath.VerbSwitch {
 		t.Errorf("%+v", dec)
-	}
-}
-
-func TestNext_Concurrent(t *testing.T) {
-	d := &towpath.Deployment{Phase: towpath.DeploymentPreparing, Concurrent: 2}
-	for _, name := range []towpath.ComponentName{"a", "b", "c", "d"} {
-		d.Components = append(d.Components, towpath.Rollout{Component: name, Action: towpath.ActionCreate, To: "new"})
-	}
-	most := 0
-	for range 40 {
-		dec := Next(d, Seen{Now: noon})
-		if dec.Trigger == towpath.TriggerPrepared {
-			break
-		}
-		for _, is := range dec.Issue {
-			r := named(d.Components, is.Component)
-			r.Steps = append(r.Steps, towpath.Step{Verb: is.Verb, Phase: towpath.OperationRunning})
-		}
-		var busy []*towpath.Step
-		for i := range d.Components {
-			if r := &d.Components[i]; len(r.Steps) > 0 && (len(r.Steps) < 2 || r.Steps[1].Phase != towpath.OperationSucceeded) {
-				busy = append(busy, &r.Steps[len(r.Steps)-1])
-			}
-		}
-		most = max(most, len(busy))
-		busy[0].Phase = towpath.OperationSucceeded
-	}
-	if dec := Next(d, Seen{Now: noon}); dec.Trigger != towpath.TriggerPrepared || most != 2 {
-		t.Errorf("%d at a time; %+v", most, dec)
 	}
 }

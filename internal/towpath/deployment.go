@@ -31,7 +31,8 @@ type Deployment struct {
 	Waiting string `json:"waiting,omitempty"`
 	// Paused holds it as it is until a person resumes.
 	Paused *Pause `json:"paused,omitempty"`
-	// Concurrent is how many components are prepared at a time at most; 0: all.
+	// Concurrent is how many components are prepared at a time at most, and how many
+	// move; 0: all are prepared at once and move one after another.
 	Concurrent int `json:"concurrent,omitempty"`
 	// Rules come into force when the deployment succeeds; nil for rollbacks.
 	Rules *EnvironmentSpec `json:"rules,omitempty"`

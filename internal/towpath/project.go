@@ -192,7 +192,7 @@ type EnvironmentSpec struct {
 	Gates      GateRules       `json:"gates"`
 	Retention  RetentionRule   `json:"retention"`
 	Rollout    RolloutStrategy `json:"rollout,omitempty"`    // of every component; empty: as each says
-	Concurrent int             `json:"concurrent,omitempty"` // components that are prepared at a time at most; 0: all
+	Concurrent int             `json:"concurrent,omitempty"` // components that are prepared, and that move, at a time at most; 0: all at once, and one after another
 	// Watch is how long what was deployed may be rolled back for an alert, once it
 	// has all of the traffic, nanoseconds; nil: [DefaultWatch], 0: not at all.
 	Watch      *time.Duration                    `json:"watch,omitempty"`

@@ -14,23 +14,33 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// place counts as an agent does: totals that grow, a second apart.
+// counter counts as an agent does: totals that grow, a second apart.
 type counter struct {
-	h        *harness
-	at       time.Time
-	old, new towpath.RevisionCount
+	h         *harness
+	component towpath.ComponentName
+	at        time.Time
+	old, new  towpath.RevisionCount
 }
 
-// counting begins to count the canary that is under way in dev.
+// counting begins to count the canary of api that is under way in dev.
 func (h *harness) counting() *counter {
 	h.t.Helper()
-	c := &counter{h: h, at: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
-	h.until("the traffic is shared", func() bool {
+	return h.countingOf("api")
+}
+
+func (h *harness) countingOf(name towpath.ComponentName) *counter {
+	h.t.Helper()
+	c := &counter{h: h, component: name, at: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	h.until("the traffic of "+string(name)+" is shared", func() bool {
 		d := h.status("dev").Deployment
-		if d == nil || len(d.Components) == 0 || d.Components[0].Weight() == 0 {
+		if d == nil {
 			return false
 		}
-		r := d.Components[0]
+		i := slices.IndexFunc(d.Components, func(r towpath.Rollout) bool { return r.Component == name })
+		if i < 0 || d.Components[i].Weight() == 0 {
+			return false
+		}
+		r := d.Components[i]
 		c.old, c.new = towpath.RevisionCount{Revision: r.From, Weight: 90}, towpath.RevisionCount{Revision: r.To, Weight: 10}
 		return true
 	})
@@ -41,7 +51,7 @@ func (h *harness) counting() *counter {
 func (c *counter) tell() {
 	c.h.t.Helper()
 	err := c.h.s.agents.deploys.Count(context.Background(), c.h.ana, "session-1", []towpath.TrafficCount{{
-		Target: towpath.Target{Project: shop, Environment: "dev", Component: "api", Place: "local", Slot: towpath.SlotMain},
+		Target: towpath.Target{Project: shop, Environment: "dev", Component: c.component, Place: "local", Slot: towpath.SlotMain},
 		At:     c.at, Bounds: []float64{0.1, 1}, Revisions: []towpath.RevisionCount{c.old, c.new},
 	}})
 	must(c.h.t, 0, err)
@@ -158,9 +168,55 @@ func (h *harness) done() []towpath.Operation {
 	return append([]towpath.Operation(nil), h.ops...)
 }
 
-func (h *harness) steer(action deploy.Steering) error {
-	_, err := h.svc.Deploys.Steer(context.Background(), h.ana, deploy.SteerRequest{Project: shop, Environment: "dev", Action: action, Reason: "a test"})
+func (h *harness) steer(action deploy.Steering, of ...towpath.ComponentName) error {
+	r := deploy.SteerRequest{Project: shop, Environment: "dev", Action: action, Reason: "a test"}
+	if len(of) > 0 {
+		r.Component = of[0]
+	}
+	_, err := h.svc.Deploys.Steer(context.Background(), h.ana, r)
 	return err
+}
+
+// Two components whose canaries move beside each other: each is judged by what
+// was counted of it, at half of the risk, and both go back when one is worse.
+func TestServer_CanariesBesideEachOther(t *testing.T) {
+	h := newHarness(t)
+	h.search, h.concurrent = true, 2
+	newCanary(t, h)
+	h.publish("1.1.0", "two")
+	api, search := h.countingOf("api"), h.countingOf("search")
+	h.waits("api has 10 % of the traffic and is not judged yet. Nothing has been counted yet.; search has 10 % of the traffic")
+	if err := h.steer(deploy.SteerSkip); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "api and search stand at a step each") {
+		t.Errorf("got %v", err)
+	}
+	if err := h.steer(deploy.SteerSkip, "web"); towpath.KindOf(err) != towpath.KindConflict {
+		t.Errorf("got %v", err)
+	}
+	must(t, 0, h.steer(deploy.SteerSkip, "search"))
+	h.waits("search has 50 % of the traffic")
+	api.seconds(9, 0)
+	h.until("api has moved while search stands", func() bool {
+		d := h.status("dev").Deployment
+		_, moved := d.Components[0].Find(towpath.VerbVerifyAfter)
+		return moved && d.Components[1].Weight() == 50
+	})
+	search.seconds(2, 10)
+	h.until("both are rolled back", func() bool {
+		st := h.status("dev")
+		return st.Deployment == nil && st.Hold != nil && strings.Contains(st.Hold.Reason, "the new revision of search is worse at 50 %: errors:")
+	})
+	list, err := h.svc.Deploys.List(t.Context(), h.ana, deploy.Filter{Project: shop, Environment: "dev"})
+	must(t, 0, err)
+	for _, r := range list.Items[0].Components {
+		if step, ok := r.Find(towpath.VerbRestore); !ok || step.Phase != towpath.OperationSucceeded {
+			t.Errorf("%s did not go back: %+v", r.Component, r.Steps)
+		}
+		j, err := h.svc.Deploys.Analysis(t.Context(), h.ana, list.Items[0].ID, r.Component)
+		must(t, 0, err)
+		if j.Input.Alpha != analysis.Risk/2 {
+			t.Errorf("%s is judged at a risk of %v", r.Component, j.Input.Alpha)
+		}
+	}
 }
 
 func TestServer_CanaryWithoutEvidence(t *testing.T) {

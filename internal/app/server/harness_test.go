@@ -40,6 +40,8 @@ type harness struct {
 	rollout    *towpath.RolloutSpec  // of the component in releases; nil is blue-green
 	objectives []towpath.Objective   // of releases
 	drift      towpath.DriftPolicy   // of the component in releases; empty is report
+	search     bool                  // releases have a second component, as the first is
+	concurrent int                   // of dev in releases
 	ana        towpath.Actor         // author
 	ben        towpath.Actor         // approver
 	stop       func()                // the server and the agent
@@ -167,8 +169,13 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 	if h.rollout != nil {
 		content.Components[0].Rollout = *h.rollout
 	}
+	if h.search {
+		second := content.Components[0]
+		second.Name = "search"
+		content.Components = append(content.Components, second)
+	}
 	for _, e := range []towpath.EnvironmentSpec{
-		{Name: "dev", Promotion: cmp.Or(h.dev, towpath.PromotionAutomatic), Place: cmp.Or(h.place, "local"), Gates: h.gates},
+		{Name: "dev", Promotion: cmp.Or(h.dev, towpath.PromotionAutomatic), Place: cmp.Or(h.place, "local"), Gates: h.gates, Concurrent: h.concurrent},
 		{Name: "staging", From: "dev", Branch: "staging", Promotion: cmp.Or(h.staging, towpath.PromotionAutomatic), Place: "local"},
 		{
 			Name: "prod", From: "staging", Branch: "production", Promotion: towpath.PromotionAutomatic, Place: "local",
@@ -177,12 +184,13 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 	} {
 		e.Retention = h.retention
 		spec := json.RawMessage(fmt.Sprintf(`{"greeting":%q}`, what+" in "+string(e.Name)))
-		content.Environments = append(content.Environments, towpath.ReleaseEnvironment{
-			Rules: e,
-			Components: []towpath.RenderedComponent{{
-				Name: "api", Spec: spec, Revision: towpath.RevisionOf(towpath.KindProcess, towpath.DigestOf(layer), spec),
-			}},
-		})
+		env := towpath.ReleaseEnvironment{Rules: e}
+		for _, c := range content.Components {
+			env.Components = append(env.Components, towpath.RenderedComponent{
+				Name: c.Name, Spec: spec, Revision: towpath.RevisionOf(towpath.KindProcess, towpath.DigestOf(layer), spec),
+			})
+		}
+		content.Environments = append(content.Environments, env)
 	}
 	enc, err := oci.Encode(content)
 	must(h.t, 0, err)

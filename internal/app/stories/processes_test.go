@@ -77,27 +77,38 @@ func (p process) interrupt(ts *testscript.TestScript) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// find waits for a line that matches and returns its first group.
+// find waits for a line that matches and returns its first group. A process that
+// goes on saying things is given its time; one that falls silent is not.
 func find(ts *testscript.TestScript, lines <-chan string, pattern string) string {
 	re := regexp.MustCompile(pattern)
-	deadline := time.After(patience)
+	var said []string
 	for {
 		select {
 		case line, ok := <-lines:
 			if !ok {
-				ts.Fatalf("the process ended without saying %q", pattern)
+				ts.Fatalf("the process ended without saying %q; it said:\n%s", pattern, strings.Join(said, "\n"))
 			}
 			if m := re.FindStringSubmatch(line); m != nil {
 				return m[1]
 			}
-		case <-deadline:
-			ts.Fatalf("the process never said %q", pattern)
+			said = append(said, line)
+		case <-time.After(patience):
+			ts.Fatalf("the process was silent for %s and never said %q; it said:\n%s", patience, pattern, strings.Join(said, "\n"))
 		}
 	}
 }
 
-// servers and agents are those that stories run, by script.
-var servers, agents = map[string]process{}, map[string]process{}
+// cast is what one story runs in the background. Stories run beside each other,
+// so each has its own.
+type cast struct {
+	server, agent process
+	traffic       func() (sent int, failed error) // ends it
+}
+
+// castKey is where a story keeps its cast.
+type castKey struct{}
+
+func castOf(ts *testscript.TestScript) *cast { return ts.Value(castKey{}).(*cast) }
 
 // serverOf starts a server on a folder and talks to it as its first admin from
 // then on. After a server was killed its successor takes its address, and has a
@@ -108,7 +119,7 @@ func serverOf(ts *testscript.TestScript, _ bool, args []string) {
 		listen = "127.0.0.1:0"
 	}
 	p := start(ts, nil, append([]string{"server", "--data", ts.MkAbs(args[0]), "--listen", listen}, args[1:]...)...)
-	servers[ts.Name()] = p
+	castOf(ts).server = p
 	if !again || len(args) > 1 {
 		ts.Setenv("TOWPATH_TOKEN", find(ts, p.lines, `^ +(twp_\w+)$`))
 	}
@@ -116,16 +127,16 @@ func serverOf(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // killServer kills the story's server.
-func killServer(ts *testscript.TestScript, _ bool, _ []string) { servers[ts.Name()].kill() }
+func killServer(ts *testscript.TestScript, _ bool, _ []string) { castOf(ts).server.kill() }
 
 // agentOf starts an agent with a token on a folder: agentof TOKEN DATA
 func agentOf(ts *testscript.TestScript, _ bool, args []string) {
 	env := []string{"TOWPATH_URL=" + ts.Getenv("TOWPATH_URL"), "TOWPATH_TOKEN=" + args[0]}
-	agents[ts.Name()] = start(ts, env, "agent", "--place", "local", "--data", ts.MkAbs(args[1]))
+	castOf(ts).agent = start(ts, env, "agent", "--place", "local", "--data", ts.MkAbs(args[1]))
 }
 
 // killAgent kills the story's agent.
-func killAgent(ts *testscript.TestScript, _ bool, _ []string) { agents[ts.Name()].kill() }
+func killAgent(ts *testscript.TestScript, _ bool, _ []string) { castOf(ts).agent.kill() }
 
 // cosign has the real cosign verify the release of a digest in the registry of
 // the server that is known in the current folder: cosign VERB KEY DIGESTFILE

@@ -64,6 +64,7 @@ func TestStories(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("NO_COLOR", "1")
+			env.Values[castKey{}] = &cast{}
 			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 			env.Defer(func() { stopAll(env.WorkDir) })
 			return nil

@@ -110,15 +110,12 @@ func environment(ts *testscript.TestScript) []string {
 	return out
 }
 
-// streams is the traffic of stories, by script.
-var streams = map[string]func() (sent int, failed error){}
-
 // traffic asks a component of an environment for its page again and again, as
 // its users do. Stopped, it fails when one answer was no success, unless it was
 // told that some may fail: traffic ENV COMPONENT [some-fail], traffic stop
 func traffic(ts *testscript.TestScript, _ bool, args []string) {
 	if args[0] == "stop" {
-		sent, failed := streams[ts.Name()]()
+		sent, failed := castOf(ts).traffic()
 		ts.Check(failed)
 		if sent < 10 {
 			ts.Fatalf("only %d requests were sent", sent)
@@ -141,7 +138,7 @@ func traffic(ts *testscript.TestScript, _ bool, args []string) {
 	}()
 	stop := sync.OnceFunc(func() { cancel(); <-ended })
 	ts.Defer(stop)
-	streams[ts.Name()] = func() (int, error) { stop(); return sent, failed }
+	castOf(ts).traffic = func() (int, error) { stop(); return sent, failed }
 }
 
 // ask sends one request over a connection of its own.

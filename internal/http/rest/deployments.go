@@ -81,7 +81,7 @@ func (a *API) deploymentRoutes() {
 		policy: Authenticated, summary: "Pause the rollout that is under way, or let it go on",
 	}, func(ctx context.Context, actor towpath.Actor, in *steer) (towpath.Deployment, error) {
 		return svc.Steer(ctx, actor, deploy.SteerRequest{
-			Project: in.Project, Environment: in.Environment, Action: deploy.Steering(in.Body.Action), Reason: in.Body.Reason,
+			Project: in.Project, Environment: in.Environment, Component: in.Body.Component, Action: deploy.Steering(in.Body.Action), Reason: in.Body.Reason,
 		})
 	})
 	type judged struct {

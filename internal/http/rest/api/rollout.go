@@ -1,7 +1,11 @@
 package api
 
+import "github.com/towpath/towpath/internal/towpath"
+
 // Steer pauses a rollout or lets it go on.
 type Steer struct {
 	Action string `json:"action" enum:"pause,resume,skip" doc:"pause holds the weight; resume ends the pause, or a step that waits for a person; skip ends the step whatever its time and its judgement say"`
-	Reason string `json:"reason,omitempty" maxLength:"1000" doc:"why; kept in the ledger"`
+	// Component is whose step is ended.
+	Component towpath.ComponentName `json:"component,omitempty" doc:"whose step is ended; with none, that of all that wait for a person, or of the only one that stands at a step"`
+	Reason    string                `json:"reason,omitempty" maxLength:"1000" doc:"why; kept in the ledger"`
 }

@@ -1,0 +1,162 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func TestNext_PreparesAFewAtATime(t *testing.T) {
+	d := &towpath.Deployment{Phase: towpath.DeploymentPreparing, Concurrent: 2}
+	for _, name := range []towpath.ComponentName{"a", "b", "c", "d"} {
+		d.Components = append(d.Components, towpath.Rollout{Component: name, Action: towpath.ActionCreate, To: "new"})
+	}
+	most := 0
+	for range 40 {
+		dec := Next(d, Seen{Now: noon})
+		if dec.Trigger == towpath.TriggerPrepared {
+			break
+		}
+		for _, is := range dec.Issue {
+			r := named(d.Components, is.Component)
+			r.Steps = append(r.Steps, towpath.Step{Verb: is.Verb, Phase: towpath.OperationRunning})
+		}
+		var busy []*towpath.Step
+		for i := range d.Components {
+			if r := &d.Components[i]; len(r.Steps) > 0 && (len(r.Steps) < 2 || r.Steps[1].Phase != towpath.OperationSucceeded) {
+				busy = append(busy, &r.Steps[len(r.Steps)-1])
+			}
+		}
+		most = max(most, len(busy))
+		busy[0].Phase = towpath.OperationSucceeded
+	}
+	if dec := Next(d, Seen{Now: noon}); dec.Trigger != towpath.TriggerPrepared || most != 2 {
+		t.Errorf("%d at a time; %+v", most, dec)
+	}
+}
+
+// shopping is a deployment of api and search, each with a canary, and of web,
+// which needs both: all of them prepared.
+func shopping(concurrent int) *towpath.Deployment {
+	d := &towpath.Deployment{Phase: towpath.DeploymentSwitching, Concurrent: concurrent}
+	for _, name := range []towpath.ComponentName{"api", "search", "web"} {
+		one, c := at(0)
+		c.Spec.Steps = []towpath.RolloutStep{{Weight: 5, For: 10 * time.Second}, {Weight: 50, For: 10 * time.Second}}
+		r := one.Components[0]
+		r.Component = name
+		if name == "web" {
+			r.DependsOn, r.Canary = []towpath.ComponentName{"api", "search"}, nil
+		}
+		for _, v := range []towpath.Verb{towpath.VerbPrepare, towpath.VerbVerifyBefore} {
+			r.Steps = append(r.Steps, towpath.Step{Verb: v, Phase: towpath.OperationSucceeded})
+		}
+		d.Components = append(d.Components, r)
+	}
+	return d
+}
+
+// does carries out what was decided, and says what that was.
+func does(d *towpath.Deployment, dec Decision, now time.Time) string {
+	var said []string
+	for _, is := range dec.Issue {
+		r := named(d.Components, is.Component)
+		r.Steps = append(r.Steps, towpath.Step{Verb: is.Verb, Weight: is.Weight, Phase: towpath.OperationSucceeded, Ended: now})
+		what := string(is.Component) + " " + string(is.Verb)
+		if is.Weight > 0 {
+			what += fmt.Sprint(" ", is.Weight)
+		}
+		said = append(said, what)
+	}
+	return strings.Join(said, ", ")
+}
+
+func TestNext_MovesIndependentComponentsTogether(t *testing.T) {
+	for _, tt := range []struct {
+		concurrent int
+		want       string
+	}{
+		{0, "api shift 5; api shift 50; api switch; api verify-after; " +
+			"search shift 5; search shift 50; search switch; search verify-after; web switch; web verify-after"},
+		{2, "api shift 5, search shift 5; api shift 50, search shift 50; api switch, search switch; " +
+			"api verify-after, search verify-after; web switch; web verify-after"},
+	} {
+		t.Run(fmt.Sprint(tt.concurrent), func(t *testing.T) {
+			d, now := shopping(tt.concurrent), noon
+			good := judged(towpath.JudgedNotWorse)
+			both := map[towpath.ComponentName]*towpath.Judgement{"api": good, "search": good}
+			var got []string
+			for range 30 {
+				dec := Next(d, Seen{Now: now, Judgements: both})
+				if dec.Trigger != "" {
+					break
+				}
+				if said := does(d, dec, now); said != "" {
+					got = append(got, said)
+				}
+				now = now.Add(10 * time.Second)
+			}
+			if s := strings.Join(got, "; "); s != tt.want {
+				t.Errorf("got  %s\nwant %s", s, tt.want)
+			}
+		})
+	}
+}
+
+// Each is judged by its own counts; all of them go back when one is worse, and
+// what needs others goes before them.
+func TestNext_GoesBackTogether(t *testing.T) {
+	d := shopping(2)
+	for _, name := range []towpath.ComponentName{"api", "search"} {
+		does(d, Decision{Issue: []Issue{{Component: name, Verb: towpath.VerbShift, Weight: 5}}}, noon)
+	}
+	seen := Seen{Now: noon, Judgements: of("api", judged(towpath.JudgedNotWorse))}
+	dec := Next(d, seen)
+	if want := "api has 5 % of the traffic for another 10s. it is not-worse; search has 5 % of the traffic for another 10s. Nothing has been counted yet."; dec.Waiting != want {
+		t.Errorf("it waits for %q, want %q", dec.Waiting, want)
+	}
+	if dec.Again.Sub(noon) != time.Second {
+		t.Errorf("it comes back after %s", dec.Again.Sub(noon))
+	}
+	stands := Standing(d)
+	if len(stands) != 2 || stands[1].Component != "search" || stands[1].AsksAPerson(noon) || !stands[1].AsksAPerson(noon.Add(2*time.Minute)) {
+		t.Errorf("%+v stand", stands)
+	}
+	seen.Judgements["search"] = judged(towpath.JudgedWorse)
+	if dec = Next(d, seen); dec.Trigger != towpath.TriggerWorse || !strings.HasPrefix(dec.Reason, "the new revision of search is worse at 5 %") {
+		t.Fatalf("%+v", dec)
+	}
+	d.Phase = towpath.DeploymentReverting
+	var got []string
+	for range 10 {
+		dec := Next(d, Seen{Now: noon})
+		if dec.Trigger != "" {
+			got = append(got, string(dec.Trigger))
+			break
+		}
+		slices.SortFunc(dec.Issue, func(a, b Issue) int { return strings.Compare(string(a.Component), string(b.Component)) })
+		got = append(got, does(d, dec, noon))
+	}
+	if s, want := strings.Join(got, "; "), "web restore; api restore, search restore; api retire, search retire, web retire; reverted"; s != want {
+		t.Errorf("got  %s\nwant %s", s, want)
+	}
+}
+
+// What else is ready waits when a person pauses; only what nothing answers for
+// goes on.
+func TestNext_PausesAllButWhatIsStopped(t *testing.T) {
+	d := shopping(2)
+	api := named(d.Components, "api")
+	api.Canary, api.Scales = nil, allAtOnce()
+	d.Paused = &towpath.Pause{By: "ana", Reason: "lunch"}
+	dec := Next(d, Seen{Now: noon})
+	if len(dec.Issue) != 1 || dec.Issue[0].Component != "api" || dec.Issue[0].Verb != towpath.VerbSwitch {
+		t.Errorf("%+v", dec)
+	}
+	if !strings.HasPrefix(dec.Waiting, "paused by ana: lunch") {
+		t.Errorf("it waits for %q", dec.Waiting)
+	}
+}
