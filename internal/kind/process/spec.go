@@ -44,11 +44,13 @@ type Verify struct {
 	After  []Job `json:"after,omitempty"`  // through the router
 }
 
-// Job is one verification job: a command of the release or an HTTP check.
+// Job is one verification job: a command of the release, an HTTP check, or
+// recorded traffic that is sent again.
 type Job struct {
 	Name    string        `json:"name"`
 	Command []string      `json:"command,omitempty"` // gets TOWPATH_ADDRESS and TOWPATH_URL
 	HTTP    *HTTPCheck    `json:"http,omitempty"`
+	Replay  *Replay       `json:"replay,omitempty"`
 	Timeout time.Duration `json:"timeout"`
 }
 
@@ -58,6 +60,16 @@ type HTTPCheck struct {
 	Path     string `json:"path"`
 	Status   int    `json:"status,omitempty"`   // 200
 	Contains string `json:"contains,omitempty"` // in the body's first MiB
+}
+
+// Replay sends recorded requests again and wants the answers to be as they were:
+// of the recorded status, or below 500 where none was recorded.
+type Replay struct {
+	Requests string        `json:"requests"`         // an HTTP archive (HAR 1.2) among the revision's files
+	Methods  []string      `json:"methods"`          // of the requests that are sent
+	Rate     int           `json:"rate"`             // requests a second
+	Within   time.Duration `json:"within,omitempty"` // an answer that takes longer is wrong; 0: it may take the job's timeout
+	Allow    float64       `json:"allow,omitempty"`  // percent of the answers that may be wrong
 }
 
 // Metrics is where instances show their metrics, in Prometheus' text format.

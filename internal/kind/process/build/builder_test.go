@@ -179,6 +179,17 @@ func TestBuilder_Check(t *testing.T) {
 			"refuses two jobs of a name", section(`"verify":{"after":[{"name":"a","http":{"path":"/"}},{"name":"a","command":["b"]}]}`), "",
 			[]kind.Problem{{Path: "verify.after[1].name", Message: `there are two jobs "a"`, Hint: "give each job its own name"}},
 		},
+		{"accepts recorded traffic", section(`"verify":{"step":[{"name":"a","replay":{"requests":"test/old.har","rate":50,"within":"1s","allow":"0.5%"}}]}`), "", nil},
+		{
+			"says what is wrong with a replay", section(`"verify":{"before":[{"name":"a","replay":{"requests":"../x.har","methods":["LOOK"],"rate":0,"allow":"1"}},{"name":"b","http":{"path":"/"},"replay":{"requests":"x.har"}}]}`), "",
+			[]kind.Problem{
+				{Path: "verify.before[0].replay.rate", Message: "0 is not between 1 and 1000"},
+				{Path: "verify.before[0].replay.allow", Message: `"1" is no part in percent`, Hint: "write a number from 0 to 100 and its sign: 1%, 0.5%"},
+				{Path: "verify.before[0].replay.requests", Message: `"../x.har" is no file of the release`, Hint: "name the HTTP archive (HAR) that was recorded, below the component's files"},
+				{Path: "verify.before[0].replay.methods", Message: `"LOOK" is no HTTP method`, Hint: "use GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS"},
+				{Path: "verify.before[1]", Message: "a job is either a command, an http check or a replay", Hint: "give it one of command:, http: and replay:"},
+			},
+		},
 		{
 			"refuses a way out of the files", `{"command":["../a"],"workDir":"/etc"}`, "",
 			[]kind.Problem{

@@ -192,6 +192,19 @@ func (o *object) size(key string, otherwise, least, most int64) int64 {
 	return int64(n) * unit
 }
 
+// percent reads a part such as "1%" or "0.5%".
+func (o *object) percent(key string) float64 {
+	s := o.str(key, "0%")
+	number, whole := strings.CutSuffix(s, "%")
+	n, err := strconv.ParseFloat(number, 64)
+	if !whole || err != nil || !(n >= 0 && n <= 100) {
+		o.bad[key] = true
+		o.r.problem(o.at(key), fmt.Sprintf("%q is no part in percent", s), "write a number from 0 to 100 and its sign: 1%, 0.5%")
+		return 0
+	}
+	return n
+}
+
 // child is the object below a key; an absent one is empty.
 func (o *object) child(key string) *object {
 	m, ok := o.fields[key].(map[string]any)

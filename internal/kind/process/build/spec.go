@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -155,13 +156,19 @@ func readJobs(o *object, key string) []process.Job {
 var jobName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9 _.-]{0,62}$`)
 
 func readJob(o *object) process.Job {
-	o.only([]string{"name", "command", "http", "timeout"})
+	o.only([]string{"name", "command", "http", "replay", "timeout"})
 	j := process.Job{Name: o.str("name", ""), Timeout: o.duration("timeout", 30*time.Second, time.Millisecond, maxTimeout)}
 	if !jobName.MatchString(j.Name) && !o.broken("name") {
 		o.r.problem(o.at("name"), "a job needs a name", "up to 63 letters, digits, spaces, dots, dashes or underscores")
 	}
-	if o.has("command") == o.has("http") {
-		o.r.problem(o.path, "a job is either a command or an http check", "give it one of command: and http:")
+	ways := 0
+	for _, way := range []string{"command", "http", "replay"} {
+		if o.has(way) {
+			ways++
+		}
+	}
+	if ways != 1 {
+		o.r.problem(o.path, "a job is either a command, an http check or a replay", "give it one of command:, http: and replay:")
 	}
 	if o.has("command") {
 		j.Command = readCommand(o, false)
@@ -169,7 +176,36 @@ func readJob(o *object) process.Job {
 	if o.has("http") {
 		j.HTTP = readHTTP(o.child("http"))
 	}
+	if o.has("replay") {
+		j.Replay = readReplay(o.child("replay"))
+	}
 	return j
+}
+
+func readReplay(o *object) *process.Replay {
+	o.only([]string{"requests", "methods", "rate", "within", "allow"})
+	p := &process.Replay{
+		Requests: o.str("requests", ""), Methods: o.strings("methods"), Rate: int(o.integer("rate", 20, 1, 1000)),
+		Within: o.duration("within", 0, time.Millisecond, maxTimeout), Allow: o.percent("allow"),
+	}
+	if !filepath.IsLocal(p.Requests) && !o.broken("requests") {
+		o.r.problem(o.at("requests"), fmt.Sprintf("%q is no file of the release", p.Requests), "name the HTTP archive (HAR) that was recorded, below the component's files")
+	}
+	if len(p.Methods) == 0 {
+		p.Methods = []string{"GET", "HEAD", "OPTIONS"}
+	}
+	for _, m := range p.Methods {
+		checkMethod(o, "methods", m)
+	}
+	return p
+}
+
+func checkMethod(o *object, key, method string) {
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
+	default:
+		o.r.problem(o.at(key), fmt.Sprintf("%q is no HTTP method", method), "use GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS")
+	}
 }
 
 func readHTTP(o *object) *process.HTTPCheck {
@@ -178,11 +214,7 @@ func readHTTP(o *object) *process.HTTPCheck {
 		Method: o.str("method", "GET"), Path: o.str("path", ""),
 		Status: int(o.integer("status", 200, 100, 599)), Contains: o.str("contains", ""),
 	}
-	switch c.Method {
-	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
-	default:
-		o.r.problem(o.at("method"), fmt.Sprintf("%q is no HTTP method", c.Method), "use GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS")
-	}
+	checkMethod(o, "method", c.Method)
 	if !o.broken("path") {
 		checkURLPath(o, c.Path)
 	}

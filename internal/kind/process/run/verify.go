@@ -21,8 +21,8 @@ import (
 const defaultJobTimeout = time.Minute
 
 // Verify runs the revision's jobs of a stage, one after the other: before the
-// switch and at its steps against its first instance (checks over HTTP against
-// each), after it through the router. The first job that fails is the release's failure.
+// switch and at its steps against its first instance (requests against each),
+// after it through the router. The first job that fails is the release's failure.
 func (r *Runner) Verify(ctx context.Context, w kind.Work, stage kind.Stage) error {
 	op := w.Operation
 	unlock, err := r.lock(ctx, op.Target)
@@ -97,6 +97,9 @@ func (r *Runner) verifyAddresses(ctx context.Context, op towpath.Operation, stag
 }
 
 func (r *Runner) job(ctx context.Context, w kind.Work, spec process.Spec, j process.Job, addresses []string) error {
+	if j.Replay != nil {
+		return r.replay(ctx, w, j, addresses)
+	}
 	if j.HTTP == nil {
 		return r.command(ctx, w, spec, j, addresses[0])
 	}
@@ -133,7 +136,7 @@ func (r *Runner) check(ctx context.Context, j process.Job, address string) error
 // agent, and its group with it when its time is over.
 func (r *Runner) command(ctx context.Context, w kind.Work, spec process.Spec, j process.Job, address string) error {
 	if len(j.Command) == 0 {
-		return &kind.Failure{Message: "the verification job " + j.Name + " has neither a command nor an HTTP check"}
+		return &kind.Failure{Message: "the verification job " + j.Name + " has neither a command nor requests"}
 	}
 	t, rev := w.Operation.Target, w.Operation.Spec.Revision
 	env, err := r.environment(ctx, t, rev, spec)
