@@ -20,7 +20,9 @@ func newRollout(s *session) *cobra.Command {
 		s.newSteer(deploy.SteerResume, "End a pause, or a step that waits for a person",
 			"Also a step whose judgement did not come in time: it passes without one, and that is recorded."),
 		s.newSteer(deploy.SteerSkip, "End a step, whatever its time and its judgement say",
-			"The next step begins at once. To undo a rollout, use `towpath rollback`."))
+			"The next step begins at once."),
+		s.newSteer(deploy.SteerAbort, "Take all of the traffic back to what ran before",
+			"The promotion ends as rolled back, and the environment is on hold. What has all of the traffic already is undone with `towpath rollback`."))
 }
 
 func (s *session) newSteer(action deploy.Steering, short, long string) *cobra.Command {
@@ -42,7 +44,7 @@ func (s *session) newSteer(action deploy.Steering, short, long string) *cobra.Co
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the ledger")
-	if action != deploy.SteerPause {
+	if action == deploy.SteerResume || action == deploy.SteerSkip {
 		cmd.Flags().StringVar(&component, "component", "", "whose step to end, when several move at once")
 	}
 	return cmd

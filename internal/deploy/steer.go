@@ -15,11 +15,12 @@ import (
 // Steering is what a person does to a rollout under way.
 type Steering string
 
-// The ways to steer a rollout. To undo it, cancel the promotion or roll back.
+// The ways to steer a rollout.
 const (
 	SteerPause  Steering = "pause"  // hold the weight
 	SteerResume Steering = "resume" // end the pause, or a step that waits for a person
 	SteerSkip   Steering = "skip"   // end the step, whatever its time and its judgement say
+	SteerAbort  Steering = "abort"  // take all of the traffic back to what ran before
 )
 
 // SteerRequest asks for a rollout to be paused or to go on.
@@ -36,8 +37,11 @@ type SteerRequest struct {
 func (s *Service) Steer(ctx context.Context, actor towpath.Actor, r SteerRequest) (towpath.Deployment, error) {
 	const op = "rollout.steer"
 	verb := access.PromotionRequest
-	if r.Action == SteerPause {
+	switch r.Action {
+	case SteerPause:
 		verb = access.Hold
+	case SteerAbort:
+		verb = access.PromotionCancel
 	}
 	if err := access.Check(actor, verb, access.Subject{Project: r.Project, Environment: r.Environment}); err != nil {
 		return towpath.Deployment{}, err
@@ -80,6 +84,9 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 		return towpath.E(towpath.KindConflict, op, "the deployment in %s is %s: nothing can be steered any more", d.Environment, d.Phase).
 			WithHint("it can be undone with `towpath rollback %s`", d.Environment)
 	}
+	if r.Action == SteerAbort {
+		return abort(d, actor, r)
+	}
 	switch {
 	case d.Experiment != nil && r.Action == SteerPause:
 		return towpath.E(towpath.KindConflict, op, "an experiment is under way in %s: its traffic stays as it is", d.Environment).
@@ -94,7 +101,7 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 		d.Paused, d.Waiting = nil, ""
 		return nil
 	case r.Action != SteerResume && r.Action != SteerSkip:
-		return towpath.E(towpath.KindInvalid, op, "%q is no way to steer a rollout", r.Action).WithHint("pause, resume or skip")
+		return towpath.E(towpath.KindInvalid, op, "%q is no way to steer a rollout", r.Action).WithHint("pause, resume, skip or abort")
 	}
 	if d.Experiment != nil {
 		return towpath.E(towpath.KindConflict, op, "an experiment is under way in %s, which takes as long as it was to", d.Environment).
@@ -108,6 +115,24 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 		x.Canary.Passed, x.Canary.PassedBy = x.Step+1, actor.Account
 	}
 	d.Paused, d.Waiting = nil, "" // said anew by the next decision
+	return nil
+}
+
+// abort has a deployment go back, as cancelling its promotion does.
+func abort(d *towpath.Deployment, actor towpath.Actor, r SteerRequest) error {
+	const op = "rollout.steer"
+	switch {
+	case d.Experiment != nil:
+		return towpath.E(towpath.KindConflict, op, "an experiment is under way in %s, which goes back anyway", d.Environment).
+			WithHint("`towpath experiment stop %s` ends it now", d.Environment)
+	case d.Kind != towpath.DeploymentPromotion:
+		return towpath.E(towpath.KindConflict, op, "what is under way in %s is a %s, which is the way back already", d.Environment, d.Kind).
+			WithHint("`towpath rollback %s --to VERSION` goes somewhere else", d.Environment)
+	}
+	d.Abort, d.Waiting = "aborted by "+string(actor.Account), ""
+	if r.Reason != "" {
+		d.Abort += ": " + r.Reason
+	}
 	return nil
 }
 

@@ -219,6 +219,31 @@ func TestServer_CanariesBesideEachOther(t *testing.T) {
 	}
 }
 
+// A rollout that a person aborts goes back and is on hold, lest it come again by
+// itself; nothing of it is the release's harm.
+func TestServer_AbortsACanary(t *testing.T) {
+	h := newHarness(t)
+	newCanary(t, h)
+	h.publish("1.1.0", "two")
+	h.counting()
+	must(t, 0, h.steer(deploy.SteerAbort))
+	h.promotion("dev", "1.1.0", towpath.PromotionRolledBack)
+	if st := h.status("dev"); st.Version != "1.0.0" || st.Hold == nil || st.Hold.Reason != "rolled back from 1.1.0: aborted by ana: a test" {
+		t.Errorf("dev runs %s, held by %+v", st.Version, st.Hold)
+	}
+	list, err := h.svc.Deploys.List(t.Context(), h.ana, deploy.Filter{Project: shop, Environment: "dev"})
+	must(t, 0, err)
+	if d := list.Items[0]; d.Cause != "aborted by ana: a test" || d.Recovery != nil {
+		t.Errorf("it went back for %q: %+v", d.Cause, d.Recovery)
+	}
+	if n := len(h.events("rollout.abort")); n != 1 {
+		t.Errorf("%d are recorded", n)
+	}
+	if err := h.steer(deploy.SteerAbort); towpath.KindOf(err) != towpath.KindConflict {
+		t.Errorf("what is over was aborted: %v", err)
+	}
+}
+
 func TestServer_CanaryWithoutEvidence(t *testing.T) {
 	h := newHarness(t)
 	newCanary(t, h)
