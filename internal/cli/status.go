@@ -77,6 +77,14 @@ func (s *session) statusResult(environments []inventory.Status) result {
 	return r
 }
 
+// instances says how many run, of both revisions while one replaces the other.
+func instances(c inventory.ComponentStatus) string {
+	if r := c.Replacing; r != nil {
+		return fmt.Sprintf("%d of %d new, %d old", r.New, r.Wanted, r.Old)
+	}
+	return fmt.Sprint(c.Instances)
+}
+
 // requirements says of each thing that a release needs what runs, and whether
 // that will do.
 func (p *page) requirements(all []inventory.RequirementStatus) []string {
@@ -161,7 +169,7 @@ func showStatus(p *page, e inventory.Status) {
 		p.heading("Components")
 		t := table{columns: []string{"COMPONENT", "HEALTH", "ADDRESS", "INSTANCES", "SEEN", "DRIFT", "DETAIL", "+REVISION", "+RUNNING"}}
 		for _, c := range e.Components {
-			t.add(string(c.Component), p.style.word(string(c.Health)), orDash(c.Address), fmt.Sprint(c.Instances), p.age(c.Observed),
+			t.add(string(c.Component), p.style.word(string(c.Health)), orDash(c.Address), instances(c), p.age(c.Observed),
 				driftWord(p, c.Drift), c.Detail, string(c.Revision), orDash(c.Running))
 		}
 		p.table(t)

@@ -63,11 +63,22 @@ type ComponentStatus struct {
 	// back to it takes no start.
 	KeptUntil time.Time `json:"keptUntil,omitzero"`
 	Instances int       `json:"instances"`
-	Detail    string    `json:"detail,omitempty"`
-	Observed  time.Time `json:"observed,omitzero"`
+	// Replacing is how far the active deployment is in replacing the revision;
+	// nil while only one of them runs.
+	Replacing *Replacing `json:"replacing,omitempty"`
+	Detail    string     `json:"detail,omitempty"`
+	Observed  time.Time  `json:"observed,omitzero"`
 	// Drift is whether it is as it was deployed, and Differences how it is not.
 	Drift       towpath.DriftState   `json:"drift"`
 	Differences []towpath.Difference `json:"differences,omitempty"`
+}
+
+// Replacing is how many instances run of the revision that comes and of the one
+// that it replaces, whichever of them has the traffic.
+type Replacing struct {
+	New    int `json:"new"`
+	Wanted int `json:"wanted"` // of the new one in the end
+	Old    int `json:"old"`
 }
 
 // BranchStatus is where an environment's branch stands.
