@@ -122,6 +122,51 @@ func TestRunner_Scale(t *testing.T) {
 			t.Errorf("started %d and %d, want 4 and 4", ones, twos)
 		}
 	})
+	t.Run("shrinks without a moment of fewer than there were, until all of the traffic moves", func(t *testing.T) {
+		h := newHand(t)
+		h.change = func(s *process.Spec) {
+			if s.Instances = 2; s.Env[kindtest.AppVersion].Literal == one {
+				s.Instances = 5
+			}
+		}
+		h.up(one)
+		stop := h.load(4)
+		h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 1, Room: 5})))
+		h.wantRuns(5, 1)
+		h.must(h.r.Shift(t.Context(), h.scaled(towpath.VerbShift, two, one, 50, towpath.Scale{Instances: 1, Room: 5, Rest: 5})))
+		h.wantRuns(5, 1)
+		if got := h.serving(); got != 6 {
+			t.Errorf("%d instances get requests, want 6", got)
+		}
+		h.must(h.r.Switch(t.Context(), h.scaled(towpath.VerbSwitch, two, one, 0, towpath.Scale{Instances: 2, Room: 4})))
+		h.wantRuns(4, 2)
+		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
+		h.wantRuns(0, 2)
+		if sent, failed := stop(); len(failed) > 0 || sent < 20 {
+			t.Errorf("%d of %d requests failed: %q", len(failed), sent, failed)
+		}
+	})
+	t.Run("grows beside all that there were", func(t *testing.T) {
+		h := newHand(t)
+		h.change = func(s *process.Spec) {
+			if s.Instances = 4; s.Env[kindtest.AppVersion].Literal == one {
+				s.Instances = 1
+			}
+		}
+		h.up(one)
+		stop := h.load(2)
+		h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 2, Room: 4})))
+		h.wantRuns(1, 2)
+		h.must(h.r.Shift(t.Context(), h.scaled(towpath.VerbShift, two, one, 50, towpath.Scale{Instances: 2, Room: 4, Rest: 2})))
+		h.wantRuns(1, 2)
+		h.must(h.r.Switch(t.Context(), h.scaled(towpath.VerbSwitch, two, one, 0, towpath.Scale{Instances: 4, Room: 2})))
+		h.wantRuns(1, 4)
+		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
+		h.wantRuns(0, 4)
+		if _, failed := stop(); len(failed) > 0 {
+			t.Errorf("requests failed: %q", failed)
+		}
+	})
 	t.Run("goes back in the middle with all that there was", func(t *testing.T) {
 		h := newHand(t)
 		h.change = four
