@@ -85,6 +85,15 @@ func instances(c inventory.ComponentStatus) string {
 	return fmt.Sprint(c.Instances)
 }
 
+// unseen says what nobody can tell of a rollout that ended.
+func unseen(u towpath.Unseen) string {
+	out := fmt.Sprintf("no evidence of %s of %s when it got all of the traffic: %s", u.Objective, u.Component, strings.TrimRight(u.Why, "."))
+	if u.By != "" {
+		out += fmt.Sprintf(" (%s let it pass)", u.By)
+	}
+	return out
+}
+
 // requirements says of each thing that a release needs what runs, and whether
 // that will do.
 func (p *page) requirements(all []inventory.RequirementStatus) []string {
@@ -153,6 +162,9 @@ func showStatus(p *page, e inventory.Status) {
 	}
 	if e.Doubt != "" {
 		p.field("verified", p.style.bad("not any more: "+e.Doubt))
+	}
+	for _, u := range e.Unseen {
+		p.field("unseen", p.style.warn(unseen(u)))
 	}
 	if h := e.Hold; h != nil {
 		p.field("hold", p.style.warn(h.Reason)+" (by "+h.By+", "+p.age(h.At)+" ago)")

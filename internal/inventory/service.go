@@ -170,7 +170,7 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 			return st, err
 		}
 		if i := slices.IndexFunc(runs, func(r towpath.Run) bool { return r.Deployment == env.Deployment }); i >= 0 {
-			st.Doubt = runs[i].Doubt
+			st.Doubt, st.Unseen = runs[i].Doubt, runs[i].Unseen
 		}
 	}
 	var err error

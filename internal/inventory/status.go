@@ -20,11 +20,14 @@ type Status struct {
 	Newest      string                  `json:"newest,omitempty"`
 	Health      towpath.Health          `json:"health"`
 	Doubt       string                  `json:"doubt,omitempty"` // why what runs is not verified any more
-	Hold        *towpath.Hold           `json:"hold"`
-	Freezes     []towpath.Freeze        `json:"freezes,omitempty"`
-	Quarantined bool                    `json:"quarantined"`
-	Expires     time.Time               `json:"expires,omitzero"` // when what runs is older than the rules take
-	Expired     bool                    `json:"expired,omitempty"`
+	// Unseen are the objectives that nobody can tell whether it kept when it got
+	// all of the traffic.
+	Unseen      []towpath.Unseen `json:"unseen,omitempty"`
+	Hold        *towpath.Hold    `json:"hold"`
+	Freezes     []towpath.Freeze `json:"freezes,omitempty"`
+	Quarantined bool             `json:"quarantined"`
+	Expires     time.Time        `json:"expires,omitzero"` // when what runs is older than the rules take
+	Expired     bool             `json:"expired,omitempty"`
 	// Findings are those of the newest scans of what runs that the environment's
 	// rules don't let pass, as sentences.
 	Findings   []string            `json:"findings,omitempty"`
