@@ -114,7 +114,22 @@ func (r *run) renderOne(spec towpath.ComponentSpec, e towpath.EnvironmentSpec, l
 			return out, towpath.E(towpath.KindInvalid, op, "component %q can't be replaced instance by instance: its kind %q has no instances", spec.Name, spec.Kind).
 				On(string(spec.Name)).WithHint("choose another strategy for its rollout")
 		}
-		out.Instances, err = counter.Instances(canonical)
+		if out.Instances, err = counter.Instances(canonical); err == nil {
+			err = checkBatches(spec, e.Name, out.Instances)
+		}
 	}
 	return out, err
+}
+
+// checkBatches refuses a rolling update in more batches than there are shares
+// of the traffic to tell them apart.
+func checkBatches(spec towpath.ComponentSpec, e towpath.EnvironmentName, n int) error {
+	batch := max(spec.Rollout.Batch(n), 1)
+	if n <= towpath.MaxBatches*batch {
+		return nil
+	}
+	least := (n + towpath.MaxBatches - 1) / towpath.MaxBatches
+	return towpath.E(towpath.KindInvalid, "build.render", "component %q has %d instances in %q, which a rolling update can't replace %d at a time: "+
+		"it takes at most %d batches, since each has a share of the traffic in whole percents", spec.Name, n, e, batch, towpath.MaxBatches).
+		On(string(spec.Name)).WithHint("write surge: %d in its rollout, or more, or a part such as surge: 10%%", least)
 }

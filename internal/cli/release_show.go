@@ -46,6 +46,7 @@ func showRelease(p *page, r towpath.Release) {
 		p.table(t)
 	}
 	showImages(p, r.Images)
+	showRuns(p, r.Runs)
 	if r.Content == nil {
 		return
 	}
@@ -69,6 +70,31 @@ func showRelease(p *page, r towpath.Release) {
 			orDash(join(e.Rules.Gates.Checks)))
 	}
 	p.table(t)
+}
+
+// showRuns shows where a release runs or ran, and what nobody can tell of that.
+func showRuns(p *page, runs []towpath.Run) {
+	if len(runs) == 0 {
+		return
+	}
+	p.heading("Ran in")
+	t := table{columns: []string{"ENVIRONMENT", "SINCE", "UNTIL", "VERIFIED", "+CANDIDATE", "+DEPLOYMENT"}}
+	for _, r := range runs {
+		until, verified := "now", p.style.good("yes")
+		if !r.Ended.IsZero() {
+			until = at(r.Ended)
+		}
+		if !r.Verified {
+			verified = p.style.bad("no: " + r.Doubt)
+		}
+		t.add(string(r.Environment), at(r.Began), until, verified, string(r.Candidate), string(r.Deployment))
+	}
+	p.table(t)
+	for _, r := range runs {
+		for _, u := range r.Unseen {
+			p.line("%s: %s", r.Environment, p.style.warn(unseen(u)))
+		}
+	}
 }
 
 // showImages shows what a release takes from other registries, and whether it is

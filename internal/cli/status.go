@@ -77,6 +77,23 @@ func (s *session) statusResult(environments []inventory.Status) result {
 	return r
 }
 
+// instances says how many run, of both revisions while one replaces the other.
+func instances(c inventory.ComponentStatus) string {
+	if r := c.Replacing; r != nil {
+		return fmt.Sprintf("%d of %d new, %d old", r.New, r.Wanted, r.Old)
+	}
+	return fmt.Sprint(c.Instances)
+}
+
+// unseen says what nobody can tell of a rollout that ended.
+func unseen(u towpath.Unseen) string {
+	out := fmt.Sprintf("no evidence of %s of %s when it got all of the traffic: %s", u.Objective, u.Component, strings.TrimRight(u.Why, "."))
+	if u.By != "" {
+		out += fmt.Sprintf(" (%s let it pass)", u.By)
+	}
+	return out
+}
+
 // requirements says of each thing that a release needs what runs, and whether
 // that will do.
 func (p *page) requirements(all []inventory.RequirementStatus) []string {
@@ -146,6 +163,9 @@ func showStatus(p *page, e inventory.Status) {
 	if e.Doubt != "" {
 		p.field("verified", p.style.bad("not any more: "+e.Doubt))
 	}
+	for _, u := range e.Unseen {
+		p.field("unseen", p.style.warn(unseen(u)))
+	}
 	if h := e.Hold; h != nil {
 		p.field("hold", p.style.warn(h.Reason)+" (by "+h.By+", "+p.age(h.At)+" ago)")
 		p.line("%-13s lift it with: towpath unhold %s", "", e.Environment)
@@ -161,7 +181,7 @@ func showStatus(p *page, e inventory.Status) {
 		p.heading("Components")
 		t := table{columns: []string{"COMPONENT", "HEALTH", "ADDRESS", "INSTANCES", "SEEN", "DRIFT", "DETAIL", "+REVISION", "+RUNNING"}}
 		for _, c := range e.Components {
-			t.add(string(c.Component), p.style.word(string(c.Health)), orDash(c.Address), fmt.Sprint(c.Instances), p.age(c.Observed),
+			t.add(string(c.Component), p.style.word(string(c.Health)), orDash(c.Address), instances(c), p.age(c.Observed),
 				driftWord(p, c.Drift), c.Detail, string(c.Revision), orDash(c.Running))
 		}
 		p.table(t)

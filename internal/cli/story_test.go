@@ -130,6 +130,10 @@ func storyWorld() *apitest.World {
 			Repairs: []towpath.RepairAttempt{{Deployment: "dep_3", By: "towpath", Began: ago(30 * time.Minute), Ended: ago(29 * time.Minute)}},
 		},
 	}}
+	blind := []towpath.Unseen{
+		{Component: "web", Objective: "errors", Why: "Nothing was counted."},
+		{Component: "api", Objective: "speed", Why: "12 requests are not the 50 that it takes.", By: "ana"},
+	}
 	w.Status = []inventory.Status{
 		{
 			Project: "shop", Environment: "dev", Release: new, Version: "1.4.0", Commit: commit, Phase: inventory.PhaseHealthy,
@@ -139,9 +143,10 @@ func storyWorld() *apitest.World {
 		{
 			Project: "shop", Environment: "prod", Release: old, Version: "1.3.0", Commit: commit, Phase: inventory.PhaseRolling,
 			Expires: ago(48 * time.Hour), Expired: true, Drift: towpath.DriftFlapping, Since: ago(26 * time.Hour), Behind: 2, Newest: "1.4.0", Health: towpath.HealthUnhealthy,
-			Hold: &towpath.Hold{Reason: "rolled back: errors", By: "ana", At: ago(10 * time.Minute)}, Quarantined: true, Deployment: &active,
+			Unseen: blind,
+			Hold:   &towpath.Hold{Reason: "rolled back: errors", By: "ana", At: ago(10 * time.Minute)}, Quarantined: true, Deployment: &active,
 			Freezes: []towpath.Freeze{{ID: "frz_1", Project: "shop", Reason: "launch", By: "ana", From: ago(time.Hour)}}, Queue: w.Promotions,
-			Components: []inventory.ComponentStatus{{Component: "web", Revision: "rev_1", Health: towpath.HealthUnhealthy, Detail: "503 at /healthz", Drift: towpath.DriftFlapping, Differences: differences}},
+			Components: []inventory.ComponentStatus{{Component: "web", Revision: "rev_1", Health: towpath.HealthUnhealthy, Replacing: &inventory.Replacing{New: 2, Wanted: 5}, Detail: "503 at /healthz", Drift: towpath.DriftFlapping, Differences: differences}},
 			Branch:     &inventory.BranchStatus{Name: "main", Pending: "main has a commit that 1.3.0 lacks"},
 			Requires: []inventory.RequirementStatus{
 				{Requirement: towpath.Requirement{Project: "billing", Versions: ">=1.2 <2"}, Found: "1.3.1", Satisfied: true},
@@ -161,6 +166,10 @@ func storyWorld() *apitest.World {
 		Images: []towpath.PinnedImage{
 			{Name: "redis:7", Source: "docker.io/library/redis", Digest: digest("redis"), Repository: "shop/mirror/docker.io/library/redis", Mirrored: ago(59 * time.Minute)},
 			{Name: "ghcr.io/acme/base:1", Source: "ghcr.io/acme/base", Digest: digest("base"), Repository: "shop/mirror/ghcr.io/acme/base", Error: "it is down"},
+		},
+		Runs: []towpath.Run{
+			{Environment: "dev", Candidate: "cnd_new", Deployment: "dep_1", Began: ago(3 * time.Hour), Verified: true, Unseen: blind},
+			{Environment: "prod", Candidate: "cnd_new", Deployment: "dep_0", Began: ago(2 * time.Hour), Ended: ago(time.Hour), Doubt: "rolled back: errors"},
 		},
 	}, {Digest: old, Project: "shop", Content: content()}}
 	w.Page = release.List{Next: "c2", Items: []release.Summary{

@@ -116,6 +116,9 @@ func asks(actor towpath.Actor, a towpath.Alert) AlertResult {
 	case a.StartsAt.IsZero():
 		return ignore("it does not say since when it fires")
 	}
+	if _, ok := a.Since(); !ok {
+		return ignore("its label %sfor is no time such as 5m or 1h30m", towpath.LabelPrefix)
+	}
 	if err := access.Check(actor, access.AlertPost, access.Subject{Project: r.Project, Environment: r.Environment}); err != nil {
 		m, _ := towpath.PublicMessage(err)
 		return ignore("%s", m)
@@ -256,10 +259,11 @@ func (h *hearing) rollBack(ctx context.Context, a towpath.Alert, why string) (re
 // sign is when the trouble was first seen. Clocks differ: nothing is found out
 // before it began.
 func sign(a towpath.Alert, now time.Time) time.Time {
-	if a.StartsAt.After(now) {
+	since, _ := a.Since()
+	if since.After(now) {
 		return now
 	}
-	return a.StartsAt.UTC()
+	return since.UTC()
 }
 
 // said is an alert as a sentence for people.

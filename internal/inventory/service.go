@@ -170,7 +170,7 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 			return st, err
 		}
 		if i := slices.IndexFunc(runs, func(r towpath.Run) bool { return r.Deployment == env.Deployment }); i >= 0 {
-			st.Doubt = runs[i].Doubt
+			st.Doubt, st.Unseen = runs[i].Doubt, runs[i].Unseen
 		}
 	}
 	var err error
@@ -193,7 +193,7 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 	}
 	for _, r := range running {
 		if r.Revision != "" {
-			st.Components = append(st.Components, s.component(env, r, world, now))
+			st.Components = append(st.Components, s.component(env, r, st.Deployment, world, now))
 		}
 	}
 	if env.Rules.Branch != "" {
@@ -214,7 +214,7 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 	return st, nil
 }
 
-func (s *Service) component(env towpath.Environment, r rollout.Running, world seen, now time.Time) ComponentStatus {
+func (s *Service) component(env towpath.Environment, r rollout.Running, d *towpath.Deployment, world seen, now time.Time) ComponentStatus {
 	target := targetOf(env, r)
 	c := ComponentStatus{Component: r.Component, Revision: r.Revision, Health: towpath.HealthUnknown}
 	c.Drift, c.Differences = s.drift(r, world, target, now)
@@ -224,13 +224,38 @@ func (s *Service) component(env towpath.Environment, r rollout.Running, world se
 		return c
 	}
 	c.Running, c.Address, c.Instances, c.Detail, c.Observed = o.Revision, o.Address, o.Instances, o.Detail, o.At
-	c.Preview, c.KeptUntil = o.Preview, o.KeptUntil
+	c.Preview, c.KeptUntil, c.Replacing = o.Preview, o.KeptUntil, replacing(d, o)
 	if now.Sub(o.At) > s.cfg.Stale {
 		c.Detail = "last seen " + o.At.Format(time.RFC3339)
 		return c
 	}
 	c.Health = o.Health
 	return c
+}
+
+// replacing counts the instances of both revisions of a component that a
+// deployment replaces, in what was seen of it; nil when only one of them runs.
+func replacing(d *towpath.Deployment, o towpath.Observation) *Replacing {
+	if d == nil || len(o.Beside) == 0 {
+		return nil
+	}
+	i := slices.IndexFunc(d.Components, func(r towpath.Rollout) bool { return r.Component == o.Target.Component })
+	if i < 0 || d.Components[i].From == d.Components[i].To {
+		return nil
+	}
+	r, out := d.Components[i], &Replacing{}
+	for _, seen := range append([]towpath.RevisionSeen{{Revision: o.Revision, Instances: o.Instances, Wanted: o.Wanted}}, o.Beside...) {
+		switch seen.Revision {
+		case r.To:
+			out.New, out.Wanted = seen.Instances, seen.Wanted
+		case r.From:
+			out.Old = seen.Instances
+		}
+	}
+	if out.New == 0 {
+		return nil
+	}
+	return out
 }
 
 func observations(ctx context.Context, tx Tx, p towpath.ProjectName) (map[string]towpath.Observation, error) {

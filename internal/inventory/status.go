@@ -20,11 +20,14 @@ type Status struct {
 	Newest      string                  `json:"newest,omitempty"`
 	Health      towpath.Health          `json:"health"`
 	Doubt       string                  `json:"doubt,omitempty"` // why what runs is not verified any more
-	Hold        *towpath.Hold           `json:"hold"`
-	Freezes     []towpath.Freeze        `json:"freezes,omitempty"`
-	Quarantined bool                    `json:"quarantined"`
-	Expires     time.Time               `json:"expires,omitzero"` // when what runs is older than the rules take
-	Expired     bool                    `json:"expired,omitempty"`
+	// Unseen are the objectives that nobody can tell whether it kept when it got
+	// all of the traffic.
+	Unseen      []towpath.Unseen `json:"unseen,omitempty"`
+	Hold        *towpath.Hold    `json:"hold"`
+	Freezes     []towpath.Freeze `json:"freezes,omitempty"`
+	Quarantined bool             `json:"quarantined"`
+	Expires     time.Time        `json:"expires,omitzero"` // when what runs is older than the rules take
+	Expired     bool             `json:"expired,omitempty"`
 	// Findings are those of the newest scans of what runs that the environment's
 	// rules don't let pass, as sentences.
 	Findings   []string            `json:"findings,omitempty"`
@@ -63,11 +66,22 @@ type ComponentStatus struct {
 	// back to it takes no start.
 	KeptUntil time.Time `json:"keptUntil,omitzero"`
 	Instances int       `json:"instances"`
-	Detail    string    `json:"detail,omitempty"`
-	Observed  time.Time `json:"observed,omitzero"`
+	// Replacing is how far the active deployment is in replacing the revision;
+	// nil while only one of them runs.
+	Replacing *Replacing `json:"replacing,omitempty"`
+	Detail    string     `json:"detail,omitempty"`
+	Observed  time.Time  `json:"observed,omitzero"`
 	// Drift is whether it is as it was deployed, and Differences how it is not.
 	Drift       towpath.DriftState   `json:"drift"`
 	Differences []towpath.Difference `json:"differences,omitempty"`
+}
+
+// Replacing is how many instances run of the revision that comes and of the one
+// that it replaces, whichever of them has the traffic.
+type Replacing struct {
+	New    int `json:"new"`
+	Wanted int `json:"wanted"` // of the new one in the end
+	Old    int `json:"old"`
 }
 
 // BranchStatus is where an environment's branch stands.

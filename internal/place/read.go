@@ -73,6 +73,19 @@ func (s *Service) fetch(ctx context.Context, d towpath.Digest) (found bool, err 
 	if d.Algorithm() == "" {
 		return false, nil
 	}
+	bounded, cancel := context.WithTimeout(ctx, s.cfg.Longest)
+	defer cancel()
+	found, err = s.fetchWhole(bounded, d)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		err = towpath.E(towpath.KindUnavailable, "place.read", "the layer is at the place of releases only, and did not come from there within %s", s.cfg.Longest).
+			On(string(d)).WithCause(err).
+			WithHint("see how fast that registry answers; nothing is lost, and what needs the layer tries again")
+	}
+	return found, err
+}
+
+// fetchWhole is [Service.fetch] for as long as its context lasts.
+func (s *Service) fetchWhole(ctx context.Context, d towpath.Digest) (found bool, err error) {
 	leave, err := s.queue(ctx, d)
 	if err != nil {
 		return false, err

@@ -76,6 +76,10 @@ type Config struct {
 	Connect func(r towpath.ReplicationRule) (Registry, error)
 	// Stall is how long a place may send nothing while it is read; default 30 s.
 	Stall time.Duration
+	// Longest is how long a layer may take to come, with all attempts and with
+	// waiting for others that fetch it, however steadily its bytes trickle: nobody
+	// waits for a place for ever. Default 1 h.
+	Longest time.Duration
 	// Attempts is how often a place is asked for a layer; default 3, with
 	// pauses of Backoff.
 	Attempts int
@@ -104,6 +108,9 @@ var _ blob.Store = (*Service)(nil)
 func New(cfg Config, records Store, local blob.Store) *Service {
 	if cfg.Stall <= 0 {
 		cfg.Stall = 30 * time.Second
+	}
+	if cfg.Longest <= 0 {
+		cfg.Longest = time.Hour
 	}
 	if cfg.Attempts <= 0 {
 		cfg.Attempts = 3

@@ -77,7 +77,7 @@ func planned(base towpath.Digest, want []towpath.Operation, have []towpath.Opera
 		switch {
 		case op.Phase == towpath.OperationSucceeded && op.Result != nil && op.Result.Plan != nil:
 			components = append(components, *op.Result.Plan)
-		case towpath.OperationTransitions().Terminal(op.Phase) && op.Phase != "":
+		case towpath.OperationTransitions().Terminal(op.Phase):
 			message := "it was " + string(op.Phase)
 			if op.Result != nil && op.Result.Message != "" {
 				message = op.Result.Message

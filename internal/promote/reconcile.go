@@ -191,6 +191,9 @@ func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment,
 			return err
 		}
 	}
+	if err := countBefore(ctx, tx, *env, components, runs); err != nil {
+		return err
+	}
 	if p.Experiment == nil {
 		rollout.Strategies(components, content, runs, rendered, env.Rules)
 	} else if problem, hint := rollout.Experiment(components, content, p.Experiment); problem != "" {

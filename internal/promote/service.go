@@ -69,6 +69,7 @@ type Tx interface {
 	SaveOperation(ctx context.Context, op towpath.Operation) error
 	PlanOperations(ctx context.Context, id towpath.PromotionID) ([]towpath.Operation, error)
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
+	Observations(ctx context.Context, p towpath.ProjectName) ([]towpath.Observation, error)
 	InsertDeployment(ctx context.Context, d towpath.Deployment) error
 	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
 	LockDeployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)

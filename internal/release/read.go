@@ -31,7 +31,10 @@ func (s *Service) Get(ctx context.Context, actor towpath.Actor, p towpath.Projec
 		if err != nil {
 			return err
 		}
-		r, err = s.read(ctx, tx, p, c.Release)
+		if r, err = s.read(ctx, tx, p, c.Release); err != nil {
+			return err
+		}
+		r.Runs, err = runs(ctx, tx, actor, r)
 		return err
 	})
 	if err != nil {
@@ -55,6 +58,31 @@ func (s *Service) read(ctx context.Context, tx Tx, p towpath.ProjectName, d towp
 	images, err := tx.ImagesOf(ctx, p, d)
 	r.Images = images.Images
 	return r, err
+}
+
+// runs lists the last stays of a release's candidates, where its reader may see
+// what runs.
+func runs(ctx context.Context, tx Tx, actor towpath.Actor, r towpath.Release) ([]towpath.Run, error) {
+	environments, err := tx.Environments(ctx, r.Project)
+	if err != nil {
+		return nil, err
+	}
+	var out []towpath.Run
+	for _, e := range environments {
+		if access.Check(actor, access.EnvironmentRead, access.Subject{Project: r.Project, Environment: e.Name}) != nil {
+			continue
+		}
+		for _, c := range r.Candidates {
+			all, err := tx.RunsOf(ctx, r.Project, e.Name, c.ID)
+			if err != nil {
+				return nil, err
+			}
+			if len(all) > 0 {
+				out = append(out, all[0])
+			}
+		}
+	}
+	return out, nil
 }
 
 // Provenance reads the statement that a candidate was published with, in its

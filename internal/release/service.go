@@ -60,6 +60,7 @@ type Tx interface {
 	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
 	Projects(ctx context.Context) ([]towpath.Project, error)
 	Runs(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.Run, error)
+	RunsOf(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) ([]towpath.Run, error)
 	OpenPromotions(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.Promotion, error)
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
 	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)

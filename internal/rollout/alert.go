@@ -31,8 +31,12 @@ func Blamed(a towpath.Alert, d *towpath.Deployment, env towpath.Environment, now
 	case towpath.DeploymentRepair:
 		return Blameless, fmt.Sprintf("the last deployment, %s, is a repair, which brings nothing new", d.ID)
 	}
-	if a.StartsAt.Before(d.CreatedAt) {
-		return Blameless, fmt.Sprintf("it fires since %s, and the last deployment, %s of %s, began at %s", clock(a.StartsAt), d.ID, d.Version, clock(d.CreatedAt))
+	if since, _ := a.Since(); since.Before(d.CreatedAt) {
+		cause := ""
+		if since.Before(a.StartsAt) {
+			cause = fmt.Sprintf(" for what was so since %s", clock(since))
+		}
+		return Blameless, fmt.Sprintf("it fires since %s%s, and the last deployment, %s of %s, began at %s", clock(a.StartsAt), cause, d.ID, d.Version, clock(d.CreatedAt))
 	}
 	switch d.Phase {
 	case towpath.DeploymentPreparing, towpath.DeploymentSwitching:

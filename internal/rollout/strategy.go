@@ -79,27 +79,33 @@ func allAtOnce() *towpath.Scales {
 	return &towpath.Scales{Prepare: &towpath.Scale{}, Switch: &towpath.Scale{}, Restore: &towpath.Scale{}, Late: true}
 }
 
-// rolling replaces n instances in batches: at no moment do more than the surge
-// run besides n, nor fewer than n without those that may be unavailable. After
-// each batch the new revision has as much of the traffic as of the instances,
-// and is judged like a canary. The last batch is the switch.
+// rolling replaces instances in batches, by n others: at no moment do more than
+// the surge run besides as many as ran or are wanted, nor fewer than there were,
+// or are to be, without those that may be unavailable. After each batch the new
+// revision has as much of the traffic as of its instances, and is judged like a
+// canary. The last batch is the switch. What shrinks keeps the old instances
+// that there is room for: only the judgement tells that fewer new ones will do.
 func rolling(r *towpath.Rollout, spec towpath.RolloutSpec, n int, by []towpath.Objective) {
-	surge, fewer := spec.Surge.Of(n, true), spec.Unavailable.Of(n, false)
-	if surge+fewer == 0 {
-		surge = 1
+	surge, fewer := spec.Room(n)
+	batch, most := spec.Batch(n), n
+	if r.Before != nil {
+		most = max(n, r.Before.Instances)
 	}
-	batch := min(surge+fewer, n)
 	r.Scales = &towpath.Scales{
-		Prepare: &towpath.Scale{Instances: batch, Room: n + surge - batch},
-		Switch:  &towpath.Scale{Instances: n, Room: surge},
+		Prepare: &towpath.Scale{Instances: batch, Room: most + surge - batch},
+		Switch:  &towpath.Scale{Instances: n, Room: most + surge - n},
 		Late:    fewer > 0,
 	}
 	r.Canary = &towpath.Canary{Spec: spec, Objectives: by}
 	for k := batch; k < n; k += batch {
-		r.Canary.Spec.Steps = append(r.Canary.Spec.Steps, towpath.RolloutStep{
+		step := towpath.RolloutStep{
 			Weight: min(max(100*k/n, 1), 99), For: spec.For,
-			Scale: &towpath.Scale{Instances: k, Room: n + surge - k, Rest: n - k},
-		})
+			Scale: &towpath.Scale{Instances: k, Room: most + surge - k, Rest: n - k},
+		}
+		if most > n {
+			step.Scale.Rest = step.Scale.Room
+		}
+		r.Canary.Spec.Steps = append(r.Canary.Spec.Steps, step)
 	}
 }
 

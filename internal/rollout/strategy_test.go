@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -123,21 +124,26 @@ func TestStrategies(t *testing.T) {
 }
 
 // A rolling update never has more instances than its surge allows, nor fewer
-// than may be unavailable, at any moment of an agent that does what it is told.
+// than may be unavailable, at any moment of an agent that does what it is told,
+// also when there are to be more of them, or fewer. Until all of the traffic
+// moves there are as many as there were.
 func TestStrategies_RollingKeepsItsBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n, old := rapid.IntRange(1, 64).Draw(t, "instances"), rapid.IntRange(1, 64).Draw(t, "old")
+		n, old := rapid.IntRange(1, 120).Draw(t, "instances"), rapid.IntRange(1, 120).Draw(t, "old")
 		share := rapid.Custom(func(t *rapid.T) towpath.Share {
 			return towpath.Share(rapid.StringMatching(`[0-9]|[1-9][0-9]|([1-9]?[0-9]|100)%`).Draw(t, "share"))
 		})
 		spec := towpath.RolloutSpec{Strategy: towpath.StrategyRolling, Surge: share.Draw(t, "surge"), Unavailable: share.Draw(t, "unavailable")}
+		if n > towpath.MaxBatches*spec.Batch(n) {
+			return // no release is built like that
+		}
 		surge, fewer := spec.Surge.Of(n, true), spec.Unavailable.Of(n, false)
 		if surge+fewer == 0 {
 			surge = 1
 		}
-		r := towpath.Rollout{}
+		r := towpath.Rollout{Before: &towpath.Before{Instances: old}}
 		rolling(&r, spec, n, nil)
-		most, least := max(n+surge, old), min(n, old)-fewer
+		most, least := max(n, old)+surge, old-fewer
 		ours, theirs, ready := 0, old, 0 // instances of both, and ours with traffic
 		look := func(when string) {
 			if ours+theirs > most || ready+theirs < least {
@@ -147,16 +153,26 @@ func TestStrategies_RollingKeepsItsBounds(t *testing.T) {
 		obey := func(what string, s *towpath.Scale) {
 			theirs = min(theirs, s.Room)
 			look(what + ", made room")
-			ours = s.Instances
+			if ours = s.Instances; ours > n || ours+theirs > most {
+				t.Fatalf("%s: %d of %d run beside %d", what, ours, n, theirs)
+			}
 			look(what + ", started")
 		}
 		obey("prepare", r.Scales.Prepare)
+		if kept := min(old, max(n, old)+surge-ours); theirs != kept {
+			t.Fatalf("%d of %d are left before the new one has proven anything, want %d", theirs, old, kept)
+		}
 		weight := 0
 		for _, step := range r.Canary.Spec.Steps {
 			obey("shift", step.Scale)
 			ready = ours
 			theirs = min(theirs, step.Scale.Rest)
-			look("shifted")
+			if look("shifted"); theirs == 0 {
+				t.Fatalf("%d %% of the traffic have no instance", 100-step.Weight)
+			}
+			if old > n && theirs != min(old, old+surge-ours) {
+				t.Fatalf("%d of %d are left beside %d that are not judged yet", theirs, old, ours)
+			}
 			if step.Weight <= weight || step.Weight > 99 {
 				t.Fatalf("%d %% follow %d", step.Weight, weight)
 			}
@@ -166,9 +182,35 @@ func TestStrategies_RollingKeepsItsBounds(t *testing.T) {
 		if ready = ours; ours != n {
 			t.Fatalf("%d run in the end, want %d", ours, n)
 		}
+		least = min(n, old) - fewer
 		theirs = 0
 		look("switched")
 	})
+}
+
+func TestStrategies_RollingToAnotherNumber(t *testing.T) {
+	steps := func(old, n int) string {
+		r := towpath.Rollout{Before: &towpath.Before{Instances: old}}
+		rolling(&r, towpath.RolloutSpec{Surge: "1"}, n, nil)
+		out := []string{fmt.Sprintf("%d beside %d", r.Scales.Prepare.Instances, r.Scales.Prepare.Room)}
+		for _, s := range r.Canary.Spec.Steps {
+			out = append(out, fmt.Sprintf("%d%%: %d beside %d, then %d", s.Weight, s.Scale.Instances, s.Scale.Room, s.Scale.Rest))
+		}
+		return strings.Join(append(out, fmt.Sprintf("all: %d beside %d", r.Scales.Switch.Instances, r.Scales.Switch.Room)), "; ")
+	}
+	for _, c := range []struct {
+		old, n int
+		want   string
+	}{
+		{5, 2, "1 beside 5; 50%: 1 beside 5, then 5; all: 2 beside 4"},
+		{2, 5, "1 beside 5; 20%: 1 beside 5, then 4; 40%: 2 beside 4, then 3; 60%: 3 beside 3, then 2; 80%: 4 beside 2, then 1; all: 5 beside 1"},
+		{5, 1, "1 beside 5; all: 1 beside 5"},
+		{0, 2, "1 beside 2; 50%: 1 beside 2, then 1; all: 2 beside 1"}, // not known
+	} {
+		if got := steps(c.old, c.n); got != c.want {
+			t.Errorf("%d to %d:\ngot  %s\nwant %s", c.old, c.n, got, c.want)
+		}
+	}
 }
 
 func TestNext_Late(t *testing.T) {

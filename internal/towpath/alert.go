@@ -51,6 +51,18 @@ func (a Alert) Identifier(name, prefix string) string {
 // Name is what people call the alert.
 func (a Alert) Name() string { return cmp.Or(a.Labels["alertname"], a.Fingerprint) }
 
+// Since is when the alert's condition came true: it begins to fire once that has
+// lasted for what its rule says (`for`), which only the label towpath_for tells.
+// False: that label is no time.
+func (a Alert) Since() (since time.Time, ok bool) {
+	pending := a.Labels[LabelPrefix+"for"]
+	if pending == "" {
+		return a.StartsAt, true
+	}
+	d, err := time.ParseDuration(pending)
+	return a.StartsAt.Add(-max(d, 0)), err == nil && d >= 0
+}
+
 // LabelsHash names a set of labels.
 func LabelsHash(labels map[string]string) string {
 	var parts []string

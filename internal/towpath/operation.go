@@ -187,6 +187,9 @@ type Observation struct {
 	Address   string     `json:"address,omitempty"` // "127.0.0.1:8081"
 	Instances int        `json:"instances"`
 	Detail    string     `json:"detail,omitempty"`
+	// Beside are the other revisions that run, but for what is kept: while one
+	// replaces another instances of both do.
+	Beside []RevisionSeen `json:"beside,omitempty"`
 	// Preview is where the next revision can be looked at before it has traffic.
 	Preview string `json:"preview,omitempty"`
 	// Kept is a revision without traffic that runs on until a time: going back to
@@ -210,6 +213,13 @@ type Observation struct {
 	FilesChanged int          `json:"filesChanged,omitempty"`
 	// Folder is where the place has those files. It stays there.
 	Folder string `json:"-"`
+}
+
+// RevisionSeen is how much of a revision runs.
+type RevisionSeen struct {
+	Revision  RevisionID `json:"revision"`
+	Instances int        `json:"instances"`
+	Wanted    int        `json:"wanted"` // as many as its settings ask for
 }
 
 // MaxFileChanges bounds how many files an observation names.

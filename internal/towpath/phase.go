@@ -20,8 +20,20 @@ func (t Transitions[P, T]) Next(noun string, from P, trigger T) (P, error) {
 	return to, nil
 }
 
-// Terminal reports whether no trigger leads out of p.
-func (t Transitions[P, T]) Terminal(p P) bool { return len(t[p]) == 0 }
+// Terminal reports whether no trigger leads out of p. A phase that the table
+// does not have is not: nobody can tell what comes after it.
+func (t Transitions[P, T]) Terminal(p P) bool { return len(t[p]) == 0 && t.knows(p) }
+
+// knows reports whether the table has a phase.
+func (t Transitions[P, T]) knows(p P) bool {
+	_, ok := t[p]
+	for _, row := range t {
+		for _, to := range row {
+			ok = ok || to == p
+		}
+	}
+	return ok
+}
 
 // Row is one line of a table of transitions.
 type Row struct{ From, Trigger, To string }

@@ -136,6 +136,26 @@ type RolloutSpec struct {
 	Keep time.Duration `json:"keep,omitempty"`
 }
 
+// Room is how many instances more, and how many fewer, than wanted a rolling
+// update of n may have meanwhile.
+func (s *RolloutSpec) Room(n int) (surge, fewer int) {
+	surge, fewer = s.Surge.Of(n, true), s.Unavailable.Of(n, false)
+	if surge+fewer == 0 {
+		surge = 1 // nothing could be replaced
+	}
+	return surge, fewer
+}
+
+// Batch is how many of n instances a rolling update replaces at a time.
+func (s *RolloutSpec) Batch(n int) int {
+	surge, fewer := s.Room(n)
+	return min(surge+fewer, n)
+}
+
+// MaxBatches bounds the batches of a rolling update: each has a share of the
+// traffic of its own, in whole percents.
+const MaxBatches = 100
+
 // Undecided is what a rollout does with a judgement that is undecided.
 type Undecided string
 

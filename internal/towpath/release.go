@@ -117,6 +117,9 @@ type Release struct {
 	Versions   []VersionLabel  `json:"versions,omitempty"`
 	Candidates []Candidate     `json:"candidates,omitempty"`
 	Images     []PinnedImage   `json:"images,omitempty"` // that it takes from registries outside
+	// Runs are the last stays of its candidates in each environment that the
+	// reader may see, in upstream order.
+	Runs []Run `json:"runs,omitempty"`
 }
 
 // VersionLabel is a human name of a release. Once published it never moves.

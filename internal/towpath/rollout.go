@@ -192,4 +192,7 @@ type Before struct {
 	Layer    Digest          `json:"layer"`
 	Size     int64           `json:"size"` // bytes of the layer
 	Rendered json.RawMessage `json:"rendered"`
+	// Instances is how many of it run, of a component that is replaced instance
+	// by instance; 0: not known.
+	Instances int `json:"instances,omitempty"`
 }

@@ -37,19 +37,21 @@ func TestServer_Alerts(t *testing.T) {
 
 		t.Run("what asks for nothing is ignored", func(t *testing.T) {
 			resolved, silent, odd, far, bad, timeless := fires("a", before), fires("b", before), fires("c", before), fires("d", before), fires("e", before), fires("f", before)
+			vague, negative, pending := fires("g", time.Now()), fires("h", time.Now()), fires("i", time.Now())
+			vague.Labels["towpath_for"], negative.Labels["towpath_for"], pending.Labels["towpath_for"] = "a while", "-1h", "1h"
 			resolved.Firing = false
 			delete(silent.Labels, "towpath_action")
 			odd.Labels["towpath_action"] = "restart"
 			far.Labels["towpath_environment"] = "prod"
 			bad.Labels["project"] = "a\x00b"
 			timeless.StartsAt = time.Time{}
-			r := h.alerts(resolved, silent, odd, far, bad, timeless)
-			for i, want := range []string{"it is resolved", "no label towpath_action", `"restart", and only rollback`, "alertmanager may not post alerts", "are no names", "since when"} {
+			r := h.alerts(resolved, silent, odd, far, bad, timeless, vague, negative, pending)
+			for i, want := range []string{"it is resolved", "no label towpath_action", `"restart", and only rollback`, "alertmanager may not post alerts", "are no names", "since when", "towpath_for is no time", "towpath_for is no time", "for what was so since"} {
 				if got := r.Alerts[i]; got.Outcome != towpath.AlertIgnored || !strings.Contains(got.Reason, want) {
 					t.Errorf("got %+v, want %s", got, want)
 				}
 			}
-			if r.Ignored != 6 || h.status("dev").Deployment == nil {
+			if r.Ignored != 9 || h.status("dev").Deployment == nil {
 				t.Errorf("got %+v", r)
 			}
 		})

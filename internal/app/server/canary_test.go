@@ -287,4 +287,18 @@ func TestServer_CanaryWithoutEvidence(t *testing.T) {
 	if said := strings.Join(next.Verdicts[i].Reasons, " "); !strings.Contains(said, "There was no evidence of errors of api there: “Nothing has been counted for") || !strings.Contains(said, "ana let it pass all the same.") {
 		t.Errorf("on the way upstream it says: %s", said)
 	}
+	dark := func(u []towpath.Unseen) bool {
+		return len(u) > 0 && u[0].Objective == "errors" && u[0].Component == "api" && u[0].By == "ana"
+	}
+	if st := h.status("dev"); !dark(st.Unseen) {
+		t.Errorf("the status says %+v", st.Unseen)
+	}
+	r, err := h.svc.Releases.Get(t.Context(), h.ana, shop, "1.1.0")
+	if must(t, 0, err); len(r.Runs) != 1 || r.Runs[0].Environment != "dev" || !r.Runs[0].Verified || !dark(r.Runs[0].Unseen) {
+		t.Errorf("the release says %+v", r.Runs)
+	}
+	blinkered := towpath.Actor{Account: "bob", Token: "tok_1", Grants: []towpath.Grant{{Role: towpath.RoleApprover, Project: shop, Environment: "staging"}}}
+	if r, err = h.svc.Releases.Get(t.Context(), blinkered, shop, "1.1.0"); err != nil || len(r.Runs) > 0 {
+		t.Errorf("who may not see what runs is told %+v, %v", r.Runs, err)
+	}
 }

@@ -38,7 +38,10 @@ func (r *Runner) Observe(ctx context.Context) ([]towpath.Observation, error) {
 			if preview, open := st.Find(previewRoute(rec.Target)); open {
 				out[i].Preview = preview.Address(preview.Traffic.Listen)
 			}
-			out[i].Kept, out[i].KeptUntil, err = r.wayBack(rec)
+			if out[i].Kept, out[i].KeptUntil, err = r.wayBack(rec); err != nil {
+				return err
+			}
+			out[i].Beside, err = r.beside(rec, rt.Traffic.Revision)
 			return err
 		})
 	}
@@ -102,6 +105,29 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 	}
 	notOpen(&o, rt, rt.Traffic.Listen)
 	return o, nil
+}
+
+// beside is how much runs of the revisions of a target that don't have its
+// traffic, or only a part of it. What is kept is not among them, nor what a
+// repair runs again: that is the same revision.
+func (r *Runner) beside(rec *target, has towpath.RevisionID) ([]towpath.RevisionSeen, error) {
+	var out []towpath.RevisionSeen
+	for _, rev := range rec.unkept(has) {
+		seen := towpath.RevisionSeen{Revision: plain(rev), Wanted: rec.Revisions[rev].Spec.Instances}
+		for _, id := range rec.instances(rev) {
+			in, err := r.look(id)
+			if err != nil {
+				return nil, err
+			}
+			if in.ready() {
+				seen.Instances++
+			}
+		}
+		if seen.Instances > 0 && seen.Revision != plain(has) {
+			out = append(out, seen)
+		}
+	}
+	return out, nil
 }
 
 // notOpen says that nobody reaches the component at its address, if so: however

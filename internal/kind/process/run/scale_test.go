@@ -104,16 +104,67 @@ func TestRunner_Scale(t *testing.T) {
 			if got := h.serving(); got != 4 {
 				t.Errorf("%d instances get requests, want 4", got)
 			}
+			if o := h.observed(); o.Instances != 4-n || len(o.Beside) != 1 || o.Beside[0].Instances != n || o.Beside[0].Wanted != 4 {
+				t.Errorf("observed %d of the old one, and %+v", o.Instances, o.Beside)
+			}
 		}
 		h.must(h.r.Switch(t.Context(), h.scaled(towpath.VerbSwitch, two, one, 0, towpath.Scale{Instances: 4, Room: 1})))
 		h.wantRuns(1, 4)
 		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
 		h.wantRuns(0, 4)
+		if o := h.observed(); o.Instances != 4 || o.Beside != nil {
+			t.Errorf("observed %+v in the end", o)
+		}
 		if sent, failed := stop(); len(failed) > 0 || sent < 20 {
 			t.Errorf("%d of %d requests failed: %q", len(failed), sent, failed)
 		}
 		if ones, twos := h.Starts(t, one), h.Starts(t, two); ones != 4 || twos != 4 {
 			t.Errorf("started %d and %d, want 4 and 4", ones, twos)
+		}
+	})
+	t.Run("shrinks without a moment of fewer than there were, until all of the traffic moves", func(t *testing.T) {
+		h := newHand(t)
+		h.change = func(s *process.Spec) {
+			if s.Instances = 2; s.Env[kindtest.AppVersion].Literal == one {
+				s.Instances = 5
+			}
+		}
+		h.up(one)
+		stop := h.load(4)
+		h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 1, Room: 5})))
+		h.wantRuns(5, 1)
+		h.must(h.r.Shift(t.Context(), h.scaled(towpath.VerbShift, two, one, 50, towpath.Scale{Instances: 1, Room: 5, Rest: 5})))
+		h.wantRuns(5, 1)
+		if got := h.serving(); got != 6 {
+			t.Errorf("%d instances get requests, want 6", got)
+		}
+		h.must(h.r.Switch(t.Context(), h.scaled(towpath.VerbSwitch, two, one, 0, towpath.Scale{Instances: 2, Room: 4})))
+		h.wantRuns(4, 2)
+		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
+		h.wantRuns(0, 2)
+		if sent, failed := stop(); len(failed) > 0 || sent < 20 {
+			t.Errorf("%d of %d requests failed: %q", len(failed), sent, failed)
+		}
+	})
+	t.Run("grows beside all that there were", func(t *testing.T) {
+		h := newHand(t)
+		h.change = func(s *process.Spec) {
+			if s.Instances = 4; s.Env[kindtest.AppVersion].Literal == one {
+				s.Instances = 1
+			}
+		}
+		h.up(one)
+		stop := h.load(2)
+		h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 2, Room: 4})))
+		h.wantRuns(1, 2)
+		h.must(h.r.Shift(t.Context(), h.scaled(towpath.VerbShift, two, one, 50, towpath.Scale{Instances: 2, Room: 4, Rest: 2})))
+		h.wantRuns(1, 2)
+		h.must(h.r.Switch(t.Context(), h.scaled(towpath.VerbSwitch, two, one, 0, towpath.Scale{Instances: 4, Room: 2})))
+		h.wantRuns(1, 4)
+		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
+		h.wantRuns(0, 4)
+		if _, failed := stop(); len(failed) > 0 {
+			t.Errorf("requests failed: %q", failed)
 		}
 	})
 	t.Run("goes back in the middle with all that there was", func(t *testing.T) {
@@ -227,6 +278,9 @@ func TestRunner_ScaleBesideWhatIsKept(t *testing.T) {
 		h.up(two)
 		h.must(h.r.Retire(t.Context(), h.keep(two)))
 		h.wantRuns(2, 2)
+		if o := h.observed(); o.Beside != nil {
+			t.Errorf("what is kept is said to replace something: %+v", o.Beside)
+		}
 		next := h.scaled(towpath.VerbPrepare, one, two, 0, towpath.Scale{Instances: 1, Room: 2})
 		grace(20 * time.Second) // another revision of one
 		spec, _ := h.Spec(t, one)
@@ -236,7 +290,7 @@ func TestRunner_ScaleBesideWhatIsKept(t *testing.T) {
 		if _, failed := stop(); len(failed) > 0 {
 			t.Errorf("requests failed: %q", failed)
 		}
-		if o := h.observed(); h.serving() != 2 || o.Kept != "" {
+		if o := h.observed(); h.serving() != 2 || o.Kept != "" || len(o.Beside) != 1 {
 			t.Errorf("%d instances get requests, want 2; observed %+v", h.serving(), o)
 		}
 		if n := len(h.glob("instances/*")); n != 3 {
