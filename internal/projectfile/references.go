@@ -49,12 +49,25 @@ func (r *reader) checkReferences(components []component, environments []environm
 			}
 		}
 	}
+	r.checkMirrors(components, objectives)
 	for i, x := range objectives {
 		if x.Component != "" && !slices.Contains(names, x.Component) {
 			path := fmt.Sprintf("objectives[%d].component", i)
 			at, _ := o.n.find(path)
 			r.problem(at, path, fmt.Sprintf("there is no component %q", x.Component), didyoumean.Hint(string(x.Component), names))
 		}
+	}
+}
+
+// checkMirrors reports copies of requests that nothing is judged by.
+func (r *reader) checkMirrors(components []component, objectives []towpath.Objective) {
+	for _, c := range components {
+		if c.spec.Rollout.Mirror == nil || slices.ContainsFunc(objectives, func(o towpath.Objective) bool {
+			return o.Counted() && (o.Component == "" || o.Component == c.spec.Name)
+		}) {
+			continue
+		}
+		r.problem(c.at, c.path+".rollout.mirror", "no objective says what is to become of the copies", "add one of kind errors or latency: objectives: [{name: errors, kind: errors, target: 0.999}]")
 	}
 }
 

@@ -2,20 +2,21 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
 
 // Moving is the component whose new revision has a part of the traffic beside
-// the old one; nil when none has.
+// the old one, or gets copies of it; nil when none has.
 func Moving(d *towpath.Deployment) *towpath.Rollout {
 	if d.Phase != towpath.DeploymentSwitching {
 		return nil
 	}
 	for i := range d.Components {
 		r := &d.Components[i]
-		if _, switching := r.Find(towpath.VerbSwitch); r.Canary != nil && !switching && r.Weight() > 0 {
+		if _, switching := r.Find(towpath.VerbSwitch); r.Canary != nil && !switching && (r.Weight() > 0 || r.Mirrors()) {
 			return r
 		}
 	}
@@ -52,7 +53,7 @@ func Standing(d *towpath.Deployment) (r *towpath.Rollout, step int) {
 // begun is the operation that began a step; without a phase when none did. What
 // is looked at without traffic begins when it is verified.
 func begun(r *towpath.Rollout, s towpath.RolloutStep) towpath.Step {
-	if s.Weight == 0 {
+	if !s.Judged() {
 		step, _ := r.Find(towpath.VerbVerifyBefore)
 		return step
 	}
@@ -81,7 +82,7 @@ func Counted(d *towpath.Deployment, name towpath.ComponentName) *towpath.Rollout
 func AsksAPerson(r *towpath.Rollout, step int, now time.Time) bool {
 	s := r.Canary.Spec.Steps[step]
 	over := begun(r, s).Ended.Add(s.For)
-	return s.Manual && !now.Before(over) || s.Weight > 0 && !now.Before(over.Add(r.Canary.Spec.Deadline))
+	return s.Manual && !now.Before(over) || s.Judged() && !now.Before(over.Add(r.Canary.Spec.Deadline))
 }
 
 // canary takes a component through the steps of its canary. It reports whether
@@ -95,16 +96,16 @@ func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Deci
 		return true, nil
 	}
 	var j towpath.Judgement // no evidence
-	if seen.Judgement != nil && r.Weight() > 0 {
+	if seen.Judgement != nil && (r.Weight() > 0 || r.Mirrors()) {
 		j = *seen.Judgement
 	}
 	if j.Outcome == towpath.JudgedWorse {
-		return false, &Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse at %d %%: %s", r.Component, r.Weight(), j.Sentence)}
+		return false, &Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse %s: %s", r.Component, by(r), j.Sentence)}
 	}
 	for i, s := range c.Spec.Steps {
 		step := begun(r, s)
 		if step.Phase == "" {
-			dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: towpath.VerbShift, Revision: r.To, Weight: s.Weight, Scale: s.Scale})
+			dec.Issue = append(dec.Issue, shift(r, s))
 			return false, nil
 		}
 		if done, back := passed(dec, r, step); !done {
@@ -121,6 +122,23 @@ func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Deci
 		}
 	}
 	return true, nil
+}
+
+// by is what a revision was seen to be worse by.
+func by(r *towpath.Rollout) string {
+	if r.Mirrors() {
+		return "by what it did with copies of requests, and no user had it"
+	}
+	return fmt.Sprintf("at %d %%", r.Weight())
+}
+
+// shift begins a step. Nobody has to stay with what gets copies only.
+func shift(r *towpath.Rollout, s towpath.RolloutStep) Issue {
+	is := Issue{Component: r.Component, Verb: towpath.VerbShift, Revision: r.To, Weight: s.Weight, Scale: s.Scale, Copies: s.Copies}
+	if s.Weight > 0 {
+		is.Sticky = r.Canary.Spec.Sticky
+	}
+	return is
 }
 
 // held is why a step of a canary is not over, and when that may change by
@@ -140,12 +158,15 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 		return held{}
 	}
 	at := fmt.Sprintf("%s has %d %% of the traffic", r.Component, s.Weight)
-	if s.Weight == 0 {
+	switch {
+	case s.Copies != nil:
+		at = fmt.Sprintf("the new revision of %s gets copies of %d %% of the requests, and no user", r.Component, s.Copies.Percent)
+	case s.Weight == 0:
 		at = fmt.Sprintf("the new revision of %s can be looked at before it has traffic", r.Component)
 	}
 	again := now.Add(max(c.Spec.Interval, time.Second))
 	said := ""
-	if len(c.Objectives) > 0 && s.Weight > 0 {
+	if isJudged(c, s) {
 		if said = ". " + j.Sentence; j.Sentence == "" {
 			said = ". Nothing has been counted yet."
 		}
@@ -160,7 +181,7 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 		return held{fmt.Sprintf("%s and waits for a person: `towpath rollout resume` goes on%s", at, said), again}
 	}
 	switch {
-	case len(c.Objectives) == 0, s.Weight == 0, j.Outcome == towpath.JudgedNotWorse,
+	case !isJudged(c, s), j.Outcome == towpath.JudgedNotWorse,
 		j.Outcome == towpath.JudgedUndecided && c.Spec.Undecided == towpath.UndecidedProceeds && !j.Suspect:
 		return held{}
 	}
@@ -172,4 +193,13 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 		return held{at + " and looks worse; more requests have to show whether it is" + said, again}
 	}
 	return held{at + " and is not judged yet" + said, again}
+}
+
+// isJudged reports whether a step is. Of copies only what the data plane counts of
+// them says something.
+func isJudged(c *towpath.Canary, s towpath.RolloutStep) bool {
+	if s.Copies != nil {
+		return slices.ContainsFunc(c.Objectives, towpath.Objective.Counted)
+	}
+	return s.Judged() && len(c.Objectives) > 0
 }
