@@ -10,7 +10,8 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// defaultMirror is how long copies are looked at, unless told otherwise.
+// defaultMirror is how long copies are looked at, unless told otherwise, or until
+// a person has seen enough.
 const defaultMirror = time.Minute
 
 // mirrorMethods are those of requests that can be copied.
@@ -40,7 +41,13 @@ func readMirror(rollout object) *towpath.RolloutStep {
 	if slices.Sort(copies.Methods); slices.Equal(copies.Methods, towpath.SafeMethods()) {
 		copies.Methods = nil
 	}
-	return &towpath.RolloutStep{For: x.duration("for", defaultMirror, time.Second, 7*24*time.Hour), Manual: x.boolean("manual"), Copies: copies}
+	s := &towpath.RolloutStep{Manual: x.boolean("manual"), Copies: copies}
+	otherwise := defaultMirror
+	if s.Manual {
+		otherwise = 0
+	}
+	s.For = x.duration("for", otherwise, time.Second, 7*24*time.Hour)
+	return s
 }
 
 // readSticky reads by what clients stay with a new revision that they met.

@@ -160,7 +160,7 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 	at := fmt.Sprintf("%s has %d %% of the traffic", r.Component, s.Weight)
 	switch {
 	case s.Copies != nil:
-		at = fmt.Sprintf("the new revision of %s gets copies of %d %% of the requests, and no user", r.Component, s.Copies.Percent)
+		at = fmt.Sprintf("the new revision of %s has no users yet and gets copies of %d %% of the requests", r.Component, s.Copies.Percent)
 	case s.Weight == 0:
 		at = fmt.Sprintf("the new revision of %s can be looked at before it has traffic", r.Component)
 	}
