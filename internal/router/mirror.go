@@ -29,9 +29,10 @@ const mirrorHeader = "Towpath-Mirror"
 // mirror is a [route.Mirror] at work.
 type mirror struct {
 	route.Mirror
-	to    *upstream
-	asked atomic.Uint64 // requests that might have been copied
-	turn  atomic.Uint64
+	to       *upstream
+	patience time.Duration // with a copy
+	asked    atomic.Uint64 // requests that might have been copied
+	turn     atomic.Uint64
 }
 
 func newMirror(p *plan) *mirror {
@@ -43,7 +44,7 @@ func newMirror(p *plan) *mirror {
 	if to == nil || len(to.Instances) == 0 {
 		return nil
 	}
-	out := &mirror{Mirror: *m, to: to}
+	out := &mirror{Mirror: *m, to: to, patience: mirrorTimeout}
 	out.MaxBody = min(orDefault(m.MaxBody, route.DefaultMirrorBody), route.MaxMirrorBody)
 	if len(m.Methods) == 0 {
 		out.Methods = towpath.SafeMethods()
@@ -154,7 +155,7 @@ func (c *copied) run() {
 			c.shared.log.Error("a copy of a request panicked", "revision", c.to.Revision, "panic", v)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), mirrorTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.patience)
 	defer cancel()
 	r := c.request.WithContext(ctx)
 	r.URL.Host = c.to.Instances[c.turn.Add(1)%uint64(len(c.to.Instances))].Address
