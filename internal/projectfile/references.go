@@ -49,7 +49,7 @@ func (r *reader) checkReferences(components []component, environments []environm
 			}
 		}
 	}
-	r.checkMirrors(components, objectives)
+	r.checkMirrors(components, objectives, o)
 	for i, x := range objectives {
 		if x.Component != "" && !slices.Contains(names, x.Component) {
 			path := fmt.Sprintf("objectives[%d].component", i)
@@ -60,14 +60,17 @@ func (r *reader) checkReferences(components []component, environments []environm
 }
 
 // checkMirrors reports copies of requests that nothing is judged by.
-func (r *reader) checkMirrors(components []component, objectives []towpath.Objective) {
+func (r *reader) checkMirrors(components []component, objectives []towpath.Objective, o object) {
 	for _, c := range components {
-		if c.spec.Rollout.Mirror == nil || slices.ContainsFunc(objectives, func(o towpath.Objective) bool {
-			return o.Counted() && (o.Component == "" || o.Component == c.spec.Name)
+		if c.spec.Rollout.Mirror == nil || slices.ContainsFunc(objectives, func(x towpath.Objective) bool {
+			return x.Counted() && (x.Component == "" || x.Component == c.spec.Name)
 		}) {
 			continue
 		}
-		r.problem(c.at, c.path+".rollout.mirror", "no objective says what is to become of the copies", "add one of kind errors or latency: objectives: [{name: errors, kind: errors, target: 0.999}]")
+		path := c.path + ".rollout.mirror"
+		at, _ := o.n.find(path)
+		r.problem(at, path, "no objective says what is to become of the copies",
+			"add one of kind errors or latency: objectives: [{name: errors, kind: errors, target: 0.999}]")
 	}
 }
 
