@@ -132,6 +132,11 @@ func TestStrategies_Mirror(t *testing.T) {
 		}
 	}
 	content, env, all = shop()
+	content.Components[6].Rollout.Mirror, named(all, "blue").To = mirror, "old"
+	if Strategies(all, content, nil, env, towpath.EnvironmentSpec{}); named(all, "blue").Canary != nil {
+		t.Error("a revision gets copies of what it answers itself")
+	}
+	content, env, all = shop()
 	content.Components[0].Rollout.Mirror, content.Components[6].Rollout.Mirror = mirror, mirror
 	Strategies(all, content, nil, env, towpath.EnvironmentSpec{Rollout: towpath.StrategyBlueGreen})
 	for _, r := range all {

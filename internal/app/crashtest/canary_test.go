@@ -82,7 +82,7 @@ func canaryStory(t *testing.T, database, point string, mirror *towpath.RolloutSt
 	w.canary = &towpath.Canary{
 		Spec: towpath.RolloutSpec{
 			Strategy: towpath.StrategyCanary, Timeout: time.Minute, Interval: time.Second, Deadline: time.Hour,
-			Steps: []towpath.RolloutStep{{Weight: 20}, {Weight: 60}}, Mirror: mirror,
+			Steps: []towpath.RolloutStep{{Weight: 20}, {Weight: 60}},
 		},
 		Objectives: []towpath.Objective{
 			{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.95, MinSamples: 30, Critical: true},
@@ -92,6 +92,9 @@ func canaryStory(t *testing.T, database, point string, mirror *towpath.RolloutSt
 				Total: `sum(towpath_router_requests_total{revision="{{revision}}"})`,
 			},
 		},
+	}
+	if mirror != nil { // as many steps as without
+		w.canary.Spec.Mirror, w.canary.Spec.Steps = mirror, w.canary.Spec.Steps[1:]
 	}
 	w.stop()
 	w.arm(point)
