@@ -52,9 +52,9 @@ func componentSteps(r towpath.Rollout, over bool) []branch {
 	}
 	for _, s := range r.Steps {
 		out = append(out, branch{
-			depth: 1, name: planned{s.Verb, s.Weight}.String(), state: stepState(s.Phase), detail: stepDetail(s), began: s.Began, ended: s.Ended, log: s.Log,
+			depth: 1, name: planned{s.Verb, s.Weight, s.Copies}.String(), state: stepState(s.Phase), detail: stepDetail(s), began: s.Began, ended: s.Ended, log: s.Log,
 		})
-		if i, ok := order[planned{s.Verb, s.Weight}]; ok {
+		if i, ok := order[planned{s.Verb, s.Weight, s.Copies}]; ok {
 			done = max(done, i)
 		}
 		over = over || out[len(out)-1].state == StepFailed
@@ -72,6 +72,7 @@ func componentSteps(r towpath.Rollout, over bool) []branch {
 type planned struct {
 	verb   towpath.Verb
 	weight int // of a shift
+	copies int // likewise, of weight 0
 }
 
 func plannedSteps(r towpath.Rollout) []planned {
@@ -81,10 +82,10 @@ func plannedSteps(r towpath.Rollout) []planned {
 	out := []planned{{verb: towpath.VerbPrepare}, {verb: towpath.VerbVerifyBefore}}
 	if r.Canary != nil {
 		for _, s := range r.Canary.Spec.Steps {
-			if s.Weight == 0 { // a preview is no operation
+			if !s.Judged() { // a preview is no operation
 				continue
 			}
-			out = append(out, planned{towpath.VerbShift, s.Weight})
+			out = append(out, planned{towpath.VerbShift, s.Weight, s.Copies.Share()})
 		}
 	}
 	return append(out, planned{verb: towpath.VerbSwitch}, planned{verb: towpath.VerbVerifyAfter}, planned{verb: towpath.VerbRetire})
@@ -96,6 +97,9 @@ func (p planned) String() string {
 	case towpath.VerbVerifyBefore, towpath.VerbVerifyAfter:
 		return "verify"
 	case towpath.VerbShift:
+		if p.copies > 0 {
+			return fmt.Sprintf("mirror %d %%", p.copies)
+		}
 		return fmt.Sprintf("shift %d %%", p.weight)
 	}
 	return string(p.verb)

@@ -24,17 +24,19 @@ const (
 // Evidence is what the analysis is given of a rollout: its objectives, and what
 // was counted and measured between each two counts. What was measured belongs
 // to the interval in which the server learnt of it, so that intervals that were
-// judged never change.
+// judged never change. Of a new revision that has copies only, these are what is
+// counted; of one that has users, copies never are.
 func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []towpath.Measurement) analysis.Input {
 	var in analysis.Input
 	read := map[string][]reading{}
+	until := copiedUntil(r, counts)
 	for _, o := range r.Canary.Objectives {
 		if !judged(o) {
 			continue
 		}
 		in.Objectives = append(in.Objectives, objective(o))
 		if o.Asks() {
-			read[o.Name] = readings(o, measurements)
+			read[o.Name] = withoutCopies(readings(o, measurements), until)
 		}
 	}
 	for i := 1; i < len(counts); i++ {
@@ -47,7 +49,7 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 			switch {
 			case !judged(o):
 			case !o.Asks():
-				iv.Readings[o.Name] = analysis.Reading{Canary: between(o, from, to, r.To), Baseline: between(o, from, to, r.From)}
+				iv.Readings[o.Name] = routed(r, o, from, to)
 			default:
 				rest := read[o.Name]
 				end := slices.IndexFunc(rest, func(x reading) bool { return x.recorded.After(to.Received) })
@@ -104,7 +106,7 @@ func objective(o towpath.Objective) analysis.Objective {
 // reading is what one measurement says of an objective.
 type reading struct {
 	analysis.Reading
-	recorded time.Time
+	began, recorded time.Time // began: when it was read before, which counters count from
 }
 
 // readings makes counts of what was measured of an objective. Counters count
@@ -113,12 +115,13 @@ type reading struct {
 func readings(o towpath.Objective, measurements []towpath.Measurement) []reading {
 	var out []reading
 	var last *towpath.ObjectiveReading
+	var began time.Time
 	for _, m := range measurements {
 		i := slices.IndexFunc(m.Readings, func(x towpath.ObjectiveReading) bool { return x.Objective == o.Name })
 		if i < 0 {
 			continue
 		}
-		x := reading{recorded: m.Recorded}
+		x := reading{began: began, recorded: m.Recorded}
 		now := &m.Readings[i]
 		if now.Errored != "" {
 			x.Errored = now.Errored
@@ -135,7 +138,7 @@ func readings(o towpath.Objective, measurements []towpath.Measurement) []reading
 		if x.Errored = why[0]; x.Errored == "" {
 			x.Errored = why[1]
 		}
-		last = now
+		last, began = now, m.Recorded
 		out = append(out, x)
 	}
 	return out
@@ -280,37 +283,4 @@ func add(a, b *analysis.Sample) *analysis.Sample {
 		sum.Histogram = &h
 	}
 	return &sum
-}
-
-// between is what an objective counts of a revision between two counts; nil when
-// the revision was not counted. A counter that is lower than before began anew.
-func between(o towpath.Objective, from, to towpath.TrafficCount, rev towpath.RevisionID) *analysis.Sample {
-	end, ok := revision(to, rev)
-	if !ok {
-		return nil
-	}
-	begin, _ := revision(from, rev)
-	if end.Requests < begin.Requests || end.Failed < begin.Failed || len(end.Buckets) != len(begin.Buckets) {
-		begin = towpath.RevisionCount{}
-	}
-	if o.Kind != towpath.ObjectiveLatency {
-		return &analysis.Sample{Total: float64(end.Requests - begin.Requests), Bad: float64(end.Failed - begin.Failed)}
-	}
-	h := &analysis.Histogram{Bounds: to.Bounds, Counts: make([]float64, len(end.Buckets))}
-	for i, n := range end.Buckets {
-		if i < len(begin.Buckets) && begin.Buckets[i] <= n {
-			n -= begin.Buckets[i]
-		}
-		h.Counts[i] = float64(n)
-	}
-	return &analysis.Sample{Histogram: h}
-}
-
-func revision(c towpath.TrafficCount, rev towpath.RevisionID) (towpath.RevisionCount, bool) {
-	for _, x := range c.Revisions {
-		if x.Revision == rev {
-			return x, true
-		}
-	}
-	return towpath.RevisionCount{}, false
 }

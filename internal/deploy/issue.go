@@ -65,7 +65,7 @@ func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollou
 	spec := towpath.OperationSpec{
 		Kind: r.Kind, Release: d.Release, Revision: is.Revision, Timeout: r.Timeout,
 		Previous: running.Revision, PreviousLayer: running.Layer, PreviousRendered: running.Rendered,
-		Authorisation: d.Authorisation, Weight: is.Weight, Scale: is.Scale, Keep: is.Keep, Back: d.Kind == towpath.DeploymentRollback,
+		Authorisation: d.Authorisation, Weight: is.Weight, Copies: is.Copies, Sticky: is.Sticky, Scale: is.Scale, Keep: is.Keep, Back: d.Kind == towpath.DeploymentRollback,
 	}
 	if is.Verb == towpath.VerbShift {
 		spec.Experiment = d.Experiment.Route()

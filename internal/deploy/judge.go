@@ -105,6 +105,9 @@ func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *to
 	if why := broken(last, r.To); why != "" {
 		return &towpath.Judgement{Outcome: towpath.JudgedWorse, Sentence: why, Intervals: len(counts) - 1, Until: last.At}, nil
 	}
+	if r.Mirrors() {
+		r = guards(d, r)
+	}
 	if len(r.Canary.Objectives) == 0 || len(counts) == 1 {
 		return nil, nil
 	}
@@ -148,13 +151,17 @@ func input(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.TrafficCo
 }
 
 // guards is a rollout with the objectives that may send it back: of an
-// experiment, which is to find out what is worse, only those that are critical.
+// experiment, which is to find out what is worse, only those that are critical;
+// of copies those that the data plane counts for.
 func guards(d *towpath.Deployment, r *towpath.Rollout) *towpath.Rollout {
-	if d.Experiment == nil {
+	copies := r.Mirrors()
+	if d.Experiment == nil && !copies {
 		return r
 	}
 	out, canary := *r, *r.Canary
-	canary.Objectives = slices.DeleteFunc(slices.Clone(canary.Objectives), func(o towpath.Objective) bool { return !o.Critical })
+	canary.Objectives = slices.DeleteFunc(slices.Clone(canary.Objectives), func(o towpath.Objective) bool {
+		return d.Experiment != nil && !o.Critical || copies && !o.Counted()
+	})
 	out.Canary = &canary
 	return &out
 }

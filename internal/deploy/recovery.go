@@ -62,7 +62,7 @@ func bad(r *towpath.Rollout, from, to towpath.TrafficCount) bool {
 		return true
 	}
 	for _, o := range r.Canary.Objectives {
-		s := between(o, from, to, r.To)
+		s := routed(r, o, from, to).Canary
 		switch {
 		case s == nil:
 		case s.Histogram == nil && s.Bad > 0:

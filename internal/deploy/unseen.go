@@ -16,14 +16,18 @@ func unseen(d *towpath.Deployment) []towpath.Unseen {
 	var out []towpath.Unseen
 	for _, r := range d.Components {
 		c := r.Canary
-		if c == nil || !slices.ContainsFunc(c.Spec.Steps, func(s towpath.RolloutStep) bool { return s.Weight > 0 }) {
+		if c == nil || !slices.ContainsFunc(c.Spec.Steps, towpath.RolloutStep.Judged) {
 			continue
 		}
+		users := slices.ContainsFunc(c.Spec.Steps, func(s towpath.RolloutStep) bool { return s.Weight > 0 })
 		by := c.PassedBy
 		if c.Passed < len(c.Spec.Steps) {
 			by = "" // the last step ended by itself
 		}
 		for _, o := range c.Objectives {
+			if !users && !o.Counted() {
+				continue // of copies it was not asked
+			}
 			if why := lacking(c.Judgement, o.Name); why != "" {
 				out = append(out, towpath.Unseen{Component: r.Component, Objective: o.Name, Why: why, By: by})
 			}

@@ -35,6 +35,10 @@ func TestUnseen(t *testing.T) {
 		{name: "a rollback", change: func(d *towpath.Deployment) { d.Kind = towpath.DeploymentRollback }},
 		{name: "no canary", change: func(d *towpath.Deployment) { d.Components[0].Canary = nil }},
 		{name: "a preview only", change: func(d *towpath.Deployment) { d.Components[0].Canary.Spec.Steps = []towpath.RolloutStep{{}} }},
+		{name: "copies only, and none came", judged: said(towpath.JudgedNoEvidence), change: func(d *towpath.Deployment) {
+			d.Components[0].Canary.Spec.Steps = []towpath.RolloutStep{{Copies: &towpath.TrafficCopies{Percent: 10}}}
+			d.Components[0].Canary.Objectives = []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors}, {Name: "asked", Kind: towpath.ObjectiveRatio}}
+		}, want: lacks("All is silent.", "")},
 		{name: "no objectives", change: func(d *towpath.Deployment) { d.Components[0].Canary.Objectives = nil }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -102,7 +102,10 @@ type Runner interface {
 type Shifter interface {
 	// Shift sends Spec.Weight percent of the traffic to the revision, which must
 	// be prepared, and the rest to the one that has the traffic (Spec.Previous).
-	// That stays the one that runs until the next Switch.
+	// That stays the one that runs until the next Switch. With Spec.Sticky clients
+	// that met the revision stay with it as its share grows. With Spec.Copies it
+	// gets copies of requests instead of a share: nobody waits for its answers, and
+	// they are counted apart.
 	Shift(ctx context.Context, w Work) error
 	// Counts are what was counted of targets on which several revisions are
 	// prepared, also before the second one has traffic: how the first one's

@@ -21,11 +21,14 @@ const (
 
 // rolloutKeys are those of each strategy, besides strategy and timeout.
 var rolloutKeys = map[towpath.RolloutStrategy][]string{
-	towpath.StrategyBlueGreen: {"preview", "keep"},
-	towpath.StrategyCanary:    {"steps", "interval", "deadline", "undecided", "keep"},
-	towpath.StrategyRolling:   {"surge", "unavailable", "for", "interval", "deadline", "undecided"},
+	towpath.StrategyBlueGreen: {"preview", "keep", "mirror"},
+	towpath.StrategyCanary:    {"steps", "interval", "deadline", "undecided", "keep", "mirror", "sticky"},
+	towpath.StrategyRolling:   {"surge", "unavailable", "for", "interval", "deadline", "undecided", "mirror", "sticky"},
 	towpath.StrategyAllAtOnce: {},
 }
+
+// judgedKeys are for what is judged: also blue-green, if copies are.
+var judgedKeys = []string{"interval", "deadline", "undecided"}
 
 func readRollout(o object) towpath.RolloutSpec {
 	spec := towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: 5 * time.Minute}
@@ -33,7 +36,8 @@ func readRollout(o object) towpath.RolloutSpec {
 	if !ok {
 		return spec
 	}
-	x.only("strategy", "timeout", "steps", "interval", "deadline", "undecided", "surge", "unavailable", "for", "preview", "keep")
+	x.only("strategy", "timeout", "steps", "interval", "deadline", "undecided", "surge", "unavailable", "for", "preview", "keep",
+		"mirror", "sticky")
 	spec.Strategy = choice(x, "strategy", towpath.StrategyBlueGreen,
 		towpath.StrategyBlueGreen, towpath.StrategyCanary, towpath.StrategyRolling, towpath.StrategyAllAtOnce)
 	spec.Timeout = x.duration("timeout", 5*time.Minute, time.Second, 24*time.Hour)
@@ -41,6 +45,9 @@ func readRollout(o object) towpath.RolloutSpec {
 	switch spec.Strategy {
 	case towpath.StrategyBlueGreen:
 		spec.Preview = readPreview(x)
+		if _, ok := x.value("mirror"); ok {
+			readJudged(x, &spec)
+		}
 	case towpath.StrategyCanary:
 		readJudged(x, &spec)
 		spec.Steps = readSteps(x)
@@ -52,17 +59,27 @@ func readRollout(o object) towpath.RolloutSpec {
 			o.r.problem(n, x.at("surge"), "with neither surge nor unavailable instances nothing can be replaced", "write surge: 1")
 		}
 	}
+	if spec.Strategy != towpath.StrategyAllAtOnce {
+		spec.Mirror = readMirror(x)
+	}
+	if spec.Strategy == towpath.StrategyCanary || spec.Strategy == towpath.StrategyRolling {
+		spec.Sticky = readSticky(x)
+	}
 	spec.Keep = x.duration("keep", 0, time.Second, 7*24*time.Hour)
 	return spec
 }
 
 // onlyOf reports keys that are for another strategy.
 func onlyOf(x object, strategy towpath.RolloutStrategy) {
+	allowed := rolloutKeys[strategy]
+	if _, ok := x.value("mirror"); ok && strategy == towpath.StrategyBlueGreen {
+		allowed = slices.Concat(allowed, judgedKeys)
+	}
 	seen := map[string]bool{}
 	for _, other := range []towpath.RolloutStrategy{towpath.StrategyCanary, towpath.StrategyRolling, towpath.StrategyBlueGreen} {
 		for _, key := range rolloutKeys[other] {
 			n, ok := x.value(key)
-			if !ok || seen[key] || slices.Contains(rolloutKeys[strategy], key) {
+			if !ok || seen[key] || slices.Contains(allowed, key) {
 				continue
 			}
 			seen[key] = true

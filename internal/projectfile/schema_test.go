@@ -114,6 +114,9 @@ environments:
 	rollout := func(s string) string {
 		return component("{kind: process, path: api, rollout: {" + s + "}, process: {command: [a]}}")
 	}
+	mirrored := func(s string) string {
+		return rollout(s) + "objectives: [{name: errors, kind: errors, target: 0.9}]\n"
+	}
 	uses := func(s string) string {
 		return component("{kind: process, path: api, uses: {" + s + "}, process: {command: [a]}}")
 	}
@@ -161,6 +164,11 @@ environments:
 		"a rolling update":                  rollout("strategy: rolling, surge: 2, unavailable: 10%, for: 5s, interval: 1s, deadline: 1h, undecided: hold"),
 		"a rolling update without a word":   rollout("strategy: rolling"),
 		"a rolling update without a surge":  rollout("strategy: rolling, surge: 0, unavailable: 1"),
+		"copies before a canary":            mirrored("strategy: canary, steps: [{weight: 1}], mirror: {percent: 10, for: 5m, methods: [GET, POST]}"),
+		"copies before all at once":         mirrored("mirror: {percent: 100, manual: true}, interval: 1s, deadline: 1h, undecided: hold, preview: {for: 1m}"),
+		"copies before a rolling update":    mirrored("strategy: rolling, mirror: {percent: 10}"),
+		"clients that stay by cookie":       rollout("strategy: canary, steps: [{weight: 1}], sticky: {cookie: shop_rollout, maxAge: 24h}"),
+		"clients that stay by header":       rollout("strategy: rolling, sticky: {header: X-User}"),
 		"a preview":                         rollout("preview: {for: 10m, manual: true}, keep: 1h"),
 		"a canary that keeps the old one":   rollout("strategy: canary, steps: [{weight: 1}], keep: 1h"),
 		"all at once":                       rollout("strategy: all-at-once, timeout: 1m"),
@@ -206,6 +214,20 @@ environments:
 		"a build with a reserved env":    component("{kind: process, path: api, build: {command: [a], env: {TOWPATH_X: b}}, process: {command: [a]}}"),
 		"a build with a number in env":   component("{kind: process, path: api, build: {command: [a], env: {X: 1}}, process: {command: [a]}}"),
 		"a strategy that is not known":   rollout("strategy: yolo"),
+		"copies of nothing":              mirrored("mirror: {percent: 0}"),
+		"copies without a share":         mirrored("mirror: {for: 1m}"),
+		"copies of a method":             mirrored("mirror: {percent: 5, methods: [get]}"),
+		"copies of no method":            mirrored("mirror: {percent: 5, methods: []}"),
+		"copies of one method twice":     mirrored("mirror: {percent: 5, methods: [GET, GET]}"),
+		"copies with a typo":             mirrored("mirror: {percent: 5, method: GET}"),
+		"copies beside nothing":          mirrored("strategy: all-at-once, mirror: {percent: 5}"),
+		"judged without copies":          mirrored("interval: 1s"),
+		"clients that stay at once":      rollout("sticky: {cookie: a}"),
+		"clients that stay by nothing":   rollout("strategy: rolling, sticky: {}"),
+		"clients that stay by both":      rollout("strategy: rolling, sticky: {cookie: a, header: b}"),
+		"a cookie with a space":          rollout("strategy: rolling, sticky: {cookie: a b}"),
+		"a header with a colon":          rollout("strategy: rolling, sticky: {header: 'X-User:'}"),
+		"a header with an age":           rollout("strategy: rolling, sticky: {header: a, maxAge: 1h}"),
 		"a canary without steps":         rollout("strategy: canary"),
 		"steps of a rolling update":      rollout("strategy: rolling, steps: [{weight: 5}]"),
 		"a surge of a canary":            rollout("strategy: canary, steps: [{weight: 5}], surge: 1"),
@@ -342,6 +364,7 @@ environments:
 		"a typo above exceptions":        top("pins: {exception: []}"),
 	}
 	onlyParser := map[string]string{
+		"copies that nothing judges": rollout("mirror: {percent: 5}"),
 		"weights that fall":          rollout("strategy: canary, steps: [{weight: 5}, {weight: 5}]"),
 		"neither more nor fewer":     rollout("strategy: rolling, surge: 0, unavailable: 0"),
 		"more signatures than keys":  prod("gates: {signed: {count: 2, keys: [a]}}"),

@@ -124,6 +124,12 @@ func rolloutFacts(r towpath.RolloutSpec) map[string]any {
 	if r.Preview != nil {
 		out["preview"] = stepFacts(*r.Preview)
 	}
+	if m := r.Mirror; m != nil {
+		out["mirror"] = stepFacts(*m)
+	}
+	if s := r.Sticky; s != nil {
+		out["sticky"] = s
+	}
 	var steps []map[string]any
 	for _, s := range r.Steps {
 		steps = append(steps, stepFacts(s))
@@ -138,6 +144,13 @@ func stepFacts(s towpath.RolloutStep) map[string]any {
 	out := map[string]any{"weight": s.Weight, "manual": s.Manual}
 	if s.For > 0 {
 		out["for"] = s.For.String()
+	}
+	if c := s.Copies; c != nil {
+		delete(out, "weight")
+		out["percent"] = c.Percent
+		if len(c.Methods) > 0 {
+			out["methods"] = c.Methods
+		}
 	}
 	return out
 }

@@ -9,9 +9,9 @@ import (
 )
 
 // Moving are the components whose new revision has a part of the traffic beside
-// the old one.
+// the old one, or copies of it.
 func Moving(d *towpath.Deployment) []*towpath.Rollout {
-	return slices.DeleteFunc(sharing(d), func(r *towpath.Rollout) bool { return r.Weight() == 0 })
+	return slices.DeleteFunc(sharing(d), func(r *towpath.Rollout) bool { return r.Weight() == 0 && !r.Mirrors() })
 }
 
 // Stand is a component whose rollout stands at a step, by its index.
@@ -49,7 +49,7 @@ func sharing(d *towpath.Deployment) []*towpath.Rollout {
 // begun is the operation that began a step; without a phase when none did. What
 // is looked at without traffic begins when it is verified.
 func begun(r *towpath.Rollout, s towpath.RolloutStep) towpath.Step {
-	if s.Weight == 0 {
+	if !s.Judged() {
 		step, _ := r.Find(towpath.VerbVerifyBefore)
 		return step
 	}
@@ -78,7 +78,7 @@ func Counted(d *towpath.Deployment, name towpath.ComponentName) *towpath.Rollout
 func (s Stand) AsksAPerson(now time.Time) bool {
 	step := s.Canary.Spec.Steps[s.Step]
 	over := begun(s.Rollout, step).Ended.Add(step.For)
-	return step.Manual && !now.Before(over) || step.Weight > 0 && !now.Before(over.Add(s.Canary.Spec.Deadline))
+	return step.Manual && !now.Before(over) || step.Judged() && !now.Before(over.Add(s.Canary.Spec.Deadline))
 }
 
 // canary takes a component through the steps of its canary. It reports whether
@@ -92,16 +92,16 @@ func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Deci
 		return true, nil
 	}
 	var j towpath.Judgement // no evidence
-	if said := seen.Judgements[r.Component]; said != nil && r.Weight() > 0 {
+	if said := seen.Judgements[r.Component]; said != nil && (r.Weight() > 0 || r.Mirrors()) {
 		j = *said
 	}
 	if j.Outcome == towpath.JudgedWorse {
-		return false, &Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse at %d %%: %s", r.Component, r.Weight(), j.Sentence)}
+		return false, &Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse %s: %s", r.Component, by(r), j.Sentence)}
 	}
 	for i, s := range c.Spec.Steps {
 		step := begun(r, s)
 		if step.Phase == "" {
-			dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: towpath.VerbShift, Revision: r.To, Weight: s.Weight, Scale: s.Scale})
+			dec.Issue = append(dec.Issue, shift(r, s))
 			return false, nil
 		}
 		if done, back := passed(dec, r, step); !done {
@@ -118,6 +118,23 @@ func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Deci
 		}
 	}
 	return true, nil
+}
+
+// by is what a revision was seen to be worse by.
+func by(r *towpath.Rollout) string {
+	if r.Mirrors() {
+		return "by what it did with copies of requests, and no user had it"
+	}
+	return fmt.Sprintf("at %d %%", r.Weight())
+}
+
+// shift begins a step. Nobody has to stay with what gets copies only.
+func shift(r *towpath.Rollout, s towpath.RolloutStep) Issue {
+	is := Issue{Component: r.Component, Verb: towpath.VerbShift, Revision: r.To, Weight: s.Weight, Scale: s.Scale, Copies: s.Copies}
+	if s.Weight > 0 {
+		is.Sticky = r.Canary.Spec.Sticky
+	}
+	return is
 }
 
 // held is why a step of a canary is not over, and when that may change by
@@ -137,12 +154,15 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 		return held{}
 	}
 	at := fmt.Sprintf("%s has %d %% of the traffic", r.Component, s.Weight)
-	if s.Weight == 0 {
+	switch {
+	case s.Copies != nil:
+		at = fmt.Sprintf("the new revision of %s has no users yet and gets copies of %d %% of the requests", r.Component, s.Copies.Percent)
+	case s.Weight == 0:
 		at = fmt.Sprintf("the new revision of %s can be looked at before it has traffic", r.Component)
 	}
 	again := now.Add(max(c.Spec.Interval, time.Second))
 	said := ""
-	if len(c.Objectives) > 0 && s.Weight > 0 {
+	if isJudged(c, s) {
 		if said = ". " + j.Sentence; j.Sentence == "" {
 			said = ". Nothing has been counted yet."
 		}
@@ -157,7 +177,7 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 		return held{fmt.Sprintf("%s and waits for a person: `towpath rollout resume` goes on%s", at, said), again}
 	}
 	switch {
-	case len(c.Objectives) == 0, s.Weight == 0, j.Outcome == towpath.JudgedNotWorse,
+	case !isJudged(c, s), j.Outcome == towpath.JudgedNotWorse,
 		j.Outcome == towpath.JudgedUndecided && c.Spec.Undecided == towpath.UndecidedProceeds && !j.Suspect:
 		return held{}
 	}
@@ -169,4 +189,13 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 		return held{at + " and looks worse; more requests have to show whether it is" + said, again}
 	}
 	return held{at + " and is not judged yet" + said, again}
+}
+
+// isJudged reports whether a step is. Of copies only what the data plane counts of
+// them says something.
+func isJudged(c *towpath.Canary, s towpath.RolloutStep) bool {
+	if s.Copies != nil {
+		return slices.ContainsFunc(c.Objectives, towpath.Objective.Counted)
+	}
+	return s.Judged() && len(c.Objectives) > 0
 }

@@ -43,6 +43,7 @@ func Experiment(rollouts []towpath.Rollout, content *towpath.ReleaseContent, e *
 	spec := c.Rollout
 	spec.Strategy, spec.Interval = towpath.StrategyCanary, cmp.Or(c.Rollout.Interval, experimentInterval)
 	spec.Steps = []towpath.RolloutStep{{Weight: e.Share, For: e.For}}
+	spec.Preview, spec.Mirror, spec.Sticky = nil, nil, nil // its own settings say who stays
 	// Both revisions have to be there whole, and at once.
 	r.Canary, r.Scales, r.Keep = &towpath.Canary{Spec: spec, Objectives: known}, nil, 0
 	return "", ""

@@ -12,8 +12,10 @@ import (
 type Issue struct {
 	Component towpath.ComponentName
 	Verb      towpath.Verb
-	Revision  towpath.RevisionID // that the verb brings about
-	Weight    int                // of VerbShift, percent
+	Revision  towpath.RevisionID     // that the verb brings about
+	Weight    int                    // of VerbShift, percent
+	Copies    *towpath.TrafficCopies // of VerbShift with weight 0
+	Sticky    *towpath.TrafficSticky // of VerbShift
 	Scale     *towpath.Scale
 	Keep      time.Duration // of VerbRetire: how long what was replaced runs on
 }

@@ -23,13 +23,13 @@ func Strategies(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 		case towpath.StrategyAllAtOnce:
 			r.Scales, r.Keep = allAtOnce(), 0
 		case towpath.StrategyBlueGreen:
-			if p := c.Rollout.Preview; p != nil && inForce.Rollout == "" {
-				r.Canary = &towpath.Canary{Spec: c.Rollout}
-				r.Canary.Spec.Steps = []towpath.RolloutStep{*p}
+			if inForce.Rollout == "" {
+				unused(r, c.Rollout, objectives(content, running, r.Component))
 			}
 		case towpath.StrategyCanary:
 			if len(c.Rollout.Steps) > 0 && r.From != r.To {
 				r.Canary = &towpath.Canary{Spec: c.Rollout, Objectives: objectives(content, running, r.Component)}
+				r.Canary.Spec.Steps = mirrored(c.Rollout, c.Rollout.Steps...)
 			}
 		case towpath.StrategyRolling:
 			env, _ := rendered.Component(r.Component)
@@ -79,6 +79,34 @@ func allAtOnce() *towpath.Scales {
 	return &towpath.Scales{Prepare: &towpath.Scale{}, Switch: &towpath.Scale{}, Restore: &towpath.Scale{}, Late: true}
 }
 
+// unused has a revision that gets all of the traffic at once looked at, or given
+// copies of requests, before. Only copies are judged.
+func unused(r *towpath.Rollout, spec towpath.RolloutSpec, by []towpath.Objective) {
+	var steps []towpath.RolloutStep
+	if spec.Preview != nil {
+		steps = append(steps, *spec.Preview)
+	}
+	if spec.Mirror == nil || r.From == r.To {
+		by = nil
+	} else {
+		steps = append(steps, *spec.Mirror)
+	}
+	if len(steps) == 0 {
+		return
+	}
+	r.Canary = &towpath.Canary{Spec: spec, Objectives: by}
+	r.Canary.Spec.Steps = steps
+}
+
+// mirrored are steps, and the one with copies of requests before them, if there
+// is to be one.
+func mirrored(spec towpath.RolloutSpec, steps ...towpath.RolloutStep) []towpath.RolloutStep {
+	if spec.Mirror == nil {
+		return slices.Clone(steps)
+	}
+	return append([]towpath.RolloutStep{*spec.Mirror}, steps...)
+}
+
 // rolling replaces instances in batches, by n others: at no moment do more than
 // the surge run besides as many as ran or are wanted, nor fewer than there were,
 // or are to be, without those that may be unavailable. After each batch the new
@@ -97,6 +125,7 @@ func rolling(r *towpath.Rollout, spec towpath.RolloutSpec, n int, by []towpath.O
 		Late:    fewer > 0,
 	}
 	r.Canary = &towpath.Canary{Spec: spec, Objectives: by}
+	r.Canary.Spec.Steps = mirrored(spec)
 	for k := batch; k < n; k += batch {
 		step := towpath.RolloutStep{
 			Weight: min(max(100*k/n, 1), 99), For: spec.For,

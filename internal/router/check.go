@@ -75,6 +75,7 @@ func (c *checking) sticky() {
 	c.say((s.Header == "") == (s.Cookie == ""), "clients stay by a header or by a cookie")
 	c.say(s.Cookie != "" && (&http.Cookie{Name: s.Cookie, Value: "x"}).Valid() != nil, "%q is no name for a cookie", s.Cookie)
 	c.say(s.MaxAge < 0, "the cookie's age is negative")
+	c.say(s.Toward != "" && (!c.known[s.Toward] || len(c.known) != 2), "clients are to come to %q, which is not one of two revisions in the route", s.Toward)
 }
 
 func (c *checking) mirror() {

@@ -35,6 +35,8 @@ func (p *plan) wanted(r *http.Request, s *stuck) chosen {
 	switch {
 	case t == nil:
 		return chosen{}
+	case t.Toward != "":
+		return p.comes(r, t)
 	case t.Cookie != "":
 		if c, err := r.Cookie(t.Cookie); err == nil {
 			for _, b := range p.backends {

@@ -89,6 +89,7 @@ type series struct {
 	key      seriesKey
 	client   tally
 	mirrored tally
+	original tally // of client, what was copied
 	retries  atomic.Uint64
 	dropped  atomic.Uint64
 
@@ -192,7 +193,7 @@ func (c *counter) snapshot(by readers, now time.Time, inFlight map[flight]int64)
 		under := inFlight[flight{k.route, k.revision}]
 		out.Series = append(out.Series, route.Series{
 			Route: k.route, Revision: k.revision, Deployment: k.deployment, Release: k.release, Left: s.left,
-			Weight: s.weight, InFlight: under, Client: s.client.read(), Mirrored: s.mirrored.read(),
+			Weight: s.weight, InFlight: under, Client: s.client.read(), Mirrored: s.mirrored.read(), Original: s.original.read(),
 			Retries: s.retries.Load(), Dropped: s.dropped.Load(),
 		})
 		if !s.left || under > 0 || by == 0 {
@@ -226,6 +227,7 @@ func (c *counter) absorb(now, before route.Snapshot) {
 		}
 		s.client.add(x.Client)
 		s.mirrored.add(x.Mirrored)
+		s.original.add(x.Original)
 		s.retries.Add(x.Retries)
 		s.dropped.Add(x.Dropped)
 	}
@@ -243,6 +245,7 @@ func subtract(now, before route.Snapshot) route.Snapshot {
 	for i, x := range now.Series {
 		b := was[seriesKey{x.Route, x.Revision, x.Deployment, x.Release}]
 		x.Client, x.Mirrored = subtractTally(x.Client, b.Client), subtractTally(x.Mirrored, b.Mirrored)
+		x.Original = subtractTally(x.Original, b.Original)
 		x.Retries, x.Dropped = less(x.Retries, b.Retries), less(x.Dropped, b.Dropped)
 		out.Series[i] = x
 	}

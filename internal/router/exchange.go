@@ -68,7 +68,7 @@ func (x *exchange) finishHeader(upgraded bool) {
 		x.took = x.shared.now().Sub(x.began)
 	}
 	if x.cookie {
-		http.SetCookie(x.ResponseWriter, stickyCookie(x.plan.traffic.Sticky, x.to.token))
+		http.SetCookie(x.ResponseWriter, stickyCookie(x.plan.traffic.Sticky, x.plan.keeps(x.to)))
 	}
 	if upgraded {
 		return

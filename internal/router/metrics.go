@@ -10,7 +10,7 @@ import (
 type collector struct {
 	server *server
 
-	requests, duration, mirrored, mirroredDuration, dropped, retries, inFlight, weight *prometheus.Desc
+	requests, duration, mirrored, mirroredDuration, original, originalDuration, dropped, retries, inFlight, weight *prometheus.Desc
 }
 
 // newCollector describes what is shown. The values of labels are bounded by the
@@ -29,8 +29,12 @@ func newCollector(s *server) *collector {
 			"Copies of requests that a revision was sent, whose answers nobody got.", "class"),
 		mirroredDuration: desc("mirrored_request_duration_seconds",
 			"From the sending of a copy to the end of its answer."),
+		original: desc("original_requests_total",
+			"Requests that a revision was sent and of which another one was sent copies; they are in requests_total as well.", "class"),
+		originalDuration: desc("original_request_duration_seconds",
+			"Of these, as request_duration_seconds."),
 		dropped: desc("mirror_dropped_total",
-			"Requests that were chosen to be copied and were not: too many copies were under way, or the body was too large or broke off."),
+			"Requests that were chosen to be copied and do not count: too many copies were under way, the body was too large or broke off, or the request took longer than a copy is waited for."),
 		retries: desc("retries_total",
 			"Requests that were sent to another instance of the revision because one was gone."),
 		inFlight: desc("requests_in_flight",
@@ -43,7 +47,7 @@ func newCollector(s *server) *collector {
 // Describe implements [prometheus.Collector].
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.requests, c.duration, c.mirrored, c.mirroredDuration, c.dropped, c.retries, c.inFlight, c.weight,
+		c.requests, c.duration, c.mirrored, c.mirroredDuration, c.original, c.originalDuration, c.dropped, c.retries, c.inFlight, c.weight,
 	} {
 		ch <- d
 	}
@@ -56,6 +60,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		values := []string{s.Route, string(s.Revision), string(s.Deployment), string(s.Release)}
 		collectTally(ch, s.Client, snap.Bounds, c.requests, c.duration, values)
 		collectTally(ch, s.Mirrored, snap.Bounds, c.mirrored, c.mirroredDuration, values)
+		collectTally(ch, s.Original, snap.Bounds, c.original, c.originalDuration, values)
 		ch <- prometheus.MustNewConstMetric(c.dropped, prometheus.CounterValue, float64(s.Dropped), values...)
 		ch <- prometheus.MustNewConstMetric(c.retries, prometheus.CounterValue, float64(s.Retries), values...)
 		ch <- prometheus.MustNewConstMetric(c.inFlight, prometheus.GaugeValue, float64(s.InFlight), values...)

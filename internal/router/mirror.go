@@ -7,10 +7,13 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
 )
 
 // Bounds of copies.
@@ -26,9 +29,10 @@ const mirrorHeader = "Towpath-Mirror"
 // mirror is a [route.Mirror] at work.
 type mirror struct {
 	route.Mirror
-	to    *upstream
-	asked atomic.Uint64 // requests that might have been copied
-	turn  atomic.Uint64
+	to       *upstream
+	patience time.Duration // with a copy
+	asked    atomic.Uint64 // requests that might have been copied
+	turn     atomic.Uint64
 }
 
 func newMirror(p *plan) *mirror {
@@ -40,10 +44,10 @@ func newMirror(p *plan) *mirror {
 	if to == nil || len(to.Instances) == 0 {
 		return nil
 	}
-	out := &mirror{Mirror: *m, to: to}
+	out := &mirror{Mirror: *m, to: to, patience: mirrorTimeout}
 	out.MaxBody = min(orDefault(m.MaxBody, route.DefaultMirrorBody), route.MaxMirrorBody)
 	if len(m.Methods) == 0 {
-		out.Methods = []string{http.MethodGet, http.MethodHead}
+		out.Methods = towpath.SafeMethods()
 	}
 	return out
 }
@@ -65,6 +69,33 @@ type copied struct {
 	request *http.Request
 	body    []byte
 	over    bool // sent, or given up
+	sent    bool
+	pair    pair
+}
+
+// pair is what a request and its copy know of each other: they count together or
+// not at all, because what one is compared with is the other.
+type pair struct {
+	mu    sync.Mutex
+	ended bool // the request has
+	void  bool // the copy says nothing
+}
+
+// end ends the request, and reports whether its copy counts.
+func (p *pair) end() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+	return !p.void
+}
+
+// wait reports whether the request takes longer than anybody waits for its copy,
+// which says nothing then.
+func (p *pair) wait() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.void = !p.ended
+	return p.void
 }
 
 // newCopy makes room for a copy, nil when there is none.
@@ -94,8 +125,16 @@ func (c *copied) add(p []byte, err error) {
 
 // send sends the copy in the background.
 func (c *copied) send() {
-	c.over = true
+	c.over, c.sent = true, true
 	go c.run()
+}
+
+// end counts the request that was copied, by how its client had it answered. Its
+// body, if there is one, is over.
+func (c *copied) end(s *series, class int, took time.Duration) {
+	if c != nil && c.sent && c.pair.end() {
+		s.original.count(class, took)
+	}
 }
 
 // giveUp leaves a copy that has not been sent.
@@ -116,7 +155,7 @@ func (c *copied) run() {
 			c.shared.log.Error("a copy of a request panicked", "revision", c.to.Revision, "panic", v)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), mirrorTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.patience)
 	defer cancel()
 	r := c.request.WithContext(ctx)
 	r.URL.Host = c.to.Instances[c.turn.Add(1)%uint64(len(c.to.Instances))].Address
@@ -124,14 +163,27 @@ func (c *copied) run() {
 	if len(c.body) > 0 {
 		r.Body = io.NopCloser(bytes.NewReader(c.body))
 	}
-	class := class5xx
-	resp, err := c.shared.transport.of(c.to.Protocol).RoundTrip(r)
-	if err == nil {
-		class = min(max(resp.StatusCode/100-1, class1xx), class5xx)
-		if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, mirrorAnswer)); err != nil {
-			class = class5xx
-		}
-		resp.Body.Close()
+	class := c.class(r)
+	if ctx.Err() != nil && c.pair.wait() {
+		c.to.series.dropped.Add(1)
+		return
 	}
 	c.to.series.mirrored.count(class, c.shared.now().Sub(began))
+}
+
+// class sends the copy and takes its answer. Events have no end to wait for.
+func (c *copied) class(r *http.Request) int {
+	resp, err := c.shared.transport.of(c.to.Protocol).RoundTrip(r)
+	if err != nil {
+		return class5xx
+	}
+	defer resp.Body.Close()
+	class := min(max(resp.StatusCode/100-1, class1xx), class5xx)
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		return class
+	}
+	if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, mirrorAnswer)); err != nil {
+		return class5xx
+	}
+	return class
 }

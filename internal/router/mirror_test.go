@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/towpath/towpath/internal/kind/process/route"
 )
@@ -116,3 +117,96 @@ func TestRouter_Mirror(t *testing.T) {
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// both are how a request and its copy were counted, by class.
+func both(l *live, s *series) string {
+	say := func(t *tally) string {
+		r := t.read().Requests
+		return fmt.Sprintf("%d good, %d bad", r[route.Class2xx], r[route.Class5xx])
+	}
+	return fmt.Sprintf("%s; copied %s; to users %s", say(&l.plan.Load().find("rev_1").series.original), say(&s.mirrored), say(&s.client))
+}
+
+func awaitBoth(t *testing.T, l *live, s *series, want string) {
+	t.Helper()
+	for got := ""; got != want; got = both(l, s) {
+		if t.Context().Err() != nil {
+			t.Fatalf("counted %s, want %s", got, want)
+		}
+		time.Sleep(time.Millisecond) // between two looks
+	}
+}
+
+func TestRouter_MirrorCountsPairs(t *testing.T) {
+	fine := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }
+	broken := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+	t.Run("what was copied beside the copies, and no copy as a user's", func(t *testing.T) {
+		url, l, s := mirrored(t, route.Mirror{Percent: 20}, fine, broken)
+		for range 20 {
+			get(t, url)
+		}
+		awaitBoth(t, l, s, "4 good, 0 bad; copied 0 good, 4 bad; to users 0 good, 0 bad")
+		awaitDrained(t, l, "rev_1")
+		if n := l.plan.Load().find("rev_1").series.client.read().Requests[route.Class2xx]; n != 20 {
+			t.Errorf("%d of 20 requests count as users'", n)
+		}
+	})
+	t.Run("requests that change nothing, unless told otherwise", func(t *testing.T) {
+		url, l, s := mirrored(t, route.Mirror{Percent: 100}, fine, fine)
+		for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE"} {
+			r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+		awaitBoth(t, l, s, "3 good, 0 bad; copied 3 good, 0 bad; to users 0 good, 0 bad")
+		awaitDrained(t, l, "rev_1")
+		if got := both(l, s); !strings.HasPrefix(got, "3 good") {
+			t.Errorf("counted %s", got)
+		}
+	})
+	t.Run("events by how they begin", func(t *testing.T) {
+		ends := make(chan struct{})
+		events := func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, "data: one\n\n")
+			_ = http.NewResponseController(w).Flush()
+			if r.Header.Get(mirrorHeader) != "" {
+				<-r.Context().Done()
+				close(ends)
+			}
+		}
+		url, l, s := mirrored(t, route.Mirror{Percent: 100}, events, events)
+		get(t, url)
+		awaitBoth(t, l, s, "1 good, 0 bad; copied 1 good, 0 bad; to users 0 good, 0 bad")
+		<-ends // nobody listens to the copy's events
+	})
+	t.Run("neither when the request takes longer than a copy is waited for", func(t *testing.T) {
+		answer := make(chan struct{})
+		url, l, s := mirrored(t, route.Mirror{Percent: 100}, func(w http.ResponseWriter, _ *http.Request) {
+			<-answer
+			fmt.Fprint(w, "at last")
+		}, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		l.plan.Load().mirror.patience = 50 * time.Millisecond
+		got := make(chan string)
+		go func() {
+			_, body := get(t, url)
+			got <- body
+		}()
+		for s.dropped.Load() == 0 {
+			time.Sleep(time.Millisecond) // between two looks
+		}
+		close(answer)
+		if body := <-got; body != "at last" {
+			t.Errorf("got %q", body)
+		}
+		awaitDrained(t, l, "rev_1")
+		get(t, url) // its copy hangs as well, but it has long been answered
+		awaitBoth(t, l, s, "1 good, 0 bad; copied 0 good, 1 bad; to users 0 good, 0 bad")
+	})
+}

@@ -99,12 +99,14 @@ func (p *proxy) finish(x *exchange, r *http.Request) {
 	if took == 0 {
 		took = p.now().Sub(x.began)
 	}
-	x.to.series.client.count(x.class(broke != nil, r.Context().Err() != nil), took)
+	class := x.class(broke != nil, r.Context().Err() != nil)
+	x.to.series.client.count(class, took)
 	p.route.end(x.chosen)
 	if x.body == nil {
 		x.copy.giveUp()
 	}
 	x.body.finish()
+	x.copy.end(x.to.series, class, took)
 	if broke != nil {
 		panic(http.ErrAbortHandler) // the client must not take a part for the whole
 	}
@@ -165,9 +167,9 @@ func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // stickyCookie is what keeps a client with its revision.
-func stickyCookie(s *route.Sticky, token string) *http.Cookie {
+func stickyCookie(s *route.Sticky, value string) *http.Cookie {
 	return &http.Cookie{
-		Name: s.Cookie, Value: token, Path: "/", MaxAge: int(s.MaxAge.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: s.Cookie, Value: value, Path: "/", MaxAge: int(s.MaxAge.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 }
 

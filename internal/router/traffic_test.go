@@ -286,12 +286,12 @@ func TestRouter_Match(t *testing.T) {
 func TestCheck(t *testing.T) {
 	err := check(&route.Traffic{
 		Revision: "rev_1", Others: []route.Backend{{Revision: "rev_1"}, {Revision: "rev_2", Weight: -1, Protocol: "spdy"}},
-		Match: []route.Match{{Revision: "rev_9", Header: "A", Cookie: "b", Regex: "("}}, Sticky: &route.Sticky{Cookie: "a b"},
+		Match: []route.Match{{Revision: "rev_9", Header: "A", Cookie: "b", Regex: "("}}, Sticky: &route.Sticky{Cookie: "a b", Toward: "rev_7"},
 		Mirror: &route.Mirror{Revision: "rev_8", Percent: 101}, Limits: route.Limits{MaxBody: -2},
 	})
 	for _, want := range []string{
 		"rev_1 stands in it twice", "weight -1", `"spdy"`, `"rev_9", which is not`, "a header or at a cookie", "is none", `"a b" is no name`,
-		`"rev_8", which is not`, "101 percent", "negative",
+		`"rev_8", which is not`, `"rev_7", which is not`, "101 percent", "negative",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("does not say %q: %v", want, err)

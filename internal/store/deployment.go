@@ -100,7 +100,10 @@ func (tx *Tx) addSteps(ctx context.Context, d *towpath.Deployment) error {
 		if i < 0 {
 			continue
 		}
-		step := towpath.Step{Operation: op.ID, Verb: op.Verb, Phase: op.Phase, Attempt: op.Attempt, Weight: op.Spec.Weight, Began: op.BeganAt, Ended: op.EndedAt}
+		step := towpath.Step{
+			Operation: op.ID, Verb: op.Verb, Phase: op.Phase, Attempt: op.Attempt, Weight: op.Spec.Weight, Copies: op.Spec.Copies.Share(),
+			Began: op.BeganAt, Ended: op.EndedAt,
+		}
 		if op.Result != nil {
 			step.Message, step.Log = op.Result.Message, op.Result.Log
 		}

@@ -79,14 +79,6 @@ type TrafficMatch struct {
 	Regex  string `json:"regex,omitempty"`
 }
 
-// TrafficSticky keeps clients with the release that they had: by a cookie that
-// the router sets, or by the value of a header.
-type TrafficSticky struct {
-	Cookie string        `json:"cookie,omitempty"`
-	MaxAge time.Duration `json:"maxAge,omitempty"` // of the cookie, nanoseconds
-	Header string        `json:"header,omitempty"`
-}
-
 // ExperimentRoute is what the data plane does of an experiment besides weights.
 type ExperimentRoute struct {
 	Match  []TrafficMatch `json:"match,omitempty"`

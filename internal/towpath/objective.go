@@ -61,6 +61,10 @@ const (
 // Asks reports whether a metric source is asked for an objective.
 func (o Objective) Asks() bool { return len(o.Queries()) > 0 }
 
+// Counted reports whether what the data plane counts is all that an objective
+// needs.
+func (o Objective) Counted() bool { return o.Kind == ObjectiveErrors || o.Kind == ObjectiveLatency }
+
 // The names of an objective's queries.
 const (
 	QueryValues = "query"

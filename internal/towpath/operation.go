@@ -79,6 +79,12 @@ type OperationSpec struct {
 	Weight           int             `json:"weight,omitempty"` // of VerbShift: percent of the traffic
 	// Experiment is what the data plane does besides weights, of VerbShift.
 	Experiment *ExperimentRoute `json:"experiment,omitempty"`
+	// Copies has the revision get copies of requests instead of a share of the
+	// traffic, of VerbShift with weight 0.
+	Copies *TrafficCopies `json:"copies,omitempty"`
+	// Sticky has the clients that the revision gets stay with it as its weight
+	// grows, of VerbShift.
+	Sticky *TrafficSticky `json:"sticky,omitempty"`
 	// Scale is how many instances there may be, when they are replaced by and by;
 	// nil: all of both revisions.
 	Scale *Scale `json:"scale,omitempty"`

@@ -131,6 +131,12 @@ type RolloutSpec struct {
 	// Preview is how long the new revision can be looked at before it has
 	// traffic; nil: not.
 	Preview *RolloutStep `json:"preview,omitempty"`
+	// Mirror is a first step, in which the new revision gets copies of requests
+	// and no user; nil: none.
+	Mirror *RolloutStep `json:"mirror,omitempty"`
+	// Sticky has clients that met the new revision stay with it; nil: each request
+	// goes by itself.
+	Sticky *TrafficSticky `json:"sticky,omitempty"`
 	// Keep is how long the old revision runs on without traffic, so that going
 	// back to it takes no start, nanoseconds.
 	Keep time.Duration `json:"keep,omitempty"`
@@ -167,12 +173,18 @@ const (
 
 // RolloutStep is a share of the traffic and how long it stays.
 type RolloutStep struct {
-	Weight int           `json:"weight"`           // percent, 0 (of a preview) to 99; all of it comes after the last step
+	Weight int           `json:"weight"`           // percent, 0 (of a preview or a mirror) to 99; all of it comes after the last step
 	For    time.Duration `json:"for,omitempty"`    // at least, nanoseconds
 	Manual bool          `json:"manual,omitempty"` // until a person resumes
 	// Scale is of a rolling update.
 	Scale *Scale `json:"scale,omitempty"`
+	// Copies is what the new revision gets instead of a share of the traffic.
+	Copies *TrafficCopies `json:"copies,omitempty"`
 }
+
+// Judged reports whether there is something at a step that a revision can be
+// judged by.
+func (s RolloutStep) Judged() bool { return s.Weight > 0 || s.Copies != nil }
 
 // DriftPolicy is what happens when the world differs from what is desired.
 type DriftPolicy string

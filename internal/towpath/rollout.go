@@ -61,6 +61,7 @@ type Step struct {
 	Phase     OperationPhase `json:"phase"`
 	Attempt   int            `json:"attempt,omitempty"`
 	Weight    int            `json:"weight,omitempty"` // of VerbShift, percent
+	Copies    int            `json:"copies,omitempty"` // of VerbShift with weight 0: percent of the requests that may be copied
 	Message   string         `json:"message,omitempty"`
 	Log       []string       `json:"log,omitempty"` // the last lines, of a step that failed
 	Began     time.Time      `json:"began,omitzero"`
@@ -103,6 +104,18 @@ func (r *Rollout) Weight() int {
 		}
 	}
 	return 0
+}
+
+// Mirrors reports whether copies of requests are all that the new revision was
+// given so far. Having gone back does not change that.
+func (r *Rollout) Mirrors() bool {
+	mirrors := false
+	for _, s := range r.Steps {
+		if s.Phase == OperationSucceeded && (s.Verb == VerbShift || s.Verb == VerbSwitch) {
+			mirrors = s.Copies > 0
+		}
+	}
+	return mirrors
 }
 
 // Canary is a rollout by steps (of weights, or of instances), and what people and the analysis have said of
@@ -183,6 +196,20 @@ type RevisionCount struct {
 	Failed   uint64     `json:"failed"`           // answered with 5xx, or not at all
 	Buckets  []uint64   `json:"buckets"`          // by bound, each without those before; the last one is infinity
 	Broken   string     `json:"broken,omitempty"` // why its instances don't do their work; empty: they do
+	// Copies are what it did with copies of requests, which nobody waited for, and
+	// Originals how it answered the requests that were copied: they are part of
+	// Requests, and copies are not.
+	Copies    *RequestCount `json:"copies,omitempty"`
+	Originals *RequestCount `json:"originals,omitempty"`
+	// Copied is the part of the requests that it gets copies of, in percent, now.
+	Copied int `json:"copied,omitempty"`
+}
+
+// RequestCount is some requests by how they were answered.
+type RequestCount struct {
+	Requests uint64   `json:"requests"`
+	Failed   uint64   `json:"failed"`
+	Buckets  []uint64 `json:"buckets"`
 }
 
 // Before is a revision that ran before a rollout, with all that is needed to

@@ -46,7 +46,7 @@ func TestServer_CrashOfACanary(t *testing.T) {
 						}
 						reached := false
 						passed := t.Run(fmt.Sprint("the time ", n), func(t *testing.T) {
-							reached = canaryStory(t, engine.new(t), fmt.Sprintf("%s:%d", point, n))
+							reached = canaryStory(t, engine.new(t), fmt.Sprintf("%s:%d", point, n), nil)
 							if !reached && point == "rollout.measured" && n <= 3 {
 								t.Error("nothing passes it")
 							}
@@ -61,9 +61,22 @@ func TestServer_CrashOfACanary(t *testing.T) {
 	}
 }
 
-// canaryStory has dev run 1.1.0 by steps and go back from 1.2.0, with a server
-// that dies at a step, and reports whether it got there.
-func canaryStory(t *testing.T, database, point string) (reached bool) {
+// TestServer_CrashOfAMirror is the same with copies of requests before the steps:
+// the bad one is gone back from without a user having met it.
+func TestServer_CrashOfAMirror(t *testing.T) {
+	for _, point := range []string{"deployment.stepped:8", "operation.claimed:5", "operation.finished:4", "operation.finished:11"} {
+		t.Run("at "+point, func(t *testing.T) {
+			t.Parallel()
+			if !canaryStory(t, "", point, &towpath.RolloutStep{Copies: &towpath.TrafficCopies{Percent: 100}}) {
+				t.Error("nothing passes it")
+			}
+		})
+	}
+}
+
+// canaryStory has dev run 1.1.0 by steps, perhaps after copies, and go back from
+// 1.2.0, with a server that dies at a step, and reports whether it got there.
+func canaryStory(t *testing.T, database, point string, mirror *towpath.RolloutStep) (reached bool) {
 	t.Helper()
 	w := newWorld(t, database)
 	w.canary = &towpath.Canary{
@@ -79,6 +92,9 @@ func canaryStory(t *testing.T, database, point string) (reached bool) {
 				Total: `sum(towpath_router_requests_total{revision="{{revision}}"})`,
 			},
 		},
+	}
+	if mirror != nil { // as many steps as without
+		w.canary.Spec.Mirror, w.canary.Spec.Steps = mirror, w.canary.Spec.Steps[1:]
 	}
 	w.stop()
 	w.arm(point)
@@ -96,8 +112,13 @@ func canaryStory(t *testing.T, database, point string) (reached bool) {
 		st := w.status("dev")
 		return st.Hold != nil && st.Deployment == nil && st.Components[0].Running == st.Components[0].Revision
 	})
-	lost()
-	if st := w.status("dev"); st.Version != "1.1.0" || !strings.Contains(st.Hold.Reason, "is worse at") {
+	worse := "is worse at"
+	if n, _ := lost(); mirror != nil {
+		if worse = "is worse by what it did with copies"; n > 0 {
+			t.Errorf("%d requests were lost to a bad release that was to have copies only\n%s", n, w.log)
+		}
+	}
+	if st := w.status("dev"); st.Version != "1.1.0" || !strings.Contains(st.Hold.Reason, worse) {
 		t.Errorf("dev runs %s, on hold because %s", st.Version, st.Hold.Reason)
 	}
 	address := "http://" + w.status("dev").Components[0].Address

@@ -12,15 +12,17 @@ import (
 // subtest gets a world of its own.
 func Shifters(t *testing.T, newWorld func(t *testing.T) World) {
 	for name, test := range map[string]func(*testing.T, *place){
-		"gives a revision its share of the traffic":             shares,
-		"counts both revisions while they share, and only then": counts,
-		"goes back to all of the traffic at once":               sharesNoMore,
-		"goes on to all of the traffic":                         sharesAll,
-		"tells after a crash of the agent which share there is": recoversShares,
-		"shares with nothing but what the plan was made for":    sharesItsBase,
-		"calls a share with nothing or of nothing a failure":    sharesNothing,
-		"calls a share of what is not prepared no failure":      sharesPrepared,
-		"says that a revision is broken that has a share":       saysBroken,
+		"gives a revision its share of the traffic":              shares,
+		"counts both revisions while they share, and only then":  counts,
+		"copies requests to a revision, and gives it no user":    copies,
+		"keeps who has met a revision with it, if it is told to": keeps,
+		"goes back to all of the traffic at once":                sharesNoMore,
+		"goes on to all of the traffic":                          sharesAll,
+		"tells after a crash of the agent which share there is":  recoversShares,
+		"shares with nothing but what the plan was made for":     sharesItsBase,
+		"calls a share with nothing or of nothing a failure":     sharesNothing,
+		"calls a share of what is not prepared no failure":       sharesPrepared,
+		"says that a revision is broken that has a share":        saysBroken,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, newPlace(t, newWorld(t))) })
 	}
@@ -121,6 +123,73 @@ func counts(t *testing.T, p *place) {
 	p.must(Two, towpath.VerbSwitch, towpath.VerbRetire)
 	if got := p.counts(); len(got) != 0 {
 		t.Errorf("counted %+v when the first one is gone", got)
+	}
+}
+
+func copies(t *testing.T, p *place) {
+	p.deploy(One)
+	p.must(Two, towpath.VerbPrepare, towpath.VerbVerifyBefore)
+	w := p.share(Two, One, 0)
+	w.Operation.Spec.Copies = &towpath.TrafficCopies{Percent: 50}
+	wantRecovered(t, p, w, kind.RecoveredNotStarted)
+	for range 2 { // the same again changes nothing
+		if err := p.do(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantRecovered(t, p, w, kind.RecoveredDone)
+	one, _ := p.Spec(t, One)
+	two, _ := p.Spec(t, Two)
+	before := p.counted(t)
+	if got := p.served(); got[One] != 100 {
+		t.Errorf("of a hundred requests %v were answered, and one revision has copies only", got)
+	}
+	wantCopies := func(n uint64) {
+		t.Helper()
+		eventually(t, "the copies are counted", func() bool {
+			now := p.counted(t)
+			c, o := now[two.Revision].Copies, now[one.Revision].Originals
+			return c != nil && c.Requests == n && o != nil && o.Requests == n
+		})
+	}
+	wantCopies(50)
+	after := p.counted(t)
+	if got := after[one.Revision]; got.Requests-before[one.Revision].Requests != 100 || got.Originals.Failed != 0 || got.Copied != 0 {
+		t.Errorf("of the one with users was counted %+v", got)
+	}
+	if got := after[two.Revision]; got.Requests != 0 || got.Weight != 0 || got.Copies.Failed != 0 || got.Copied != 50 {
+		t.Errorf("of the one with copies was counted %+v", got)
+	}
+	if err := p.do(t.Context(), p.share(Two, One, 20)); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.served(); got[Two] < 15 || got[Two] > 25 {
+		t.Errorf("of a hundred requests %v were answered, want about 80 and 20", got)
+	}
+	wantCopies(50) // and no more
+	if got := p.counted(t)[two.Revision]; got.Copied != 0 || got.Requests == 0 || got.Requests > 25 {
+		t.Errorf("of the one with users now was counted %+v", got)
+	}
+	p.must(One, towpath.VerbSwitch)
+	p.wantServed(One)
+}
+
+func keeps(t *testing.T, p *place) {
+	p.deploy(One)
+	p.must(Two, towpath.VerbPrepare, towpath.VerbVerifyBefore)
+	w, plain := p.share(Two, One, 20), p.share(Two, One, 20)
+	w.Operation.Spec.Sticky = &towpath.TrafficSticky{Header: "X-User"}
+	if err := p.do(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	wantRecovered(t, p, w, kind.RecoveredDone)
+	wantRecovered(t, p, plain, kind.RecoveredNotStarted) // that is another share
+	if got := p.served(); got[Two] < 15 || got[Two] > 25 {
+		t.Errorf("of a hundred requests of nobody %v were answered, want about 80 and 20", got)
+	}
+	p.must(One, towpath.VerbSwitch)
+	if got := p.served(); got[One] != 100 {
+		t.Errorf("of a hundred requests %v were answered after going back", got)
 	}
 }
 

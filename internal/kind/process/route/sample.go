@@ -27,8 +27,12 @@ type Series struct {
 	InFlight int64 `json:"inFlight"`
 	Client   Tally `json:"client"`
 	Mirrored Tally `json:"mirrored"` // copies, whose answers nobody got
+	// Original are those of Client that were copied to another revision: what the
+	// copies are to be compared with.
+	Original Tally `json:"original"`
 	// Retries counts requests that were sent to another instance because the
-	// first one was gone; Dropped those that were not mirrored for want of room.
+	// first one was gone; Dropped those that were not mirrored for want of room, or
+	// whose copies say nothing.
 	Retries uint64 `json:"retries"`
 	Dropped uint64 `json:"dropped"`
 }

@@ -83,6 +83,10 @@ type Sticky struct {
 	Cookie string        `json:"cookie,omitempty"` // its name
 	MaxAge time.Duration `json:"maxAge,omitempty"` // of the cookie; 0: until the browser is closed
 	Header string        `json:"header,omitempty"`
+	// Toward is a revision that clients come to as its weight grows, and stay with:
+	// those that met it do until the weight shrinks, and of the others no more come
+	// than it has weight. Empty: clients stay with whatever they met.
+	Toward towpath.RevisionID `json:"toward,omitempty"`
 }
 
 // Mirror copies a share of the requests to a revision of the route and drops
@@ -90,7 +94,7 @@ type Sticky struct {
 type Mirror struct {
 	Revision towpath.RevisionID `json:"revision"`
 	Percent  int                `json:"percent"` // of the requests that may be copied
-	// Methods may be copied; empty: GET and HEAD. A copy of any other takes
+	// Methods may be copied; empty: [towpath.SafeMethods]. A copy of any other takes
 	// effect twice, unless the instance heeds the header Towpath-Mirror.
 	Methods []string `json:"methods,omitempty"`
 	// MaxBody is that of a request to be copied, in bytes; 0: [DefaultMirrorBody].

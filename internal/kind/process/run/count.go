@@ -16,6 +16,10 @@ func (r *Runner) Counts(ctx context.Context) ([]towpath.TrafficCount, error) {
 	if err != nil {
 		return nil, err
 	}
+	st, err := r.router.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
 	targets, err := r.allTargets()
 	if err != nil {
 		return nil, err
@@ -31,7 +35,11 @@ func (r *Runner) Counts(ctx context.Context) ([]towpath.TrafficCount, error) {
 		if rec.wanted() < 2 || len(count.Revisions) == 0 {
 			continue
 		}
+		rt, _ := st.Find(rec.Target.Key())
 		for i := range count.Revisions {
+			if m := rt.Traffic.Mirror; m != nil && m.Revision == count.Revisions[i].Revision {
+				count.Revisions[i].Copied = m.Percent
+			}
 			if count.Revisions[i].Broken, err = r.broken(rec, count.Revisions[i].Revision); err != nil {
 				return nil, err
 			}
@@ -51,7 +59,15 @@ func addSeries(all []towpath.RevisionCount, s route.Series) []towpath.RevisionCo
 	}
 	c := &all[i]
 	c.Weight += s.Weight
-	for class, n := range s.Client.Requests {
+	users := towpath.RequestCount{Requests: c.Requests, Failed: c.Failed, Buckets: c.Buckets}
+	addTally(&users, s.Client)
+	c.Requests, c.Failed, c.Buckets = users.Requests, users.Failed, users.Buckets
+	c.Copies, c.Originals = orTally(c.Copies, s.Mirrored), orTally(c.Originals, s.Original)
+	return all
+}
+
+func addTally(c *towpath.RequestCount, t route.Tally) {
+	for class, n := range t.Requests {
 		switch class {
 		case route.Class5xx:
 			c.Failed += n
@@ -61,12 +77,24 @@ func addSeries(all []towpath.RevisionCount, s route.Series) []towpath.RevisionCo
 			c.Requests += n
 		}
 	}
-	for b, n := range s.Client.Buckets {
+	for b, n := range t.Buckets {
 		if b < len(c.Buckets) {
 			c.Buckets[b] += n
 		}
 	}
-	return all
+}
+
+// orTally adds what was counted of copies, of which most rollouts have none.
+func orTally(c *towpath.RequestCount, t route.Tally) *towpath.RequestCount {
+	out := towpath.RequestCount{Buckets: make([]uint64, len(t.Buckets))}
+	if c != nil {
+		out = *c
+	}
+	addTally(&out, t)
+	if out.Requests == 0 {
+		return nil
+	}
+	return &out
 }
 
 // broken is why the instances of a revision don't do their work; empty: they

@@ -65,20 +65,28 @@ func routed(s route.Series, bounds []float64, about map[string]string) []towpath
 	add := func(name string, v float64, more ...string) {
 		out = append(out, named(about, "towpath_router_"+name, v, more...))
 	}
-	for _, class := range route.Classes() {
-		add("requests_total", float64(s.Client.Requests[class]), "class", string(class))
-	}
-	var sum uint64
-	for i, n := range s.Client.Buckets {
-		sum += n
-		le := "+Inf"
-		if i < len(bounds) {
-			le = number(bounds[i])
+	tally := func(prefix string, t route.Tally) {
+		for _, class := range route.Classes() {
+			add(prefix+"requests_total", float64(t.Requests[class]), "class", string(class))
 		}
-		add("request_duration_seconds_bucket", float64(sum), "le", le)
+		var sum uint64
+		for i, n := range t.Buckets {
+			sum += n
+			le := "+Inf"
+			if i < len(bounds) {
+				le = number(bounds[i])
+			}
+			add(prefix+"request_duration_seconds_bucket", float64(sum), "le", le)
+		}
+		add(prefix+"request_duration_seconds_count", float64(sum))
+		add(prefix+"request_duration_seconds_sum", t.Seconds)
 	}
-	add("request_duration_seconds_count", float64(sum))
-	add("request_duration_seconds_sum", s.Client.Seconds)
+	tally("", s.Client)
+	for prefix, t := range map[string]route.Tally{"mirrored_": s.Mirrored, "original_": s.Original} {
+		if slices.ContainsFunc(t.Buckets, func(n uint64) bool { return n > 0 }) {
+			tally(prefix, t)
+		}
+	}
 	add("requests_in_flight", float64(s.InFlight))
 	add("retries_total", float64(s.Retries))
 	add("weight", float64(s.Weight))

@@ -13,10 +13,13 @@ import (
 )
 
 // Shift sends a share of the traffic to the revision, which must be prepared,
-// and the rest to the previous one, which has it.
+// and the rest to the previous one, which has it; or, instead of a share, copies
+// of requests.
 func (r *Runner) Shift(ctx context.Context, w kind.Work) error {
 	op := w.Operation
-	if op.Spec.Weight < 1 || op.Spec.Weight > 99 || op.Spec.Previous == "" || op.Spec.Previous == op.Spec.Revision {
+	share := op.Spec.Weight >= 1 && op.Spec.Weight <= 99 && op.Spec.Copies == nil
+	copies := op.Spec.Weight == 0 && op.Spec.Copies != nil
+	if !share && !copies || op.Spec.Previous == "" || op.Spec.Previous == op.Spec.Revision {
 		return &kind.Failure{Message: fmt.Sprintf("%d %% of the traffic of %q can't be given to %q", op.Spec.Weight, op.Spec.Previous, op.Spec.Revision)}
 	}
 	unlock, err := r.lock(ctx, op.Target)
@@ -34,13 +37,13 @@ func (r *Runner) Shift(ctx context.Context, w kind.Work) error {
 	if err := r.grow(ctx, w, rec); err != nil {
 		return err
 	}
-	share, err := r.share(ctx, rec, op)
+	traffic, err := r.share(ctx, rec, op)
 	if err != nil {
 		return err
 	}
 	failpoint.Hit("run.before-shift")
 	if _, err := r.router.Apply(ctx, route.Change{
-		Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{share.Listen}, Traffic: &share,
+		Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{traffic.Listen}, Traffic: &traffic,
 	}); err != nil {
 		return err
 	}
@@ -71,24 +74,30 @@ func (r *Runner) share(ctx context.Context, rec *target, op towpath.Operation) (
 	now.Others = []route.Backend{{
 		Revision: op.Spec.Revision, Instances: next.Instances, Weight: op.Spec.Weight, Deployment: op.Deployment, Release: op.Spec.Release,
 	}}
-	now.Match, now.Sticky = experiment(op.Spec)
+	besides(op.Spec, &now)
 	return now, nil
 }
 
-// experiment is what is done with the requests of an experiment besides their
-// weights.
-func experiment(spec towpath.OperationSpec) (match []route.Match, sticky *route.Sticky) {
+// besides says what is done with requests besides their weights: of an
+// experiment, who goes where; of a rollout, who stays, and what is copied.
+func besides(spec towpath.OperationSpec, t *route.Traffic) {
+	t.Match, t.Sticky, t.Mirror = nil, nil, nil
+	if c := spec.Copies; c != nil {
+		t.Mirror = &route.Mirror{Revision: spec.Revision, Percent: c.Percent, Methods: c.Methods}
+	}
+	if s := spec.Sticky; s != nil {
+		t.Sticky = &route.Sticky{Cookie: s.Cookie, MaxAge: s.MaxAge, Header: s.Header, Toward: spec.Revision}
+	}
 	e := spec.Experiment
 	if e == nil {
-		return nil, nil
+		return
 	}
 	for _, m := range e.Match {
-		match = append(match, route.Match{Revision: spec.Revision, Header: m.Header, Cookie: m.Cookie, Exact: m.Exact, Regex: m.Regex})
+		t.Match = append(t.Match, route.Match{Revision: spec.Revision, Header: m.Header, Cookie: m.Cookie, Exact: m.Exact, Regex: m.Regex})
 	}
 	if s := e.Sticky; s != nil {
-		sticky = &route.Sticky{Cookie: s.Cookie, MaxAge: s.MaxAge, Header: s.Header}
+		t.Sticky = &route.Sticky{Cookie: s.Cookie, MaxAge: s.MaxAge, Header: s.Header}
 	}
-	return match, sticky
 }
 
 // shifted reports whether an operation's revision has its share of the traffic.
@@ -101,7 +110,8 @@ func (r *Runner) shifted(ctx context.Context, rec *target, op towpath.Operation)
 	if other.Revision != op.Spec.Revision || other.Weight != op.Spec.Weight || rt.Traffic.Weight != 100-op.Spec.Weight {
 		return false, nil
 	}
-	if match, sticky := experiment(op.Spec); !slices.Equal(match, rt.Traffic.Match) || !reflect.DeepEqual(sticky, rt.Traffic.Sticky) {
+	want := rt.Traffic
+	if besides(op.Spec, &want); !reflect.DeepEqual(want, rt.Traffic) {
 		return false, nil
 	}
 	return r.runs(rec, other.Revision, other.Instances)

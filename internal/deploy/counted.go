@@ -1,0 +1,118 @@
+package deploy
+
+import (
+	"time"
+
+	"github.com/towpath/towpath/internal/analysis"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// routed is what the data plane counted for an objective of both revisions
+// between two counts. A revision that has copies only is compared by them with
+// what became of the requests that were copied: the others may be of another sort.
+// Before there were any, all requests teach how the old one's scatter.
+func routed(r *towpath.Rollout, o towpath.Objective, from, to towpath.TrafficCount) analysis.Reading {
+	out := analysis.Reading{Canary: between(o, from, to, r.To), Baseline: between(o, from, to, r.From)}
+	if !r.Mirrors() {
+		return out
+	}
+	out.Canary = copied(o, from, to, r.To, func(c towpath.RevisionCount) *towpath.RequestCount { return c.Copies })
+	if had(from, r.To) || had(to, r.To) {
+		out.Baseline = copied(o, from, to, r.From, func(c towpath.RevisionCount) *towpath.RequestCount { return c.Originals })
+	}
+	return out
+}
+
+// had reports whether a revision got copies of requests, or has got some.
+func had(c towpath.TrafficCount, rev towpath.RevisionID) bool {
+	x, _ := revision(c, rev)
+	return x.Copied > 0 || x.Copies != nil && x.Copies.Requests > 0
+}
+
+// between is what an objective counts of a revision's requests between two
+// counts; nil when the revision was not counted.
+func between(o towpath.Objective, from, to towpath.TrafficCount, rev towpath.RevisionID) *analysis.Sample {
+	end, ok := revision(to, rev)
+	if !ok {
+		return nil
+	}
+	begin, _ := revision(from, rev)
+	users := func(c towpath.RevisionCount) towpath.RequestCount {
+		return towpath.RequestCount{Requests: c.Requests, Failed: c.Failed, Buckets: c.Buckets}
+	}
+	return counting(o, to.Bounds, users(begin), users(end))
+}
+
+// copied is the same of copies, or of what was copied.
+func copied(o towpath.Objective, from, to towpath.TrafficCount, rev towpath.RevisionID, of func(towpath.RevisionCount) *towpath.RequestCount) *analysis.Sample {
+	end, ok := revision(to, rev)
+	if !ok {
+		return nil
+	}
+	begin, _ := revision(from, rev)
+	b, e := of(begin), of(end)
+	if e == nil {
+		e = &towpath.RequestCount{Buckets: make([]uint64, len(to.Bounds)+1)}
+	}
+	if b == nil {
+		b = &towpath.RequestCount{Buckets: make([]uint64, len(e.Buckets))}
+	}
+	return counting(o, to.Bounds, *b, *e)
+}
+
+// counting is what was counted from one time to another. A counter that is lower
+// than before began anew.
+func counting(o towpath.Objective, bounds []float64, begin, end towpath.RequestCount) *analysis.Sample {
+	if end.Requests < begin.Requests || end.Failed < begin.Failed || len(end.Buckets) != len(begin.Buckets) {
+		begin = towpath.RequestCount{}
+	}
+	if o.Kind != towpath.ObjectiveLatency {
+		return &analysis.Sample{Total: float64(end.Requests - begin.Requests), Bad: float64(end.Failed - begin.Failed)}
+	}
+	h := &analysis.Histogram{Bounds: bounds, Counts: make([]float64, len(end.Buckets))}
+	for i, n := range end.Buckets {
+		if i < len(begin.Buckets) && begin.Buckets[i] <= n {
+			n -= begin.Buckets[i]
+		}
+		h.Counts[i] = float64(n)
+	}
+	return &analysis.Sample{Histogram: h}
+}
+
+func revision(c towpath.TrafficCount, rev towpath.RevisionID) (towpath.RevisionCount, bool) {
+	for _, x := range c.Revisions {
+		if x.Revision == rev {
+			return x, true
+		}
+	}
+	return towpath.RevisionCount{}, false
+}
+
+// copiedUntil is when the last copies of requests were counted, by the server's
+// clock; zero when there were none.
+func copiedUntil(r *towpath.Rollout, counts []towpath.TrafficCount) (until time.Time) {
+	var before uint64
+	for _, c := range counts {
+		x, _ := revision(c, r.To)
+		now := before
+		if x.Copies != nil {
+			now = x.Copies.Requests
+		}
+		if x.Copied > 0 || now != before {
+			until = c.Received
+		}
+		before = now
+	}
+	return until
+}
+
+// withoutCopies are readings without what the new revision did while it had
+// copies: what it counts itself can't tell them from users' requests.
+func withoutCopies(all []reading, until time.Time) []reading {
+	for i := range all {
+		if all[i].began.Before(until) {
+			all[i].Canary = nil
+		}
+	}
+	return all
+}
