@@ -156,13 +156,34 @@ func (s *Service) Winner(ctx context.Context, actor towpath.Actor, p towpath.Pro
 			WithHint("`towpath experiment start %s RELEASE` begins one", e)
 	}
 	x := all.Items[0]
+	runs, same, err := s.comparedWith(ctx, x)
 	switch {
+	case err != nil:
+		return x, err
 	case x.Phase != towpath.DeploymentConcluded && x.Experiment.Ended.IsZero() && x.Phase != towpath.DeploymentSwitching:
 		return x, towpath.E(towpath.KindConflict, op, "the experiment with %s is %s: %s", x.Report.New, x.Phase, x.Reason).
 			WithHint("`towpath experiment show %s` shows what it found", e)
 	case !x.Report.Settled():
 		return x, towpath.E(towpath.KindConflict, op, "the report does not say that %s is the better one: %s", x.Report.New, x.Report.Sentence).
 			WithHint("to have it all the same: `towpath experiment stop %s`, then `towpath promote %s --to %s`", e, x.Report.New, e)
+	case !same:
+		return x, towpath.E(towpath.KindConflict, op, "%s was compared with %s, and %s runs %s by now", x.Report.New, x.Report.Old, e, runs).
+			WithHint("compare them: `towpath experiment start %s %s`", e, x.Report.New)
 	}
 	return x, nil
+}
+
+// comparedWith reports what an environment runs, and whether that is one of the
+// two that an experiment there was about.
+func (s *Service) comparedWith(ctx context.Context, x Experiment) (version string, same bool, err error) {
+	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		env, err := tx.Environment(ctx, x.Project, x.Environment)
+		if err != nil {
+			return err
+		}
+		d, err := tx.Deployment(ctx, x.Deployment)
+		version, same = env.Version, env.Release == d.Previous || env.Candidate == d.Candidate
+		return err
+	})
+	return version, same, err
 }
