@@ -12,6 +12,7 @@ import (
 // Experiment is an experiment as its readers see it.
 type Experiment struct {
 	Deployment  towpath.DeploymentID    `json:"deployment"`
+	Promotion   towpath.PromotionID     `json:"promotion"`
 	Project     towpath.ProjectName     `json:"project"`
 	Environment towpath.EnvironmentName `json:"environment"`
 	Component   towpath.ComponentName   `json:"component"`
@@ -89,7 +90,7 @@ func (s *Service) ExperimentOf(ctx context.Context, actor towpath.Actor, id towp
 // what is counted as long as it is under way.
 func record(ctx context.Context, tx Tx, d *towpath.Deployment) (ExperimentRecord, error) {
 	out := ExperimentRecord{Experiment: Experiment{
-		Deployment: d.ID, Project: d.Project, Environment: d.Environment, Component: d.Components[0].Component, Candidate: d.Candidate,
+		Deployment: d.ID, Promotion: d.Promotion, Project: d.Project, Environment: d.Environment, Component: d.Components[0].Component, Candidate: d.Candidate,
 		Phase: d.Phase, Reason: d.Reason, Waiting: d.Waiting, Experiment: *d.Experiment, By: d.By, CreatedAt: d.CreatedAt, FinishedAt: d.FinishedAt,
 	}}
 	kept, ok, err := tx.Experiment(ctx, d.ID)

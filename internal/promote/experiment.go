@@ -87,17 +87,24 @@ func checkMeasures(e *towpath.Experiment, say func(bool, string, ...any)) {
 }
 
 func checkTraffic(e *towpath.Experiment, say func(bool, string, ...any)) {
-	cookie := func(name string) bool { return (&http.Cookie{Name: name, Value: "x"}).Valid() == nil }
+	name := func(name string) bool { return (&http.Cookie{Name: name, Value: "x"}).Valid() == nil } // headers and cookies have the same
+	header := func(h string) {
+		say(h != "" && !name(h), "%q is no name for a header", h)
+		say(strings.EqualFold(h, "Host"), "requests don't have Host among their headers")
+	}
 	say(len(e.Match) > maxMatches, "it has %d matches; %d are the most", len(e.Match), maxMatches)
 	for _, m := range e.Match {
 		say((m.Header == "") == (m.Cookie == ""), "a match looks at a header or at a cookie")
+		header(m.Header)
+		say(m.Cookie != "" && !name(m.Cookie), "%q is no name for a cookie", m.Cookie)
 		say((m.Exact == "") == (m.Regex == ""), "a match wants an exact value or a pattern")
 		_, err := regexp.Compile(m.Regex)
 		say(err != nil || len(m.Regex) > maxPattern, "the pattern %q is none, or too long", m.Regex)
 	}
 	if s := e.Sticky; s != nil {
 		say((s.Header == "") == (s.Cookie == ""), "clients stay by a header or by a cookie")
-		say(s.Cookie != "" && !cookie(s.Cookie), "%q is no name for a cookie", s.Cookie)
+		say(s.Cookie != "" && !name(s.Cookie), "%q is no name for a cookie", s.Cookie)
+		header(s.Header)
 		say(s.MaxAge < 0, "the cookie's age is negative")
 	}
 }

@@ -14,6 +14,10 @@ import (
 // does not say.
 const experimentInterval = 10 * time.Second
 
+// experimentCounts is how often a short experiment is counted at least: nothing
+// is said of a few spans of time.
+const experimentCounts = 60
+
 // Experiment has the one component that a release changes share its traffic for
 // as long as an experiment takes. It returns why that can't be, as a sentence
 // without its full stop, with what to do about it. Both are compared by the objectives in
@@ -42,7 +46,7 @@ func Experiment(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 		}
 	}
 	spec := c.Rollout
-	spec.Strategy, spec.Interval = towpath.StrategyCanary, cmp.Or(c.Rollout.Interval, experimentInterval)
+	spec.Strategy, spec.Interval = towpath.StrategyCanary, min(cmp.Or(c.Rollout.Interval, experimentInterval), max(e.For/experimentCounts, time.Second))
 	spec.Steps = []towpath.RolloutStep{{Weight: e.Share, For: e.For}}
 	// Both revisions have to be there whole, and at once.
 	r.Canary, r.Scales, r.Keep = &towpath.Canary{Spec: spec, Objectives: known}, nil, 0

@@ -58,6 +58,22 @@ func TestExperiment_Objectives(t *testing.T) {
 	}
 }
 
+func TestExperiment_Interval(t *testing.T) {
+	for _, c := range []struct{ release, takes, want time.Duration }{
+		{0, time.Hour, 10 * time.Second},
+		{0, 2 * time.Minute, 2 * time.Second}, // a dozen counts would say nothing
+		{time.Minute, 10 * time.Minute, 10 * time.Second},
+		{30 * time.Second, 24 * time.Hour, 30 * time.Second},
+		{0, 5 * time.Second, time.Second},
+	} {
+		content := &towpath.ReleaseContent{Components: []towpath.ReleaseComponent{{Name: "api", Rollout: towpath.RolloutSpec{Interval: c.release}}}}
+		r := []towpath.Rollout{{Component: "api", Action: towpath.ActionReplace, From: "a", To: "b"}}
+		if problem, _ := Experiment(r, content, nil, &towpath.Experiment{Share: 20, For: c.takes}); problem != "" || r[0].Canary.Spec.Interval != c.want {
+			t.Errorf("%s of a release that says %s is counted every %s, want %s %s", c.takes, c.release, r[0].Canary.Spec.Interval, c.want, problem)
+		}
+	}
+}
+
 func TestNext_Experiment(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	shifted := towpath.Step{Verb: towpath.VerbShift, Weight: 20, Phase: towpath.OperationSucceeded, Ended: now.Add(-30 * time.Minute)}

@@ -93,24 +93,33 @@ func experimentStory(t *testing.T, database string, b blow) {
 	}})
 	w.must(err)
 	w.resumed("experiment asked for")
+	dies := b.agent != ""
+	revive := func() {
+		select {
+		case <-w.agent.ended:
+			dies = false
+			w.startAgent("")
+		default:
+		}
+	}
+	w.until("it is half way", func() bool { revive(); return w.experiment().Report.Seen >= 2*time.Second })
 	if b.half != nil {
-		w.until("it is half way", func() bool { return w.experiment().Report.Seen >= 2*time.Second })
 		b.half(w)
 	}
+	w.until("its time is over", func() bool { revive(); return !w.experiment().Experiment.Ended.IsZero() })
 	if b.end != nil {
-		w.until("its time is over", func() bool { return !w.experiment().Experiment.Ended.IsZero() })
 		b.end(w)
 	}
-	if b.agent != "" {
-		<-w.agent.ended
-		w.startAgent("")
-	}
 	w.until("what ran before runs alone again", func() bool {
+		revive()
 		st := w.status("dev")
 		return w.experiment().Phase == towpath.DeploymentConcluded && st.Deployment == nil && st.Components[0].Running == st.Components[0].Revision
 	})
 	if n, asked := lost(); n > 0 || asked < 20 {
 		t.Errorf("%d of %d requests were lost\n%s", n, asked, w.log)
+	}
+	if dies {
+		t.Errorf("the agent does not pass %s", b.agent)
 	}
 	w.concluded()
 }

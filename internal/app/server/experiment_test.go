@@ -210,6 +210,10 @@ func TestServer_ExperimentRefused(t *testing.T) {
 			e.Measures = []towpath.Measure{{Name: "orders", Query: "sum(orders)", Better: "most"}}
 		}, towpath.KindInvalid, "can't tell one from the other"},
 		{"a match of nothing", "1.1.0", func(e *towpath.Experiment) { e.Match = []towpath.TrafficMatch{{Regex: "("}} }, towpath.KindInvalid, "a header or at a cookie"},
+		{"a match of a header that can't be", "1.1.0", func(e *towpath.Experiment) {
+			e.Match = []towpath.TrafficMatch{{Header: "X Beta", Exact: "1"}, {Header: "host", Exact: "shop"}}
+		}, towpath.KindInvalid, `"X Beta" is no name for a header; requests don't have Host`},
+		{"clients that stay by a cookie that can't be", "1.1.0", func(e *towpath.Experiment) { e.Sticky = &towpath.TrafficSticky{Cookie: "a;b"} }, towpath.KindInvalid, `"a;b" is no name for a cookie`},
 		{"negative prices", "1.1.0", func(e *towpath.Experiment) { e.Prices = &towpath.Prices{Request: -1} }, towpath.KindInvalid, "may not be negative"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
