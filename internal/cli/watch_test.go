@@ -135,12 +135,22 @@ func TestExperiment_watch(t *testing.T) {
 		w := steps(phases...)
 		w.Promotions[0].Experiment = &towpath.Experiment{Share: 20, For: time.Hour}
 		w.Experiment.Promotion = "prm_1"
+		moves := w.Fail
+		w.Fail = func(ctx context.Context, m string) error {
+			err := moves(ctx, m)
+			w.Do(func(w *apitest.World) {
+				if w.Promotions[0].Phase == towpath.PromotionConcluded {
+					w.Deployments = []towpath.Deployment{deployment(towpath.DeploymentConcluded)}
+				}
+			})
+			return err
+		}
 		return w
 	}
-	start := []string{"experiment", "start", "dev", "1.4.0", "--yes", "--watch"}
+	start := []string{"experiment", "start", "prod", "1.4.0", "--yes", "--watch"}
 	t.Run("follows until it is over, and prints what it found", func(t *testing.T) {
-		got := newShell(t, apitest.New(t, world(towpath.PromotionDeploying, towpath.PromotionConcluded))).run(append(start, "--timeout", "20s")...)
-		if got.code != cli.ExitOK && got.code != cli.ExitTimeout || !strings.Contains(got.stderr, "switching: 1.4.0 is better on speed.") {
+		got := newShell(t, apitest.New(t, world(towpath.PromotionDeploying, towpath.PromotionConcluded))).run(start...)
+		if got.code != cli.ExitOK || !strings.Contains(got.stderr, "switching: 1.4.0 is better on speed.") || !strings.Contains(got.stdout, "found:        1.4.0 is better on speed.") {
 			t.Fatalf("exit %d: %s%s", got.code, got.stdout, got.stderr)
 		}
 	})
@@ -157,7 +167,7 @@ func TestExperiment_watch(t *testing.T) {
 				})
 				return nil
 			}
-			for _, args := range [][]string{start, {"experiment", "show", "dev", "--watch"}, {"promotion", "show", "prm_1", "--watch"}} {
+			for _, args := range [][]string{start, {"experiment", "show", "prod", "--watch"}, {"promotion", "show", "prm_1", "--watch"}} {
 				got := newShell(t, apitest.New(t, w)).run(args...)
 				if got.code != want || !strings.Contains(got.stdout, "found:        1.4.0 is better on speed.") {
 					t.Errorf("%q: exit %d: %s%s", args, got.code, got.stdout, got.stderr)

@@ -38,11 +38,16 @@ type ExperimentList struct {
 	Items []Experiment `json:"items"`
 }
 
-// listedExperiments is how many are listed at most.
-const listedExperiments = 20
+const (
+	// listedExperiments is how many are listed at most.
+	listedExperiments = 20
+	// keptExperiments is of how many the evidence is kept in each environment; what
+	// they were and how they ended stays with their deployments.
+	keptExperiments = 200
+)
 
 // keepExperiment keeps what an experiment has seen, once it goes back. Counts
-// are given up after a while; this is not.
+// are given up after a while; this is not, but for what is long past.
 func (s *Service) keepExperiment(ctx context.Context, tx Tx, d *towpath.Deployment, now time.Time) error {
 	if d.Experiment == nil {
 		return nil
@@ -51,7 +56,10 @@ func (s *Service) keepExperiment(ctx context.Context, tx Tx, d *towpath.Deployme
 	if err != nil {
 		return err
 	}
-	return tx.SaveExperiment(ctx, *d, e, now)
+	if err := tx.SaveExperiment(ctx, *d, e, now); err != nil {
+		return err
+	}
+	return tx.ForgetExperiments(ctx, d.Project, d.Environment, keptExperiments)
 }
 
 // seenOf is the evidence of an experiment by what is counted of it.
@@ -94,6 +102,10 @@ func record(ctx context.Context, tx Tx, d *towpath.Deployment) (ExperimentRecord
 		Phase: d.Phase, Reason: d.Reason, Waiting: d.Waiting, Experiment: *d.Experiment, By: d.By, CreatedAt: d.CreatedAt, FinishedAt: d.FinishedAt,
 	}}
 	kept, ok, err := tx.Experiment(ctx, d.ID)
+	if err == nil && !ok && towpath.DeploymentTransitions().Terminal(d.Phase) {
+		return out, towpath.E(towpath.KindNotFound, "experiment.read", "what this experiment saw was given up: that of the last %d in %s is kept", keptExperiments, d.Environment).
+			On(string(d.ID)).WithHint("`towpath deployment show %s` has how it ended; keep reports with `towpath experiment report DEPLOYMENT -o json`", d.ID)
+	}
 	if err == nil && !ok {
 		kept, err = seenOf(ctx, tx, d)
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // newExperiment runs 1.0.0 in dev, and has 1.1.0 wait for somebody to want it.
 func newExperiment(t *testing.T, h *harness) {
 	t.Helper()
-	h.staging, h.dev = towpath.PromotionManual, towpath.PromotionManual
+	h.staging, h.dev = cmp.Or(h.staging, towpath.PromotionManual), towpath.PromotionManual
 	h.objectives = []towpath.Objective{
 		{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.9, Critical: true},
 		{Name: "speed", Kind: towpath.ObjectiveLatency, Target: 0.9, Bound: 100 * time.Millisecond},
@@ -210,7 +211,9 @@ func TestServer_ExperimentEnds(t *testing.T) {
 // nothing on: not what comes next, nor that its release was verified there.
 func TestServer_ExperimentIsNoPromotion(t *testing.T) {
 	h := newHarness(t)
+	h.staging = towpath.PromotionAutomatic
 	newExperiment(t, h)
+	h.runs("staging", "1.0.0")
 	must(t, 0, h.starts("1.1.0", towpath.Experiment{Share: 20, For: 2 * time.Second}))
 	h.counting()
 	h.until("it is over", func() bool { return h.experiment().Phase == towpath.DeploymentConcluded })
