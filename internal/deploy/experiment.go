@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -170,6 +171,10 @@ func (s *Service) Winner(ctx context.Context, actor towpath.Actor, p towpath.Pro
 	}
 	x := all.Items[0]
 	runs, same, err := s.comparedWith(ctx, x)
+	first := ""
+	if !towpath.DeploymentTransitions().Terminal(x.Phase) {
+		first = fmt.Sprintf("`towpath experiment stop %s`, then ", e)
+	}
 	switch {
 	case err != nil:
 		return x, err
@@ -178,7 +183,7 @@ func (s *Service) Winner(ctx context.Context, actor towpath.Actor, p towpath.Pro
 			WithHint("`towpath experiment show %s` shows what it found", e)
 	case !x.Report.Settled():
 		return x, towpath.E(towpath.KindConflict, op, "the report does not say that %s is the better one: %s", x.Report.New, x.Report.Sentence).
-			WithHint("to have it all the same: `towpath experiment stop %s`, then `towpath promote %s --to %s`", e, x.Report.New, e)
+			WithHint("to have it all the same: %s`towpath promote %s --to %s`", first, x.Report.New, e)
 	case !same:
 		return x, towpath.E(towpath.KindConflict, op, "%s was compared with %s, and %s runs %s by now", x.Report.New, x.Report.Old, e, runs).
 			WithHint("compare them: `towpath experiment start %s %s`", e, x.Report.New)

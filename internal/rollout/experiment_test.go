@@ -61,8 +61,8 @@ func TestExperiment_Objectives(t *testing.T) {
 func TestExperiment_Interval(t *testing.T) {
 	for _, c := range []struct{ release, takes, want time.Duration }{
 		{0, time.Hour, 10 * time.Second},
-		{0, 2 * time.Minute, 2 * time.Second}, // a dozen counts would say nothing
-		{time.Minute, 10 * time.Minute, 10 * time.Second},
+		{0, 4 * time.Minute, 2 * time.Second}, // a dozen counts would say nothing
+		{time.Minute, 10 * time.Minute, 5 * time.Second},
 		{30 * time.Second, 24 * time.Hour, 30 * time.Second},
 		{0, 5 * time.Second, time.Second},
 	} {
