@@ -72,7 +72,9 @@ func TestStore_Experiments(t *testing.T) {
 			equal(t, got, seen(20))
 		})
 		t.Run("counts are given up, and what was kept of them is not", func(t *testing.T) {
-			update(t, s, func(ctx context.Context, tx *store.Tx) error { return tx.ForgetTrafficCounts(ctx, noon.AddDate(10, 0, 0)) })
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				return tx.ForgetTrafficCounts(ctx, noon.AddDate(10, 0, 0))
+			})
 			if _, ok := read(d.ID); !ok {
 				t.Error("it is gone")
 			}
