@@ -21,17 +21,31 @@ func newExperiment(s *session) *cobra.Command {
 }
 
 func newExperimentShow(s *session) *cobra.Command {
-	return &cobra.Command{
+	var watch bool
+	cmd := &cobra.Command{
 		Use: "show ENV", Short: "Show the experiment that is under way, or the last one", Args: positional(1, 1), ValidArgsFunction: s.completeEnvironments,
 		Long: "The report may be looked at as often as one likes, and the experiment be ended because of it: what it finds stays right.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			x, _, err := s.lastExperiment(cmd.Context(), towpath.EnvironmentName(args[0]))
+			x, c, err := s.lastExperiment(cmd.Context(), towpath.EnvironmentName(args[0]))
 			if err != nil {
 				return err
 			}
-			return s.print(result{data: x, names: []string{string(x.Deployment)}, show: func(p *page) { showExperiment(p, x) }})
+			if !watch {
+				return s.printExperiment(x)
+			}
+			p, err := c.Promotion(cmd.Context(), x.Promotion)
+			if err != nil {
+				return err
+			}
+			return s.watchPromotion(cmd.Context(), c, p, false)
 		},
 	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "follow until the end")
+	return cmd
+}
+
+func (s *session) printExperiment(x deploy.Experiment) error {
+	return s.print(result{data: x, names: []string{string(x.Deployment)}, show: func(p *page) { showExperiment(p, x) }})
 }
 
 // lastExperiment is the one that is under way in an environment, or the last.
@@ -138,7 +152,7 @@ func (s *session) readFile(path, hint string) ([]byte, error) {
 }
 
 func newExperimentPromote(s *session) *cobra.Command {
-	var yes bool
+	var yes, watch bool
 	cmd := &cobra.Command{
 		Use: "promote ENV", Short: "Promote the release of the experiment, if it is the better one", Args: positional(1, 1), ValidArgsFunction: s.completeEnvironments,
 		Long: "Better on something and worse on nothing, by the report. It ends the experiment and asks for an ordinary promotion, through the gates. " +
@@ -157,6 +171,9 @@ func newExperimentPromote(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if watch {
+				return s.watchPromotion(cmd.Context(), c, p, false)
+			}
 			if err := s.printPromotion(p); err != nil {
 				return err
 			}
@@ -164,6 +181,7 @@ func newExperimentPromote(s *session) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "follow until the end")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask")
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -20,7 +21,8 @@ type experimentOptions struct {
 	match          []string
 	sticky         string
 	prices, reason string
-	yes            bool
+	watch, yes     bool
+	people         bool // watch on while people have to approve
 }
 
 func newExperimentStart(s *session) *cobra.Command {
@@ -31,7 +33,8 @@ func newExperimentStart(s *session) *cobra.Command {
 			"of it again. It goes back at once, with a hold, when it is worse by an objective that is critical.\n\n" +
 			"--match header:X-Beta=1 sends the requests with that header there, cookie:beta=1 those with that cookie; ~ instead of = is a regular expression. " +
 			"--sticky cookie has clients stay with the release that they had, by a cookie (cookie:NAME), or by a header's value with header:NAME.\n\n" +
-			"--more and --less compare what a query counts per request, --prices what 1,000 requests cost.",
+			"--more and --less compare what a query counts per request, --prices what 1,000 requests cost.\n\n" +
+			"With --watch it exits 0 when the experiment has ended as planned or was stopped, whatever it found, and 6 when the release went back because it is worse.",
 		Example: "  towpath experiment start prod 1.5.0 --share 20 --for 2h --on errors,speed --sticky cookie \\\n" +
 			"    --more 'orders=sum(increase(orders_total{revision=\"{{revision}}\"}[{{interval}}])) or vector(0)'",
 		Args: positional(2, 2), ValidArgsFunction: s.completeEnvironments,
@@ -54,8 +57,14 @@ func newExperimentStart(s *session) *cobra.Command {
 			if err != nil {
 				return s.suggestPromotion(cmd.Context(), c, project, api.Promote{Release: args[1], Environment: env}, err)
 			}
+			if o.watch {
+				return s.watchPromotion(cmd.Context(), c, p, o.people)
+			}
 			if err := s.printPromotion(p); err != nil {
 				return err
+			}
+			if p.Phase == towpath.PromotionDenied {
+				return outcome(ExitDenied)
 			}
 			s.say("look at it with: towpath experiment show %s", env)
 			return nil
@@ -71,6 +80,8 @@ func newExperimentStart(s *session) *cobra.Command {
 	f.StringVar(&o.sticky, "sticky", "", "have clients stay: cookie, cookie:NAME or header:NAME")
 	f.StringVar(&o.prices, "prices", "", "file of prices, to compare the cost of 1,000 requests")
 	f.StringVar(&o.reason, "reason", "", "why; kept with the experiment")
+	f.BoolVarP(&o.watch, "watch", "w", false, "follow until the end, or until it waits for people")
+	f.BoolVar(&o.people, "through-approval", false, "with --watch: go on while it waits for people")
 	f.BoolVarP(&o.yes, "yes", "y", false, "don't ask")
 	return cmd
 }
@@ -87,8 +98,9 @@ func (s *session) experimentOf(o experimentOptions) (towpath.Experiment, error) 
 	}{{"more", o.more}, {"less", o.less}} {
 		for _, text := range flag.all {
 			name, query, ok := strings.Cut(text, "=")
-			if !ok {
-				return e, towpath.E(towpath.KindInvalid, "", "--%s %q is not NAME=QUERY", flag.better, text)
+			if !ok || name == "" || query == "" {
+				return e, towpath.E(towpath.KindInvalid, "", "--%s %q is not NAME=QUERY", flag.better, text).
+					WithHint("--%s 'orders=sum(increase(orders_total{revision=\"{{revision}}\"}[{{interval}}])) or vector(0)' counts orders", flag.better)
 			}
 			e.Measures = append(e.Measures, towpath.Measure{Name: name, Query: query, Better: flag.better})
 		}
@@ -110,7 +122,8 @@ func (s *session) experimentOf(o experimentOptions) (towpath.Experiment, error) 
 	case by == "header" && name != "":
 		e.Sticky = &towpath.TrafficSticky{Header: name}
 	default:
-		return e, towpath.E(towpath.KindInvalid, "", "--sticky is %q, and may be cookie, cookie:NAME or header:NAME", o.sticky)
+		return e, towpath.E(towpath.KindInvalid, "", "--sticky is %q, and may be cookie, cookie:NAME or header:NAME", o.sticky).
+			WithHint("--sticky cookie has clients stay by a cookie that is set for them, --sticky header:X-User by what they send")
 	}
 	if o.prices == "" {
 		return e, nil
@@ -134,7 +147,8 @@ func matchOf(text string) (towpath.TrafficMatch, error) {
 	by, rest, _ := strings.Cut(text, ":")
 	at := strings.IndexAny(rest, "=~")
 	if by != "header" && by != "cookie" || at < 1 || at == len(rest)-1 {
-		return m, towpath.E(towpath.KindInvalid, "", "--match %q is neither header:NAME=VALUE nor cookie:NAME=VALUE (or ~ and an expression)", text)
+		return m, towpath.E(towpath.KindInvalid, "", "--match %q is neither header:NAME=VALUE nor cookie:NAME=VALUE (or ~ and an expression)", text).
+			WithHint("--match header:X-Beta=1 has requests with that header go there, --match 'cookie:beta~^(yes|on)$' those with a cookie that the expression fits")
 	}
 	if name := rest[:at]; by == "header" {
 		m.Header = name
@@ -143,6 +157,9 @@ func matchOf(text string) (towpath.TrafficMatch, error) {
 	}
 	if value := rest[at+1:]; rest[at] == '=' {
 		m.Exact = value
+	} else if _, err := regexp.Compile(value); err != nil {
+		return m, towpath.E(towpath.KindInvalid, "", "--match %q has an expression that can't be read: %v", text, err).
+			WithHint("for a value as it stands write = instead of ~; expressions are those of https://github.com/google/re2/wiki/Syntax")
 	} else {
 		m.Regex = value
 	}

@@ -92,6 +92,9 @@ func showPromotion(p *page, x towpath.Promotion) {
 		phase += ": " + x.Reason
 	}
 	p.field("phase", phase)
+	if e := x.Experiment; e != nil {
+		p.field("experiment", percent(e.Share)+" of the traffic for "+e.For.String()+", and back: towpath experiment show "+string(x.Environment))
+	}
 	p.field("requested", at(x.RequestedAt)+" by "+string(x.RequestedBy)+" ("+string(x.Mode)+")")
 	p.field("deployment", string(x.Deployment))
 	p.verdicts(x.Verdicts)

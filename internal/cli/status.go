@@ -68,7 +68,7 @@ func (s *session) statusResult(environments []inventory.Status) result {
 			hold = p.style.warn(e.Hold.Reason)
 		}
 		if d := e.Deployment; d != nil {
-			active = fmt.Sprintf("%s of %s", d.Kind, orDash(d.Version))
+			active = doing(d)
 		}
 		r.names = append(r.names, string(e.Environment))
 		r.table.add(string(e.Environment), version(e), p.style.word(string(e.Phase)), p.style.word(string(e.Health)), p.age(e.Since),
@@ -92,6 +92,22 @@ func unseen(u towpath.Unseen) string {
 		out += fmt.Sprintf(" (%s let it pass)", u.By)
 	}
 	return out
+}
+
+// doing is what a deployment is, in a few words.
+func doing(d *towpath.Deployment) string {
+	if d.Experiment != nil {
+		return "experiment with " + orDash(d.Version)
+	}
+	return fmt.Sprintf("%s of %s", d.Kind, orDash(d.Version))
+}
+
+// doingIn is [doing] with where.
+func doingIn(d towpath.Deployment) string {
+	if d.Experiment != nil {
+		return doing(&d) + " in " + string(d.Environment)
+	}
+	return doing(&d) + " into " + string(d.Environment)
 }
 
 // requirements says of each thing that a release needs what runs, and whether

@@ -41,7 +41,7 @@ func (s style) word(w string) string {
 		return s.good(w)
 	case "failed", "unhealthy", "deny", "denied", "rolled-back", "failure", "error", "fail", "down", "remove":
 		return s.bad(w)
-	case "waiting", "wait", "unknown", "planning", "deploying", "preparing", "switching", "retiring", "reverting", "rolling-back", "repairing",
+	case "waiting", "wait", "unknown", "planning", "deploying", "preparing", "switching", "retiring", "reverting", "rolling-back", "repairing", "experimenting",
 		"pending", "warn", "degraded", "replace":
 		return s.warn(w)
 	}

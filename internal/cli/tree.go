@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,12 @@ func deploymentTree(d towpath.Deployment) []branch {
 	var out []branch
 	over := towpath.DeploymentTransitions().Terminal(d.Phase)
 	for _, r := range d.Components {
-		steps := componentSteps(r, over || d.Phase == towpath.DeploymentReverting)
+		var steps []branch
+		if d.Experiment != nil {
+			steps = experimentSteps(r, d.Experiment, over || d.Phase == towpath.DeploymentReverting)
+		} else {
+			steps = componentSteps(r, plannedSteps(r), over || d.Phase == towpath.DeploymentReverting)
+		}
 		head := branch{name: string(r.Component), state: StepPending}
 		switch {
 		case r.Action == towpath.ActionNone:
@@ -42,11 +48,10 @@ func deploymentTree(d towpath.Deployment) []branch {
 
 // componentSteps is the steps that were issued and, unless the way is over,
 // those that are to come.
-func componentSteps(r towpath.Rollout, over bool) []branch {
+func componentSteps(r towpath.Rollout, plan []planned, over bool) []branch {
 	var out []branch
 	done := -1 // of the plan, the last step that was issued
 	order := map[planned]int{}
-	plan := plannedSteps(r)
 	for i, v := range plan {
 		order[v] = i
 	}
@@ -66,6 +71,30 @@ func componentSteps(r towpath.Rollout, over bool) []branch {
 		out = append(out, branch{depth: 1, name: v.String(), state: StepPending})
 	}
 	return out
+}
+
+// experimentSteps is the steps of an experiment, which never switches: between
+// the share and the way back it only takes its time.
+func experimentSteps(r towpath.Rollout, e *towpath.Experiment, over bool) []branch {
+	plan := []planned{
+		{verb: towpath.VerbPrepare}, {verb: towpath.VerbVerifyBefore}, {verb: towpath.VerbShift, weight: e.Share}, {verb: towpath.VerbRestore}, {verb: towpath.VerbRetire},
+	}
+	steps := componentSteps(r, plan, over)
+	i := slices.IndexFunc(steps, func(b branch) bool { return b.name == plan[2].String() })
+	if i < 0 {
+		return steps
+	}
+	compare := branch{depth: 1, name: "compare for " + e.For.String(), state: StepPending}
+	if shared := steps[i]; shared.state == StepDone {
+		compare.state, compare.began = StepRunning, shared.ended
+		switch {
+		case !e.Ended.IsZero():
+			compare.state, compare.ended = StepDone, e.Ended
+		case over: // it went back before its time, and nobody wanted that
+			compare.state, compare.ended = StepSkipped, shared.ended
+		}
+	}
+	return slices.Insert(steps, i+1, compare)
 }
 
 // planned is a step that a rollout takes when nothing goes wrong.
@@ -229,7 +258,7 @@ func (p *page) tree(d towpath.Deployment) {
 	if d.Reason != "" {
 		phase += ": " + d.Reason
 	}
-	p.line("%s of %s into %s: %s", d.Kind, orDash(d.Version), d.Environment, phase)
+	p.line("%s: %s", doingIn(d), phase)
 	for _, l := range drawTree(deploymentTree(d), p.now, p.style) {
 		p.line("%s", l)
 	}

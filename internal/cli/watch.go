@@ -7,16 +7,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/ledger"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// snapshot is what is known of a promotion and its deployment; either may be
-// absent.
+// snapshot is what is known of a promotion, its deployment and, of an experiment,
+// what that has found; each may be absent.
 type snapshot struct {
 	promotion  *towpath.Promotion
 	deployment *towpath.Deployment
+	experiment *deploy.Experiment
 }
 
 // ended: nothing will change any more.
@@ -84,7 +86,10 @@ func (n snapshot) view() view {
 	}
 	if d := n.deployment; d != nil {
 		if n.promotion == nil || n.promotion.Phase == towpath.PromotionDeploying {
-			v.title = fmt.Sprintf("%s of %s into %s: %s", d.Kind, orDash(d.Version), d.Environment, d.Phase)
+			v.title = fmt.Sprintf("%s: %s", doingIn(*d), d.Phase)
+		}
+		if x := n.experiment; x != nil {
+			v.title = fmt.Sprintf("%s: %s: %s", doingIn(*d), d.Phase, x.Report.Sentence)
 		}
 		v.tree = deploymentTree(*d)
 	}
@@ -153,13 +158,21 @@ func (s *session) watchPromotion(ctx context.Context, c *client.Client, p towpat
 			return snapshot{promotion: &p}, err
 		}
 		d, err := c.Deployment(ctx, p.Deployment)
-		return snapshot{promotion: &p, deployment: &d}, err
+		if err != nil || p.Experiment == nil {
+			return snapshot{promotion: &p, deployment: &d}, err
+		}
+		x, err := c.Experiment(ctx, p.Deployment)
+		return snapshot{promotion: &p, deployment: &d, experiment: &x.Experiment}, err
 	}, func(n snapshot) bool { return n.ended() || len(n.waitsForPeople()) > 0 && !throughApproval })
 	if err != nil {
 		return err
 	}
 	p = *n.promotion
-	if err := s.print(result{data: p, names: []string{string(p.ID)}, show: func(pg *page) {
+	if x := n.experiment; x != nil {
+		if err := s.printExperiment(*x); err != nil {
+			return err
+		}
+	} else if err := s.print(result{data: p, names: []string{string(p.ID)}, show: func(pg *page) {
 		pg.line("%s %s", p.ID, pg.style.word(string(p.Phase)))
 	}}); err != nil {
 		return err

@@ -129,3 +129,58 @@ func TestPromote_watch(t *testing.T) {
 		}
 	})
 }
+
+func TestExperiment_watch(t *testing.T) {
+	world := func(phases ...towpath.PromotionPhase) *apitest.World {
+		w := steps(phases...)
+		w.Promotions[0].Experiment = &towpath.Experiment{Share: 20, For: time.Hour}
+		w.Experiment.Promotion = "prm_1"
+		moves := w.Fail
+		w.Fail = func(ctx context.Context, m string) error {
+			err := moves(ctx, m)
+			w.Do(func(w *apitest.World) {
+				if w.Promotions[0].Phase == towpath.PromotionConcluded {
+					w.Deployments = []towpath.Deployment{deployment(towpath.DeploymentConcluded)}
+				}
+			})
+			return err
+		}
+		return w
+	}
+	start := []string{"experiment", "start", "prod", "1.4.0", "--yes", "--watch"}
+	t.Run("follows until it is over, and prints what it found", func(t *testing.T) {
+		got := newShell(t, apitest.New(t, world(towpath.PromotionDeploying, towpath.PromotionConcluded))).run(start...)
+		if got.code != cli.ExitOK || !strings.Contains(got.stderr, "switching: 1.4.0 is better on speed.") || !strings.Contains(got.stdout, "found:        1.4.0 is better on speed.") {
+			t.Fatalf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+		}
+	})
+	for phase, want := range map[towpath.PromotionPhase]int{
+		towpath.PromotionConcluded: cli.ExitOK, towpath.PromotionRolledBack: cli.ExitRolledBack, towpath.PromotionCancelled: cli.ExitError,
+	} {
+		t.Run("says by its exit code that it was "+string(phase), func(t *testing.T) {
+			w := world(phase)
+			w.Promotions[0].Phase = phase
+			w.Fail = func(_ context.Context, m string) error {
+				w.Do(func(w *apitest.World) {
+					d := deployment(towpath.DeploymentConcluded)
+					w.Promotions[0].Deployment, w.Deployments = d.ID, []towpath.Deployment{d}
+				})
+				return nil
+			}
+			for _, args := range [][]string{start, {"experiment", "show", "prod", "--watch"}, {"promotion", "show", "prm_1", "--watch"}} {
+				got := newShell(t, apitest.New(t, w)).run(args...)
+				if got.code != want || !strings.Contains(got.stdout, "found:        1.4.0 is better on speed.") {
+					t.Errorf("%q: exit %d: %s%s", args, got.code, got.stdout, got.stderr)
+				}
+			}
+		})
+	}
+	t.Run("says that a gate denied", func(t *testing.T) {
+		w := world()
+		w.Fail = nil
+		w.Promotions[0].Phase = towpath.PromotionDenied
+		if got := newShell(t, apitest.New(t, w)).run(start[:len(start)-1]...); got.code != cli.ExitDenied {
+			t.Errorf("exit %d: %s", got.code, got.stderr)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -12,6 +13,7 @@ import (
 // Experiment is an experiment as its readers see it.
 type Experiment struct {
 	Deployment  towpath.DeploymentID    `json:"deployment"`
+	Promotion   towpath.PromotionID     `json:"promotion"`
 	Project     towpath.ProjectName     `json:"project"`
 	Environment towpath.EnvironmentName `json:"environment"`
 	Component   towpath.ComponentName   `json:"component"`
@@ -37,11 +39,16 @@ type ExperimentList struct {
 	Items []Experiment `json:"items"`
 }
 
-// listedExperiments is how many are listed at most.
-const listedExperiments = 20
+const (
+	// listedExperiments is how many are listed at most.
+	listedExperiments = 20
+	// keptExperiments is of how many the evidence is kept in each environment; what
+	// they were and how they ended stays with their deployments.
+	keptExperiments = 200
+)
 
 // keepExperiment keeps what an experiment has seen, once it goes back. Counts
-// are given up after a while; this is not.
+// are given up after a while; this is not, but for what is long past.
 func (s *Service) keepExperiment(ctx context.Context, tx Tx, d *towpath.Deployment, now time.Time) error {
 	if d.Experiment == nil {
 		return nil
@@ -50,7 +57,10 @@ func (s *Service) keepExperiment(ctx context.Context, tx Tx, d *towpath.Deployme
 	if err != nil {
 		return err
 	}
-	return tx.SaveExperiment(ctx, *d, e, now)
+	if err := tx.SaveExperiment(ctx, *d, e, now); err != nil {
+		return err
+	}
+	return tx.ForgetExperiments(ctx, d.Project, d.Environment, keptExperiments)
 }
 
 // seenOf is the evidence of an experiment by what is counted of it.
@@ -89,10 +99,14 @@ func (s *Service) ExperimentOf(ctx context.Context, actor towpath.Actor, id towp
 // what is counted as long as it is under way.
 func record(ctx context.Context, tx Tx, d *towpath.Deployment) (ExperimentRecord, error) {
 	out := ExperimentRecord{Experiment: Experiment{
-		Deployment: d.ID, Project: d.Project, Environment: d.Environment, Component: d.Components[0].Component, Candidate: d.Candidate,
+		Deployment: d.ID, Promotion: d.Promotion, Project: d.Project, Environment: d.Environment, Component: d.Components[0].Component, Candidate: d.Candidate,
 		Phase: d.Phase, Reason: d.Reason, Waiting: d.Waiting, Experiment: *d.Experiment, By: d.By, CreatedAt: d.CreatedAt, FinishedAt: d.FinishedAt,
 	}}
 	kept, ok, err := tx.Experiment(ctx, d.ID)
+	if err == nil && !ok && towpath.DeploymentTransitions().Terminal(d.Phase) {
+		return out, towpath.E(towpath.KindNotFound, "experiment.read", "what this experiment saw was given up: that of the last %d in %s is kept", keptExperiments, d.Environment).
+			On(string(d.ID)).WithHint("`towpath deployment show %s` has how it ended; keep reports with `towpath experiment report DEPLOYMENT -o json`", d.ID)
+	}
 	if err == nil && !ok {
 		kept, err = seenOf(ctx, tx, d)
 	}
@@ -156,13 +170,38 @@ func (s *Service) Winner(ctx context.Context, actor towpath.Actor, p towpath.Pro
 			WithHint("`towpath experiment start %s RELEASE` begins one", e)
 	}
 	x := all.Items[0]
+	runs, same, err := s.comparedWith(ctx, x)
+	first := ""
+	if !towpath.DeploymentTransitions().Terminal(x.Phase) {
+		first = fmt.Sprintf("`towpath experiment stop %s`, then ", e)
+	}
 	switch {
+	case err != nil:
+		return x, err
 	case x.Phase != towpath.DeploymentConcluded && x.Experiment.Ended.IsZero() && x.Phase != towpath.DeploymentSwitching:
 		return x, towpath.E(towpath.KindConflict, op, "the experiment with %s is %s: %s", x.Report.New, x.Phase, x.Reason).
 			WithHint("`towpath experiment show %s` shows what it found", e)
 	case !x.Report.Settled():
 		return x, towpath.E(towpath.KindConflict, op, "the report does not say that %s is the better one: %s", x.Report.New, x.Report.Sentence).
-			WithHint("to have it all the same: `towpath experiment stop %s`, then `towpath promote %s --to %s`", e, x.Report.New, e)
+			WithHint("to have it all the same: %s`towpath promote %s --to %s`", first, x.Report.New, e)
+	case !same:
+		return x, towpath.E(towpath.KindConflict, op, "%s was compared with %s, and %s runs %s by now", x.Report.New, x.Report.Old, e, runs).
+			WithHint("compare them: `towpath experiment start %s %s`", e, x.Report.New)
 	}
 	return x, nil
+}
+
+// comparedWith reports what an environment runs, and whether that is one of the
+// two that an experiment there was about.
+func (s *Service) comparedWith(ctx context.Context, x Experiment) (version string, same bool, err error) {
+	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		env, err := tx.Environment(ctx, x.Project, x.Environment)
+		if err != nil {
+			return err
+		}
+		d, err := tx.Deployment(ctx, x.Deployment)
+		version, same = env.Version, env.Release == d.Previous || env.Candidate == d.Candidate
+		return err
+	})
+	return version, same, err
 }

@@ -110,6 +110,9 @@ type Tx interface {
 	SaveExperiment(ctx context.Context, d towpath.Deployment, e experiment.Evidence, at time.Time) error
 	Experiment(ctx context.Context, id towpath.DeploymentID) (experiment.Evidence, bool, error)
 	Experiments(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.DeploymentID, error)
+	// ForgetExperiments gives up what all but the newest experiments of an
+	// environment have seen.
+	ForgetExperiments(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, keep int) error
 
 	// WakeReplications has the places of a project looked at: there may be
 	// something to copy.

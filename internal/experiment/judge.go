@@ -76,7 +76,8 @@ func Judge(e Evidence) (Report, error) {
 	out := Report{Old: e.Old, New: e.New, Level: 1 - e.Alpha, Findings: []Finding{}}
 	if n := len(e.Intervals); n > 0 {
 		out.Seen = e.Intervals[n-1].End.Sub(e.Intervals[0].Start)
-		out.Over = out.Seen >= e.For-e.For/mostSpans
+		// What came before the first count and after the last one was not seen.
+		out.Over = out.Seen >= e.For-2*max(e.For/mostSpans, time.Second)
 	}
 	for _, m := range e.Metrics {
 		out.Findings = append(out.Findings, find(e, m))

@@ -47,6 +47,24 @@ func binomial(r *rand.Rand, n int, p float64) float64 {
 	return float64(k)
 }
 
+func TestJudge_Over(t *testing.T) {
+	for _, c := range []struct {
+		takes, seen time.Duration
+		over        bool
+	}{
+		{40 * time.Second, 38 * time.Second, true}, // the first second and the last were not counted
+		{40 * time.Second, 30 * time.Second, false},
+		{time.Hour, 58 * time.Minute, true},
+		{time.Hour, 57 * time.Minute, false},
+	} {
+		e := Evidence{Old: "1.0.0", New: "1.1.0", Share: 20, For: c.takes, Intervals: []Interval{{Start: began, End: began.Add(c.seen)}}}
+		r := judge(t, e)
+		if said := len(r.Caveats) > 0 && strings.Contains(r.Caveats[0], "that it was to take"); r.Over != c.over || said == c.over {
+			t.Errorf("%s of %s: over is %v, with %q", c.seen, c.takes, r.Over, r.Caveats)
+		}
+	}
+}
+
 func TestJudge(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	e := stream([]Metric{errors, orders, cost}, 60, func(int) map[string]Reading {

@@ -112,7 +112,7 @@ func number(v float64) string {
 func caveats(e Evidence, r Report) []string {
 	var out []string
 	if !r.Over {
-		out = append(out, fmt.Sprintf("It is not over: it has been seen for %s of %s.", r.Seen.Round(time.Second), e.For))
+		out = append(out, fmt.Sprintf("It has been seen for %s of the %s that it was to take.", r.Seen.Round(time.Second), e.For))
 	}
 	if e.Chosen {
 		out = append(out, fmt.Sprintf("Some requests went to %s because of what they are. They are counted, and may differ from the others whatever the releases do.", e.New))

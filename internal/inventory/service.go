@@ -298,6 +298,8 @@ func phase(env towpath.Environment, st Status) Phase {
 	switch {
 	case st.Deployment != nil && st.Deployment.Kind == towpath.DeploymentRepair:
 		return PhaseRepairing
+	case st.Deployment != nil && st.Deployment.Experiment != nil:
+		return PhaseComparing
 	case st.Deployment != nil && (st.Deployment.Kind == towpath.DeploymentRollback || st.Deployment.Phase == towpath.DeploymentReverting):
 		return PhaseRolling
 	case st.Deployment != nil:

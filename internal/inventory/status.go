@@ -43,8 +43,9 @@ type Phase string
 
 // The phases of an environment.
 const (
-	PhaseEmpty     Phase = "empty"     // nothing was ever deployed
-	PhaseDeploying Phase = "deploying" // a promotion's deployment is active
+	PhaseEmpty     Phase = "empty"         // nothing was ever deployed
+	PhaseDeploying Phase = "deploying"     // a promotion's deployment is active
+	PhaseComparing Phase = "experimenting" // another release has a share of the traffic, and goes back
 	PhaseRolling   Phase = "rolling-back"
 	PhaseRepairing Phase = "repairing" // what had drifted is being replaced
 	PhaseHealthy   Phase = "healthy"

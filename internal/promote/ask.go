@@ -25,46 +25,53 @@ func (s *Service) Request(ctx context.Context, actor towpath.Actor, r Request) (
 	id := towpath.NewID[towpath.PromotionID]("prm", now)
 	var out towpath.Promotion
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-		c, err := find(ctx, tx, r.Project, r.Release)
-		if err != nil {
-			return err
-		}
-		env, err := tx.LockEnvironment(ctx, r.Project, r.Environment)
-		if err != nil {
-			return noEnvironment(ctx, tx, "promotion.request", r.Project, r.Environment, err)
-		}
-		gone, err := tx.Collected(ctx, c.Project, c.Release)
-		if err != nil {
-			return err
-		}
-		if gone {
-			return towpath.E(towpath.KindConflict, "promotion.request", "the files of %s were given up by retention", c.Version).
-				WithHint("build the commit again: `towpath release build --ref %s`", c.Commit)
-		}
-		if env.Candidate == c.ID && env.Active == "" {
-			return towpath.E(towpath.KindConflict, "promotion.request", "%s runs %s already", env.Name, c.Version)
-		}
-		have, err := tx.OpenPromotions(ctx, r.Project, r.Environment)
-		if err != nil {
-			return err
-		}
-		for _, p := range have {
-			if p.Candidate == c.ID && p.Experiment == nil && r.Experiment == nil {
-				out, err = s.takeOver(ctx, tx, actor, p.ID, now)
-				return err
-			}
-		}
-		if r.Experiment != nil {
-			if err := s.mayCompare(ctx, tx, env, c, have, r.Experiment); err != nil {
-				return err
-			}
-		}
-		out = newPromotion(id, c, env, towpath.PromotionManual, actor.Account, now)
-		out.Experiment = r.Experiment
-		return s.open(ctx, tx, actor, out, now)
+		var err error
+		out, _, err = s.request(ctx, tx, actor, r, id, now)
+		return err
 	})
 	failpoint.Hit("promotion.requested")
 	return out, err
+}
+
+// request is [Service.Request] in a transaction. It returns what else was open
+// in the environment as well.
+func (s *Service) request(ctx context.Context, tx Tx, actor towpath.Actor, r Request, id towpath.PromotionID, now time.Time) (out towpath.Promotion, open []towpath.Promotion, err error) {
+	c, err := find(ctx, tx, r.Project, r.Release)
+	if err != nil {
+		return out, nil, err
+	}
+	env, err := tx.LockEnvironment(ctx, r.Project, r.Environment)
+	if err != nil {
+		return out, nil, noEnvironment(ctx, tx, "promotion.request", r.Project, r.Environment, err)
+	}
+	gone, err := tx.Collected(ctx, c.Project, c.Release)
+	if err != nil {
+		return out, nil, err
+	}
+	if gone {
+		return out, nil, towpath.E(towpath.KindConflict, "promotion.request", "the files of %s were given up by retention", c.Version).
+			WithHint("build the commit again: `towpath release build --ref %s`", c.Commit)
+	}
+	if env.Candidate == c.ID && env.Active == "" {
+		return out, nil, towpath.E(towpath.KindConflict, "promotion.request", "%s runs %s already", env.Name, c.Version)
+	}
+	if open, err = tx.OpenPromotions(ctx, r.Project, r.Environment); err != nil {
+		return out, nil, err
+	}
+	for _, p := range open {
+		if p.Candidate == c.ID && p.Experiment == nil && r.Experiment == nil {
+			out, err = s.takeOver(ctx, tx, actor, p.ID, now)
+			return out, open, err
+		}
+	}
+	if r.Experiment != nil {
+		if err := s.mayCompare(ctx, tx, env, c, open, r.Experiment); err != nil {
+			return out, nil, err
+		}
+	}
+	out = newPromotion(id, c, env, towpath.PromotionManual, actor.Account, now)
+	out.Experiment = r.Experiment
+	return out, open, s.open(ctx, tx, actor, out, now)
 }
 
 // takeOver makes an automatic promotion that waits the actor's own: a hold

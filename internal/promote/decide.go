@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"time"
 
 	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/failpoint"
@@ -101,20 +102,24 @@ func (s *Service) Cancel(ctx context.Context, actor towpath.Actor, id towpath.Pr
 		return towpath.Promotion{}, err
 	}
 	now := s.cfg.Now()
-	ev := event(p, actor, "deployment.abort-requested", now)
 	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		if p, err = tx.LockPromotion(ctx, id); err != nil {
 			return err
 		}
-		message := "cancelled by " + string(actor.Account) + why(reason)
-		if p.Phase != towpath.PromotionDeploying {
-			return s.moveAs(ctx, tx, actor, &p, towpath.TriggerCancel, message, now)
-		}
-		ev := ev
-		ev.Reason = message
-		return s.abort(ctx, tx, p, ev)
+		return s.cancel(ctx, tx, actor, &p, reason, now)
 	})
 	return p, err
+}
+
+// cancel withdraws a promotion, or asks its deployment to go back.
+func (s *Service) cancel(ctx context.Context, tx Tx, actor towpath.Actor, p *towpath.Promotion, reason string, now time.Time) error {
+	message := "cancelled by " + string(actor.Account) + why(reason)
+	if p.Phase != towpath.PromotionDeploying {
+		return s.moveAs(ctx, tx, actor, p, towpath.TriggerCancel, message, now)
+	}
+	ev := event(*p, actor, "deployment.abort-requested", now)
+	ev.Reason = message
+	return s.abort(ctx, tx, *p, ev)
 }
 
 // abort asks the deployment of a promotion to go back.

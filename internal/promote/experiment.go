@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -85,17 +87,24 @@ func checkMeasures(e *towpath.Experiment, say func(bool, string, ...any)) {
 }
 
 func checkTraffic(e *towpath.Experiment, say func(bool, string, ...any)) {
-	cookie := func(name string) bool { return (&http.Cookie{Name: name, Value: "x"}).Valid() == nil }
+	name := func(name string) bool { return (&http.Cookie{Name: name, Value: "x"}).Valid() == nil } // headers and cookies have the same
+	header := func(h string) {
+		say(h != "" && !name(h), "%q is no name for a header", h)
+		say(strings.EqualFold(h, "Host"), "requests don't have Host among their headers")
+	}
 	say(len(e.Match) > maxMatches, "it has %d matches; %d are the most", len(e.Match), maxMatches)
 	for _, m := range e.Match {
 		say((m.Header == "") == (m.Cookie == ""), "a match looks at a header or at a cookie")
+		header(m.Header)
+		say(m.Cookie != "" && !name(m.Cookie), "%q is no name for a cookie", m.Cookie)
 		say((m.Exact == "") == (m.Regex == ""), "a match wants an exact value or a pattern")
 		_, err := regexp.Compile(m.Regex)
 		say(err != nil || len(m.Regex) > maxPattern, "the pattern %q is none, or too long", m.Regex)
 	}
 	if s := e.Sticky; s != nil {
 		say((s.Header == "") == (s.Cookie == ""), "clients stay by a header or by a cookie")
-		say(s.Cookie != "" && !cookie(s.Cookie), "%q is no name for a cookie", s.Cookie)
+		say(s.Cookie != "" && !name(s.Cookie), "%q is no name for a cookie", s.Cookie)
+		header(s.Header)
 		say(s.MaxAge < 0, "the cookie's age is negative")
 	}
 }
@@ -108,9 +117,19 @@ func (s *Service) mayCompare(ctx context.Context, tx Tx, env towpath.Environment
 		return towpath.E(towpath.KindConflict, op, "an experiment with %s is under way in %s", p.Version, env.Name).
 			WithHint("`towpath experiment stop %s` ends it", env.Name)
 	}
+	if p := onItsWay(open, c.ID, env.Hold != nil); p != nil {
+		return towpath.E(towpath.KindConflict, op, "%s is on its way into %s already, to stay", c.Version, env.Name).On(string(p.ID)).
+			WithHint("`towpath hold %s` and `towpath cancel %s` keep it out; then it can be compared", env.Name, p.ID)
+	}
 	content, err := s.contents.Content(ctx, c.Project, c.Release)
 	if err != nil {
 		return err
+	}
+	var runs *towpath.ReleaseContent
+	if env.Release != "" {
+		if runs, err = s.contents.Content(ctx, c.Project, env.Release); err != nil {
+			return err
+		}
 	}
 	rendered, ok := content.Environment(env.Name)
 	if !ok {
@@ -120,10 +139,22 @@ func (s *Service) mayCompare(ctx context.Context, tx Tx, env towpath.Environment
 	if err != nil {
 		return err
 	}
-	if problem, hint := rollout.Experiment(rollout.New(content, rendered, running, nil), content, e); problem != "" {
+	if problem, hint := rollout.Experiment(rollout.New(content, rendered, running, nil), content, runs, e); problem != "" {
 		return towpath.E(towpath.KindConflict, op, "%s can't be compared in %s: %s", c.Version, env.Name, problem).WithHint("%s", hint)
 	}
 	return nil
+}
+
+// onItsWay is the promotion by which a candidate will stay, unless a hold stops
+// it.
+func onItsWay(open []towpath.Promotion, c towpath.CandidateID, held bool) *towpath.Promotion {
+	i := slices.IndexFunc(open, func(p towpath.Promotion) bool {
+		return p.Experiment == nil && p.Candidate == c && !(held && p.Mode == towpath.PromotionAutomatic)
+	})
+	if i < 0 {
+		return nil
+	}
+	return &open[i]
 }
 
 func experimenting(open []towpath.Promotion) *towpath.Promotion {
@@ -136,48 +167,73 @@ func experimenting(open []towpath.Promotion) *towpath.Promotion {
 
 // StopExperiment ends the experiment of an environment, or withdraws it when it
 // has not begun: what ran before gets all of the traffic again. Nothing is put
-// on hold.
+// on hold. Stopping what is about to end changes nothing.
 func (s *Service) StopExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) (towpath.Promotion, error) {
-	have, err := s.experiment(ctx, actor, p, e)
-	if err != nil {
+	subject := access.Subject{Project: p, Environment: e}
+	if err := cmp.Or(access.Check(actor, access.EnvironmentRead, subject), access.Check(actor, access.PromotionCancel, subject)); err != nil {
 		return towpath.Promotion{}, err
 	}
-	if have == nil {
-		return towpath.Promotion{}, towpath.E(towpath.KindConflict, "experiment.stop", "there is no experiment in %s", e).
-			WithHint("`towpath experiment list %s` shows those that were", e)
-	}
-	return s.Cancel(ctx, actor, have.ID, reason)
-}
-
-// PromoteExperiment asks for the release of an experiment to be promoted, by the
-// ordinary gates, and ends the experiment. The promotion waits until what ran
-// before has the traffic again. Asking twice asks once.
-func (s *Service) PromoteExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) (towpath.Promotion, error) {
-	out, err := s.Request(ctx, actor, Request{Project: p, Environment: e, Release: string(c)})
-	if err != nil {
-		return out, err
-	}
-	have, err := s.experiment(ctx, actor, p, e)
-	if err != nil || have == nil {
-		return out, err
-	}
-	_, err = s.Cancel(ctx, actor, have.ID, "its release is promoted")
+	now := s.cfg.Now()
+	var out towpath.Promotion
+	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		env, err := tx.LockEnvironment(ctx, p, e)
+		if err != nil {
+			return noEnvironment(ctx, tx, "experiment.stop", p, e, err)
+		}
+		open, err := tx.OpenPromotions(ctx, p, e)
+		if err != nil {
+			return err
+		}
+		x := experimenting(open)
+		if x == nil {
+			return towpath.E(towpath.KindConflict, "experiment.stop", "there is no experiment in %s", env.Name).
+				WithHint("`towpath experiment list %s` shows those that were", e)
+		}
+		out, err = s.endExperiment(ctx, tx, actor, x.ID, reason, now)
+		return err
+	})
 	return out, err
 }
 
-// experiment is the promotion of the experiment that is under way; nil without.
-func (s *Service) experiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (*towpath.Promotion, error) {
-	if err := access.Check(actor, access.EnvironmentRead, access.Subject{Project: p, Environment: e}); err != nil {
-		return nil, err
+// endExperiment has what ran before get all of the traffic again, once: an
+// experiment that goes back already goes on with that.
+func (s *Service) endExperiment(ctx context.Context, tx Tx, actor towpath.Actor, id towpath.PromotionID, reason string, now time.Time) (towpath.Promotion, error) {
+	p, err := tx.LockPromotion(ctx, id)
+	if err != nil {
+		return p, err
 	}
-	var out *towpath.Promotion
-	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
-		if _, err := tx.Environment(ctx, p, e); err != nil {
-			return noEnvironment(ctx, tx, "experiment.find", p, e, err)
+	if p.Phase == towpath.PromotionDeploying {
+		d, err := tx.LockDeployment(ctx, p.Deployment)
+		if err != nil || d.Abort != "" || d.Phase != towpath.DeploymentPreparing && d.Phase != towpath.DeploymentSwitching {
+			return p, err
 		}
-		open, err := tx.OpenPromotions(ctx, p, e)
-		out = experimenting(open)
+	}
+	return p, s.cancel(ctx, tx, actor, &p, reason, now)
+}
+
+// PromoteExperiment asks for the release of an experiment to be promoted, by the
+// ordinary gates, and ends the experiment, both or neither. The promotion waits
+// until what ran before has the traffic again; that it is denied brings no
+// experiment back. Asking twice asks once.
+func (s *Service) PromoteExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) (towpath.Promotion, error) {
+	subject := access.Subject{Project: p, Environment: e}
+	if err := cmp.Or(access.Check(actor, access.PromotionRequest, subject), access.Check(actor, access.PromotionCancel, subject)); err != nil {
+		return towpath.Promotion{}, err
+	}
+	now := s.cfg.Now()
+	id := towpath.NewID[towpath.PromotionID]("prm", now)
+	var out towpath.Promotion
+	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		var open []towpath.Promotion
+		var err error
+		out, open, err = s.request(ctx, tx, actor, Request{Project: p, Environment: e, Release: string(c)}, id, now)
+		x := experimenting(open)
+		if err != nil || x == nil || x.Candidate != c {
+			return err
+		}
+		_, err = s.endExperiment(ctx, tx, actor, x.ID, "its release is promoted", now)
 		return err
 	})
+	failpoint.Hit("promotion.requested")
 	return out, err
 }

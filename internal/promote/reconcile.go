@@ -196,7 +196,7 @@ func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment,
 	}
 	if p.Experiment == nil {
 		rollout.Strategies(components, content, runs, rendered, env.Rules)
-	} else if problem, hint := rollout.Experiment(components, content, p.Experiment); problem != "" {
+	} else if problem, hint := rollout.Experiment(components, content, runs, p.Experiment); problem != "" {
 		return l.move(ctx, tx, p, towpath.TriggerDeny, problem+"; "+hint, now)
 	}
 	d := towpath.Deployment{

@@ -14,10 +14,15 @@ import (
 // does not say.
 const experimentInterval = 10 * time.Second
 
+// experimentCounts is how often a short experiment is counted: twice in each span
+// that its report is cut into, because agents come a little late.
+const experimentCounts = 120
+
 // Experiment has the one component that a release changes share its traffic for
 // as long as an experiment takes. It returns why that can't be, as a sentence
-// without its full stop, with what to do about it.
-func Experiment(rollouts []towpath.Rollout, content *towpath.ReleaseContent, e *towpath.Experiment) (problem, hint string) {
+// without its full stop, with what to do about it. Both are compared by the objectives in
+// force, those of the release that runs, and by what the new one adds.
+func Experiment(rollouts []towpath.Rollout, content, running *towpath.ReleaseContent, e *towpath.Experiment) (problem, hint string) {
 	switch {
 	case len(rollouts) == 0:
 		return "the release changes nothing there, so there is nothing to compare", "`towpath release diff` shows what differs"
@@ -33,20 +38,31 @@ func Experiment(rollouts []towpath.Rollout, content *towpath.ReleaseContent, e *
 	}
 	r := &rollouts[0]
 	c, _ := content.Component(r.Component)
-	by := objectives(content, nil, r.Component)
+	by := objectives(content, running, r.Component)
 	known := append(slices.Clone(by), e.Counted()...)
 	for _, name := range e.On {
 		if name != towpath.CostMeasure && !slices.ContainsFunc(known, func(o towpath.Objective) bool { return o.Name == name }) {
-			return fmt.Sprintf("the release has no objective %q for %s", name, r.Component), "`towpath release show` lists them"
+			return fmt.Sprintf("%s has no objective %q, neither in what runs nor in the release", r.Component, name), "they are " + listed(known)
 		}
 	}
 	spec := c.Rollout
-	spec.Strategy, spec.Interval = towpath.StrategyCanary, cmp.Or(c.Rollout.Interval, experimentInterval)
+	spec.Strategy, spec.Interval = towpath.StrategyCanary, min(cmp.Or(c.Rollout.Interval, experimentInterval), max(e.For/experimentCounts, time.Second))
 	spec.Steps = []towpath.RolloutStep{{Weight: e.Share, For: e.For}}
 	spec.Preview, spec.Mirror, spec.Sticky = nil, nil, nil // its own settings say who stays
 	// Both revisions have to be there whole, and at once.
 	r.Canary, r.Scales, r.Keep = &towpath.Canary{Spec: spec, Objectives: known}, nil, 0
 	return "", ""
+}
+
+// listed names what may be compared by, but for parts of the cost.
+func listed(all []towpath.Objective) string {
+	var names []string
+	for _, o := range all {
+		if !towpath.IsCostItem(o.Name) {
+			names = append(names, o.Name)
+		}
+	}
+	return strings.Join(append(names, towpath.CostMeasure), ", ")
 }
 
 // experiment holds the traffic of a component as it is until the time is over,

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +12,11 @@ import (
 func TestExperiment(t *testing.T) {
 	content := &towpath.ReleaseContent{
 		Components: []towpath.ReleaseComponent{{Name: "api", Kind: towpath.KindProcess}, {Name: "web", Kind: towpath.KindProcess}},
-		Objectives: []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors}, {Name: "pages", Component: "web", Kind: towpath.ObjectiveErrors}},
+		Objectives: []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.5}, {Name: "pages", Component: "web", Kind: towpath.ObjectiveErrors}},
 	}
+	running := &towpath.ReleaseContent{Objectives: []towpath.Objective{
+		{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.99, Critical: true}, {Name: "speed", Kind: towpath.ObjectiveLatency, Critical: true},
+	}}
 	api := towpath.Rollout{Component: "api", Action: towpath.ActionReplace, From: "a", To: "b"}
 	web := towpath.Rollout{Component: "web", Action: towpath.ActionReplace, From: "c", To: "d"}
 	for _, c := range []struct {
@@ -24,16 +28,49 @@ func TestExperiment(t *testing.T) {
 		{"nothing changes", nil, nil, "changes nothing"},
 		{"two components change", []towpath.Rollout{api, web}, nil, "changes api, web"},
 		{"nothing runs yet", []towpath.Rollout{{Component: "api", Action: towpath.ActionCreate, To: "b"}}, nil, "no other revision"},
-		{"an objective of another component", []towpath.Rollout{api}, []string{"pages"}, `no objective "pages" for api`},
+		{"an objective of another component", []towpath.Rollout{api}, []string{"pages"}, `api has no objective "pages"`},
 		{"one component changes", []towpath.Rollout{api}, []string{"errors", "cost", "orders"}, ""},
+		{"an objective that only what runs has", []towpath.Rollout{api}, []string{"speed"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := &towpath.Experiment{Share: 20, For: time.Hour, On: c.on, Measures: []towpath.Measure{{Name: "orders"}}}
-			problem, hint := Experiment(c.rollouts, content, e)
+			problem, hint := Experiment(c.rollouts, content, running, e)
 			if c.says == "" && problem != "" || !strings.Contains(problem, c.says) || (problem == "") != (hint == "") {
 				t.Errorf("got %q, %q", problem, hint)
 			}
 		})
+	}
+}
+
+func TestExperiment_Objectives(t *testing.T) {
+	in := func(o ...towpath.Objective) *towpath.ReleaseContent {
+		return &towpath.ReleaseContent{Components: []towpath.ReleaseComponent{{Name: "api", Kind: towpath.KindProcess}}, Objectives: o}
+	}
+	running := in(towpath.Objective{Name: "errors", Target: 0.99, Critical: true}, towpath.Objective{Name: "speed", Critical: true})
+	content := in(towpath.Objective{Name: "errors", Target: 0.5}, towpath.Objective{Name: "orders"})
+	r := []towpath.Rollout{{Component: "api", Action: towpath.ActionReplace, From: "a", To: "b"}}
+	if problem, hint := Experiment(r, content, running, &towpath.Experiment{Share: 20, For: time.Hour, On: []string{"orders"}}); problem != "" {
+		t.Fatal(problem, hint)
+	}
+	want := []towpath.Objective{running.Objectives[0], running.Objectives[1], content.Objectives[1]}
+	if got := r[0].Canary.Objectives; !reflect.DeepEqual(got, want) {
+		t.Errorf("it is guarded by %+v, want what is in force and what the release adds", got)
+	}
+}
+
+func TestExperiment_Interval(t *testing.T) {
+	for _, c := range []struct{ release, takes, want time.Duration }{
+		{0, time.Hour, 10 * time.Second},
+		{0, 4 * time.Minute, 2 * time.Second}, // a dozen counts would say nothing
+		{time.Minute, 10 * time.Minute, 5 * time.Second},
+		{30 * time.Second, 24 * time.Hour, 30 * time.Second},
+		{0, 5 * time.Second, time.Second},
+	} {
+		content := &towpath.ReleaseContent{Components: []towpath.ReleaseComponent{{Name: "api", Rollout: towpath.RolloutSpec{Interval: c.release}}}}
+		r := []towpath.Rollout{{Component: "api", Action: towpath.ActionReplace, From: "a", To: "b"}}
+		if problem, _ := Experiment(r, content, nil, &towpath.Experiment{Share: 20, For: c.takes}); problem != "" || r[0].Canary.Spec.Interval != c.want {
+			t.Errorf("%s of a release that says %s is counted every %s, want %s %s", c.takes, c.release, r[0].Canary.Spec.Interval, c.want, problem)
+		}
 	}
 }
 

@@ -31,6 +31,14 @@ func (tx *Tx) Experiment(ctx context.Context, id towpath.DeploymentID) (experime
 	return found[0], true, nil
 }
 
+// ForgetExperiments gives up what was kept of all but the newest experiments of
+// an environment.
+func (tx *Tx) ForgetExperiments(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, keep int) error {
+	_, err := tx.exec(ctx, "experiment.forget", `DELETE FROM experiment WHERE project = $1 AND environment = $2 AND deployment NOT IN (
+		SELECT deployment FROM experiment WHERE project = $1 AND environment = $2 ORDER BY deployment DESC LIMIT $3)`, p, e, keep)
+	return err
+}
+
 // Experiments lists the deployments whose experiments were kept, newest first.
 func (tx *Tx) Experiments(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.DeploymentID, error) {
 	rows, err := tx.Query(ctx, `SELECT deployment FROM experiment WHERE project = $1 AND environment = $2 ORDER BY deployment DESC LIMIT $3`, p, e, limit)

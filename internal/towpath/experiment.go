@@ -1,6 +1,9 @@
 package towpath
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Experiment is how two releases run side by side in an environment: the new one
 // has a fixed share of the traffic for a fixed time. It never becomes what the
@@ -54,6 +57,9 @@ const (
 
 // CostItem is the name by which what a price is for is measured.
 func CostItem(p Price) string { return costItem + p.Name }
+
+// IsCostItem reports whether a name is one of [CostItem].
+func IsCostItem(name string) bool { return strings.HasPrefix(name, costItem) }
 
 // Counted are the measures and prices as objectives that a metric source is
 // asked about. Nothing is judged by them.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // newExperiment runs 1.0.0 in dev, and has 1.1.0 wait for somebody to want it.
 func newExperiment(t *testing.T, h *harness) {
 	t.Helper()
-	h.staging, h.dev = towpath.PromotionManual, towpath.PromotionManual
+	h.staging, h.dev = cmp.Or(h.staging, towpath.PromotionManual), towpath.PromotionManual
 	h.objectives = []towpath.Objective{
 		{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.9, Critical: true},
 		{Name: "speed", Kind: towpath.ObjectiveLatency, Target: 0.9, Bound: 100 * time.Millisecond},
@@ -112,8 +113,17 @@ func TestServer_Experiment(t *testing.T) {
 		t.Run("ends when its release is promoted, which goes by the ordinary way", func(t *testing.T) {
 			_, err := h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev")
 			must(t, 0, err)
-			_, err = h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Candidate)
-			must(t, 0, err)
+			p, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Candidate)
+			must(t, p, err)
+			for h.status("dev").Version != "1.1.0" { // at whatever moment, until it is there
+				again, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Candidate)
+				if err == nil && again.ID != p.ID || err != nil && !strings.Contains(err.Error(), "dev runs 1.1.0 already") {
+					t.Fatalf("asked again: %+v, %v", again, err)
+				}
+				if _, err := h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev"); err != nil {
+					t.Fatalf("meanwhile: %v", err)
+				}
+			}
 			h.runs("dev", "1.1.0")
 			st := h.status("dev")
 			if st.Hold != nil {
@@ -131,8 +141,8 @@ func TestServer_Experiment(t *testing.T) {
 			}
 			l, err := h.svc.Promotions.List(t.Context(), h.ana, promote.Filter{Project: shop, Environment: "dev"})
 			must(t, 0, err)
-			if p := l.Items[1]; p.Phase != towpath.PromotionConcluded || p.Experiment == nil {
-				t.Errorf("its promotion is %+v", p)
+			if x := l.Items[1]; l.Items[0].ID != p.ID || x.Phase != towpath.PromotionConcluded || x.Experiment == nil {
+				t.Errorf("the promotions are %+v", l.Items)
 			}
 		})
 	})
@@ -156,6 +166,12 @@ func TestServer_ExperimentEnds(t *testing.T) {
 		h.counting()
 		p, err := h.svc.Promotions.StopExperiment(t.Context(), h.ana, shop, "dev", "enough")
 		must(t, p, err)
+		for range 2 { // it goes back, or has
+			again, err := h.svc.Promotions.StopExperiment(t.Context(), h.ana, shop, "dev", "enough")
+			if err == nil && again.ID != p.ID || err != nil && !strings.Contains(err.Error(), "there is no experiment in dev") {
+				t.Errorf("stopped again: %+v, %v", again, err)
+			}
+		}
 		returned(towpath.DeploymentConcluded)
 		x := h.experiment()
 		if h.status("dev").Hold != nil || len(x.Report.Findings) != 1 || x.Report.Findings[0].Outcome != experiment.NoEvidence {
@@ -191,6 +207,121 @@ func TestServer_ExperimentEnds(t *testing.T) {
 	})
 }
 
+// TestServer_ExperimentIsNoPromotion holds that the end of an experiment moves
+// nothing on: not what comes next, nor that its release was verified there.
+func TestServer_ExperimentIsNoPromotion(t *testing.T) {
+	h := newHarness(t)
+	h.staging = towpath.PromotionAutomatic
+	newExperiment(t, h)
+	h.runs("staging", "1.0.0")
+	must(t, 0, h.starts("1.1.0", towpath.Experiment{Share: 20, For: 2 * time.Second}))
+	h.counting()
+	h.until("it is over", func() bool { return h.experiment().Phase == towpath.DeploymentConcluded })
+	p, err := h.svc.Promotions.Request(t.Context(), h.ana, promote.Request{Project: shop, Environment: "staging", Release: "1.1.0"})
+	must(t, p, err)
+	h.until("staging judges", func() bool {
+		p, err = h.svc.Promotions.Get(t.Context(), h.ana, p.ID)
+		return err == nil && len(p.Verdicts) > 0
+	})
+	i := slices.IndexFunc(p.Verdicts, func(v towpath.Verdict) bool { return v.Gate == towpath.GateUpstream })
+	if i < 0 || p.Verdicts[i].Outcome == towpath.Allow {
+		t.Errorf("staging says of what only shared traffic in dev: %+v", p.Verdicts)
+	}
+	all, err := h.svc.Promotions.List(t.Context(), h.ana, promote.Filter{Project: shop})
+	must(t, 0, err)
+	for _, x := range all.Items {
+		if x.Mode == towpath.PromotionAutomatic && x.Version == "1.1.0" {
+			t.Errorf("it went on by itself: %+v", x)
+		}
+	}
+	if st := h.status("dev"); st.Version != "1.0.0" || st.Hold != nil {
+		t.Errorf("dev runs %s, held by %+v", st.Version, st.Hold)
+	}
+}
+
+// TestServer_ExperimentPromotedAndDenied holds that a promotion which a gate
+// denies leaves what ran before, and that it can be asked for again.
+func TestServer_ExperimentPromotedAndDenied(t *testing.T) {
+	h := newHarness(t)
+	newExperiment(t, h)
+	must(t, 0, h.starts("1.1.0", towpath.Experiment{Share: 10, For: 10 * time.Minute}))
+	h.waits("10 % of the traffic for another")
+	h.counting().quick(40)
+	h.until("1.1.0 is better", func() bool { return h.experiment().Report.Settled() })
+	x := h.experiment()
+	_, err := h.svc.Releases.Quarantine(t.Context(), h.ana, shop, "1.1.0", "it leaks")
+	must(t, 0, err)
+	p, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Candidate)
+	must(t, p, err)
+	h.until("it is denied", func() bool {
+		p, err = h.svc.Promotions.Get(t.Context(), h.ana, p.ID)
+		return err == nil && p.Phase == towpath.PromotionDenied
+	})
+	h.until("what ran before runs alone", func() bool {
+		return h.experiment().Phase == towpath.DeploymentConcluded && h.status("dev").Deployment == nil
+	})
+	if st := h.status("dev"); st.Version != "1.0.0" || st.Hold != nil {
+		t.Errorf("dev runs %s, held by %+v", st.Version, st.Hold)
+	}
+	_, err = h.svc.Releases.Unquarantine(t.Context(), h.ana, shop, "1.1.0", "it does not")
+	must(t, 0, err)
+	_, err = h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev")
+	must(t, 0, err)
+	_, err = h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Candidate)
+	must(t, 0, err)
+	h.runs("dev", "1.1.0")
+
+	h.publish("1.2.0", "three")
+	_, err = h.svc.Promotions.Request(t.Context(), h.ana, promote.Request{Project: shop, Environment: "dev", Release: "1.2.0"})
+	must(t, 0, err)
+	h.runs("dev", "1.2.0")
+	if _, err := h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev"); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "was compared with 1.0.0, and dev runs 1.2.0 by now") {
+		t.Errorf("it won against what it was not compared with: %v", err)
+	}
+}
+
+// TestServer_ExperimentGuarded holds that an experiment is guarded by the
+// objectives in force: a release can't leave out what it would be sent back by.
+func TestServer_ExperimentGuarded(t *testing.T) {
+	h := newHarness(t)
+	newExperiment(t, h)
+	h.objectives = h.objectives[1:] // 1.2.0 does not say that errors are critical
+	h.publish("1.2.0", "three")
+	must(t, 0, h.starts("1.2.0", towpath.Experiment{Share: 20, For: time.Hour}))
+	c := h.counting()
+	for range 3 {
+		c.at = c.at.Add(9 * time.Second)
+		c.seconds(1, 15)
+	}
+	h.until("it goes back, with a hold", func() bool { return h.status("dev").Hold != nil && h.status("dev").Deployment == nil })
+	if hold := h.status("dev").Hold; !strings.Contains(hold.Reason, "worse at 20 %: errors:") {
+		t.Errorf("dev is held by %+v", hold)
+	}
+}
+
+// TestServer_ExperimentOnItsWay holds that what will stay anyway is not compared,
+// unless a hold stops that, and that what is stopped twice is stopped once.
+func TestServer_ExperimentOnItsWay(t *testing.T) {
+	h := newHarness(t)
+	newExperiment(t, h)
+	_, err := h.svc.Promotions.Freeze(t.Context(), h.ana, promote.FreezeRequest{Project: shop, Environment: "dev", Reason: "launch"})
+	must(t, 0, err)
+	p, err := h.svc.Promotions.Request(t.Context(), h.ana, promote.Request{Project: shop, Environment: "dev", Release: "1.1.0"})
+	must(t, p, err)
+	e := towpath.Experiment{Share: 20, For: time.Hour}
+	if err := h.starts("1.1.0", e); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "1.1.0 is on its way into dev already") {
+		t.Errorf("it began: %v", err)
+	}
+	_, err = h.svc.Promotions.Cancel(t.Context(), h.ana, p.ID, "")
+	must(t, 0, err)
+	must(t, 0, h.starts("1.1.0", e))
+	p, err = h.svc.Promotions.StopExperiment(t.Context(), h.ana, shop, "dev", "")
+	must(t, p, err)
+	if p.Phase != towpath.PromotionCancelled {
+		t.Errorf("what had not begun is %s", p.Phase)
+	}
+}
+
 func TestServer_ExperimentRefused(t *testing.T) {
 	h := newHarness(t)
 	newExperiment(t, h)
@@ -210,6 +341,10 @@ func TestServer_ExperimentRefused(t *testing.T) {
 			e.Measures = []towpath.Measure{{Name: "orders", Query: "sum(orders)", Better: "most"}}
 		}, towpath.KindInvalid, "can't tell one from the other"},
 		{"a match of nothing", "1.1.0", func(e *towpath.Experiment) { e.Match = []towpath.TrafficMatch{{Regex: "("}} }, towpath.KindInvalid, "a header or at a cookie"},
+		{"a match of a header that can't be", "1.1.0", func(e *towpath.Experiment) {
+			e.Match = []towpath.TrafficMatch{{Header: "X Beta", Exact: "1"}, {Header: "host", Exact: "shop"}}
+		}, towpath.KindInvalid, `"X Beta" is no name for a header; requests don't have Host`},
+		{"clients that stay by a cookie that can't be", "1.1.0", func(e *towpath.Experiment) { e.Sticky = &towpath.TrafficSticky{Cookie: "a;b"} }, towpath.KindInvalid, `"a;b" is no name for a cookie`},
 		{"negative prices", "1.1.0", func(e *towpath.Experiment) { e.Prices = &towpath.Prices{Request: -1} }, towpath.KindInvalid, "may not be negative"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

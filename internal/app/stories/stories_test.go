@@ -72,7 +72,7 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"shop": shop, "until": until, "token": token, "edit": edit, "forge": forge,
 			"cosign": cosign, "serverof": serverOf, "agentof": agentOf, "killagent": killAgent, "killserver": killServer,
-			"record": record, "running": running, "demokept": demoKept, "traffic": traffic, "clients": clients,
+			"record": record, "running": running, "demokept": demoKept, "traffic": traffic, "clients": clients, "users": users,
 		},
 	})
 }

@@ -5,12 +5,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -139,6 +144,38 @@ func traffic(ts *testscript.TestScript, _ bool, args []string) {
 	stop := sync.OnceFunc(func() { cancel(); <-ended })
 	ts.Defer(stop)
 	castOf(ts).traffic = func() (int, error) { stop(); return sent, failed }
+}
+
+// users sends requests to a component, each from a client of its own or, with
+// one-client, all from one that keeps its cookies, and prints how often each
+// answer came: users ENV COMPONENT COUNT [one-client] [HEADER: VALUE]...
+func users(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	headers := args[3:]
+	if len(headers) > 0 && headers[0] == "one-client" {
+		headers = headers[1:]
+		c.Jar, err = cookiejar.New(nil)
+		ts.Check(err)
+	}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+addressOf(ts, args[0], args[1])+"/", nil)
+	ts.Check(err)
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+	}
+	answers := map[string]int{}
+	for range n {
+		resp, err := c.Do(req.Clone(req.Context()))
+		ts.Check(err)
+		body, err := io.ReadAll(resp.Body)
+		ts.Check(errors.Join(err, resp.Body.Close()))
+		answers[strings.TrimSpace(string(body))]++
+	}
+	for _, a := range slices.Sorted(maps.Keys(answers)) {
+		fmt.Fprintf(ts.Stdout(), "%d %s\n", answers[a], a)
+	}
 }
 
 // ask sends one request over a connection of its own.

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/url"
+	"strings"
 
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/http/rest/api"
@@ -11,7 +12,7 @@ import (
 
 // StartExperiment asks for a release to run beside what an environment runs.
 func (c *Client) StartExperiment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, r api.StartExperiment) (towpath.Promotion, error) {
-	return ask[towpath.Promotion](ctx, c, post(environmentPath(p, e, "/experiments"), r))
+	return c.experiment(ctx, post(environmentPath(p, e, "/experiments"), r))
 }
 
 // Experiments lists the last experiments of an environment, newest first.
@@ -26,10 +27,29 @@ func (c *Client) Experiment(ctx context.Context, id towpath.DeploymentID) (deplo
 
 // StopExperiment ends the experiment of an environment.
 func (c *Client) StopExperiment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, reason string) (towpath.Promotion, error) {
-	return ask[towpath.Promotion](ctx, c, post(environmentPath(p, e, "/experiments/stop"), api.Reason{Reason: reason}))
+	return c.experiment(ctx, post(environmentPath(p, e, "/experiments/stop"), api.Reason{Reason: reason}))
 }
 
 // PromoteExperiment promotes the release of the last experiment, if it won.
 func (c *Client) PromoteExperiment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.Promotion, error) {
-	return ask[towpath.Promotion](ctx, c, post(environmentPath(p, e, "/experiments/promote"), nil))
+	return c.experiment(ctx, post(environmentPath(p, e, "/experiments/promote"), nil))
+}
+
+// experiment makes a call that is about an experiment's promotion. When the
+// answer was lost with the server it reads what was made: what the change was
+// first about is that promotion, or its deployment.
+func (c *Client) experiment(ctx context.Context, k call) (towpath.Promotion, error) {
+	out, err := ask[towpath.Promotion](ctx, c, k)
+	id, made := madeBefore(err)
+	if !made {
+		return out, err
+	}
+	if strings.HasPrefix(id, "dep_") {
+		d, err := c.Deployment(ctx, towpath.DeploymentID(id))
+		if err != nil {
+			return out, err
+		}
+		id = string(d.Promotion)
+	}
+	return c.Promotion(ctx, towpath.PromotionID(id))
 }
