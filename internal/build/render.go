@@ -72,7 +72,7 @@ func (r *run) content() (*towpath.ReleaseContent, error) {
 		}
 		spec := r.project.Components[i]
 		c.Components = append(c.Components, towpath.ReleaseComponent{
-			Name: spec.Name, Kind: spec.Kind, DependsOn: spec.DependsOn, Rollout: spec.Rollout, Drift: spec.Drift,
+			Name: spec.Name, Kind: spec.Kind, DependsOn: spec.DependsOn, Rollout: spec.Rollout, Drift: spec.Drift, DriftRules: spec.DriftRules,
 			Layer: l.Digest, Size: l.Size,
 		})
 	}

@@ -81,6 +81,8 @@ func fileSentence(f towpath.FileChange) string {
 		return fmt.Sprintf("The file %s of the release was removed.", name)
 	case towpath.FileModeChanged:
 		return fmt.Sprintf("The permissions of the file %s of the release were changed.", name)
+	case towpath.FileWasReplaced:
+		return fmt.Sprintf("In place of %s of the release stands something of another kind (a link, a file, a folder).", name)
 	}
 	return fmt.Sprintf("The file %s of the release was edited.", name)
 }

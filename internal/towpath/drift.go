@@ -89,6 +89,7 @@ const (
 	FileWasAdded    FileEdited = "added"
 	FileWasRemoved  FileEdited = "removed"
 	FileModeChanged FileEdited = "mode"
+	FileWasReplaced FileEdited = "replaced" // by something that is no file: a link, a folder
 )
 
 // SettingsDigest is the digest of a component's rendered settings, however the

@@ -208,12 +208,23 @@ type Observation struct {
 	// [MaxFileChanges], of FilesChanged.
 	Files        []FileChange `json:"files,omitempty"`
 	FilesChanged int          `json:"filesChanged,omitempty"`
-	// Folder is where the place has those files. It stays there.
-	Folder string `json:"-"`
+	// Ignored are files that differ and are covered by the patterns of the
+	// revision, those of the release first, at most [MaxFilesIgnored], of
+	// FilesIgnored.
+	Ignored      []FileChange `json:"ignored,omitempty"`
+	FilesIgnored int          `json:"filesIgnored,omitempty"`
+	// Folder is where the place has those files, and Ignore the patterns. They
+	// stay there.
+	Folder string   `json:"-"`
+	Ignore []string `json:"-"`
 }
 
-// MaxFileChanges bounds how many files an observation names.
-const MaxFileChanges = 20
+// MaxFileChanges bounds how many files an observation names, and MaxFilesIgnored
+// how many that are ignored.
+const (
+	MaxFileChanges  = 20
+	MaxFilesIgnored = 5
+)
 
 // Health is whether something does its work.
 type Health string
