@@ -40,6 +40,9 @@ func Differences(want Desired, seen *towpath.Observation) []towpath.Difference {
 	case seen.Wanted > 0 && seen.Instances != seen.Wanted:
 		say(towpath.DiffersInstances, "", "%d of its %s run.", seen.Instances, plural(seen.Wanted))
 	}
+	if n := seen.Strays; n > 0 {
+		say(towpath.DiffersInstances, "stray", "%s", straySentence(n))
+	}
 	if want.Settings != "" && seen.Settings != "" && want.Settings != seen.Settings {
 		say(towpath.DiffersSettings, "", "It runs with other settings than those that were deployed.")
 	}
@@ -53,6 +56,13 @@ func Differences(want Desired, seen *towpath.Observation) []towpath.Difference {
 		say(towpath.DiffersFile, "", "%d more of its files were changed.", more)
 	}
 	return out
+}
+
+func straySentence(n int) string {
+	if n == 1 {
+		return "1 instance too many runs: it is in none of its revisions and gets no traffic."
+	}
+	return fmt.Sprintf("%d instances too many run: they are in none of its revisions and get no traffic.", n)
 }
 
 func noneRuns(wanted int) string {

@@ -197,6 +197,8 @@ type Observation struct {
 	// Wanted is how many instances its settings ask for, as the place knows them;
 	// 0: it can't tell.
 	Wanted int `json:"wanted,omitempty"`
+	// Strays is how many processes run in its name that no revision of it has.
+	Strays int `json:"strays,omitempty"`
 	// Settings is the digest of those it was prepared with; empty: not known.
 	Settings Digest `json:"settings,omitempty"`
 	// Variables are the names of those that its processes were started with

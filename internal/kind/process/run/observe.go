@@ -92,6 +92,11 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 	if ctx.Err() != nil {
 		return o, context.Cause(ctx)
 	}
+	strays, err := r.strays(rec)
+	if err != nil {
+		return o, err
+	}
+	o.Strays = len(strays)
 	o.Health = towpath.HealthHealthy
 	if healthy < spec.instances() {
 		o.Health = towpath.HealthUnhealthy
