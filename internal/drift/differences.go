@@ -50,7 +50,7 @@ func Differences(want Desired, seen *towpath.Observation) []towpath.Difference {
 		say(towpath.DiffersSettings, name, "The variable %s of its processes is not what its settings make of it now.", name)
 	}
 	for _, f := range seen.Files {
-		say(towpath.DiffersFile, f.Path, "%s", fileSentence(f))
+		say(towpath.DiffersFile, f.Path, "%s", f.Sentence())
 	}
 	if more := seen.FilesChanged - len(seen.Files); more > 0 {
 		say(towpath.DiffersFile, "", "%d more of its files were changed.", more)
@@ -77,24 +77,6 @@ func plural(n int) string {
 		return "1 instance"
 	}
 	return fmt.Sprintf("%d instances", n)
-}
-
-func fileSentence(f towpath.FileChange) string {
-	name := f.Path
-	if name == "." {
-		return "The folder with all of its files is gone."
-	}
-	switch f.How {
-	case towpath.FileWasAdded:
-		return fmt.Sprintf("The file %s was added to those of the release.", name)
-	case towpath.FileWasRemoved:
-		return fmt.Sprintf("The file %s of the release was removed.", name)
-	case towpath.FileModeChanged:
-		return fmt.Sprintf("The permissions of the file %s of the release were changed.", name)
-	case towpath.FileWasReplaced:
-		return fmt.Sprintf("In place of %s of the release stands something of another kind (a link, a file, a folder).", name)
-	}
-	return fmt.Sprintf("The file %s of the release was edited.", name)
 }
 
 func orElse(s, otherwise string) string {
