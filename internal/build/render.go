@@ -24,6 +24,9 @@ func (r *run) render(ctx context.Context) error {
 		return err
 	}
 	r.warnAllowed()
+	if err := r.warnIgnored(ctx); err != nil {
+		return err
+	}
 	enc, err := oci.Encode(c)
 	if err != nil {
 		return err

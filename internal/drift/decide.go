@@ -47,7 +47,7 @@ func Decide(d towpath.Drift, s Situation, now time.Time, l Limits) Decision {
 	}
 	if n := repaired(d, now, l); n >= l.Flaps {
 		return Decision{State: towpath.DriftFlapping, Why: fmt.Sprintf(
-			"It was repaired %d times within %s and changed back each time: it is left alone until a person repairs it or it is as it should be.", n, l.Window)}
+			"It was repaired %d times within %s and changed back each time: it is left alone until a person repairs it (`towpath repair`) or it is as it should be.", n, l.Window)}
 	}
 	if s.Busy != "" {
 		return stay("A repair waits: "+s.Busy+".", s.Until)
