@@ -74,6 +74,9 @@ func (s *session) driftResult(report inventory.DriftReport) result {
 		if x.Why != "" {
 			more(p.style.dim(x.Why))
 		}
+		if x.State == towpath.DriftBackOff && !x.Again.IsZero() {
+			more(p.style.dim("The next repair is tried at " + at(x.Again) + "; `towpath repair " + string(x.Environment) + "` tries it now."))
+		}
 		for _, text := range ignoredWords(x) {
 			more(p.style.dim(text))
 		}

@@ -41,7 +41,7 @@ func Decide(d towpath.Drift, s Situation, now time.Time, l Limits) Decision {
 	}
 	switch {
 	case !Repairable(d.Differences):
-		return stay("Replacing what runs would not help; the router takes the address as soon as it is free.", time.Time{})
+		return stay("Replacing what runs would not help; the router takes the address as soon as it is free. `ss -ltnp` on its host shows who has it.", time.Time{})
 	case s.Policy != towpath.DriftRepair:
 		return stay("The component's policy is to report drift; `towpath repair` replaces what differs.", time.Time{})
 	}
@@ -101,6 +101,6 @@ func Ended(d towpath.Drift, id towpath.DeploymentID, failed string, now time.Tim
 		n++
 	}
 	d.State, d.Again = towpath.DriftBackOff, now.Add(min(l.Backoff<<min(n-1, 16), l.BackoffMax))
-	d.Why = "A repair failed: " + failed
+	d.Why = "A repair did not succeed, and what ran before it runs: " + failed + "."
 	return d
 }
