@@ -26,7 +26,8 @@ import (
 // TestAgent_Crash kills the agent at every step that the code names, in every
 // operation that passes it: a release is deployed, and then the next one by
 // steps, first of its share of the traffic and then of its instances, and
-// repaired, with a client that asks all the time. Whatever the moment, the
+// repaired twice, of which the first time fails and is gone back from, with a
+// client that asks all the time. Whatever the moment, the
 // deployment goes on after a restart, nothing is started twice for the same
 // operation, no request is lost.
 func TestAgent_Crash(t *testing.T) {
@@ -79,6 +80,10 @@ func namedSteps(t *testing.T) []string {
 	return slices.Compact(out)
 }
 
+// badRepair is a repair whose last verification job fails, once it has the
+// traffic: its files are in a folder of its name.
+const badRepair = "op_bad-repair"
+
 // crashAt runs the story with an agent that dies at a step, and starts another.
 // It reports whether the step was reached.
 func crashAt(t *testing.T, point string) (reached bool) {
@@ -105,16 +110,23 @@ func crashAt(t *testing.T, point string) (reached bool) {
 			}
 		}
 	}
-	repair := w.op(t, towpath.VerbRepair, kindtest.Two)
-	ids = append(ids, repair.ID)
-	w.srv.add(t, repair)
+	bad, repair := w.op(t, towpath.VerbRepair, kindtest.Two), w.op(t, towpath.VerbRepair, kindtest.Two)
+	bad.ID = badRepair
+	for _, op := range []towpath.Operation{bad, repair} {
+		ids = append(ids, op.ID)
+		w.srv.add(t, op)
+	}
 	dead := w.start(t, failpoint.Variable+"="+point)
 	clients := w.clients(t, ids[2])
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
 		for _, id := range ids {
-			if r := w.srv.result(t, id); r.Status != towpath.ResultDone {
+			want := towpath.ResultDone
+			if id == badRepair {
+				want = towpath.ResultFailed
+			}
+			if r := w.srv.result(t, id); r.Status != want {
 				t.Errorf("%s: %s: %+v\n%s", point, id, r, w.log)
 			}
 		}
@@ -136,7 +148,7 @@ func crashAt(t *testing.T, point string) (reached bool) {
 	if lost, asked := clients(); lost > 0 || asked == 0 {
 		t.Errorf("%s: %d of %d requests were lost\n%s", point, lost, asked, w.log)
 	}
-	for rev, want := range map[string]int{kindtest.One: 2, kindtest.Two: 4} {
+	for rev, want := range map[string]int{kindtest.One: 2, kindtest.Two: 6} {
 		if n := kindtest.CountStarts(t, w.starts, rev); n != want {
 			t.Errorf("%s: %s was started %d times\n%s", point, rev, n, w.log)
 		}
@@ -225,11 +237,12 @@ func (h *host) spec(t *testing.T, rev string) towpath.OperationSpec {
 	t.Helper()
 	layer, size := h.layer(t, rev)
 	smoke := []process.Job{{Name: "answers", HTTP: &process.HTTPCheck{Path: "/", Contains: rev}, Timeout: 10 * time.Second}}
+	after := process.Job{Name: "is no bad repair", Command: []string{"/bin/sh", "-c", "case $PWD in *" + badRepair + "*) exit 7;; esac"}, Timeout: 10 * time.Second}
 	b, err := json.Marshal(process.Spec{
 		Command: []string{"./serve"}, Listen: "127.0.0.1:0", Instances: 2, StopGrace: 5 * time.Second,
 		Health: process.Health{Path: "/healthz", Interval: 50 * time.Millisecond, Timeout: 5 * time.Second, Deadline: 30 * time.Second},
 		Env:    map[string]process.Value{kindtest.AppVersion: {Literal: rev}, kindtest.AppStarts: {Literal: h.starts}},
-		Verify: process.Verify{Before: smoke, After: smoke},
+		Verify: process.Verify{Before: smoke, After: append(smoke, after)},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -68,7 +68,7 @@ func (f *files) fetch(ctx context.Context, layer towpath.Digest, size int64, toS
 		copies := f.copies(layer)
 		for _, dest := range copies {
 			root := filepath.Join(dest, "root")
-			if _, changes := f.watch.look(root); !toStart || changes == 0 {
+			if !toStart || f.watch.look(root, nil).changed == 0 {
 				return root, nil
 			}
 		}
@@ -86,7 +86,7 @@ func (f *files) fresh(ctx context.Context, layer towpath.Digest, size int64, pur
 		dest := filepath.Join(f.dir, layer.Hex()+copyMark+purpose)
 		root := filepath.Join(dest, "root")
 		if f.holds(dest, layer) {
-			if _, changes := f.watch.look(root); changes == 0 {
+			if f.watch.look(root, nil).changed == 0 {
 				return root, nil // put there before a crash
 			}
 		}

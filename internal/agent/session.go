@@ -173,7 +173,7 @@ func (a *Agent) observe(ctx context.Context) {
 		for _, o := range seen {
 			o.Detail = clip(o.Detail, maxMessage)
 			if o.Folder != "" {
-				o.Files, o.FilesChanged = a.files.watch.look(o.Folder)
+				a.files.watch.look(o.Folder, o.Ignore).into(&o)
 			}
 			all = append(all, o)
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,18 +21,31 @@ type watch struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	folders map[string]*watched
+	folders map[string]*watched // by the folder and what is ignored there
 }
 
-// watched is one folder.
+// watched is one folder, as one reader of it looks at it.
 type watched struct {
-	want    map[string]*entry
-	read    map[string]time.Time // when a file's content was last read and right
-	bad     map[string]stamp     // of files whose content was read and wrong
-	began   time.Time
-	changes []towpath.FileChange // of the last look
-	total   int
-	next    time.Time // no look before
+	root   string
+	ignore []string
+	want   map[string]*entry
+	read   map[string]time.Time // when a file's content was last read and right
+	bad    map[string]stamp     // of files whose content was read and wrong
+	began  time.Time
+	last   sight
+	next   time.Time // no look before
+}
+
+// sight is how a folder differs from what it held: the first changes and how
+// many there are, and likewise of what is ignored.
+type sight struct {
+	changes, ignored []towpath.FileChange
+	changed, covered int
+}
+
+// into tells it in an observation.
+func (s sight) into(o *towpath.Observation) {
+	o.Files, o.FilesChanged, o.Ignored, o.FilesIgnored = s.changes, s.changed, s.ignored, s.covered
 }
 
 // Bounds of looking.
@@ -45,107 +59,154 @@ const (
 
 func newWatch(now func() time.Time) *watch { return &watch{now: now, folders: map[string]*watched{}} }
 
-// look says how a folder (root, beside its manifest) differs now: the first
-// changes and how many there are. One that nobody described has none.
-func (w *watch) look(root string) ([]towpath.FileChange, int) {
+// look says how a folder (root, beside its manifest) differs now, leaving out
+// what some patterns cover. One that nobody described has no differences.
+func (w *watch) look(root string, ignore []string) sight {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	f, known := w.folders[root]
+	key := strings.Join(append([]string{root}, ignore...), "\x00")
+	f, known := w.folders[key]
 	began := w.now()
 	if !known {
-		f = &watched{began: began, read: map[string]time.Time{}, bad: map[string]stamp{}, want: map[string]*entry{}}
+		f = &watched{root: root, ignore: ignore, began: began, read: map[string]time.Time{}, bad: map[string]stamp{}, want: map[string]*entry{}}
 		all, described := readManifest(filepath.Dir(root))
 		if !described {
-			return nil, 0
+			return sight{}
 		}
 		for i := range all {
 			f.want[all[i].Path] = &all[i]
 		}
-		w.folders[root] = f
+		w.folders[key] = f
 	}
 	if began.Before(f.next) {
-		return f.changes, f.total
+		return f.last
 	}
-	f.compare(root, began)
+	f.last = f.compare(began)
 	end := w.now()
 	f.next = end.Add(max(watchEvery, watchShare*end.Sub(began)))
-	return f.changes, f.total
+	return f.last
 }
 
 // forget drops what is known of folders that are gone.
 func (w *watch) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for root := range w.folders {
-		if _, err := os.Lstat(root); err != nil {
-			delete(w.folders, root)
+	for key, f := range w.folders {
+		if _, err := os.Lstat(f.root); err != nil {
+			delete(w.folders, key)
 		}
 	}
 }
 
 // compare looks at every file.
-func (f *watched) compare(root string, now time.Time) {
-	f.changes, f.total = nil, 0
+func (f *watched) compare(now time.Time) (s sight) {
 	met := make(map[string]bool, len(f.want))
 	budget := budget{again: watchRead, edited: watchEdited}
-	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
-		if p == root {
+	err := filepath.WalkDir(f.root, func(p string, d fs.DirEntry, err error) error {
+		if p == f.root {
 			return err
 		}
-		path := within(root, p)
+		path := within(f.root, p)
+		folder := d != nil && d.IsDir()
+		ignored := towpath.Ignored(f.ignore, path, folder)
 		want := f.want[path]
 		if want == nil {
-			f.say(path, towpath.FileWasAdded)
-			if d != nil && d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
+			return f.added(&s, path, folder, ignored)
 		}
 		met[path] = true
 		if err != nil { // a folder that can't be read
-			f.say(path, towpath.FileModeChanged)
+			s.say(path, towpath.FileModeChanged, ignored)
 			return fs.SkipDir
 		}
-		if how := f.differs(p, path, want, d, now, &budget); how != "" {
-			f.say(path, how)
+		if how := f.differs(p, path, want, d, now, &budget, ignored); how != "" {
+			s.say(path, how, ignored)
 		}
 		return nil
 	})
 	if err != nil {
-		f.say(".", towpath.FileWasRemoved)
-		return
+		s = sight{}
+		s.say(".", towpath.FileWasRemoved, false)
+		return s
 	}
 	for path, e := range f.want {
-		if parent := filepath.ToSlash(filepath.Dir(path)); !met[path] && (parent == "." || met[parent]) && e != nil {
-			f.say(path, towpath.FileWasRemoved)
+		if !met[path] && !f.goneWithFolder(path, met) {
+			s.say(path, towpath.FileWasRemoved, towpath.Ignored(f.ignore, path, e.Mode.IsDir()))
 		}
 	}
-	slices.SortFunc(f.changes, func(a, b towpath.FileChange) int { return cmp.Compare(a.Path, b.Path) })
-	f.changes = f.changes[:min(len(f.changes), towpath.MaxFileChanges)]
+	s.bound()
+	return s
 }
 
-func (f *watched) say(path string, how towpath.FileEdited) {
-	f.total++
-	f.changes = append(f.changes, towpath.FileChange{Path: path, How: how})
+// added takes what the release does not have. What is in a folder is told one by
+// one where something of it may be ignored, also when the folder itself is.
+func (f *watched) added(s *sight, path string, folder, ignored bool) error {
+	switch {
+	case !folder:
+		s.say(path, towpath.FileWasAdded, ignored)
+	case ignored || towpath.MayIgnoreBelow(f.ignore, path):
+		return nil
+	default:
+		s.say(path, towpath.FileWasAdded, false)
+		return fs.SkipDir
+	}
+	return nil
+}
+
+// goneWithFolder reports whether a file that is not there any more is told of
+// by its folder. One that is ignored does not speak for what is in it.
+func (f *watched) goneWithFolder(path string, met map[string]bool) bool {
+	parent := filepath.ToSlash(filepath.Dir(path))
+	return parent != "." && !met[parent] && !towpath.Ignored(f.ignore, parent, true)
+}
+
+func (s *sight) say(path string, how towpath.FileEdited, ignored bool) {
+	c := towpath.FileChange{Path: path, How: how}
+	if ignored {
+		s.covered++
+		s.ignored = append(s.ignored, c)
+		return
+	}
+	s.changed++
+	s.changes = append(s.changes, c)
+}
+
+// bound keeps the first changes. Of what is ignored the release's own come first:
+// what else is there a program wrote.
+func (s *sight) bound() {
+	slices.SortFunc(s.changes, func(a, b towpath.FileChange) int { return cmp.Compare(a.Path, b.Path) })
+	s.changes = s.changes[:min(len(s.changes), towpath.MaxFileChanges)]
+	slices.SortFunc(s.ignored, func(a, b towpath.FileChange) int {
+		own := func(c towpath.FileChange) int {
+			if c.How == towpath.FileWasAdded {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(own(a)-own(b), cmp.Compare(a.Path, b.Path))
+	})
+	s.ignored = s.ignored[:min(len(s.ignored), towpath.MaxFilesIgnored)]
 }
 
 // budget is how much one look may read.
 type budget struct{ again, edited int64 }
 
-// differs compares one thing; "" when it is as it was.
-func (f *watched) differs(p, path string, want *entry, d fs.DirEntry, now time.Time, b *budget) towpath.FileEdited {
+// differs compares one thing; "" when it is as it was. What is ignored is not
+// read: a program may write there all the time.
+func (f *watched) differs(p, path string, want *entry, d fs.DirEntry, now time.Time, b *budget, ignored bool) towpath.FileEdited {
 	fi, err := d.Info()
 	switch {
 	case err != nil:
 		return towpath.FileWasRemoved
 	case fi.Mode().Type() != want.Mode.Type():
-		return towpath.FileWasEdited
+		return towpath.FileWasReplaced
 	case fi.Mode()&fs.ModeSymlink != 0:
 		if link, err := os.Readlink(p); err != nil || link != want.Link {
 			return towpath.FileWasEdited
 		}
 		return ""
-	case fi.Mode().IsRegular() && f.edited(p, path, want, fi, now, b):
+	case ignored && fi.Mode().IsRegular() && stampOf(fi) != want.Stamp:
+		return towpath.FileWasEdited
+	case !ignored && fi.Mode().IsRegular() && f.edited(p, path, want, fi, now, b):
 		return towpath.FileWasEdited
 	case fi.Mode().Perm() != want.Mode.Perm():
 		return towpath.FileModeChanged

@@ -24,6 +24,9 @@ func (r *run) render(ctx context.Context) error {
 		return err
 	}
 	r.warnAllowed()
+	if err := r.warnIgnored(ctx); err != nil {
+		return err
+	}
 	enc, err := oci.Encode(c)
 	if err != nil {
 		return err
@@ -72,7 +75,7 @@ func (r *run) content() (*towpath.ReleaseContent, error) {
 		}
 		spec := r.project.Components[i]
 		c.Components = append(c.Components, towpath.ReleaseComponent{
-			Name: spec.Name, Kind: spec.Kind, DependsOn: spec.DependsOn, Rollout: spec.Rollout, Drift: spec.Drift,
+			Name: spec.Name, Kind: spec.Kind, DependsOn: spec.DependsOn, Rollout: spec.Rollout, Drift: spec.Drift, DriftRules: spec.DriftRules,
 			Layer: l.Digest, Size: l.Size,
 		})
 	}

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -53,7 +55,7 @@ func (s *session) runDrift(ctx context.Context, env towpath.EnvironmentName, cod
 
 func (s *session) driftResult(report inventory.DriftReport) result {
 	r := result{data: report, none: "nothing runs yet; publish a release first"}
-	r.table.columns = []string{"ENVIRONMENT", "COMPONENT", "DRIFT", "SINCE", "POLICY", "DIFFERENCE", "+REVISION", "+REPAIRS"}
+	r.table.columns = []string{"ENVIRONMENT", "COMPONENT", "DRIFT", "SINCE", "SEEN", "POLICY", "DIFFERENCE", "+REVISION", "+REPAIRS"}
 	p := page{now: s.apps.Now(), style: style{s.colour(s.stdout)}}
 	for _, x := range report.Components {
 		r.names = append(r.names, string(x.Environment)+"/"+string(x.Component))
@@ -61,22 +63,50 @@ func (s *session) driftResult(report inventory.DriftReport) result {
 		if len(x.Differences) > 0 {
 			first = x.Differences[0].Sentence
 		}
-		since := dash
-		if !x.Since.IsZero() {
-			since = p.age(x.Since)
-		}
-		r.table.add(string(x.Environment), string(x.Component), driftWord(&p, x.State), since, string(x.Policy), first,
+		r.table.add(string(x.Environment), string(x.Component), driftWord(&p, x.State), ageOf(&p, x.Since), ageOf(&p, x.Observed), string(x.Policy), first,
 			string(x.Revision), fmt.Sprint(len(x.Repairs)))
+		more := func(text string) { r.table.add("", "", "", "", "", "", text, "", "") }
 		for i, d := range x.Differences {
 			if i > 0 {
-				r.table.add("", "", "", "", "", d.Sentence, "", "")
+				more(d.Sentence)
 			}
 		}
 		if x.Why != "" {
-			r.table.add("", "", "", "", "", p.style.dim(x.Why), "", "")
+			more(p.style.dim(x.Why))
+		}
+		if x.State == towpath.DriftBackOff && !x.Again.IsZero() {
+			more(p.style.dim("The next repair is tried at " + at(x.Again) + "; `towpath repair " + string(x.Environment) + "` tries it now."))
+		}
+		for _, text := range ignoredWords(x) {
+			more(p.style.dim(text))
 		}
 	}
 	return r
+}
+
+func ageOf(p *page, t time.Time) string {
+	if t.IsZero() {
+		return dash
+	}
+	return p.age(t)
+}
+
+// ignoredWords say what is not looked at, and what of the release is among it.
+func ignoredWords(x inventory.ComponentDrift) []string {
+	if x.Rules == nil || len(x.Rules.Ignore) == 0 {
+		return nil
+	}
+	text := "Ignored: " + strings.Join(x.Rules.Ignore, ", ")
+	if x.FilesIgnored > 0 {
+		text += "; " + plural(x.FilesIgnored, "file differs", "files differ") + " there"
+	}
+	out := []string{text + "."}
+	for _, f := range x.Ignored {
+		if f.How != towpath.FileWasAdded {
+			out = append(out, "Ignored, and of the release itself: "+f.Sentence())
+		}
+	}
+	return out
 }
 
 // driftWord is a state of drift in the colour of how much it needs a person.

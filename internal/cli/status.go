@@ -60,7 +60,7 @@ func (s *session) runStatus(ctx context.Context, env towpath.EnvironmentName, co
 
 func (s *session) statusResult(environments []inventory.Status) result {
 	r := result{data: api.Status{Environments: environments}, none: "the project has no environment yet; publish a release first"}
-	r.table.columns = []string{"ENVIRONMENT", "VERSION", "PHASE", "HEALTH", "AGE", "BEHIND", "HOLD", "ACTIVE", "QUEUE", "+DRIFT", "+DIGEST", "+COMMIT", "+NEWEST", "+REQUIRES"}
+	r.table.columns = []string{"ENVIRONMENT", "VERSION", "PHASE", "HEALTH", "AGE", "BEHIND", "HOLD", "ACTIVE", "QUEUE", "DRIFT", "+DIGEST", "+COMMIT", "+NEWEST", "+REQUIRES"}
 	p := page{now: s.apps.Now(), style: style{s.colour(s.stdout)}}
 	for _, e := range environments {
 		hold, active := dash, dash
@@ -72,7 +72,7 @@ func (s *session) statusResult(environments []inventory.Status) result {
 		}
 		r.names = append(r.names, string(e.Environment))
 		r.table.add(string(e.Environment), version(e), p.style.word(string(e.Phase)), p.style.word(string(e.Health)), p.age(e.Since),
-			fmt.Sprint(e.Behind), hold, active, fmt.Sprint(len(e.Queue)), string(e.Drift), short(e.Release), short(e.Commit), orDash(e.Newest), orDash(strings.Join(p.requirements(e.Requires), "; ")))
+			fmt.Sprint(e.Behind), hold, active, fmt.Sprint(len(e.Queue)), driftWord(&p, e.Drift), short(e.Release), short(e.Commit), orDash(e.Newest), orDash(strings.Join(p.requirements(e.Requires), "; ")))
 	}
 	return r
 }
@@ -160,7 +160,7 @@ func showStatus(p *page, e inventory.Status) {
 	p.field("commit", string(e.Commit))
 	p.field("phase", p.style.word(string(e.Phase)))
 	p.field("health", p.style.word(string(e.Health)))
-	p.field("drift", driftWord(p, e.Drift))
+	p.field("drift", driftLine(p, e))
 	if !e.Since.IsZero() {
 		p.field("since", at(e.Since)+" ("+p.age(e.Since)+")")
 	}
@@ -244,6 +244,21 @@ func showStatus(p *page, e inventory.Status) {
 		}
 		p.table(t)
 	}
+}
+
+// driftLine is the drift of an environment in one line: the first difference of
+// what most needs a person, and how many more there are.
+func driftLine(p *page, e inventory.Status) string {
+	first, n := "", 0
+	for _, c := range e.Components {
+		if n += len(c.Differences); first == "" && c.Drift == e.Drift && len(c.Differences) > 0 {
+			first = ": " + string(c.Component) + ": " + c.Differences[0].Sentence
+		}
+	}
+	if n > 1 {
+		first += fmt.Sprintf(" (%d more: towpath drift %s)", n-1, e.Environment)
+	}
+	return driftWord(p, e.Drift) + first
 }
 
 // completeEnvironments completes an argument with the project's environments.

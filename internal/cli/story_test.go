@@ -123,9 +123,12 @@ func storyWorld() *apitest.World {
 		{Kind: towpath.DiffersFile, Subject: "bin/web", Sentence: "The file bin/web of the release was edited."},
 	}
 	w.Drift = inventory.DriftReport{Components: []inventory.ComponentDrift{
-		{Environment: "dev", Component: "web", Place: "local", Revision: "rev_2", State: towpath.DriftNone, Policy: towpath.DriftReport, Differences: []towpath.Difference{}, Repairs: []towpath.RepairAttempt{}},
+		{Environment: "dev", Component: "web", Place: "local", Revision: "rev_2", State: towpath.DriftNone, Policy: towpath.DriftReport, Differences: []towpath.Difference{}, Repairs: []towpath.RepairAttempt{},
+			Observed: ago(4 * time.Second), Rules: &towpath.DriftRules{Ignore: []string{"*.log", "cache/**"}, Debounce: 10 * time.Second},
+			Ignored: []towpath.FileChange{{Path: "cache/seed", How: towpath.FileWasEdited}, {Path: "cache/a", How: towpath.FileWasAdded}}, FilesIgnored: 12,
+		},
 		{
-			Environment: "prod", Component: "web", Place: "local", Revision: "rev_1", State: towpath.DriftFlapping, Policy: towpath.DriftRepair, Since: ago(20 * time.Minute), Differences: differences,
+			Environment: "prod", Component: "web", Place: "local", Revision: "rev_1", State: towpath.DriftFlapping, Policy: towpath.DriftRepair, Since: ago(20 * time.Minute), Differences: differences, Observed: ago(5 * time.Minute),
 			Why:     "It was repaired 3 times within 1h0m0s and changed back each time: it is left alone until a person repairs it or it is as it should be.",
 			Repairs: []towpath.RepairAttempt{{Deployment: "dep_3", By: "towpath", Began: ago(30 * time.Minute), Ended: ago(29 * time.Minute)}},
 		},

@@ -38,24 +38,48 @@ func (s *Service) compare(ctx context.Context, tx Tx, place towpath.PlaceName, s
 			want := drift.Desired{Revision: p.Running.Revision, Settings: towpath.SettingsDigest(p.Running.Rendered)}
 			found = drift.Differences(want, observed[p.Target.Key()])
 		}
-		if err := s.see(ctx, tx, p, found, now); err != nil {
+		if len(found) == 0 && p.Drift.State == "" { // the usual
+			continue
+		}
+		if err := s.see(ctx, tx, p, found, s.limits(ctx, tx, p.Target), now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// limits are those that the release in an environment sets for a component.
+// When they can't be read the server's own hold: what was seen is not lost for
+// that.
+func (s *Service) limits(ctx context.Context, tx Tx, t towpath.Target) drift.Limits {
+	env, err := tx.Environment(ctx, t.Project, t.Environment)
+	if err != nil || env.Release == "" {
+		return s.cfg.Drift
+	}
+	content, err := s.contents.Content(ctx, t.Project, env.Release)
+	if err != nil {
+		return s.cfg.Drift
+	}
+	return s.limitsIn(content, t.Component)
+}
+
+// limitsIn are those that a release sets for a component.
+func (s *Service) limitsIn(content *towpath.ReleaseContent, name towpath.ComponentName) drift.Limits {
+	c, _ := content.Component(name)
+	return s.cfg.Drift.With(c.DriftRules)
+}
+
 // see takes what was found on one target into its record, with the event.
-func (s *Service) see(ctx context.Context, tx Tx, p Placed, found []towpath.Difference, now time.Time) error {
+func (s *Service) see(ctx context.Context, tx Tx, p Placed, found []towpath.Difference, l drift.Limits, now time.Time) error {
 	was := of(p.Drift, p)
-	if next, _ := drift.See(was, found, now, s.cfg.Drift); reflect.DeepEqual(next, p.Drift) || next.State == towpath.DriftNone && p.Drift.State == "" {
+	if next, _ := drift.See(was, found, now, l); reflect.DeepEqual(next, p.Drift) || next.State == towpath.DriftNone && p.Drift.State == "" {
 		return nil
 	}
 	locked, err := tx.LockDrift(ctx, p.Target)
 	if err != nil {
 		return err
 	}
-	next, news := drift.See(of(locked, p), found, now, s.cfg.Drift)
+	next, news := drift.See(of(locked, p), found, now, l)
 	if err := tx.SaveDrift(ctx, next); err != nil {
 		return err
 	}

@@ -190,6 +190,10 @@ func (s *Service) repairEnded(ctx context.Context, tx Tx, d *towpath.Deployment,
 	if err != nil {
 		return err
 	}
+	content, err := s.contents.Content(ctx, d.Project, d.Release)
+	if err != nil {
+		return err
+	}
 	failed := ""
 	if d.Phase != towpath.DeploymentSucceeded {
 		failed = orElse(d.Cause, d.Reason)
@@ -213,7 +217,7 @@ func (s *Service) repairEnded(ctx context.Context, tx Tx, d *towpath.Deployment,
 		if err != nil {
 			return err
 		}
-		if err := tx.SaveDrift(ctx, drift.Ended(was, d.ID, failed, now, s.cfg.Drift)); err != nil {
+		if err := tx.SaveDrift(ctx, drift.Ended(was, d.ID, failed, now, s.limitsIn(content, c.Component))); err != nil {
 			return err
 		}
 	}
@@ -290,7 +294,7 @@ func (r Repairs) busy(ctx context.Context, tx Tx, env towpath.Environment, now t
 		if (f.Environment != "" && f.Environment != env.Name) || now.Before(f.From) || !f.Until.IsZero() && !now.Before(f.Until) {
 			continue
 		}
-		until = now.Add(freezeRecheck)
+		until = now.Add(driftRecheck)
 		if !f.Until.IsZero() && f.Until.Before(until) {
 			until = f.Until
 		}
@@ -299,8 +303,27 @@ func (r Repairs) busy(ctx context.Context, tx Tx, env towpath.Environment, now t
 	return "", time.Time{}, err
 }
 
-// freezeRecheck is how soon a lifted freeze is noticed.
-const freezeRecheck = time.Minute
+// driftRecheck is how soon it is noticed that a freeze was lifted, or an agent is back.
+const driftRecheck = time.Minute
+
+// agentAway is how long an agent has to be silent for nothing to be repaired on
+// its last word.
+const agentAway = time.Minute
+
+// away says that nobody looks at a place now: what was seen there last may be
+// over, and a repair would wait for the agent and stand in everybody's way.
+func (r Repairs) away(ctx context.Context, tx Tx, place towpath.PlaceName, now time.Time) (string, error) {
+	session, known, err := tx.Session(ctx, place)
+	switch {
+	case err != nil:
+		return "", err
+	case !known:
+		return "no agent of " + string(place) + " has ever been heard of", nil
+	case now.Sub(session.Seen) > agentAway:
+		return fmt.Sprintf("the agent of %s has not been heard of since %s", place, session.Seen.UTC().Format(time.RFC3339)), nil
+	}
+	return "", nil
+}
 
 // decide decides about one target, and begins its repair.
 func (r Repairs) decide(ctx context.Context, tx Tx, env *towpath.Environment, d towpath.Drift, content *towpath.ReleaseContent, s drift.Situation, id towpath.DeploymentID, now time.Time) (drift.Decision, error) {
@@ -310,7 +333,15 @@ func (r Repairs) decide(ctx context.Context, tx Tx, env *towpath.Environment, d 
 	}
 	c, _ := content.Component(d.Target.Component)
 	s.Policy = c.Drift
-	dec := drift.Decide(d, s, now, r.cfg.Drift)
+	if s.Busy == "" {
+		if s.Busy, err = r.away(ctx, tx, d.Target.Place, now); err != nil {
+			return drift.Decision{}, err
+		}
+		if s.Busy != "" {
+			s.Until = now.Add(driftRecheck)
+		}
+	}
+	dec := drift.Decide(d, s, now, r.limitsIn(content, d.Target.Component))
 	if dec.Repair {
 		_, err := r.beginRepair(ctx, tx, towpath.System(), env, []towpath.ComponentName{d.Target.Component}, id, "repair of "+string(d.Target.Component)+": "+sentences(d.Differences), now)
 		if towpath.KindOf(err) == towpath.KindConflict { // what is to run is not certain; the next deployment makes it so

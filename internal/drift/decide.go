@@ -41,13 +41,13 @@ func Decide(d towpath.Drift, s Situation, now time.Time, l Limits) Decision {
 	}
 	switch {
 	case !Repairable(d.Differences):
-		return stay("Replacing what runs would not help; the router takes the address as soon as it is free.", time.Time{})
+		return stay("Replacing what runs would not help; the router takes the address as soon as it is free. `ss -ltnp` on its host shows who has it.", time.Time{})
 	case s.Policy != towpath.DriftRepair:
 		return stay("The component's policy is to report drift; `towpath repair` replaces what differs.", time.Time{})
 	}
 	if n := repaired(d, now, l); n >= l.Flaps {
 		return Decision{State: towpath.DriftFlapping, Why: fmt.Sprintf(
-			"It was repaired %d times within %s and changed back each time: it is left alone until a person repairs it or it is as it should be.", n, l.Window)}
+			"It was repaired %d times within %s and changed back each time: it is left alone until a person repairs it (`towpath repair`) or it is as it should be.", n, l.Window)}
 	}
 	if s.Busy != "" {
 		return stay("A repair waits: "+s.Busy+".", s.Until)
@@ -101,6 +101,6 @@ func Ended(d towpath.Drift, id towpath.DeploymentID, failed string, now time.Tim
 		n++
 	}
 	d.State, d.Again = towpath.DriftBackOff, now.Add(min(l.Backoff<<min(n-1, 16), l.BackoffMax))
-	d.Why = "A repair failed: " + failed
+	d.Why = "A repair did not succeed, and what ran before it runs: " + failed + "."
 	return d
 }

@@ -40,6 +40,9 @@ func Differences(want Desired, seen *towpath.Observation) []towpath.Difference {
 	case seen.Wanted > 0 && seen.Instances != seen.Wanted:
 		say(towpath.DiffersInstances, "", "%d of its %s run.", seen.Instances, plural(seen.Wanted))
 	}
+	if n := seen.Strays; n > 0 {
+		say(towpath.DiffersInstances, "stray", "%s", straySentence(n))
+	}
 	if want.Settings != "" && seen.Settings != "" && want.Settings != seen.Settings {
 		say(towpath.DiffersSettings, "", "It runs with other settings than those that were deployed.")
 	}
@@ -47,12 +50,19 @@ func Differences(want Desired, seen *towpath.Observation) []towpath.Difference {
 		say(towpath.DiffersSettings, name, "The variable %s of its processes is not what its settings make of it now.", name)
 	}
 	for _, f := range seen.Files {
-		say(towpath.DiffersFile, f.Path, "%s", fileSentence(f))
+		say(towpath.DiffersFile, f.Path, "%s", f.Sentence())
 	}
 	if more := seen.FilesChanged - len(seen.Files); more > 0 {
 		say(towpath.DiffersFile, "", "%d more of its files were changed.", more)
 	}
 	return out
+}
+
+func straySentence(n int) string {
+	if n == 1 {
+		return "1 instance too many runs: it is in none of its revisions and gets no traffic."
+	}
+	return fmt.Sprintf("%d instances too many run: they are in none of its revisions and get no traffic.", n)
 }
 
 func noneRuns(wanted int) string {
@@ -67,22 +77,6 @@ func plural(n int) string {
 		return "1 instance"
 	}
 	return fmt.Sprintf("%d instances", n)
-}
-
-func fileSentence(f towpath.FileChange) string {
-	name := f.Path
-	if name == "." {
-		return "The folder with all of its files is gone."
-	}
-	switch f.How {
-	case towpath.FileWasAdded:
-		return fmt.Sprintf("The file %s was added to those of the release.", name)
-	case towpath.FileWasRemoved:
-		return fmt.Sprintf("The file %s of the release was removed.", name)
-	case towpath.FileModeChanged:
-		return fmt.Sprintf("The permissions of the file %s of the release were changed.", name)
-	}
-	return fmt.Sprintf("The file %s of the release was edited.", name)
 }
 
 func orElse(s, otherwise string) string {

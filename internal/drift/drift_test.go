@@ -36,6 +36,14 @@ func TestDifferences(t *testing.T) {
 		"takes settings that nobody knows for none that differ": {func(o *towpath.Observation) { o.Settings = "" }, ""},
 		"says that the address is taken": {func(o *towpath.Observation) { o.Closed = "somebody else listens there" },
 			"port-taken: Nobody reaches it at 127.0.0.1:8080: somebody else listens there."},
+		"counts instances that nothing wants": {func(o *towpath.Observation) { o.Strays = 1 },
+			"instances: 1 instance too many runs: it is in none of its revisions and gets no traffic."},
+		"says that a link stands in place of a file": {func(o *towpath.Observation) {
+			o.FilesChanged, o.Files = 1, []towpath.FileChange{{Path: "a", How: towpath.FileWasReplaced}}
+		}, "file-changed: In place of a of the release stands something of another kind (a link, a file, a folder)."},
+		"says nothing of what is ignored": {func(o *towpath.Observation) {
+			o.FilesIgnored, o.Ignored = 1, []towpath.FileChange{{Path: "a", How: "edited"}}
+		}, ""},
 		"names files, and counts what it does not name": {func(o *towpath.Observation) {
 			o.FilesChanged, o.Files = 9, []towpath.FileChange{{Path: "a", How: "edited"}, {Path: "b", How: "added"}, {Path: "c", How: "removed"}, {Path: "d", How: "mode"}, {Path: ".", How: "removed"}}
 		}, "file-changed: The file a of the release was edited.\nfile-changed: The file b was added to those of the release.\n" +
@@ -65,6 +73,28 @@ func edited() []towpath.Difference {
 	return []towpath.Difference{{Kind: towpath.DiffersFile, Subject: "serve", Sentence: "The file serve of the release was edited."}}
 }
 
+func added(name string) []towpath.Difference {
+	return []towpath.Difference{{Kind: towpath.DiffersFile, Subject: name, Sentence: "The file " + name + " was added to those of the release."}}
+}
+
+func TestLimits_With(t *testing.T) {
+	if got := limits.With(nil); got != limits {
+		t.Errorf("without rules: %+v", got)
+	}
+	if got := limits.With(&towpath.DriftRules{Ignore: []string{"a"}}); got != limits {
+		t.Errorf("with rules that say nothing of limits: %+v", got)
+	}
+	got := limits.With(&towpath.DriftRules{Debounce: time.Minute, Backoff: time.Hour, Repairs: 7, Window: time.Minute})
+	want := limits
+	want.Settle, want.Restart, want.Backoff, want.BackoffMax, want.Flaps, want.Window = time.Minute, time.Minute, time.Hour, time.Hour, 7, time.Minute
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := limits.With(&towpath.DriftRules{Debounce: time.Second}); got.Settle != time.Second || got.Restart != limits.Restart {
+		t.Errorf("a short time to settle takes the agent's to start an instance: %+v", got)
+	}
+}
+
 func TestSee(t *testing.T) {
 	gone := []towpath.Difference{{Kind: towpath.DiffersGone}}
 	type look struct {
@@ -90,7 +120,19 @@ func TestSee(t *testing.T) {
 			{0, gone, towpath.DriftSuspected, Nothing}, {limits.Settle, gone, towpath.DriftSuspected, Nothing}, {limits.Restart, gone, towpath.DriftFound, Found},
 		},
 		"other drift than before is news": {
-			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Settle, edited(), towpath.DriftFound, Found}, {time.Second, append(edited(), gone...), towpath.DriftFound, Changed},
+			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Settle, edited(), towpath.DriftFound, Found}, {limits.Quiet, append(edited(), gone...), towpath.DriftFound, Changed},
+		},
+		"what changes at each look is news once in a while": {
+			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Settle, edited(), towpath.DriftFound, Found},
+			{time.Second, append(edited(), added("a")...), towpath.DriftFound, Nothing}, {time.Second, append(edited(), added("b")...), towpath.DriftFound, Nothing},
+			{limits.Quiet, append(edited(), added("b")...), towpath.DriftFound, Changed}, {limits.Quiet, append(edited(), added("b")...), towpath.DriftFound, Nothing},
+		},
+		"what changes at each look does not hide what stays": {
+			{0, append(edited(), added("a")...), towpath.DriftSuspected, Nothing}, {time.Second, append(edited(), added("b")...), towpath.DriftSuspected, Nothing},
+			{limits.Settle, append(added("c"), edited()...), towpath.DriftFound, Found},
+		},
+		"each look something else of the kind is no drift yet": {
+			{0, added("a"), towpath.DriftSuspected, Nothing}, {limits.Settle, added("b"), towpath.DriftSuspected, Nothing}, {limits.Settle, added("c"), towpath.DriftSuspected, Nothing},
 		},
 		"something else each time is no drift yet": {
 			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Restart, gone, towpath.DriftSuspected, Nothing}, {limits.Restart, edited(), towpath.DriftSuspected, Nothing},

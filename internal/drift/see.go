@@ -18,6 +18,31 @@ type Limits struct {
 	// that is left alone.
 	Flaps  int
 	Window time.Duration
+	// Quiet is how soon after news of a target there is news of it again: what
+	// differs otherwise at each look is told of once in a while.
+	Quiet time.Duration
+}
+
+// With are the limits as a component's rules have them.
+func (l Limits) With(rules *towpath.DriftRules) Limits {
+	if rules == nil {
+		return l
+	}
+	set := func(d *time.Duration, v time.Duration) {
+		if v > 0 {
+			*d = v
+		}
+	}
+	set(&l.Settle, rules.Debounce)
+	l.Restart = max(l.Restart, l.Settle) // what the agent needs to start instances again stays
+	set(&l.Backoff, rules.Backoff)
+	set(&l.BackoffMax, rules.BackoffMax)
+	l.BackoffMax = max(l.BackoffMax, l.Backoff)
+	set(&l.Window, rules.Window)
+	if rules.Repairs > 0 {
+		l.Flaps = rules.Repairs
+	}
+	return l
 }
 
 // WithDefaults fills in what is zero.
@@ -32,6 +57,7 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.Backoff, 30*time.Second)
 	set(&l.BackoffMax, 30*time.Minute)
 	set(&l.Window, time.Hour)
+	set(&l.Quiet, time.Minute)
 	if l.Flaps == 0 {
 		l.Flaps = 3
 	}
@@ -66,12 +92,13 @@ func See(d towpath.Drift, found []towpath.Difference, now time.Time, l Limits) (
 		return clean(d, now, l)
 	}
 	d.Clean = time.Time{}
-	if slices.Equal(kindsOf(d.Differences), kindsOf(found)) {
-		// A count or a sentence may differ: it is kept for people, and no news.
-		d.Differences = found
+	// A count or a sentence may differ: it is kept for people, and no news.
+	d.Untold = d.Untold || !slices.Equal(kindsOf(d.Differences), kindsOf(found))
+	d.Differences = found
+	if !d.Untold || now.Sub(d.ToldAt) < l.Quiet {
 		return d, Nothing
 	}
-	d.Differences = found
+	d.Untold, d.ToldAt = false, now
 	return d, Changed
 }
 
@@ -98,17 +125,30 @@ func none(d towpath.Drift) (towpath.Drift, News) {
 	return towpath.Drift{Target: d.Target, Revision: d.Revision, State: towpath.DriftNone, Repairs: d.Repairs}, news
 }
 
-// suspect is a look that found something which is not certain yet.
+// suspect is a look that found something which is not certain yet. What has been
+// there in every look since the first one counts: who changes something else
+// each time does not put it off.
 func suspect(d towpath.Drift, found []towpath.Difference, now time.Time, l Limits) (towpath.Drift, News) {
-	if d.State != towpath.DriftSuspected || !slices.Equal(kindsOf(d.Differences), kindsOf(found)) {
+	still := found
+	if d.State == towpath.DriftSuspected {
+		still = common(found, d.Differences)
+	}
+	if d.State != towpath.DriftSuspected || len(still) == 0 {
 		d.State, d.Differences, d.Since, d.Clean, d.Why, d.Again = towpath.DriftSuspected, found, now, time.Time{}, "", time.Time{}
 		return d, Nothing
 	}
-	if now.Sub(d.Since) < settle(found, l) {
+	if now.Sub(d.Since) < settle(still, l) {
+		d.Differences = still
 		return d, Nothing
 	}
-	d.State, d.Differences, d.Told = towpath.DriftFound, found, true
+	d.State, d.Differences, d.Told, d.ToldAt, d.Untold = towpath.DriftFound, found, true, now, false
 	return d, Found
+}
+
+// common are those differences of the first list that are in the second one too.
+func common(all, other []towpath.Difference) []towpath.Difference {
+	known := kindsOf(other)
+	return slices.DeleteFunc(slices.Clone(all), func(d towpath.Difference) bool { return !slices.Contains(known, key{d.Kind, d.Subject}) })
 }
 
 // settle is how long differences have to be seen: the shortest of theirs.

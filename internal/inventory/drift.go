@@ -2,6 +2,8 @@ package inventory
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -25,9 +27,16 @@ type ComponentDrift struct {
 	Policy      towpath.DriftPolicy     `json:"policy"`
 	Since       time.Time               `json:"since,omitzero"`
 	Differences []towpath.Difference    `json:"differences"`
-	Why         string                  `json:"why,omitempty"`  // nothing is done about it
-	Again       time.Time               `json:"again,omitzero"` // when that is decided again
-	Repairs     []towpath.RepairAttempt `json:"repairs"`        // of late, oldest first
+	Why         string                  `json:"why,omitempty"`     // nothing is done about it
+	Again       time.Time               `json:"again,omitzero"`    // when that is decided again
+	Repairs     []towpath.RepairAttempt `json:"repairs"`           // of late, oldest first
+	Observed    time.Time               `json:"observed,omitzero"` // when an agent looked last
+	// Rules are what the release says besides the policy; nil: nothing. Ignored are
+	// files that differ and are covered by its patterns, those of the release first,
+	// the first of FilesIgnored.
+	Rules        *towpath.DriftRules  `json:"rules,omitempty"`
+	Ignored      []towpath.FileChange `json:"ignored,omitempty"`
+	FilesIgnored int                  `json:"filesIgnored,omitempty"`
 }
 
 // seen is what agents saw of a project, and what was made of it, by target.
@@ -102,7 +111,7 @@ func (s *Service) policies(ctx context.Context, p towpath.ProjectName, releases 
 			contents[d] = content
 		}
 		if c, ok := contents[d].Component(all[i].Component); ok && c.Drift != "" {
-			all[i].Policy = c.Drift
+			all[i].Policy, all[i].Rules = c.Drift, c.DriftRules
 		}
 	}
 	return nil
@@ -119,10 +128,32 @@ func (s *Service) componentDrift(env towpath.Environment, r rollout.Running, wor
 	out.State = state
 	out.Differences = append(out.Differences, differences...)
 	out.Repairs = append(out.Repairs, d.Repairs...)
+	if o, ok := world.observed[target.Key()]; ok {
+		out.Observed, out.Ignored, out.FilesIgnored = o.At, o.Ignored, o.FilesIgnored
+	}
 	if state.Standing() {
 		out.Since, out.Why, out.Again = d.Since, d.Why, d.Again
 	}
+	if why := s.unseen(r, out.Observed, state, now); why != "" {
+		out.Why = strings.TrimSpace(why + " " + out.Why)
+	}
 	return out
+}
+
+// unseen says why nobody knows how a target differs now, or whether it still
+// does; empty: somebody has just looked.
+func (s *Service) unseen(r rollout.Running, observed time.Time, state towpath.DriftState, now time.Time) string {
+	switch {
+	case state == towpath.DriftRepairing:
+		return ""
+	case observed.IsZero() && state == towpath.DriftUnknown:
+		return "No agent has looked at it yet."
+	case !observed.IsZero() && now.Sub(observed) > s.cfg.Stale:
+		return fmt.Sprintf("The agent of %s looked last at %s: what runs there now nobody knows.", r.Place, observed.UTC().Format(time.RFC3339))
+	case r.Unsure:
+		return "A deployment is at work on it, or left it in doubt: it is compared when that has ended."
+	}
+	return ""
 }
 
 // drift is the drift of a target, as far as it is known. What nobody has looked

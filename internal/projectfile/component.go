@@ -50,8 +50,8 @@ func readComponent(r *reader, e entry, builders []kind.Builder) component {
 		Inputs: o.paths("inputs"),
 		Build:  readBuild(o),
 		Uses:   readUses(o),
-		Drift:  choice(o, "drift", towpath.DriftReport, towpath.DriftReport, towpath.DriftRepair),
 	}}
+	c.spec.Drift, c.spec.DriftRules = readDrift(o)
 	c.spec.Rollout = readRollout(o)
 	if n, ok := o.scalar("path", kindString, ""); ok {
 		c.spec.Path = r.path(n, o.at("path"), n.text)

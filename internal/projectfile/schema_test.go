@@ -120,6 +120,9 @@ environments:
 	uses := func(s string) string {
 		return component("{kind: process, path: api, uses: {" + s + "}, process: {command: [a]}}")
 	}
+	drift := func(s string) string {
+		return component("{kind: process, path: api, drift: " + s + ", process: {command: [a]}}")
+	}
 	prod := func(s string) string { return strings.Replace(base, "{from: dev}", "{from: dev, "+s+"}", 1) }
 	settings := func(s string) string { return prod("components: {api: " + s + "}") }
 	window := func(s string) string { return prod("gates: {windows: [{" + s + "}]}") }
@@ -169,6 +172,10 @@ environments:
 		"copies before a rolling update":    mirrored("strategy: rolling, mirror: {percent: 10}"),
 		"clients that stay by cookie":       rollout("strategy: canary, steps: [{weight: 1}], sticky: {cookie: shop_rollout, maxAge: 24h}"),
 		"clients that stay by header":       rollout("strategy: rolling, sticky: {header: X-User}"),
+		"drift that is repaired":            drift("repair"),
+		"drift with a mode only":            drift("{mode: repair}"),
+		"drift with everything":             drift(`{mode: repair, ignore: ["cache/**", "*.log", "var/**/*.db"], debounce: 10s, backoff: 1m, backoffMax: 2h, flapping: {repairs: 5, within: 30m}}`),
+		"drift without a mode":              drift("{ignore: [cache/**]}"),
 		"a preview":                         rollout("preview: {for: 10m, manual: true}, keep: 1h"),
 		"a canary that keeps the old one":   rollout("strategy: canary, steps: [{weight: 1}], keep: 1h"),
 		"all at once":                       rollout("strategy: all-at-once, timeout: 1m"),
@@ -251,6 +258,17 @@ environments:
 		"a canary of an environment":     prod("rollout: canary"),
 		"a timeout without unit":         component("{kind: process, path: api, rollout: {timeout: 30}, process: {command: [a]}}"),
 		"a drift policy that is unknown": component("{kind: process, path: api, drift: ignore, process: {command: [a]}}"),
+		"a drift mode that is unknown":   drift("{mode: ignore}"),
+		"a typo in drift":                drift("{mode: repair, ignores: [a]}"),
+		"drift as a list":                drift("[repair]"),
+		"an ignored path that leads out": drift("{ignore: [../a]}"),
+		"an absolute ignored path":       drift("{ignore: [/tmp/a]}"),
+		"everything ignored":             drift("{ignore: ['**']}"),
+		"everything ignored in folders":  drift("{ignore: ['**/*.*']}"),
+		"ignored twice":                  drift("{ignore: [a, a]}"),
+		"a debounce without unit":        drift("{debounce: 10}"),
+		"flapping without a word":        drift("{flapping: {}}"),
+		"flapping that never is":         drift("{flapping: {repairs: 21}}"),
 		"dependsOn as text":              component("{kind: process, path: api, dependsOn: db, process: {command: [a]}}"),
 		"a section without command":      section("instances: 1"),
 		"an empty command":               section("command: []"),

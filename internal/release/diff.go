@@ -102,10 +102,31 @@ func facts(c towpath.ReleaseComponent, present bool) json.RawMessage {
 	if !present {
 		return nil
 	}
-	return raw(map[string]any{
+	out := map[string]any{
 		"files": c.Layer, "kind": c.Kind, "dependsOn": c.DependsOn,
 		"rollout": rolloutFacts(c.Rollout), "drift": c.Drift,
-	})
+	}
+	if c.DriftRules != nil {
+		out["driftRules"] = driftFacts(*c.DriftRules)
+	}
+	return raw(out)
+}
+
+// driftFacts are rules of drift as people write them.
+func driftFacts(r towpath.DriftRules) map[string]any {
+	out := map[string]any{}
+	for key, d := range map[string]time.Duration{"debounce": r.Debounce, "backoff": r.Backoff, "backoffMax": r.BackoffMax, "within": r.Window} {
+		if d > 0 {
+			out[key] = d.String()
+		}
+	}
+	if r.Repairs > 0 {
+		out["repairs"] = r.Repairs
+	}
+	if len(r.Ignore) > 0 {
+		out["ignore"] = r.Ignore
+	}
+	return out
 }
 
 // rolloutFacts is a rollout as people write it.

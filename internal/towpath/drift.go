@@ -3,6 +3,7 @@ package towpath
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -19,6 +20,10 @@ type Drift struct {
 	Clean       time.Time    `json:"clean,omitzero"` // since when none is seen any more, of drift that was found
 	// Told is that drift is on record, and not yet that it is gone.
 	Told bool `json:"told,omitempty"`
+	// ToldAt is when there was news of it last, and Untold that something else
+	// differs since.
+	ToldAt time.Time `json:"toldAt,omitzero"`
+	Untold bool      `json:"untold,omitempty"`
 	// Why says, as a sentence, why nothing is being done about it.
 	Why     string          `json:"why,omitempty"`
 	Again   time.Time       `json:"again,omitzero"`    // when a repair may be tried next
@@ -80,6 +85,25 @@ type FileChange struct {
 	How  FileEdited `json:"how"`
 }
 
+// Sentence says what became of it.
+func (f FileChange) Sentence() string {
+	name := f.Path
+	if name == "." {
+		return "The folder with all of its files is gone."
+	}
+	switch f.How {
+	case FileWasAdded:
+		return fmt.Sprintf("The file %s was added to those of the release.", name)
+	case FileWasRemoved:
+		return fmt.Sprintf("The file %s of the release was removed.", name)
+	case FileModeChanged:
+		return fmt.Sprintf("The permissions of the file %s of the release were changed.", name)
+	case FileWasReplaced:
+		return fmt.Sprintf("In place of %s of the release stands something of another kind (a link, a file, a folder).", name)
+	}
+	return fmt.Sprintf("The file %s of the release was edited.", name)
+}
+
 // FileEdited is what became of a file.
 type FileEdited string
 
@@ -89,6 +113,7 @@ const (
 	FileWasAdded    FileEdited = "added"
 	FileWasRemoved  FileEdited = "removed"
 	FileModeChanged FileEdited = "mode"
+	FileWasReplaced FileEdited = "replaced" // by something that is no file: a link, a folder
 )
 
 // SettingsDigest is the digest of a component's rendered settings, however the

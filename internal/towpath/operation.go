@@ -206,6 +206,8 @@ type Observation struct {
 	// Wanted is how many instances its settings ask for, as the place knows them;
 	// 0: it can't tell.
 	Wanted int `json:"wanted,omitempty"`
+	// Strays is how many processes run in its name that no revision of it has.
+	Strays int `json:"strays,omitempty"`
 	// Settings is the digest of those it was prepared with; empty: not known.
 	Settings Digest `json:"settings,omitempty"`
 	// Variables are the names of those that its processes were started with
@@ -217,8 +219,15 @@ type Observation struct {
 	// [MaxFileChanges], of FilesChanged.
 	Files        []FileChange `json:"files,omitempty"`
 	FilesChanged int          `json:"filesChanged,omitempty"`
-	// Folder is where the place has those files. It stays there.
-	Folder string `json:"-"`
+	// Ignored are files that differ and are covered by the patterns of the
+	// revision, those of the release first, at most [MaxFilesIgnored], of
+	// FilesIgnored.
+	Ignored      []FileChange `json:"ignored,omitempty"`
+	FilesIgnored int          `json:"filesIgnored,omitempty"`
+	// Folder is where the place has those files, and Ignore the patterns. They
+	// stay there.
+	Folder string   `json:"-"`
+	Ignore []string `json:"-"`
 }
 
 // RevisionSeen is how much of a revision runs.
@@ -228,8 +237,12 @@ type RevisionSeen struct {
 	Wanted    int        `json:"wanted"` // as many as its settings ask for
 }
 
-// MaxFileChanges bounds how many files an observation names.
-const MaxFileChanges = 20
+// MaxFileChanges bounds how many files an observation names, and MaxFilesIgnored
+// how many that are ignored.
+const (
+	MaxFileChanges  = 20
+	MaxFilesIgnored = 5
+)
 
 // Health is whether something does its work.
 type Health string

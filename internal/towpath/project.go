@@ -63,6 +63,8 @@ type ComponentSpec struct {
 	DependsOn []ComponentName `json:"dependsOn,omitempty"`
 	Rollout   RolloutSpec     `json:"rollout"`
 	Drift     DriftPolicy     `json:"drift"`
+	// DriftRules say more about drift; nil: nothing.
+	DriftRules *DriftRules `json:"driftRules,omitempty"`
 	// Spec is the section of the component's kind ("process:"), as JSON; its
 	// kind's build half validates it and merges the environment's settings.
 	Spec json.RawMessage `json:"spec,omitempty"`

@@ -39,8 +39,10 @@ type ReleaseComponent struct {
 	DependsOn []ComponentName `json:"dependsOn,omitempty"`
 	Rollout   RolloutSpec     `json:"rollout"`
 	Drift     DriftPolicy     `json:"drift"`
-	Layer     Digest          `json:"layer"`
-	Size      int64           `json:"size"` // bytes of the layer
+	// DriftRules say more about drift; nil: nothing.
+	DriftRules *DriftRules `json:"driftRules,omitempty"`
+	Layer      Digest      `json:"layer"`
+	Size       int64       `json:"size"` // bytes of the layer
 }
 
 // ReleaseFolder is a folder packed beside the components.

@@ -28,6 +28,12 @@ type watched struct {
 // newWatched runs 1.0.0 in dev and staging, as it was deployed.
 func newWatched(t *testing.T, database string, policy towpath.DriftPolicy) *watched {
 	t.Helper()
+	return newRuled(t, database, policy, nil)
+}
+
+// newRuled is newWatched of a component with rules of its own.
+func newRuled(t *testing.T, database string, policy towpath.DriftPolicy, rules *towpath.DriftRules) *watched {
+	t.Helper()
 	ahead := &atomic.Int64{}
 	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	p := &watched{
@@ -35,6 +41,7 @@ func newWatched(t *testing.T, database string, policy towpath.DriftPolicy) *watc
 		ahead:   ahead, seen: map[towpath.EnvironmentName]*towpath.Observation{},
 	}
 	p.drift = policy
+	p.rules = rules
 	p.introduce()
 	p.publish("1.0.0", "one")
 	for _, e := range []towpath.EnvironmentName{"dev", "staging"} {
@@ -316,4 +323,107 @@ func TestServer_DriftWritesOnlyWhatIsNew(t *testing.T) {
 	if n := p.events("drift.found"); n != events || n != 1 {
 		t.Errorf("%d events", n)
 	}
+}
+
+// TestServer_DriftRules: a component's own limits hold for it, from the release
+// that runs.
+func TestServer_DriftRules(t *testing.T) {
+	rules := &towpath.DriftRules{Ignore: []string{"cache/**"}, Debounce: 2 * time.Minute, Backoff: 10 * time.Minute, Repairs: 1, Window: 24 * time.Hour}
+	p := newRuled(t, "", towpath.DriftRepair, rules)
+	p.edit("dev")
+	p.look(0)
+	p.look(time.Minute)
+	if d := p.drifted("dev"); d.State != towpath.DriftNone {
+		t.Errorf("found within its time: %+v", d)
+	}
+	p.failing(towpath.ResultFailed)
+	p.look(time.Minute)
+	p.ended("dev", 1, towpath.DeploymentRolledBack)
+	d := p.is("dev", towpath.DriftBackOff, "an instance crashed")
+	if pause := d.Again.Sub(d.Repairs[0].Ended); pause != 10*time.Minute {
+		t.Errorf("the next one after %s", pause)
+	}
+	p.answer(nil)
+	p.ahead.Add(int64(10*time.Minute + time.Second))
+	p.look(0) // its agent is there
+	p.ended("dev", 2, towpath.DeploymentSucceeded)
+	o := p.asDeployed("dev")
+	o.Ignored, o.FilesIgnored = []towpath.FileChange{{Path: "cache/a", How: towpath.FileWasAdded}}, 4
+	p.look(time.Second)
+	d = p.is("dev", towpath.DriftNone, "")
+	if d.FilesIgnored != 4 || len(d.Ignored) != 1 || d.Rules == nil || d.Rules.Ignore[0] != "cache/**" || d.Observed.IsZero() {
+		t.Errorf("%+v", d)
+	}
+	p.edit("dev")
+	p.look(0)
+	p.look(3 * time.Minute)
+	p.is("dev", towpath.DriftFlapping, "repaired 1 times within 24h0m0s")
+	p.edit("staging")
+	p.look(0)
+	p.look(3 * time.Minute)
+	p.until("staging is repaired: it is counted by itself", func() bool { return len(p.repairs("staging")) == 1 })
+}
+
+// TestServer_DriftUnseen: what nobody looks at now is neither repaired on its last
+// word nor said to be known.
+func TestServer_DriftUnseen(t *testing.T) {
+	t.Run("waits for an agent that is away, and goes on when it is back", func(t *testing.T) {
+		p := newWatched(t, "", towpath.DriftRepair)
+		p.failing(towpath.ResultFailed)
+		p.edit("dev")
+		p.looks()
+		p.ended("dev", 1, towpath.DeploymentRolledBack)
+		p.is("dev", towpath.DriftBackOff, "")
+		p.answer(nil)
+		p.away()
+		p.ahead.Add(int64(time.Hour))
+		d := p.is("dev", towpath.DriftFound, "the agent of local has not been heard of since")
+		if !strings.Contains(d.Why, "looked last at "+d.Observed.UTC().Format(time.RFC3339)) || d.Again.IsZero() {
+			t.Errorf("%+v", d)
+		}
+		if n := len(p.repairs("dev")); n != 1 {
+			t.Errorf("%d repairs", n)
+		}
+		if st := p.status("dev"); st.Deployment != nil || st.Drift != towpath.DriftFound {
+			t.Errorf("%+v", st)
+		}
+		p.back()
+		p.look(2 * time.Minute)
+		p.ended("dev", 2, towpath.DeploymentSucceeded)
+	})
+	t.Run("says that a deployment is at work on it", func(t *testing.T) {
+		p := newWatched(t, "", towpath.DriftRepair)
+		p.answer(func(op towpath.Operation) towpath.OperationResult {
+			if op.Verb == towpath.VerbSwitch {
+				return towpath.OperationResult{Status: towpath.ResultError, Message: "not yet"}
+			}
+			return towpath.OperationResult{}
+		})
+		p.publish("1.1.0", "two")
+		p.until("it is deployed", func() bool {
+			return p.status("dev").Phase == inventory.PhaseDeploying && p.drifted("dev").State == towpath.DriftUnknown
+		})
+		p.edit("dev")
+		p.looks()
+		if d := p.drifted("dev"); d.State != towpath.DriftUnknown || !strings.Contains(d.Why, "A deployment is at work on it") || len(p.repairs("dev")) > 0 {
+			t.Errorf("%+v", d)
+		}
+	})
+	t.Run("has nothing left of a component that a release gave up", func(t *testing.T) {
+		p := newWatched(t, "", towpath.DriftReport)
+		p.edit("dev")
+		p.looks()
+		p.is("dev", towpath.DriftFound, "")
+		p.component = "worker"
+		p.publish("2.0.0", "another")
+		p.runs("dev", "2.0.0")
+		p.seen["dev"] = nil
+		p.look(time.Second)
+		r, err := p.svc.Inventory.Drift(context.Background(), p.ana, shop, "dev")
+		must(t, 0, err)
+		if len(r.Components) != 1 || r.Components[0].Component != "worker" {
+			t.Errorf("%+v", r.Components)
+		}
+		p.until("it is told that the drift is over", func() bool { return p.events("drift.gone") == 1 })
+	})
 }

@@ -42,9 +42,13 @@ type harness struct {
 	drift      towpath.DriftPolicy   // of the component in releases; empty is report
 	search     bool                  // releases have a second component, as the first is
 	concurrent int                   // of dev in releases
+	rules      *towpath.DriftRules   // likewise
 	ana        towpath.Actor         // author
 	ben        towpath.Actor         // approver
+	component  towpath.ComponentName // of releases; empty is api
 	stop       func()                // the server and the agent
+	away       func()                // ends the agent
+	back       func()                // starts it again
 	mu         sync.Mutex
 	outcome    func(op towpath.Operation) towpath.OperationResult
 	ops        []towpath.Operation
@@ -97,9 +101,14 @@ func startHarness(t *testing.T, cfg Config, repo *gittest.Repo) *harness {
 	s := h.s
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Run(ctx) }()
-	agentDone := make(chan struct{})
-	go func() { defer close(agentDone); h.agent(ctx) }()
-	h.stop = sync.OnceFunc(func() { cancel(); <-agentDone; <-done })
+	h.back = func() {
+		ctx, cancel := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() { defer close(ended); h.agent(ctx) }()
+		h.away = func() { cancel(); <-ended }
+	}
+	h.back()
+	h.stop = sync.OnceFunc(func() { cancel(); h.away(); <-done })
 	t.Cleanup(h.stop)
 	return h
 }
@@ -161,8 +170,8 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 	content := &towpath.ReleaseContent{
 		Schema: towpath.ReleaseSchema, Project: shop,
 		Components: []towpath.ReleaseComponent{{
-			Name: "api", Kind: towpath.KindProcess, Layer: towpath.DigestOf(layer), Size: int64(len(layer)),
-			Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: time.Minute}, Drift: cmp.Or(h.drift, towpath.DriftReport),
+			Name: cmp.Or(h.component, "api"), Kind: towpath.KindProcess, Layer: towpath.DigestOf(layer), Size: int64(len(layer)),
+			Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: time.Minute}, Drift: cmp.Or(h.drift, towpath.DriftReport), DriftRules: h.rules,
 		}},
 		Objectives: h.objectives,
 	}

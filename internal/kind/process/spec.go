@@ -19,6 +19,10 @@ type Spec struct {
 	Verify    Verify           `json:"verify,omitzero"`
 	Logs      Logs             `json:"logs"`
 	Metrics   *Metrics         `json:"metrics,omitempty"` // nil: instances have none
+	// Ignore are the patterns of files that its own programs write into its
+	// folder; see [towpath.Ignored]. They are part of what is approved and of the
+	// revision's name, so nobody else can widen them.
+	Ignore []string `json:"ignore,omitempty"`
 }
 
 // Value is the value of an environment variable: a literal, or an output of

@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"maps"
+	"path"
 	"slices"
 
 	"github.com/towpath/towpath/internal/kind"
@@ -65,7 +66,30 @@ func (*Builder) Render(c towpath.ComponentSpec, environment towpath.EnvironmentN
 		return nil, towpath.E(towpath.KindInvalid, "process.render", "%s: %s", p.Path, p.Message).
 			On(string(c.Name)+" in "+string(environment)).WithHint("%s", cmp.Or(p.Hint, "correct towpath.yaml"))
 	}
+	if c.DriftRules != nil {
+		spec.Ignore = c.DriftRules.Ignore
+	}
+	if word := ignoredCommand(spec); word != "" {
+		return nil, towpath.E(towpath.KindInvalid, "process.render", "drift.ignore covers %s, which the component runs: nobody would see that it was edited", word).
+			On(string(c.Name) + " in " + string(environment)).WithHint("name only files that the component writes itself, such as cache/**")
+	}
 	return canonical(spec), nil
+}
+
+// ignoredCommand is a word of the spec's commands that names a file which
+// changes are ignored of; empty: none.
+func ignoredCommand(spec process.Spec) string {
+	words := slices.Clone(spec.Command)
+	for _, j := range slices.Concat(spec.Verify.Before, spec.Verify.Step, spec.Verify.After) {
+		words = append(words, j.Command...)
+	}
+	i := slices.IndexFunc(words, func(w string) bool {
+		return towpath.Ignored(spec.Ignore, path.Clean(w), false) || towpath.Ignored(spec.Ignore, path.Join(spec.WorkDir, w), false)
+	})
+	if i < 0 {
+		return ""
+	}
+	return words[i]
 }
 
 // Addresses are the host:port pairs that the component takes in its place, by

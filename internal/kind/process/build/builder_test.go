@@ -285,3 +285,29 @@ func FuzzBuilder_Check(f *testing.F) {
 		}
 	})
 }
+
+// TestBuilder_RendersWhatIsIgnored: it is part of the revision, which nobody else
+// can widen, and it never covers what runs.
+func TestBuilder_RendersWhatIsIgnored(t *testing.T) {
+	b := build.New()
+	c := component(`{"command": ["bin/api", "conf/main.py"], "workDir": "srv", "verify": {"after": [{"name": "a", "command": ["tests/smoke.sh"]}]}}`)
+	plain, err := b.Render(c, "dev", nil)
+	if err != nil || bytes.Contains(plain, []byte("ignore")) {
+		t.Fatalf("%s, %v", plain, err)
+	}
+	c.DriftRules = &towpath.DriftRules{Debounce: time.Minute}
+	if same, err := b.Render(c, "dev", nil); err != nil || !bytes.Equal(same, plain) {
+		t.Errorf("what only the server obeys makes another revision: %s, %v", same, err)
+	}
+	c.DriftRules.Ignore = []string{"cache/**", "*.log"}
+	got, err := b.Render(c, "dev", nil)
+	if err != nil || !bytes.Contains(got, []byte(`"ignore":["cache/**","*.log"]`)) {
+		t.Errorf("%s, %v", got, err)
+	}
+	for _, p := range []string{"bin/**", "*/api", "**/a*", "srv/conf/*", "**/*.py", "tests/*.sh"} {
+		c.DriftRules.Ignore = []string{"cache/**", p}
+		if got, err := b.Render(c, "dev", nil); towpath.KindOf(err) != towpath.KindInvalid || !strings.Contains(err.Error(), "which the component runs") {
+			t.Errorf("%s: %s, %v", p, got, err)
+		}
+	}
+}

@@ -68,7 +68,7 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 		o.Detail = "the router sends traffic to a revision that nobody prepared here"
 		return o, nil
 	}
-	o.Wanted, o.Folder, o.Settings = spec.Spec.Instances, spec.Files, spec.settings()
+	o.Wanted, o.Folder, o.Ignore, o.Settings = spec.Spec.Instances, spec.Files, spec.Spec.Ignore, spec.settings()
 	now := r.environmentNow(ctx, rec, rev)
 	healthy := 0
 	var why error
@@ -95,6 +95,11 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 	if ctx.Err() != nil {
 		return o, context.Cause(ctx)
 	}
+	strays, err := r.strays(rec)
+	if err != nil {
+		return o, err
+	}
+	o.Strays = len(strays)
 	o.Health = towpath.HealthHealthy
 	if healthy < spec.instances() {
 		o.Health = towpath.HealthUnhealthy

@@ -72,6 +72,9 @@ func properties(rev towpath.RevisionID, layer towpath.Digest, rendered json.RawM
 			m["env."+name] = "${" + v.Component + "." + v.Output + "}"
 		}
 	}
+	for _, p := range s.Ignore {
+		m["drift.ignore."+p] = "not looked at"
+	}
 	jobs(m, "verify.before.", s.Verify.Before)
 	jobs(m, "verify.after.", s.Verify.After)
 	return m, nil

@@ -44,6 +44,9 @@ func (r *Runner) prepare(ctx context.Context, w kind.Work) error {
 	if err != nil {
 		return err
 	}
+	if err := r.adoptTwin(ctx, w, rec); err != nil {
+		return err
+	}
 	if _, known := rec.Revisions[op.Spec.Revision]; !known {
 		rec.Revisions[op.Spec.Revision] = revision{Spec: spec, Files: w.Files, Operation: op.ID, Rendered: op.Spec.Rendered}
 		if err := r.saveTarget(rec); err != nil {
@@ -84,7 +87,7 @@ func (r *Runner) baseMoved(ctx context.Context, w kind.Work) error {
 	if err != nil || rt == nil {
 		return err
 	}
-	switch rt.Traffic.Revision {
+	switch plain(rt.Traffic.Revision) {
 	case "", op.Spec.Previous, op.Spec.Revision:
 		return nil
 	}
@@ -92,8 +95,9 @@ func (r *Runner) baseMoved(ctx context.Context, w kind.Work) error {
 	if op.Spec.Previous != "" {
 		planned = string(op.Spec.Previous)
 	}
-	return &kind.Stale{Running: rt.Traffic.Revision, Message: fmt.Sprintf(
-		"the plan was made when %s had the traffic of %s, and now %s has it", planned, op.Target.Component, rt.Traffic.Revision)}
+	running := plain(rt.Traffic.Revision)
+	return &kind.Stale{Running: running, Message: fmt.Sprintf(
+		"the plan was made when %s had the traffic of %s, and now %s has it", planned, op.Target.Component, running)}
 }
 
 // openAddress makes the router listen. An address that is taken is the

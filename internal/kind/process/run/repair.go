@@ -30,9 +30,10 @@ func plain(rev towpath.RevisionID) towpath.RevisionID {
 }
 
 // Repair replaces everything that runs on the target by instances of the
-// revision that are started from these files. It may be called again at any
-// moment: each step is found done, and the next one taken. A revision that
-// fails leaves what ran before alone.
+// revision that are started from these files, with the revision's verification
+// jobs before and after they have the traffic. It may be called again at any
+// moment: each step is found done, and the next one taken. A revision that fails
+// leaves what ran before alone, and is gone back from if it has the traffic.
 func (r *Runner) Repair(ctx context.Context, w kind.Work) error {
 	return r.untilMemory(ctx, w, r.repair)
 }
@@ -61,17 +62,32 @@ func (r *Runner) repair(ctx context.Context, w kind.Work) error {
 		}); err != nil {
 			return err
 		}
+		if err := r.giveTwin(ctx, w, rec); err != nil {
+			return err
+		}
 		if err := r.replaceByTwin(ctx, w, rec); err != nil {
 			return err
 		}
 	}
-	return r.settleTwin(ctx, w, rec)
+	if err := r.settleTwin(ctx, w, rec); err != nil {
+		return err
+	}
+	if why := rec.Revisions[w.Operation.Spec.Revision].Failed; why != "" {
+		return &kind.Failure{Message: why + "; it keeps the traffic, because nothing else runs"}
+	}
+	return nil
 }
 
 // startTwin runs the revision once more beside what runs, until it is healthy.
-// When it fails nothing of it is left.
 func (r *Runner) startTwin(ctx context.Context, w kind.Work, rec *target, twin revision) error {
 	if _, known := rec.Revisions[twin.Name]; !known {
+		rt, err := r.routeOf(ctx, rec.Target)
+		if err != nil {
+			return err
+		}
+		if rt != nil && rt.Traffic.Revision != "" {
+			twin.Before = &rt.Traffic
+		}
 		rec.Revisions[twin.Name] = twin
 		if err := r.saveTarget(rec); err != nil {
 			return err
@@ -83,9 +99,7 @@ func (r *Runner) startTwin(ctx context.Context, w kind.Work, rec *target, twin r
 		err = r.bringUp(ctx, w, rec)
 	}
 	if failure := new(kind.Failure); errors.As(err, &failure) {
-		if serr := r.endTwin(ctx, rec, twin.Name); serr != nil {
-			r.log.WarnContext(ctx, "failed repair not cleaned up yet", "component", rec.Target.Component, "operation", w.Operation.ID, "error", serr)
-		}
+		return r.goBack(ctx, w, rec, failure)
 	}
 	if err == nil {
 		failpoint.Hit("run.after-healthy")
@@ -93,34 +107,122 @@ func (r *Runner) startTwin(ctx context.Context, w kind.Work, rec *target, twin r
 	return err
 }
 
-// endTwin stops and forgets a twin, unless it has the traffic.
-func (r *Runner) endTwin(ctx context.Context, rec *target, twin towpath.RevisionID) error {
-	rt, err := r.routeOf(ctx, rec.Target)
-	if err != nil || rt != nil && hasTraffic(rt.Traffic, twin) {
+// giveTwin gives the twin the traffic, if its verification jobs let it have it,
+// and keep it.
+func (r *Runner) giveTwin(ctx context.Context, w kind.Work, rec *target) error {
+	twin := twinOf(w.Operation)
+	jobs := w
+	jobs.Operation.Spec.Revision = twin
+	failure := new(kind.Failure)
+	err := r.verify(ctx, jobs, rec.Revisions[twin].Spec, kind.BeforeSwitch)
+	if errors.As(err, &failure) {
+		return r.goBack(ctx, jobs, rec, failure)
+	}
+	if err != nil {
 		return err
 	}
-	for _, id := range rec.instances(twin) {
-		if err := r.stop(ctx, id); err != nil {
-			return err
-		}
-	}
-	delete(rec.Revisions, twin)
-	return r.saveTarget(rec)
-}
-
-// replaceByTwin gives the twin the traffic, drains and stops everything else but
-// what is kept to go back to, and has it take the revision's name.
-func (r *Runner) replaceByTwin(ctx context.Context, w kind.Work, rec *target) error {
-	twin := twinOf(w.Operation)
+	failpoint.Hit("run.before-repair-switch")
 	if err := r.direct(ctx, w.Operation, rec, twin, false); err != nil {
 		return err
 	}
 	failpoint.Hit("run.after-repair-switch")
-	if err := r.drainAndStop(ctx, w, rec, rec.unkept(twin)); err != nil {
+	err = r.verify(ctx, jobs, rec.Revisions[twin].Spec, kind.AfterSwitch)
+	if errors.As(err, &failure) {
+		return r.goBack(ctx, jobs, rec, failure)
+	}
+	if err == nil {
+		err = r.mark(rec, twin, "")
+	}
+	return err
+}
+
+// mark notes whether a twin failed.
+func (r *Runner) mark(rec *target, twin towpath.RevisionID, failed string) error {
+	rev := rec.Revisions[twin]
+	if rev.Failed == failed {
+		return nil
+	}
+	rev.Failed = failed
+	rec.Revisions[twin] = rev
+	return r.saveTarget(rec)
+}
+
+// goBack gives the traffic back to what had it before the twin, and ends the
+// twin: its failure is what it returns. A twin that has the traffic while nothing
+// runs of what had it before keeps it and is marked: then it returns nil, because
+// the repair goes on to its end.
+func (r *Runner) goBack(ctx context.Context, w kind.Work, rec *target, failure *kind.Failure) error {
+	op, twin := w.Operation, rec.Revisions[w.Operation.Spec.Revision]
+	rt, err := r.routeOf(ctx, rec.Target)
+	if err != nil {
+		return err
+	}
+	if rt != nil && hasTraffic(rt.Traffic, twin.Name) {
+		back, err := r.trafficBefore(rec, twin.Before)
+		if err != nil {
+			return err
+		}
+		if back == nil {
+			return r.mark(rec, twin.Name, failure.Message)
+		}
+		w.Say("giving the traffic back to what ran before")
+		if _, err := r.router.Apply(ctx, route.Change{
+			Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{back.Listen}, Traffic: back,
+		}); err != nil {
+			return err
+		}
+		failpoint.Hit("run.after-repair-back")
+	}
+	if err := r.drainAndStop(ctx, w, rec, []towpath.RevisionID{twin.Name}); err != nil {
+		r.log.WarnContext(ctx, "failed repair not cleaned up yet", "component", rec.Target.Component, "operation", op.ID, "error", err)
+	}
+	return failure
+}
+
+// trafficBefore is what had the traffic, as it runs now; nil when nothing of it
+// does.
+func (r *Runner) trafficBefore(rec *target, before *route.Traffic) (*route.Traffic, error) {
+	if before == nil {
+		return nil, nil
+	}
+	back := *before
+	if _, known := rec.Revisions[back.Revision]; !known {
+		return nil, nil // nobody would start its instances again
+	}
+	back.Instances = nil
+	for _, id := range rec.instances(back.Revision) {
+		in, err := r.look(id)
+		if err != nil {
+			return nil, err
+		}
+		if in.ready() {
+			back.Instances = append(back.Instances, route.Instance{ID: id, Address: in.record.address()})
+		}
+	}
+	if len(back.Instances) == 0 {
+		return nil, nil
+	}
+	return &back, nil
+}
+
+// replaceByTwin drains and stops everything else but what is kept to go back to,
+// and has the twin take the revision's name.
+func (r *Runner) replaceByTwin(ctx context.Context, w kind.Work, rec *target) error {
+	if err := r.drainAndStop(ctx, w, rec, rec.unkept(twinOf(w.Operation))); err != nil {
+		return err
+	}
+	if err := r.stopStrays(ctx, rec); err != nil {
 		return err
 	}
 	failpoint.Hit("run.after-repair-stop")
-	rec.Revisions[w.Operation.Spec.Revision] = rec.Revisions[twin]
+	return r.rename(rec, twinOf(w.Operation))
+}
+
+// rename has a twin take its revision's name, once nothing else has it.
+func (r *Runner) rename(rec *target, twin towpath.RevisionID) error {
+	rev := rec.Revisions[twin]
+	rev.Before = nil
+	rec.Revisions[plain(twin)] = rev
 	delete(rec.Revisions, twin)
 	return r.saveTarget(rec)
 }
@@ -130,6 +232,33 @@ func (r *Runner) replaceByTwin(ctx context.Context, w kind.Work, rec *target) er
 func (r *Runner) settleTwin(ctx context.Context, w kind.Work, rec *target) error {
 	failpoint.Hit("run.before-repair-settle")
 	return r.direct(ctx, w.Operation, rec, w.Operation.Spec.Revision, true)
+}
+
+// adoptTwin ends a repair that was cut off after it had given its twin the
+// traffic: by its time, or by somebody who had no patience. Whatever comes next
+// has to find the revision under its name.
+func (r *Runner) adoptTwin(ctx context.Context, w kind.Work, rec *target) error {
+	rt, err := r.routeOf(ctx, rec.Target)
+	if err != nil || rt == nil || plain(rt.Traffic.Revision) == rt.Traffic.Revision {
+		return err
+	}
+	twin := rt.Traffic.Revision
+	if _, known := rec.Revisions[twin]; known {
+		if _, old := rec.Revisions[plain(twin)]; old {
+			if err := r.drainAndStop(ctx, w, rec, []towpath.RevisionID{plain(twin)}); err != nil {
+				return err
+			}
+		}
+		if err := r.rename(rec, twin); err != nil {
+			return err
+		}
+	}
+	next := rt.Traffic
+	next.Revision = plain(twin)
+	_, err = r.router.Apply(ctx, route.Change{
+		Route: w.Operation.Target.Key(), Fence: w.Operation.Fence, Operation: w.Operation.ID, Listen: []string{next.Listen}, Traffic: &next,
+	})
+	return err
 }
 
 // direct sends all traffic to a revision of the record.
@@ -148,7 +277,7 @@ func (r *Runner) direct(ctx context.Context, op towpath.Operation, rec *target, 
 // repaired reports whether a repair has been made and nothing of it is left to
 // do.
 func (r *Runner) repaired(ctx context.Context, rec *target, op towpath.Operation) (bool, error) {
-	if rec.wanted() != 1 || rec.Revisions[op.Spec.Revision].Name != twinOf(op) {
+	if rev := rec.Revisions[op.Spec.Revision]; rec.wanted() != 1 || rev.Name != twinOf(op) || rev.Failed != "" {
 		return false, nil
 	}
 	return r.switched(ctx, rec, op.Spec.Revision)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/kind/process/route"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -30,6 +31,12 @@ type revision struct {
 	// Name is the one under which its instances were started; empty: its own. A
 	// repair starts them under another, see twinOf.
 	Name towpath.RevisionID `json:"name,omitempty"`
+	// Before is the traffic of the target when a repair began to run it: what is
+	// gone back to when it fails with the traffic.
+	Before *route.Traffic `json:"before,omitempty"`
+	// Failed is why a repair failed that left it with the traffic, because nothing
+	// was there to go back to.
+	Failed string `json:"failed,omitempty"`
 	// Only is how many of its instances are to run; nil: as many as its spec says.
 	Only *int `json:"only,omitempty"`
 	// Kept is until when it runs on without traffic; nil: it is not kept.

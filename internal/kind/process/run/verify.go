@@ -34,6 +34,12 @@ func (r *Runner) Verify(ctx context.Context, w kind.Work, stage kind.Stage) erro
 	if err != nil {
 		return err
 	}
+	return r.verify(ctx, w, spec, stage)
+}
+
+// verify is Verify, for who holds the target's lock.
+func (r *Runner) verify(ctx context.Context, w kind.Work, spec process.Spec, stage kind.Stage) error {
+	op := w.Operation
 	list := map[kind.Stage][]process.Job{
 		kind.BeforeSwitch: spec.Verify.Before, kind.AtStep: spec.Verify.Step, kind.AfterSwitch: spec.Verify.After,
 	}[stage]

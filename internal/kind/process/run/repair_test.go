@@ -1,0 +1,181 @@
+package run_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/kindtest"
+)
+
+// repairing is a hand whose revision has a job of each stage, which fail while a
+// file of their name is there.
+func repairing(t *testing.T) *hand {
+	t.Helper()
+	h := newHand(t)
+	bad := filepath.Join(h.dir, "bad-")
+	h.change = func(s *process.Spec) {
+		job := func(name string) []process.Job {
+			return []process.Job{{Name: name, Command: []string{"/bin/sh", "-c", "test ! -e " + bad + name + " || { echo no table orders; exit 7; }"}, Timeout: 10 * time.Second}}
+		}
+		s.Verify = process.Verify{Before: job("before"), After: job("after")}
+	}
+	h.up(one)
+	return h
+}
+
+func (h *hand) breaks(stage string) {
+	h.must(os.WriteFile(filepath.Join(h.dir, "bad-"+stage), nil, 0o644))
+}
+
+func (h *hand) fails(err error, says string) {
+	h.t.Helper()
+	failure := new(kind.Failure)
+	if !errors.As(err, &failure) || !strings.Contains(failure.Message, says) {
+		h.t.Fatalf("%v, want a failure that says %q", err, says)
+	}
+}
+
+// asks counts requests that are not answered, until the test has ended them.
+func (h *hand) asks() (lost func() int) {
+	url, ctx := h.url(), make(chan struct{})
+	n := make(chan int)
+	go func() {
+		bad := 0
+		for {
+			select {
+			case <-ctx:
+				n <- bad
+				return
+			default:
+			}
+			resp, err := http.Get(url + "/")
+			if err != nil || resp.StatusCode != http.StatusOK {
+				bad++
+			}
+			if err == nil {
+				resp.Body.Close()
+			}
+		}
+	}()
+	return func() int { close(ctx); return <-n }
+}
+
+// TestRunner_RepairVerifies: a repair runs the jobs that a deployment runs, and
+// one that fails leaves what runs running.
+func TestRunner_RepairVerifies(t *testing.T) {
+	for _, stage := range []string{"before", "after"} {
+		t.Run("goes back when a job fails "+stage+" the switch", func(t *testing.T) {
+			t.Parallel()
+			h := repairing(t)
+			pid := h.records()[0].PID
+			lost := h.asks()
+			h.breaks(stage)
+			h.fails(h.r.Repair(t.Context(), h.work(towpath.VerbRepair, one)), "the verification job "+stage+" failed")
+			if all := h.records(); len(all) != 1 || all[0].PID != pid {
+				t.Errorf("%+v run, want the one that ran before", all)
+			}
+			if got := kindtest.Get(h.url()); got != one || h.observed().Health != towpath.HealthHealthy {
+				t.Errorf("%q, %+v", got, h.observed())
+			}
+			h.must(os.Remove(filepath.Join(h.dir, "bad-"+stage)))
+			h.must(h.r.Repair(t.Context(), h.work(towpath.VerbRepair, one)))
+			if all := h.records(); len(all) != 1 || all[0].PID == pid || kindtest.Get(h.url()) != one {
+				t.Errorf("%+v run after the repair", all)
+			}
+			if n := lost(); n > 0 {
+				t.Errorf("%d requests were lost", n)
+			}
+		})
+	}
+	t.Run("keeps the fresh instances when nothing runs that it could go back to, and says so", func(t *testing.T) {
+		h := repairing(t)
+		r := h.records()[0]
+		h.breaks("after")
+		_ = syscall.Kill(r.Shim, syscall.SIGKILL)
+		h.eventually("the process has died with its shim", func() bool { return gone(r.PID) })
+		w := h.work(towpath.VerbRepair, one)
+		for range 2 { // a crash before it was told changes nothing of it
+			h.fails(h.r.Repair(t.Context(), w), "failed: exit status 7; it keeps the traffic, because nothing else runs")
+			if what, err := h.r.Recover(t.Context(), w); err != nil || what != kind.RecoveredNotStarted {
+				t.Fatalf("recover: %q, %v", what, err)
+			}
+		}
+		if got := kindtest.Get(h.url()); got != one || h.observed().Health != towpath.HealthHealthy {
+			t.Errorf("%q, %+v", got, h.observed())
+		}
+	})
+}
+
+// TestRunner_RepairIsCutOff: what comes after a repair that was cut off with the
+// traffic on the fresh instances finds the revision under its name.
+func TestRunner_RepairIsCutOff(t *testing.T) {
+	h := newHand(t)
+	h.change = func(s *process.Spec) {
+		s.Verify.After = []process.Job{{Name: "long", Command: []string{"/bin/sleep", "60"}, Timeout: time.Minute}}
+	}
+	h.up(one)
+	before := h.observed()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := h.work(towpath.VerbRepair, one)
+	w.Say = func(m string) {
+		if m == "verifying: long" {
+			cancel()
+		}
+	}
+	if err := h.r.Repair(ctx, w); !errors.Is(err, context.Canceled) {
+		t.Fatalf("repair: %v", err)
+	}
+	if o := h.observed(); o.Revision != before.Revision || o.Health != towpath.HealthHealthy {
+		t.Errorf("observed %+v", o)
+	}
+	next := h.work(towpath.VerbPrepare, two)
+	next.Planned, next.Operation.Spec.Previous = true, before.Revision
+	h.must(h.r.Prepare(t.Context(), next))
+	shift := h.work(towpath.VerbShift, two)
+	shift.Planned, shift.Operation.Spec.Previous, shift.Operation.Spec.Weight = true, before.Revision, 10
+	h.must(h.r.Shift(t.Context(), shift))
+	if all := h.records(); len(all) != 2 {
+		t.Errorf("%+v run, want one instance of each revision", all)
+	}
+}
+
+// TestRunner_Strays: an instance that nobody asked for is seen, and ended by a
+// repair.
+func TestRunner_Strays(t *testing.T) {
+	h := newHand(t)
+	h.up(one)
+	if o := h.observed(); o.Strays != 0 || o.Instances != 1 {
+		t.Fatalf("observed %+v", o)
+	}
+	dir := filepath.Join(h.dir, "run", "instances", "ins_by-hand")
+	h.must(os.MkdirAll(dir, 0o700))
+	b, err := os.ReadFile(h.glob("instances/*/spec.json")[0])
+	h.must(err)
+	h.must(os.WriteFile(filepath.Join(dir, "spec.json"), b, 0o600))
+	shim := exec.Command(self(t), "towpath-shim", dir)
+	h.must(shim.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- shim.Wait() }()
+	h.eventually("it is seen", func() bool { return h.observed().Strays == 1 })
+	if o := h.observed(); o.Instances != 1 || o.Health != towpath.HealthHealthy {
+		t.Errorf("observed %+v", o)
+	}
+	h.must(os.MkdirAll(filepath.Join(h.dir, "run", "instances", "junk"), 0o700))
+	h.must(os.WriteFile(filepath.Join(h.dir, "run", "instances", "junk", "spec.json"), []byte("no JSON"), 0o600))
+	h.must(h.r.Repair(t.Context(), h.work(towpath.VerbRepair, one)))
+	<-ended
+	if o := h.observed(); o.Strays != 0 || kindtest.Get(h.url()) != one {
+		t.Errorf("after the repair: %+v", o)
+	}
+}
