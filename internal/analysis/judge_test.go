@@ -187,8 +187,8 @@ func TestJudge_WithoutBaseline(t *testing.T) {
 func TestJudge_LookingOftenChangesNothing(t *testing.T) {
 	w := plain()
 	w.worse, w.burst = 3, 2
-	for seed := range uint64(5) {
-		in := Input{Objectives: w.objectives(), Intervals: w.rollout(seed, 200)}
+	for seed := range uint64(4) {
+		in := Input{Objectives: w.objectives(), Intervals: w.rollout(seed, 120)}
 		atTheEnd := judged(t, in)
 		var first *Judgement
 		for n := range in.Intervals {
