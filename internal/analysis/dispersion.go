@@ -23,7 +23,7 @@ type pair struct{ canary, baseline count }
 // say that independent requests are the rule.
 var (
 	dispersions      = [...]float64{1, 1.5, 2, 3, 5, 8, 13, 25, 60, 200}
-	dispersionPriors = [...]float64{0.7, 0.12, 0.08, 0.05, 0.03, 0.016, 0.003, 0.0006, 0.0003, 0.0001}
+	dispersionPriors = [...]float64{0.76, 0.08, 0.07, 0.045, 0.027, 0.014, 0.003, 0.0006, 0.0003, 0.0001}
 )
 
 const (
@@ -102,14 +102,19 @@ type scatter struct {
 	harmonic float64 // the mean of what evidence is multiplied by, inverted
 	bound    float64 // exceeded with a probability of at most doubt
 	calm     bool    // bursts are ruled out with that certainty
+	few      float64 // the mean, if bad requests come in no bursts
+	// against is the log evidence that the scatter of the counts is of another
+	// dispersion than each, at least 0: what bets on the others have won.
+	against [len(dispersions)]float64
 }
 
 func (d *dispersion) estimate() scatter {
 	total := logSum(d.log[:])
 	s := scatter{bound: dispersions[len(dispersions)-1]}
-	inverse, bursts, above := 0.0, 0.0, 0.0
+	inverse, bursts, above, few := 0.0, 0.0, 0.0, 0.0
 	for i := len(dispersions) - 1; i >= 0; i-- {
 		phi, weight := dispersions[i], math.Exp(d.log[i]-total)
+		s.against[i] = math.Max(0, math.Log(dispersionPriors[i])-(d.log[i]-total))
 		s.mean += phi * weight
 		inverse += weight / phi
 		if above <= doubt {
@@ -118,8 +123,11 @@ func (d *dispersion) estimate() scatter {
 		above += weight
 		if phi >= bursty {
 			bursts += weight
+		} else {
+			few += weight / phi
 		}
 	}
+	s.few = (1 - bursts) / few
 	s.harmonic = 1 / inverse
 	s.calm = bursts <= doubt
 	return s

@@ -40,9 +40,12 @@
 // quasi-likelihood. The dispersion is the posterior, over a grid from 1 to 200, of
 // how the counts of each revision scatter about their own recent rate; an interval
 // is judged by what was known before it. As long as bursts of three and more are
-// not ruled out, the largest plausible dispersion is assumed; only beside a silent
-// baseline may bad requests in bulk speak at once. docs/adr/0050 has the figures,
-// and what the tests can't see.
+// not ruled out, each plausible dispersion has to be refuted by the bets and by
+// the scatter together. What happens within one interval is one coincidence,
+// however large: beside a silent baseline bad requests in bulk speak when two or
+// three intervals in a row have them, and at once only if the baseline was silent
+// for long before the canary came. docs/adr/0050 has the figures, and what the
+// tests can't see.
 //
 // # Promises
 //
@@ -50,5 +53,6 @@
 // only, not on when it was asked for, and [Replay] judges a recorded one again to
 // the same. Worse, once shown, stays. Input and work are bounded.
 //
-// Start reading at Judge, then tracker.go, comparison.go and dispersion.go.
+// Start reading at Judge, then tracker.go, comparison.go, dispersion.go and
+// coincidence.go.
 package analysis

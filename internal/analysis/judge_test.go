@@ -60,7 +60,11 @@ func TestJudge_Outcomes(t *testing.T) {
 		want Outcome
 		says string
 	}{
-		"half of twenty fail beside none":     {errorsOf([4]float64{10, 20, 0, 180}), Worse, "Error rate 50 % of 20 requests beside 0 % of 180; worse, e = "},
+		"half of twenty fail beside none":     {errorsOf(repeat(2, [4]float64{10, 20, 0, 180})...), Worse, "Error rate 50 % of 40 requests beside 0 % of 360; worse, e = "},
+		"one burst of ten is no news":         {errorsOf([4]float64{10, 20, 0, 180}), NoEvidence, "Error rate 50 % of 20 requests beside 0 % of 180; no evidence"},
+		"two bursts of ten, long apart":       {errorsOf(append(append(repeat(1, [4]float64{10, 20, 0, 180}), repeat(30, [4]float64{0, 20, 0, 180})...), [4]float64{10, 20, 0, 180})...), Undecided, "undecided"},
+		"half of twenty, after long silence":  {errorsOf(append(repeat(60, [4]float64{0, 0, 0, 180}), [4]float64{10, 20, 0, 180})...), Worse, "Error rate 50 % of 20 requests"},
+		"a burst of ten, after the beginning": {errorsOf(append(repeat(60, [4]float64{0, 20, 0, 180}), [4]float64{10, 20, 0, 180})...), Undecided, "undecided"},
 		"one burst of five is no news":        {errorsOf([4]float64{5, 20, 0, 180}), NoEvidence, "there are 20 of 50 requests of the new revision"},
 		"half of twenty, beside bursts":       {errorsOf([4]float64{10, 20, 10, 180}), NoEvidence, "beside 5.6 % of 180; no evidence"},
 		"nothing at all":                      {errorsOf(), NoEvidence, "0 of 50 requests of the new revision and 0 of 50 requests of the baseline"},
@@ -183,8 +187,8 @@ func TestJudge_WithoutBaseline(t *testing.T) {
 func TestJudge_LookingOftenChangesNothing(t *testing.T) {
 	w := plain()
 	w.worse, w.burst = 3, 2
-	for seed := range uint64(5) {
-		in := Input{Objectives: w.objectives(), Intervals: w.rollout(seed, 200)}
+	for seed := range uint64(4) {
+		in := Input{Objectives: w.objectives(), Intervals: w.rollout(seed, 120)}
 		atTheEnd := judged(t, in)
 		var first *Judgement
 		for n := range in.Intervals {

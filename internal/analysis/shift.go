@@ -23,6 +23,7 @@ type shift struct {
 	dispersion *dispersion
 	comparison comparison
 	shape      Histogram // the baseline's, until the cut is chosen
+	row        row
 	cut        float64
 	chosen     bool
 	risk       float64
@@ -49,7 +50,9 @@ func (s *shift) add(canary, baseline Histogram) {
 	s.dispersion.learn(p)
 	seen := s.comparison.seen
 	if seen.canary.total > 0 {
-		s.log = known.weigh(s.comparison.worse[:], s.comparison.sceptic[:], worseStakes[:], s.comparison.surplus(), silent(seen, p, shiftShare, s.risk))
+		s.row.next(p.canary)
+		hushed := s.row.isNews(seen, p, shiftShare, s.risk)
+		s.log = known.weigh(s.comparison.worse[:], s.comparison.sceptic[:], worseStakes[:], s.comparison.surplus(), hushed)
 	}
 }
 

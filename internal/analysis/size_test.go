@@ -4,7 +4,7 @@ package analysis
 
 // How much is simulated: enough to see a method that is wrong.
 const (
-	rollouts        = 2_000
+	rollouts        = 1_000
 	rolloutInterval = 40
-	powerTrials     = 400
+	powerTrials     = 300
 )

@@ -8,13 +8,10 @@ import (
 // How the risk of an objective is divided among its questions. The comparison
 // has the most, because it alone is indifferent to what happens to both.
 const (
-	riskCompares = 0.85
-	riskBreaks   = 0.12
-	riskBurns    = 0.03
+	riskCompares = 0.88
+	riskBreaks   = 0.10
+	riskBurns    = 0.02
 	riskShifts   = 0.30 // taken from riskCompares, when there is a distribution
-	// riskSceptic is how likely a coincidence of bursts may be for bad requests in
-	// bulk to be believed at once. It may come in several intervals, so it is less.
-	riskSceptic = 1. / 3
 )
 
 // quietAfter is for how many intervals in a row nothing may be read before what
@@ -39,6 +36,7 @@ type tracker struct {
 	gauge      *gauge // of a threshold
 
 	past    []slice
+	row     row
 	seen    pair          // what was counted
 	samples pair          // what was counted, of a threshold its values
 	span    time.Duration // of the intervals in which the canary was seen
@@ -70,7 +68,7 @@ func newTracker(o Objective, alpha float64, alone bool) *tracker {
 	switch o.Kind {
 	case Quantile:
 		if o.Shifts {
-			t.shifts = newShift(o, alpha*riskSceptic)
+			t.shifts = newShift(o, alpha)
 		}
 	case Threshold:
 		t.gauge = newGauge(o)
@@ -158,7 +156,8 @@ func (t *tracker) accuse(span slice) {
 	t.compares.addWorse(span.pair)
 	t.breaks.addBreak(span.pair.canary)
 
-	hushed := silent(t.seen, span.pair, t.o.budget(), t.alpha*riskSceptic)
+	t.row.next(span.canary)
+	hushed := t.row.isNews(t.seen, span.pair, t.o.budget(), t.alpha)
 	t.log.compares = t.comparison(known, hushed)
 	t.log.breaks = known.weigh(t.breaks.breaks[:], t.breaks.sceptic[:], breakStakes[:], 0, hushed)
 	t.log.burns = math.Inf(-1)
