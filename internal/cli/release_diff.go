@@ -17,7 +17,7 @@ func newReleaseDiff(s *session) *cobra.Command {
 	var code bool
 	cmd := &cobra.Command{
 		Use: "diff A B", Short: "Say what differs between two releases",
-		Long: "Says what differs between two releases: components, their settings in each environment, and rules. A release is named by its " +
+		Long: "Says what differs between two releases: components and their files, their settings in each environment, and rules. A release is named by its " +
 			"version, its digest or the beginning of it. Exits 0, whether they differ or not; with --exit-code, as with git diff, 0 says that " +
 			"they are identical, 2 that they differ (git says 1, which is an error here) and 1 that they could not be compared.",
 		Example: "  towpath release diff 1.3.0 1.4.0 --env prod\n  towpath release diff 1.3.0 1.4.0 --exit-code >/dev/null || echo 'not the same'",
@@ -87,6 +87,7 @@ func showDiff(p *page, d release.Diff, a, b string) {
 			}
 			p.line("\n%s %s%s", p.action(c.Action), p.style.bold(string(c.Component)), where)
 			p.changes(c.Changes)
+			p.files(c.Files)
 		}
 	}
 	for _, r := range d.Rules {
@@ -120,6 +121,27 @@ func (p *page) action(a towpath.ChangeAction) string {
 		return p.style.warn("~")
 	}
 	return "="
+}
+
+// files names the files that differ.
+func (p *page) files(f *release.FilesDiff) {
+	if f == nil {
+		return
+	}
+	for _, part := range []struct {
+		sign  string
+		names []string
+	}{{p.style.good("+"), f.Added}, {p.style.warn("~"), f.Changed}, {p.style.bad("-"), f.Removed}} {
+		for _, name := range part.names {
+			p.line("      %s %s", part.sign, name)
+		}
+	}
+	if f.More > 0 {
+		p.line("      and %s", plural(f.More, "file more", "files more"))
+	}
+	if f.Unread != "" {
+		p.line("      %s", p.style.dim(f.Unread))
+	}
 }
 
 func (p *page) changes(changes []towpath.Change) {

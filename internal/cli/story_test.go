@@ -181,6 +181,12 @@ func storyWorld() *apitest.World {
 		{Digest: digest("1.5.0"), Version: "1.5.0+build.7", Candidate: "cnd_next", Commit: commit, Published: ago(time.Hour), PublishedBy: "bea"},
 	}}
 	w.Diff = release.Diff{A: old, B: new, Components: []release.ComponentDiff{
+		{Component: "api", Action: towpath.ActionReplace, Changes: []towpath.Change{{Path: "files", Before: "sha256:aa", After: "sha256:bb"}}, Files: &release.FilesDiff{
+			Added: []string{"bin/smoke"}, Removed: []string{"VERSION.old"}, Changed: []string{"VERSION", "bin/api"}, More: 3,
+		}},
+		{Component: "mail", Action: towpath.ActionReplace, Changes: []towpath.Change{{Path: "files", Before: "sha256:aa", After: "sha256:bb"}}, Files: &release.FilesDiff{
+			Unread: "the files are not compared: a layer is not on this server",
+		}},
 		{Component: "old", Action: towpath.ActionRemove},
 		{Component: "web", Environment: "prod", Action: towpath.ActionReplace, Changes: plan.Components[2].Changes},
 	}, Rules: []release.RuleDiff{{Environment: "prod", Changes: []towpath.Change{{Path: "gates.approvals.count", Before: "2", After: "1"}}, Loosens: []string{"one approval less"}}}}

@@ -48,6 +48,13 @@ func (s *Service) Diff(ctx context.Context, actor towpath.Actor, p towpath.Proje
 		}
 	}
 	out := Compare(x, y, env)
+	for i := range out.Components {
+		if d := &out.Components[i]; d.Environment == "" && d.Action == towpath.ActionReplace {
+			if d.Files, err = s.files(ctx, x, y, d.Component); err != nil {
+				return Diff{}, err
+			}
+		}
+	}
 	out.A, out.B, out.Identical = ca.Release, cb.Release, ca.Release == cb.Release
 	return out, nil
 }

@@ -69,7 +69,23 @@ type ComponentDiff struct {
 	Environment towpath.EnvironmentName `json:"environment,omitempty"` // empty: its files or its rollout
 	Action      towpath.ChangeAction    `json:"action"`
 	Changes     []towpath.Change        `json:"changes,omitempty"`
+	// Files are those that differ; nil when none do, or it is about settings.
+	Files *FilesDiff `json:"files,omitempty"`
 }
+
+// FilesDiff are the files of a component that differ, by name, [MaxFiles] of each
+// sort at most.
+type FilesDiff struct {
+	Added   []string `json:"added,omitempty"`
+	Removed []string `json:"removed,omitempty"`
+	Changed []string `json:"changed,omitempty"`
+	More    int      `json:"more,omitempty"` // that are not named
+	// Unread is why the files were not compared; empty: they were.
+	Unread string `json:"unread,omitempty"`
+}
+
+// MaxFiles bounds how many files a diff names of each sort.
+const MaxFiles = 50
 
 // RuleDiff is an environment whose proposed rules differ.
 type RuleDiff struct {

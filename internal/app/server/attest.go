@@ -16,6 +16,7 @@ import (
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -107,4 +108,31 @@ func (a *attestor) Attest(ctx context.Context, p towpath.Promotion, attach func(
 		}
 		return release.Shelve(ctx, both, artifact, now)
 	})
+}
+
+// noteKey says loudly when the server signs with another key than before: what
+// the one before signed is not believed any more, and nobody would know why.
+// A missing file is made anew, so that a server starts that has lost it.
+func (s *Server) noteKey(ctx context.Context, key signing.Signer) error {
+	id, err := signing.IDOf(key.Public())
+	if err != nil {
+		return err
+	}
+	var before string
+	ev := towpath.NewEvent(s.cfg.Now(), string(towpath.System().Account), "server.attestation-key.replaced")
+	err = s.store.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.QueryRow(ctx, `SELECT attestation_key FROM installation WHERE one = 1`).Scan(&before); err != nil || before == string(id) {
+			return sqldb.MapError("server.start", err)
+		}
+		if _, err := tx.Exec(ctx, `UPDATE installation SET attestation_key = $1 WHERE one = 1`, string(id)); err != nil || before == "" {
+			return sqldb.MapError("server.start", err)
+		}
+		ev.Subject, ev.Reason = string(id), "the server signs how promotions ended with another key than before; what "+before+" signed is not believed any more"
+		return tx.Record(ctx, ev)
+	})
+	if err == nil && before != "" && before != string(id) {
+		s.cfg.Log.ErrorContext(ctx, "the attestation key is another one than before: what it had signed is not believed any more",
+			"before", before, "now", string(id), "hint", "bring attestation.key back from a backup, or the key of --attestation-key, and start the server again")
+	}
+	return err
 }

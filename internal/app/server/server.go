@@ -147,6 +147,9 @@ func (s *Server) open(ctx context.Context) error {
 	wake := func(string) {}
 	nouns := store.New(s.db, s.ledger, func(kind string) { wake(kind); changed.Tell() })
 	s.store = nouns
+	if err := s.noteKey(ctx, attesting); err != nil {
+		return err
+	}
 	blobs, err := s.elsewhere(at)
 	if err != nil {
 		return err
