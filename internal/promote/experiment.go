@@ -149,7 +149,7 @@ func (s *Service) mayCompare(ctx context.Context, tx Tx, env towpath.Environment
 // it.
 func onItsWay(open []towpath.Promotion, c towpath.CandidateID, held bool) *towpath.Promotion {
 	i := slices.IndexFunc(open, func(p towpath.Promotion) bool {
-		return p.Experiment == nil && p.Candidate == c && !(held && p.Mode == towpath.PromotionAutomatic)
+		return p.Experiment == nil && p.Candidate == c && (!held || p.Mode != towpath.PromotionAutomatic)
 	})
 	if i < 0 {
 		return nil
