@@ -199,7 +199,7 @@ func (s *Service) StopExperiment(ctx context.Context, actor towpath.Actor, p tow
 // experiment that goes back already goes on with that.
 func (s *Service) endExperiment(ctx context.Context, tx Tx, actor towpath.Actor, id towpath.PromotionID, reason string, now time.Time) (towpath.Promotion, error) {
 	p, err := tx.LockPromotion(ctx, id)
-	if err != nil {
+	if err != nil || towpath.PromotionTransitions().Terminal(p.Phase) { // it ended a moment ago
 		return p, err
 	}
 	if p.Phase == towpath.PromotionDeploying {

@@ -69,14 +69,16 @@ func (tx *Tx) OpenPromotions(ctx context.Context, p towpath.ProjectName, e towpa
 }
 
 // WakePromotions has every promotion of a project that has not ended judged
-// again; of all projects when it is empty.
+// again; of all projects when it is empty. The loop of each environment does it
+// once this transaction has committed: a promotion that is asked for meanwhile
+// can't be seen here, and may be judged without what this transaction writes.
 func (tx *Tx) WakePromotions(ctx context.Context, p towpath.ProjectName, now time.Time) error {
-	ids, err := tx.strings(ctx, "promotion.wake", `SELECT id FROM promotion WHERE (project = $1 OR $1 = '') AND open = 1 ORDER BY id`, p)
+	keys, err := tx.strings(ctx, "promotion.wake", `SELECT project || '/' || name FROM environment WHERE project = $1 OR $1 = '' ORDER BY project, name`, p)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if err := tx.Enqueue(ctx, promote.WorkPromotion, id, now); err != nil {
+	for _, key := range keys {
+		if err := tx.Enqueue(ctx, promote.WorkEnvironment, key, now); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // copying begins to count the copies that the new revision gets in dev.
 func (h *harness) copying() *counter {
 	h.t.Helper()
-	c := &counter{h: h, at: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	c := &counter{h: h, component: "api", at: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
 	h.until("requests are copied", func() bool {
 		d := h.status("dev").Deployment
 		if d == nil || len(d.Components) == 0 || !d.Components[0].Mirrors() {
