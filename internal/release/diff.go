@@ -47,10 +47,10 @@ func (s *Service) Diff(ctx context.Context, actor towpath.Actor, p towpath.Proje
 			return Diff{}, towpath.E(towpath.KindNotFound, "release.diff", "neither release has an environment %q", env)
 		}
 	}
-	out := Compare(x, y, env)
+	out, left := Compare(x, y, env), int64(maxCompared)
 	for i := range out.Components {
 		if d := &out.Components[i]; d.Environment == "" && d.Action == towpath.ActionReplace {
-			if d.Files, err = s.files(ctx, x, y, d.Component); err != nil {
+			if d.Files, err = s.files(ctx, x, y, d.Component, &left); err != nil {
 				return Diff{}, err
 			}
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// maxCompared bounds how many bytes of two layers are read to say how their
-// files differ.
+// maxCompared bounds how many bytes of layers are read to say how the files of
+// two releases differ.
 const maxCompared = 1 << 30
 
 // elsewhere is a store some of whose layers are at another place.
@@ -20,8 +20,8 @@ type elsewhere interface {
 }
 
 // files says which files of a component differ between two releases. Layers that
-// are not here, or are very large, are not read for that.
-func (s *Service) files(ctx context.Context, a, b *towpath.ReleaseContent, name towpath.ComponentName) (*FilesDiff, error) {
+// are not here, or are larger than what is left to read, are not read for that.
+func (s *Service) files(ctx context.Context, a, b *towpath.ReleaseContent, name towpath.ComponentName, left *int64) (*FilesDiff, error) {
 	x, _ := a.Component(name)
 	y, _ := b.Component(name)
 	if x.Layer == y.Layer {
@@ -30,9 +30,10 @@ func (s *Service) files(ctx context.Context, a, b *towpath.ReleaseContent, name 
 	unread := func(why string) (*FilesDiff, error) {
 		return &FilesDiff{Unread: "the files are not compared: " + why}, nil
 	}
-	if x.Size+y.Size > maxCompared {
-		return unread(fmt.Sprintf("both layers together are larger than %d MiB", maxCompared>>20))
+	if x.Size > *left || y.Size > *left-x.Size {
+		return unread(fmt.Sprintf("the layers of both releases are larger than %d MiB", maxCompared>>20))
 	}
+	*left -= x.Size + y.Size
 	var lists [2]map[string]oci.Entry
 	for i, d := range []towpath.Digest{x.Layer, y.Layer} {
 		here, err := s.here(ctx, d)

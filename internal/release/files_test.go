@@ -75,10 +75,11 @@ func TestService_files(t *testing.T) {
 		{"others", layer("bin/api=2", "VERSION=1", "new=1", "a/b=1"), &FilesDiff{Added: []string{"a/b", "new"}, Removed: []string{"old"}, Changed: []string{"bin/api"}}},
 		{"many", layer(slices.Concat(many, []string{"bin/api=1", "VERSION=1", "old=1"})...), &FilesDiff{Added: named, More: 7}},
 		{"a layer that is not here", gone, &FilesDiff{Unread: "the files are not compared: a layer is not on this server"}},
-		{"a large layer", large, &FilesDiff{Unread: "the files are not compared: both layers together are larger than 1024 MiB"}},
+		{"a large layer", large, &FilesDiff{Unread: "the files are not compared: the layers of both releases are larger than 1024 MiB"}},
 		{"no layer at all", put([]byte("something")), &FilesDiff{Unread: "the files are not compared: "}},
 	} {
-		got, err := (&Service{blobs: blobs}).files(t.Context(), content(first), content(c.next), "api")
+		left := int64(maxCompared)
+		got, err := (&Service{blobs: blobs}).files(t.Context(), content(first), content(c.next), "api", &left)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -89,8 +90,19 @@ func TestService_files(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
+	t.Run("no more than is left is read", func(t *testing.T) {
+		next := layer("bin/api=2")
+		left := first.Size + next.Size
+		for want := range 2 {
+			got, err := (&Service{blobs: blobs}).files(t.Context(), content(first), content(next), "api", &left)
+			if err != nil || got == nil || (got.Unread != "") != (want == 1) || left != 0 {
+				t.Errorf("the time %d: %+v, %v, with %d left", want+1, got, err, left)
+			}
+		}
+	})
 	t.Run("what is at another place is not fetched for it", func(t *testing.T) {
-		got, err := (&Service{blobs: far{blobs}}).files(t.Context(), content(first), content(layer("x=1")), "api")
+		left := int64(maxCompared)
+		got, err := (&Service{blobs: far{blobs}}).files(t.Context(), content(first), content(layer("x=1")), "api", &left)
 		if err != nil || got == nil || !strings.Contains(got.Unread, "not on this server") {
 			t.Errorf("got %+v, %v", got, err)
 		}

@@ -315,8 +315,7 @@ func touched(d *towpath.Deployment, r *towpath.Rollout) bool {
 		return len(r.Steps) > 0
 	}
 	took := func(v towpath.Verb) bool {
-		step, issued := r.Find(v)
-		return issued && step.Phase != towpath.OperationStale
+		return slices.ContainsFunc(r.Steps, func(s towpath.Step) bool { return s.Verb == v && s.Phase != towpath.OperationStale })
 	}
 	return took(towpath.VerbShift) || took(towpath.VerbSwitch) || r.Scales.Of(towpath.VerbPrepare) != nil && took(towpath.VerbPrepare)
 }

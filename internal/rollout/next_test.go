@@ -306,4 +306,9 @@ func TestNext_GoesBackFromAMovedBaseWithoutTouchingWhatDidNotMove(t *testing.T) 
 	if got := Next(d, Seen{}); got.Trigger != towpath.TriggerReverted {
 		t.Errorf("once api is back: %+v", got)
 	}
+	shared := towpath.Step{Verb: towpath.VerbShift, Weight: 5, Phase: towpath.OperationSucceeded}
+	d.Components[1].Steps = append(done(prepared...), shared, towpath.Step{Verb: towpath.VerbShift, Weight: 25, Phase: towpath.OperationStale})
+	if got := Next(d, Seen{}); len(got.Issue) != 1 || got.Issue[0] != (Issue{Component: "web", Verb: towpath.VerbRestore, Revision: "w1"}) {
+		t.Errorf("web has given a share away, and going back issues %+v", got)
+	}
 }
