@@ -72,12 +72,23 @@ func (f *files) fetch(ctx context.Context, layer towpath.Digest, size int64, toS
 				return root, nil
 			}
 		}
-		dest := filepath.Join(f.dir, layer.Hex())
-		if n := len(copies); n > 0 {
-			dest += copyMark + strconv.Itoa(n)
-		}
-		return f.put(ctx, layer, size, dest, say)
+		return f.put(ctx, layer, size, f.free(layer), say)
 	})
+}
+
+// free is a folder for a layer's files that nothing is in: what is in another
+// one may be running, whatever became of it.
+func (f *files) free(layer towpath.Digest) string {
+	dest := filepath.Join(f.dir, layer.Hex())
+	for n := 1; exists(dest); n++ {
+		dest = filepath.Join(f.dir, layer.Hex()+copyMark+strconv.Itoa(n))
+	}
+	return dest
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // fresh puts the files of a layer in place once more, for one purpose.

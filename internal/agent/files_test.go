@@ -107,8 +107,8 @@ func TestFiles(t *testing.T) {
 		if _, err := f.fetch(t.Context(), layer, 100, true, say); err != nil || s.fetched != 2 {
 			t.Errorf("fetched %d times, %v", s.fetched, err)
 		}
-		if n := entries(t, dir); n != 1 {
-			t.Errorf("%d entries", n)
+		if n := entries(t, dir); n != 2 {
+			t.Errorf("%d entries: something may run from what lost its marker", n)
 		}
 	})
 	t.Run("removes what nothing uses, and what a crash left half done", func(t *testing.T) {
@@ -154,6 +154,13 @@ func TestFiles(t *testing.T) {
 		must(t, f.collect(used, map[string]bool{}))
 		if _, err := os.Stat(got); err != nil || entries(t, dir) != 1 {
 			t.Errorf("%d entries, %v", entries(t, dir), err)
+		}
+		must(t, os.Chmod(filepath.Join(got, "half"), 0o777))
+		f.watch = newWatch(time.Now)
+		third, err := f.fetch(t.Context(), layer, 100, true, say)
+		must(t, err)
+		if _, err := os.Stat(got); err != nil || third == got {
+			t.Errorf("%s, which something runs from, gave way to %s: %v", got, third, err)
 		}
 	})
 	t.Run("puts files in place once more for each purpose", func(t *testing.T) {

@@ -64,7 +64,7 @@ func TestServer_CrashOfACanary(t *testing.T) {
 // TestServer_CrashOfAMirror is the same with copies of requests before the steps:
 // the bad one is gone back from without a user having met it.
 func TestServer_CrashOfAMirror(t *testing.T) {
-	for _, point := range []string{"deployment.stepped:8", "operation.claimed:5", "operation.finished:4", "operation.finished:11"} {
+	for _, point := range mirrorHits() {
 		t.Run("at "+point, func(t *testing.T) {
 			t.Parallel()
 			if !canaryStory(t, "", point, &towpath.RolloutStep{Copies: &towpath.TrafficCopies{Percent: 100}}) {

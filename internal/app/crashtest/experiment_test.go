@@ -57,12 +57,17 @@ func blows() []blow {
 		{name: "the server, half way and at the end", half: (*world).killServer, end: (*world).killServer},
 		{name: "the agent, half way and at the end", half: (*world).killAgent, end: (*world).killAgent},
 		{name: "both, half way", half: func(w *world) { w.killAgent(); w.killServer() }},
+	}
+	if !stepsOfExperiments {
+		return out
+	}
+	out = append(out, []blow{
 		{name: "the agent, before it shares the traffic", agent: "run.before-shift:1"},
 		{name: "the agent, when it has shared the traffic", agent: "run.after-shift:1"},
 		{name: "the agent, before the traffic is back", agent: "run.before-switch:1"},
 		{name: "the agent, when the traffic is back", agent: "run.after-switch:1"},
 		{name: "the agent, before the new one stops", agent: "run.before-stop:1"},
-	}
+	}...)
 	for _, point := range []string{"deployment.stepped", "operation.claimed", "operation.finished", "store.after-commit"} {
 		for n := 1; n <= 60; n++ {
 			if canaryHits(point, n) {

@@ -26,3 +26,12 @@ func canaryHits(point string, n int) bool {
 	}
 	return n == 40
 }
+
+// mirrorHits are the passings that kill the server during copies.
+func mirrorHits() []string {
+	return []string{"deployment.stepped:8", "operation.claimed:5", "operation.finished:4", "operation.finished:11"}
+}
+
+// stepsOfExperiments is whether server and agent are killed at each step of an
+// experiment, besides half way and at the end.
+const stepsOfExperiments = true
