@@ -27,7 +27,7 @@ const (
 type SteerRequest struct {
 	Project     towpath.ProjectName
 	Environment towpath.EnvironmentName
-	Component   towpath.ComponentName // whose step is ended; empty: the only one that stands at one
+	Component   towpath.ComponentName // whose step is ended; empty: the only one
 	Action      Steering
 	Reason      string
 }
@@ -107,13 +107,11 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 		return towpath.E(towpath.KindConflict, op, "an experiment is under way in %s, which takes as long as it was to", d.Environment).
 			WithHint("`towpath experiment stop %s` ends it", d.Environment)
 	}
-	ends, err := steps(d, r, now)
+	x, err := step(d, r, now)
 	if err != nil {
 		return err
 	}
-	for _, x := range ends {
-		x.Canary.Passed, x.Canary.PassedBy = x.Step+1, actor.Account
-	}
+	x.Canary.Passed, x.Canary.PassedBy = x.Step+1, actor.Account
 	d.Paused, d.Waiting = nil, "" // said anew by the next decision
 	return nil
 }
@@ -136,9 +134,9 @@ func abort(d *towpath.Deployment, actor towpath.Actor, r SteerRequest) error {
 	return nil
 }
 
-// steps are those that a person ends: to resume, all that wait for one; to skip,
-// only one at a time.
-func steps(d *towpath.Deployment, r SteerRequest, now time.Time) ([]rollout.Stand, error) {
+// step is the one that a person ends: to resume, one that waits for a person.
+// Whoever looked at one component has not looked at the others.
+func step(d *towpath.Deployment, r SteerRequest, now time.Time) (rollout.Stand, error) {
 	const op = "rollout.steer"
 	stands := rollout.Standing(d)
 	if r.Component != "" {
@@ -154,19 +152,18 @@ func steps(d *towpath.Deployment, r SteerRequest, now time.Time) ([]rollout.Stan
 		if r.Component != "" {
 			what = fmt.Sprintf("the rollout of %s in %s", r.Component, d.Environment)
 		}
-		return nil, towpath.E(towpath.KindConflict, op, "%s stands at no step: %s", what, d.Waiting).
+		return rollout.Stand{}, towpath.E(towpath.KindConflict, op, "%s stands at no step: %s", what, d.Waiting).
 			WithHint("it can be undone with `towpath rollback %s`", d.Environment)
 	}
-	if r.Action == SteerSkip {
-		if len(stands) > 1 {
-			return nil, towpath.E(towpath.KindConflict, op, "%s stand at a step each", of).WithHint("say whose to end with --component")
-		}
-		return stands, nil
+	if r.Action == SteerResume {
+		stands = slices.DeleteFunc(stands, func(x rollout.Stand) bool { return !x.AsksAPerson(now) })
 	}
-	asking := slices.DeleteFunc(stands, func(x rollout.Stand) bool { return !x.AsksAPerson(now) })
-	if len(asking) == 0 {
-		return nil, towpath.E(towpath.KindConflict, op, "the rollout of %s does not wait for a person: %s", of, d.Waiting).
+	switch {
+	case len(stands) == 0:
+		return rollout.Stand{}, towpath.E(towpath.KindConflict, op, "the rollout of %s does not wait for a person: %s", of, d.Waiting).
 			WithHint("`towpath rollout skip %s` ends the step all the same", d.Environment)
+	case len(stands) > 1:
+		return rollout.Stand{}, towpath.E(towpath.KindConflict, op, "%s stand at a step each", of).WithHint("say whose to end with --component")
 	}
-	return asking, nil
+	return stands[0], nil
 }

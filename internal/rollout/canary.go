@@ -191,11 +191,8 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 	return held{at + " and is not judged yet" + said, again}
 }
 
-// isJudged reports whether a step is. Of copies only what the data plane counts of
-// them says something.
+// isJudged reports whether a step is. Copies always are: where no objective says
+// anything of them, a person has to.
 func isJudged(c *towpath.Canary, s towpath.RolloutStep) bool {
-	if s.Copies != nil {
-		return slices.ContainsFunc(c.Objectives, towpath.Objective.Counted)
-	}
-	return s.Judged() && len(c.Objectives) > 0
+	return s.Judged() && (s.Copies != nil || len(c.Objectives) > 0)
 }

@@ -106,6 +106,30 @@ func TestNext_MovesIndependentComponentsTogether(t *testing.T) {
 	}
 }
 
+// What has begun to move keeps its turn, whoever comes into theirs meanwhile.
+func TestNext_WhatMovesKeepsItsTurn(t *testing.T) {
+	d := shopping(2)
+	search, web := named(d.Components, "search"), named(d.Components, "web")
+	search.Component, web.DependsOn = "z", []towpath.ComponentName{"api"}
+	web.Canary = search.Canary
+	another := *web
+	another.Component = "another"
+	d.Components = []towpath.Rollout{d.Components[0], another, *web, *search}
+	for _, v := range []towpath.Verb{towpath.VerbShift, towpath.VerbSwitch, towpath.VerbVerifyAfter} {
+		does(d, Decision{Issue: []Issue{{Component: "api", Verb: v, Weight: 5}}}, noon)
+	}
+	does(d, Decision{Issue: []Issue{{Component: "z", Verb: towpath.VerbShift, Weight: 5}}}, noon)
+	if m := Moving(d); len(m) != 1 || m[0].Component != "z" {
+		t.Fatalf("%+v move", m)
+	}
+	if dec := Next(d, Seen{Now: noon}); len(dec.Issue) != 1 || dec.Issue[0].Component != "another" {
+		t.Errorf("%+v", dec)
+	}
+	if dec := Next(d, Seen{Now: noon, Judgements: of("z", judged(towpath.JudgedWorse))}); dec.Trigger != towpath.TriggerWorse {
+		t.Errorf("%+v", dec)
+	}
+}
+
 // Each is judged by its own counts; all of them go back when one is worse, and
 // what needs others goes before them.
 func TestNext_GoesBackTogether(t *testing.T) {

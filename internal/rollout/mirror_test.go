@@ -38,9 +38,9 @@ func TestNext_Mirror(t *testing.T) {
 		{"waits for a person when it is told to", time.Hour, func(c *towpath.Canary) { c.Spec.Steps[0].Manual = true }, towpath.JudgedNotWorse, first + " and waits for a person"},
 		{"lets a person decide without evidence", time.Second, func(c *towpath.Canary) { c.Passed = 1 }, towpath.JudgedNoEvidence, "shift 5"},
 		{"goes on to users when it is not worse", 10 * time.Second, nil, towpath.JudgedNotWorse, "shift 5"},
-		{"needs no judgement without objectives that copies are counted for", 10 * time.Second, func(c *towpath.Canary) {
+		{"never passes without objectives that copies are counted for", 10 * time.Second, func(c *towpath.Canary) {
 			c.Objectives[0].Kind = towpath.ObjectiveThreshold
-		}, "", "shift 5"},
+		}, "", first + " and is not judged yet. Nothing has been counted yet"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d, c := copying(tt.ago)

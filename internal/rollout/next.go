@@ -156,13 +156,23 @@ func switchOver(d *towpath.Deployment, seen Seen) Decision {
 // long as not all have moved.
 func turn(d *towpath.Deployment) []*towpath.Rollout {
 	var out []*towpath.Rollout
-	for i := range d.Components {
-		r := &d.Components[i]
-		if r.Action != towpath.ActionRemove && !moved(r) && dependenciesMoved(d, r) && len(out) < max(d.Concurrent, 1) {
-			out = append(out, r)
+	for _, begun := range []bool{true, false} { // what moves already keeps its turn
+		for i := range d.Components {
+			r := &d.Components[i]
+			if r.Action != towpath.ActionRemove && !moved(r) && moving(r) == begun && dependenciesMoved(d, r) && len(out) < max(d.Concurrent, 1) {
+				out = append(out, r)
+			}
 		}
 	}
 	return out
+}
+
+// moving reports whether a component has begun to move: its traffic, or what runs
+// to make room for it.
+func moving(r *towpath.Rollout) bool {
+	return slices.ContainsFunc(r.Steps, func(s towpath.Step) bool {
+		return s.Verb == towpath.VerbShift || s.Verb == towpath.VerbSwitch || s.Verb == towpath.VerbPrepare && r.Scales != nil && r.Scales.Late
+	})
 }
 
 // move takes one component a step further to all of the traffic, or says that
@@ -315,7 +325,9 @@ func touched(d *towpath.Deployment, r *towpath.Rollout) bool {
 		return len(r.Steps) > 0
 	}
 	took := func(v towpath.Verb) bool {
-		return slices.ContainsFunc(r.Steps, func(s towpath.Step) bool { return s.Verb == v && s.Phase != towpath.OperationStale })
+		return slices.ContainsFunc(r.Steps, func(s towpath.Step) bool {
+			return s.Verb == v && s.Phase != towpath.OperationStale && (v != towpath.VerbShift || s.Weight > 0) // copies take nothing
+		})
 	}
 	return took(towpath.VerbShift) || took(towpath.VerbSwitch) || r.Scales.Of(towpath.VerbPrepare) != nil && took(towpath.VerbPrepare)
 }

@@ -77,16 +77,23 @@ type copied struct {
 // not at all, because what one is compared with is the other.
 type pair struct {
 	mu    sync.Mutex
-	ended bool // the request has
-	void  bool // the copy says nothing
+	other func() // counts the one that ended first; nil: none has
+	void  bool   // neither says anything
 }
 
-// end ends the request, and reports whether its copy counts.
-func (p *pair) end() bool {
+// end ends one of the two. It is void when it says nothing: a client that gave up
+// would have left its copy alone, too.
+func (p *pair) end(count func(), void bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ended = true
-	return !p.void
+	p.void = p.void || void
+	switch {
+	case p.other == nil:
+		p.other = count
+	case !p.void:
+		p.other()
+		count()
+	}
 }
 
 // wait reports whether the request takes longer than anybody waits for its copy,
@@ -94,7 +101,7 @@ func (p *pair) end() bool {
 func (p *pair) wait() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.void = !p.ended
+	p.void = p.void || p.other == nil
 	return p.void
 }
 
@@ -132,8 +139,8 @@ func (c *copied) send() {
 // end counts the request that was copied, by how its client had it answered. Its
 // body, if there is one, is over.
 func (c *copied) end(s *series, class int, took time.Duration) {
-	if c != nil && c.sent && c.pair.end() {
-		s.original.count(class, took)
+	if c != nil && c.sent {
+		c.pair.end(func() { s.original.count(class, took) }, class == classAborted)
 	}
 }
 
@@ -164,11 +171,12 @@ func (c *copied) run() {
 		r.Body = io.NopCloser(bytes.NewReader(c.body))
 	}
 	class := c.class(r)
+	took := c.shared.now().Sub(began)
 	if ctx.Err() != nil && c.pair.wait() {
 		c.to.series.dropped.Add(1)
 		return
 	}
-	c.to.series.mirrored.count(class, c.shared.now().Sub(began))
+	c.pair.end(func() { c.to.series.mirrored.count(class, took) }, false)
 }
 
 // class sends the copy and takes its answer. Events have no end to wait for.

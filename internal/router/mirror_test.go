@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -185,6 +186,55 @@ func TestRouter_MirrorCountsPairs(t *testing.T) {
 		get(t, url)
 		awaitBoth(t, l, s, "1 good, 0 bad; copied 1 good, 0 bad; to users 0 good, 0 bad")
 		<-ends // nobody listens to the copy's events
+	})
+	t.Run("neither when the client gave up", func(t *testing.T) {
+		hang, answered := make(chan struct{}), make(chan struct{})
+		slow := func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Path != "/slow":
+			case r.Header.Get(mirrorHeader) == "":
+				<-r.Context().Done()
+			default:
+				<-hang
+				defer close(answered)
+			}
+			fmt.Fprint(w, "fine")
+		}
+		url, l, s := mirrored(t, route.Mirror{Percent: 100}, slow, slow)
+		ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer leave()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/slow", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := http.DefaultClient.Do(r); err == nil {
+			resp.Body.Close()
+			t.Fatalf("answered %s", resp.Status)
+		}
+		awaitDrained(t, l, "rev_1")
+		close(hang) // its copy is answered, and says nothing
+		<-answered
+		for range 5 {
+			get(t, url)
+		}
+		awaitBoth(t, l, s, "5 good, 0 bad; copied 5 good, 0 bad; to users 0 good, 0 bad")
+	})
+	t.Run("nothing that a client calls a copy", func(t *testing.T) {
+		said := make(chan string, 1)
+		url, _, _ := mirrored(t, route.Mirror{Percent: 1}, func(_ http.ResponseWriter, r *http.Request) { said <- r.Header.Get(mirrorHeader) }, fine)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set(mirrorHeader, "rev_2")
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := <-said; got != "" {
+			t.Errorf("the component is told that it is the copy %s", got)
+		}
 	})
 	t.Run("neither when the request takes longer than a copy is waited for", func(t *testing.T) {
 		answer := make(chan struct{})

@@ -120,6 +120,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Host = pr.In.Host
 	pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
 	pr.SetXForwarded()
+	pr.Out.Header.Del(mirrorHeader) // components believe it: no client may say that it is a copy
 	x := exchangeOf(pr.In.Context())
 	if x.copy == nil {
 		return

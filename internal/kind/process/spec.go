@@ -72,7 +72,7 @@ type Replay struct {
 	Requests string        `json:"requests"`         // an HTTP archive (HAR 1.2) among the revision's files
 	Methods  []string      `json:"methods"`          // of the requests that are sent
 	Rate     int           `json:"rate"`             // requests a second
-	Within   time.Duration `json:"within,omitempty"` // an answer that takes longer is wrong; 0: it may take the job's timeout
+	Within   time.Duration `json:"within,omitempty"` // an answer that takes longer is wrong; 0: ten seconds
 	Allow    float64       `json:"allow,omitempty"`  // percent of the answers that may be wrong
 }
 

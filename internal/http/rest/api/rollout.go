@@ -6,6 +6,6 @@ import "github.com/towpath/towpath/internal/towpath"
 type Steer struct {
 	Action string `json:"action" enum:"pause,resume,skip,abort" doc:"pause holds the weight; resume ends the pause, or a step that waits for a person; skip ends the step whatever its time and its judgement say; abort takes all of the traffic back to what ran before"`
 	// Component is whose step is ended.
-	Component towpath.ComponentName `json:"component,omitempty" doc:"whose step is ended; with none, that of all that wait for a person, or of the only one that stands at a step"`
+	Component towpath.ComponentName `json:"component,omitempty" doc:"whose step is ended; with none, that of the only one that it can be"`
 	Reason    string                `json:"reason,omitempty" maxLength:"1000" doc:"why; kept in the ledger"`
 }

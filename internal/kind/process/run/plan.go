@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -76,6 +77,7 @@ func properties(rev towpath.RevisionID, layer towpath.Digest, rendered json.RawM
 		m["drift.ignore."+p] = "not looked at"
 	}
 	jobs(m, "verify.before.", s.Verify.Before)
+	jobs(m, "verify.step.", s.Verify.Step)
 	jobs(m, "verify.after.", s.Verify.After)
 	return m, nil
 }
@@ -87,6 +89,12 @@ func jobs(m map[string]string, prefix string, list []process.Job) {
 			what = orElse(j.HTTP.Method, "GET") + " " + j.HTTP.Path + " " + strconv.Itoa(orElse(j.HTTP.Status, 200))
 			if j.HTTP.Contains != "" {
 				what += " contains " + strconv.Quote(j.HTTP.Contains)
+			}
+		}
+		if p := j.Replay; p != nil {
+			what = fmt.Sprintf("%s of %s, %d a second, %g %% may be wrong", strings.Join(p.Methods, ", "), p.Requests, p.Rate, p.Allow)
+			if p.Within > 0 {
+				what += ", each within " + p.Within.String()
 			}
 		}
 		m[prefix+j.Name] = what + " within " + j.Timeout.String()

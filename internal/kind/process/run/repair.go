@@ -228,10 +228,24 @@ func (r *Runner) rename(rec *target, twin towpath.RevisionID) error {
 }
 
 // settleTwin tells the router the revision's own name for what has the traffic
-// already, and closes addresses that it does not answer on any more.
+// already, whatever became of its instances meanwhile, and closes addresses that
+// it does not answer on any more: who keeps instances running knows that name.
 func (r *Runner) settleTwin(ctx context.Context, w kind.Work, rec *target) error {
 	failpoint.Hit("run.before-repair-settle")
-	return r.direct(ctx, w.Operation, rec, w.Operation.Spec.Revision, true)
+	op := w.Operation
+	rt, err := r.routeOf(ctx, rec.Target)
+	if err != nil {
+		return err
+	}
+	if rt == nil || plain(rt.Traffic.Revision) != op.Spec.Revision {
+		return r.direct(ctx, op, rec, op.Spec.Revision, true)
+	}
+	next := rt.Traffic
+	next.Revision, next.Deployment, next.Release = op.Spec.Revision, op.Deployment, op.Spec.Release
+	_, err = r.router.Apply(ctx, route.Change{
+		Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{next.Listen}, Traffic: &next, Prune: true,
+	})
+	return err
 }
 
 // adoptTwin ends a repair that was cut off after it had given its twin the

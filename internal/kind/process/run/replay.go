@@ -19,6 +19,9 @@ import (
 // replayers is how many recorded requests are under way at once at most.
 const replayers = 16
 
+// replayWithin is how long an answer may take where the job does not say.
+const replayWithin = 10 * time.Second
+
 // replay sends recorded requests again, in their order, at the rate of the job
 // and to each address in turn, and holds each answer against the recorded one.
 func (r *Runner) replay(ctx context.Context, w kind.Work, j process.Job, addresses []string) error {
@@ -77,10 +80,7 @@ func (r *Runner) replay(ctx context.Context, w kind.Work, j process.Job, address
 // resend sends one request and says what is wrong with its answer. It errs when
 // there is none to hold against the release.
 func (r *Runner) resend(ctx context.Context, j process.Job, q recorded, address string) (wrong string, err error) {
-	limit := j.Replay.Within
-	if limit == 0 {
-		limit = orElse(j.Timeout, defaultJobTimeout)
-	}
+	limit := orElse(j.Replay.Within, replayWithin)
 	one, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(one, q.method, "http://"+address+q.target, strings.NewReader(q.body))
@@ -94,7 +94,9 @@ func (r *Runner) resend(ctx context.Context, j process.Job, q recorded, address 
 	resp, err := r.probe.Do(req)
 	if err == nil {
 		defer resp.Body.Close()
-		_, err = io.Copy(io.Discard, resp.Body)
+		if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") { // events have no end to wait for
+			_, err = io.Copy(io.Discard, resp.Body)
+		}
 	}
 	var dial *net.OpError
 	switch {
