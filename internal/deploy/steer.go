@@ -127,6 +127,10 @@ func abort(d *towpath.Deployment, actor towpath.Actor, r SteerRequest) error {
 		return towpath.E(towpath.KindConflict, op, "what is under way in %s is a %s, which is the way back already", d.Environment, d.Kind).
 			WithHint("`towpath rollback %s --to VERSION` goes somewhere else", d.Environment)
 	}
+	if d.Abort != "" {
+		return towpath.E(towpath.KindConflict, op, "the deployment in %s goes back already: %s", d.Environment, d.Abort).
+			WithHint("`towpath status %s` shows how far it is", d.Environment)
+	}
 	d.Abort, d.Waiting = "aborted by "+string(actor.Account), ""
 	if r.Reason != "" {
 		d.Abort += ": " + r.Reason

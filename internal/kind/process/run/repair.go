@@ -241,9 +241,15 @@ func (r *Runner) settleTwin(ctx context.Context, w kind.Work, rec *target) error
 		return r.direct(ctx, op, rec, op.Spec.Revision, true)
 	}
 	next := rt.Traffic
-	next.Revision, next.Deployment, next.Release = op.Spec.Revision, op.Deployment, op.Spec.Release
-	_, err = r.router.Apply(ctx, route.Change{
-		Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{next.Listen}, Traffic: &next, Prune: true,
+	next.Deployment, next.Release = op.Deployment, op.Spec.Release
+	return r.call(ctx, op, next, true)
+}
+
+// call has the router know what has the traffic by its revision's own name.
+func (r *Runner) call(ctx context.Context, op towpath.Operation, t route.Traffic, prune bool) error {
+	t.Revision = plain(t.Revision)
+	_, err := r.router.Apply(ctx, route.Change{
+		Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{t.Listen}, Traffic: &t, Prune: prune,
 	})
 	return err
 }
@@ -267,12 +273,7 @@ func (r *Runner) adoptTwin(ctx context.Context, w kind.Work, rec *target) error 
 			return err
 		}
 	}
-	next := rt.Traffic
-	next.Revision = plain(twin)
-	_, err = r.router.Apply(ctx, route.Change{
-		Route: w.Operation.Target.Key(), Fence: w.Operation.Fence, Operation: w.Operation.ID, Listen: []string{next.Listen}, Traffic: &next,
-	})
-	return err
+	return r.call(ctx, w.Operation, rt.Traffic, false)
 }
 
 // direct sends all traffic to a revision of the record.

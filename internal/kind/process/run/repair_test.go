@@ -117,6 +117,31 @@ func TestRunner_RepairVerifies(t *testing.T) {
 	})
 }
 
+// TestRunner_RepairCrashesAtItsEnd: fresh instances that crash once they have the
+// traffic are the revision's all the same, and are started again like any.
+func TestRunner_RepairCrashesAtItsEnd(t *testing.T) {
+	h := newHand(t)
+	h.change = func(s *process.Spec) {
+		s.Verify.After = []process.Job{{Name: "last", Command: []string{"/bin/true"}, Timeout: 10 * time.Second}}
+	}
+	h.up(one)
+	old := h.records()[0].PID
+	w := h.work(towpath.VerbRepair, one)
+	w.Say = func(m string) {
+		for _, x := range h.records() {
+			if m == "verifying: last" && x.PID != old {
+				_ = syscall.Kill(x.PID, syscall.SIGKILL)
+				h.eventually("the fresh instance has crashed", func() bool { return gone(x.PID) })
+			}
+		}
+	}
+	h.must(h.r.Repair(t.Context(), w))
+	h.eventually("it is started again and answers", func() bool {
+		h.must(h.r.Keep(t.Context()))
+		return h.observed().Health == towpath.HealthHealthy && kindtest.Get(h.url()) == one
+	})
+}
+
 // TestRunner_RepairIsCutOff: what comes after a repair that was cut off with the
 // traffic on the fresh instances finds the revision under its name.
 func TestRunner_RepairIsCutOff(t *testing.T) {
