@@ -17,6 +17,7 @@ import (
 	"github.com/towpath/towpath/internal/agentrpc"
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -58,8 +59,8 @@ type Config struct {
 	ClaimWait    time.Duration // of one long poll; 20 s
 	ObserveEvery time.Duration // 5 s
 	CountEvery   time.Duration // 1 s: while traffic is shared
-	RetryPause   time.Duration // the first one after an error, doubling to RetryMax; 200 ms
-	RetryMax     time.Duration // 10 s
+	RetryPause   time.Duration // the first one after an error, doubling to RetryMax, less up to half at random; 200 ms
+	RetryMax     time.Duration // 3 s
 }
 
 func (c Config) withDefaults() Config {
@@ -72,7 +73,7 @@ func (c Config) withDefaults() Config {
 	set(&c.ObserveEvery, 5*time.Second)
 	set(&c.CountEvery, time.Second)
 	set(&c.RetryPause, 200*time.Millisecond)
-	set(&c.RetryMax, 10*time.Second)
+	set(&c.RetryMax, 3*time.Second)
 	return c
 }
 
@@ -183,18 +184,26 @@ func lockDir(dir string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// backoff waits before another try; it doubles from RetryPause to RetryMax.
-type backoff struct {
-	pause, max time.Duration
+// tries are failures in a row.
+type tries struct {
+	backoff  reconcile.Backoff
+	failures int
 }
 
-func (a *Agent) newBackoff() *backoff { return &backoff{pause: a.cfg.RetryPause, max: a.cfg.RetryMax} }
+func (a *Agent) newTries() *tries {
+	return &tries{backoff: reconcile.Backoff{Base: a.cfg.RetryPause, Cap: a.cfg.RetryMax}}
+}
 
-// wait returns the cause when ctx ends first.
-func (b *backoff) wait(ctx context.Context) error {
-	t := time.NewTimer(b.pause)
+// failed is how long to wait before the next one.
+func (t *tries) failed() time.Duration {
+	t.failures++
+	return t.backoff.Delay(t.failures)
+}
+
+// pause returns the cause when ctx ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
 	defer t.Stop()
-	b.pause = min(2*b.pause, b.max)
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -1,3 +1,7 @@
+//go:build !race
+
+// What dies here are processes of their own, which the race detector does not see.
+
 package agent_test
 
 import (

@@ -281,13 +281,13 @@ func (a *Agent) finish(ctx context.Context, op towpath.Operation, r towpath.Oper
 // persist writes to the journal, trying again while the disk refuses; false
 // when ctx ended first.
 func (a *Agent) persist(ctx context.Context, write func() error) bool {
-	for b := a.newBackoff(); ; {
+	for t := a.newTries(); ; {
 		err := write()
 		if err == nil {
 			return true
 		}
 		a.log.ErrorContext(ctx, "journal not written; trying again", "error", err)
-		if b.wait(ctx) != nil {
+		if pause(ctx, t.failed()) != nil {
 			return false
 		}
 	}

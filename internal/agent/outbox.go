@@ -102,7 +102,7 @@ func (a *Agent) sayer(op towpath.Operation) func(string) {
 // outboxLoop tells the server what there is to tell, and again until it has
 // heard it.
 func (a *Agent) outboxLoop(ctx context.Context) error {
-	b := a.newBackoff()
+	t := a.newTries()
 	for {
 		select {
 		case <-ctx.Done():
@@ -113,10 +113,10 @@ func (a *Agent) outboxLoop(ctx context.Context) error {
 			continue // hello wakes it
 		}
 		if a.tell(ctx) {
-			b = a.newBackoff()
+			t = a.newTries()
 			continue
 		}
-		if err := b.wait(ctx); err != nil {
+		if err := pause(ctx, t.failed()); err != nil {
 			return err
 		}
 		a.outbox.kick()

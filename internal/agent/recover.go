@@ -67,7 +67,7 @@ func (a *Agent) recovered(ctx context.Context, r kind.Runner, as assignment, wit
 		return withdrawn
 	}
 	var what kind.Recovery
-	for b := a.newBackoff(); ; {
+	for t := a.newTries(); ; {
 		var err error
 		what, err = r.Recover(ctx, kind.Work{Operation: op, Say: a.sayer(op)})
 		if err == nil {
@@ -76,7 +76,7 @@ func (a *Agent) recovered(ctx context.Context, r kind.Runner, as assignment, wit
 		if ctx.Err() == nil {
 			a.log.WarnContext(ctx, "what became of an operation is not known yet", "operation", op.ID, "verb", op.Verb, "error", err)
 		}
-		if b.wait(ctx) != nil {
+		if pause(ctx, t.failed()) != nil {
 			a.interrupted(ctx, op)
 			return true
 		}

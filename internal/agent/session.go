@@ -21,7 +21,7 @@ const idlePause = 50 * time.Millisecond
 // the server may be another one since, or have been restored. It returns before
 // ctx ends only when the server refuses the agent.
 func (a *Agent) sessionLoop(ctx context.Context) error {
-	b, resumed := a.newBackoff(), false
+	t, resumed := a.newTries(), false
 	for ctx.Err() == nil {
 		err := a.hello(ctx)
 		if err == nil && !resumed {
@@ -30,16 +30,17 @@ func (a *Agent) sessionLoop(ctx context.Context) error {
 			}
 		}
 		if err == nil {
-			b = a.newBackoff()
+			t = a.newTries()
 			err = a.claimLoop(ctx)
 		}
 		if ctx.Err() != nil {
 			break
 		}
-		if end := a.ends(ctx, err, b.pause); end != nil {
+		wait := t.failed()
+		if end := a.ends(ctx, err, wait); end != nil {
 			return end
 		}
-		_ = b.wait(ctx)
+		_ = pause(ctx, wait)
 	}
 	return context.Cause(ctx)
 }
@@ -74,7 +75,7 @@ func (a *Agent) claimLoop(ctx context.Context) error {
 			a.take(ctx, op)
 		}
 		if len(ops) == 0 {
-			if err := (&backoff{pause: idlePause}).wait(ctx); err != nil {
+			if err := pause(ctx, idlePause); err != nil {
 				return err
 			}
 		}
@@ -92,7 +93,7 @@ func (a *Agent) renewLoop(ctx context.Context) error {
 		if every <= 0 {
 			every = defaultHeartbeat
 		}
-		if err := (&backoff{pause: every, max: every}).wait(ctx); err != nil {
+		if err := pause(ctx, every); err != nil {
 			return err
 		}
 		if a.connected.Load() {

@@ -58,9 +58,6 @@ func blows() []blow {
 		{name: "the agent, half way and at the end", half: (*world).killAgent, end: (*world).killAgent},
 		{name: "both, half way", half: func(w *world) { w.killAgent(); w.killServer() }},
 	}
-	if !stepsOfExperiments {
-		return out
-	}
 	out = append(out, []blow{
 		{name: "the agent, before it shares the traffic", agent: "run.before-shift:1"},
 		{name: "the agent, when it has shared the traffic", agent: "run.after-shift:1"},

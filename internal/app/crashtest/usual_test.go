@@ -1,4 +1,4 @@
-//go:build !long && !race
+//go:build !long
 
 package crashtest_test
 
@@ -31,7 +31,3 @@ func canaryHits(point string, n int) bool {
 func mirrorHits() []string {
 	return []string{"deployment.stepped:8", "operation.claimed:5", "operation.finished:4", "operation.finished:11"}
 }
-
-// stepsOfExperiments is whether server and agent are killed at each step of an
-// experiment, besides half way and at the end.
-const stepsOfExperiments = true

@@ -111,8 +111,10 @@ func (r *Runner) openAddress(ctx context.Context, op towpath.Operation, listen s
 	return err
 }
 
-// bringUp starts what does not run and waits until all of it is healthy.
-func (r *Runner) bringUp(ctx context.Context, w kind.Work, rec *target) error {
+// bringUp starts what does not run and waits until all of it is healthy. What
+// crashed is started again, but for what this operation has started, and those
+// that ran when it began.
+func (r *Runner) bringUp(ctx context.Context, w kind.Work, rec *target, ran ...string) error {
 	op := w.Operation
 	ids := rec.instances(op.Spec.Revision)
 	for i, id := range ids {
@@ -125,6 +127,9 @@ func (r *Runner) bringUp(ctx context.Context, w kind.Work, rec *target) error {
 		}
 		if in.crashed() && in.spec.Operation == op.ID {
 			return crashFailure(in)
+		}
+		if in.crashed() && slices.Contains(ran, id) {
+			return crashedSince(in, i)
 		}
 		next, err := r.instanceSpec(ctx, op, rec, i)
 		if err != nil {

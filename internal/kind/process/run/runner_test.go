@@ -129,7 +129,7 @@ func (w *world) Kill(t *testing.T, revision string) {
 	killed := 0
 	records, _ := filepath.Glob(filepath.Join(w.dir, "run", "instances", "*", "record.json"))
 	for _, path := range records {
-		var record struct{ PID int }
+		var record struct{ PID, Start int }
 		b, err := os.ReadFile(path)
 		if err != nil || json.Unmarshal(b, &record) != nil {
 			t.Fatal(err)
@@ -140,10 +140,30 @@ func (w *world) Kill(t *testing.T, revision string) {
 		if err := syscall.Kill(record.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
+		w.writtenDown(t, filepath.Dir(path), record.Start)
 		killed++
 	}
 	if killed == 0 {
 		t.Fatalf("nothing runs of %s", revision)
+	}
+}
+
+// writtenDown waits until the shim of an instance has written down how its
+// process of a start ended.
+func (w *world) writtenDown(t *testing.T, dir string, start int) {
+	t.Helper()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for deadline := time.After(30 * time.Second); ; {
+		var exit struct{ Start int }
+		if b, err := os.ReadFile(filepath.Join(dir, "exit.json")); err == nil && json.Unmarshal(b, &exit) == nil && exit.Start == start {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-deadline:
+			t.Fatalf("the end of the instance in %s is not written down", dir)
+		}
 	}
 }
 

@@ -38,7 +38,8 @@ func (r *Runner) grow(ctx context.Context, w kind.Work, rec *target) error {
 	if _, known := rec.Revisions[rev]; !known || w.Operation.Spec.Scale == nil {
 		return nil
 	}
-	for i, id := range rec.instances(rev) {
+	ran := rec.instances(rev)
+	for i, id := range ran {
 		in, err := r.look(id)
 		if err != nil {
 			return err
@@ -50,7 +51,7 @@ func (r *Runner) grow(ctx context.Context, w kind.Work, rec *target) error {
 	if err := r.makeRoom(ctx, w, rec); err != nil {
 		return err
 	}
-	return r.bringUp(ctx, w, rec)
+	return r.bringUp(ctx, w, rec, ran...)
 }
 
 // only records how many of a revision's instances are to run.

@@ -216,12 +216,42 @@ func TestRunner_Scale(t *testing.T) {
 		h.up(one)
 		h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 1, Room: 4})))
 		h.Kill(t, two)
-		h.eventually("its end is noticed", func() bool { return h.runs()[two] == 0 })
 		err := h.r.Shift(t.Context(), h.scaled(towpath.VerbShift, two, one, 25, towpath.Scale{Instances: 1, Room: 4, Rest: 3}))
 		if f, ok := err.(*kind.Failure); !ok || !strings.Contains(f.Message, "was ended by the signal killed") { //nolint:errorlint // that is what it returns
 			t.Errorf("got %v", err)
 		}
 		h.wantRuns(4, 0)
+	})
+	t.Run("takes what ended by itself while room was made for a failure", func(t *testing.T) {
+		h := newHand(t)
+		h.change = four
+		h.up(one)
+		h.must(h.r.Prepare(t.Context(), h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{Instances: 1, Room: 4})))
+		pr, pw := io.Pipe()
+		for range 4 { // one of them is at the instance that is to go
+			go func() {
+				if resp, err := http.Post(h.url()+"/hold", "text/plain", pr); err == nil {
+					_ = resp.Body.Close()
+				}
+			}()
+		}
+		h.eventually("every instance has one", func() bool {
+			st, err := h.router(t).Status(t.Context())
+			rt, _ := st.Find(h.Target().Key())
+			return err == nil && len(rt.Busy) == 4
+		})
+		w := h.scaled(towpath.VerbShift, two, one, 25, towpath.Scale{Instances: 1, Room: 3})
+		w.Say = func(m string) {
+			if strings.HasPrefix(m, "waiting up to 5s for 1 requests") {
+				h.Kill(t, two)
+				pw.Close()
+			}
+		}
+		err := h.r.Shift(t.Context(), w)
+		if f, ok := err.(*kind.Failure); !ok || !strings.Contains(f.Message, "after it had been healthy") { //nolint:errorlint // that is what it returns
+			t.Errorf("got %v", err)
+		}
+		h.wantRuns(3, 0)
 	})
 	t.Run("lets an instance finish what it has before it goes", func(t *testing.T) {
 		h := newHand(t)
