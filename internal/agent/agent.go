@@ -58,7 +58,7 @@ type Config struct {
 
 	ClaimWait    time.Duration // of one long poll; 20 s
 	ObserveEvery time.Duration // 5 s
-	CountEvery   time.Duration // 1 s: while traffic is shared
+	CountEvery   time.Duration // 1 s
 	RetryPause   time.Duration // the first one after an error, doubling to RetryMax, less up to half at random; 200 ms
 	RetryMax     time.Duration // 3 s
 }

@@ -26,6 +26,7 @@ type script struct {
 	recover func(w kind.Work) (kind.Recovery, error)
 	plan    towpath.ComponentPlan
 	seen    []towpath.Observation
+	counts  func() ([]kind.Count, error)
 }
 
 func (s *script) Kind() towpath.ComponentKind { return towpath.KindProcess }
@@ -57,12 +58,28 @@ func (s *script) Verify(ctx context.Context, w kind.Work, _ kind.Stage) error { 
 func (s *script) Switch(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
 func (s *script) Retire(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
 func (s *script) Remove(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
+func (s *script) Shift(ctx context.Context, w kind.Work) error                { return s.step(ctx, w) }
 func (s *script) Repair(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
 func (s *script) Folders() ([]string, error)                                  { return nil, nil }
 func (s *script) Observe(context.Context) ([]towpath.Observation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.seen), nil
+}
+
+func (s *script) Counts(context.Context) ([]kind.Count, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.counts == nil {
+		return nil, nil
+	}
+	return s.counts()
+}
+
+func (s *script) counting(f func() ([]kind.Count, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts = f
 }
 
 func (s *script) sees(o towpath.Observation) {

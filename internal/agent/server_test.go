@@ -41,7 +41,7 @@ type server struct {
 	reports  map[towpath.OperationID]map[int64]string
 	hellos   []agentrpc.HelloRequest
 	observed []towpath.Observation
-	counted  []towpath.TrafficCount
+	counted  []agentrpc.CountRequest
 	errors   int // how often to answer a finished operation with an error first
 }
 
@@ -319,7 +319,7 @@ func (s *server) Sample(_ context.Context, _ towpath.Actor, req agentrpc.SampleR
 }
 
 func (s *server) Count(_ context.Context, _ towpath.Actor, req agentrpc.CountRequest) error {
-	s.locked(func() { s.counted = append(s.counted, req.Counts...) })
+	s.locked(func() { s.counted = append(s.counted, req) })
 	return nil
 }
 

@@ -67,7 +67,7 @@ func (c *Client) Observe(ctx context.Context, req ObserveRequest) error {
 	return err
 }
 
-// Count says what was counted of targets whose traffic is shared.
+// Count says what was counted of targets whose traffic is shared, and before.
 func (c *Client) Count(ctx context.Context, req CountRequest) error {
 	_, err := call[struct{}](ctx, c, "count", req, callTimeout)
 	return err

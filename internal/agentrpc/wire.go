@@ -153,7 +153,7 @@ type ObserveRequest struct {
 }
 
 // CountRequest is what was counted of targets whose traffic several revisions
-// share.
+// share. The first one of a target may begin with what was counted Before.
 type CountRequest struct {
 	Session string                 `json:"session"`
 	Counts  []towpath.TrafficCount `json:"counts"`

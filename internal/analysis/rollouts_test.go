@@ -1,17 +1,20 @@
 package analysis
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 )
 
 // falseAlarms counts the rollouts that are called worse at any interval. Since
 // what is seen after that changes nothing, judging each once at its end is
 // looking at every interval; TestJudge_LookingOftenChangesNothing shows it.
-func falseAlarms(t *testing.T, w world, rollouts, intervals int) (all int, by map[string]int) {
+func falseAlarms(t *testing.T, w world, rollouts, before, intervals int) (all int, by map[string]int) {
 	t.Helper()
 	by = map[string]int{}
 	for seed := range rollouts {
-		j, err := Judge(Input{Objectives: w.objectives(), Intervals: w.rollout(uint64(seed), intervals)})
+		j, err := Judge(Input{Objectives: w.objectives(), Intervals: alone(w.rollout(uint64(seed), before+intervals), before)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,16 +33,59 @@ func falseAlarms(t *testing.T, w world, rollouts, intervals int) (all int, by ma
 	return all, by
 }
 
+// alone is a rollout of which the data plane has counted the old revision alone
+// for some intervals before.
+func alone(intervals []Interval, before int) []Interval {
+	for i := range intervals[:before] {
+		old := map[string]Reading{}
+		for _, name := range []string{"errors", "latency"} { // what is asked of a source is not known of before
+			old[name] = Reading{Baseline: intervals[i].Readings[name].Baseline}
+		}
+		intervals[i].Readings = old
+	}
+	return intervals
+}
+
 func TestJudge_CallsFewWorseThatAreNot(t *testing.T) {
-	for name, w := range streams() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			all, by := falseAlarms(t, w, rollouts, rolloutInterval)
-			t.Logf("%d of %d rollouts without a difference were called worse (%.2f %%): %v",
-				all, rollouts, 100*float64(all)/float64(rollouts), by)
-			if all > rollouts/100 {
-				t.Errorf("more than 1 %%")
+	for before, rollouts := range map[int]int{0: rollouts, 60: rolloutsOfAPast} {
+		for name, w := range streams() {
+			t.Run(fmt.Sprintf("%s, seen %d intervals before", name, before), func(t *testing.T) {
+				t.Parallel()
+				all, by := falseAlarms(t, w, rollouts, before, rolloutInterval)
+				t.Logf("%d of %d rollouts without a difference were called worse (%.2f %%): %v",
+					all, rollouts, 100*float64(all)/float64(rollouts), by)
+				if all > rollouts/100 {
+					t.Errorf("more than 1 %%")
+				}
+			})
+		}
+	}
+}
+
+// TestJudge_AnOutageOfBoth: what the baseline did before the rollout does not
+// make the canary's fault of what happens to both.
+func TestJudge_AnOutageOfBoth(t *testing.T) {
+	w := plain()
+	w.bad = 0.001
+	failing := w
+	failing.bad = 0.5
+	for seed := range uint64(200) {
+		intervals := alone(w.rollout(seed, 80), 60)
+		copy(intervals[65:], failing.rollout(seed+1e6, 15))
+		for i := range intervals[65:] {
+			intervals[65+i].Start, intervals[65+i].End = begin.Add(time.Duration(65+i)*time.Second), begin.Add(time.Duration(66+i)*time.Second)
+		}
+		for n := 66; n <= len(intervals); n++ {
+			j, err := Judge(Input{Objectives: w.objectives()[:1], Intervals: intervals[:n]})
+			if err != nil {
+				t.Fatal(err)
 			}
-		})
+			if j.Outcome == Worse {
+				t.Fatalf("seed %d, after %d intervals: %s", seed, n, j.Sentence)
+			}
+			if !strings.Contains(j.Sentence, " before") {
+				t.Fatalf("nothing says what was before: %s", j.Sentence)
+			}
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // verdict says what has been found out so far.
 func (t *tracker) verdict() Verdict {
-	risk := t.risks()
+	risk, beside := t.risks(), t.beside()
 	v := Verdict{
 		Objective: t.o.Name,
 		Breaks:    answer(t.log.breaks, risk.breaks),
@@ -17,7 +17,8 @@ func (t *tracker) verdict() Verdict {
 		Shifts:    answer(t.log.shifts, risk.shifts),
 		Burns:     answer(t.log.burns, risk.burns),
 		Canary:    Count{t.seen.canary.bad, t.seen.canary.total},
-		Baseline:  Count{t.seen.baseline.bad, t.seen.baseline.total},
+		Baseline:  Count{beside.bad, beside.total},
+		Before:    Count{t.before.bad, t.before.total},
 		Intervals: t.read, Errored: t.errored, Decided: t.decided,
 	}
 	t.deny(&v)
@@ -127,6 +128,9 @@ func (t *tracker) seenWords(v Verdict) string {
 	if !t.alone {
 		s += fmt.Sprintf(" beside %s of %s", percent(v.Baseline), number(v.Baseline.Total))
 	}
+	if !t.alone && v.Before.Total > 0 {
+		s += fmt.Sprintf(", and %s of %s before", percent(v.Before), number(v.Before.Total))
+	}
 	return s
 }
 
@@ -151,7 +155,7 @@ func (t *tracker) because(v Verdict) string {
 	case NoEvidence:
 		return ", " + t.lacks()
 	case NotWorse:
-		if !t.alone && t.seen.baseline.rate() > t.o.budget() {
+		if beside := t.beside(); !t.alone && beside.rate() > t.o.budget() {
 			return fmt.Sprintf(", although %s may be and neither keeps to it", percent(Count{t.o.budget(), 1}))
 		}
 		return ", harm is ruled out"

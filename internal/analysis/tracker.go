@@ -38,6 +38,7 @@ type tracker struct {
 	past    []slice
 	row     row
 	seen    pair          // what was counted
+	before  count         // of the baseline, until the canary had requests
 	samples pair          // what was counted, of a threshold its values
 	span    time.Duration // of the intervals in which the canary was seen
 	read    int
@@ -152,6 +153,9 @@ func (t *tracker) keep(p pair) {
 func (t *tracker) accuse(span slice) {
 	known := t.dispersion.estimate()
 	t.seen = t.seen.plus(span.pair)
+	if t.samples.canary.total == 0 {
+		t.before = t.before.plus(span.baseline)
+	}
 	t.past = append(t.past, span)
 	t.compares.addWorse(span.pair)
 	t.breaks.addBreak(span.pair.canary)
@@ -206,10 +210,17 @@ func (t *tracker) isWorse() bool {
 		t.baselineKeeps() && (yes(t.log.breaks, risk.breaks) || yes(t.log.burns, risk.burns))
 }
 
-// baselineKeeps says whether the baseline keeps the objective. Where it does not
-// either, breaking it is no reason to go back to it.
+// baselineKeeps says whether the baseline keeps the objective, beside the canary:
+// what it did before excuses nothing that happens to both now. Where it does not
+// keep it either, breaking it is no reason to go back to it.
 func (t *tracker) baselineKeeps() bool {
-	return t.alone || t.seen.baseline.total > 0 && t.seen.baseline.rate() <= t.o.budget()
+	beside := t.beside()
+	return t.alone || beside.total > 0 && beside.rate() <= t.o.budget()
+}
+
+// beside is what was counted of the baseline since the canary has had requests.
+func (t *tracker) beside() count {
+	return count{t.seen.baseline.bad - t.before.bad, t.seen.baseline.total - t.before.total}.whole()
 }
 
 // counted makes a count of what a source said: it may have extrapolated bad and

@@ -50,8 +50,10 @@ type Verdict struct {
 	Burns    Answer `json:"burns"`
 	// What was counted of each: requests, or the moments at which a threshold was
 	// looked at. When the outcome is worse, up to the interval that decided.
+	// Before is what was counted of the baseline until the canary had any.
 	Canary   Count `json:"canary"`
 	Baseline Count `json:"baseline"`
+	Before   Count `json:"before,omitzero"`
 	// Intervals were read, Errored could not be.
 	Intervals int `json:"intervals"`
 	Errored   int `json:"errored"`

@@ -38,7 +38,7 @@ func Compared(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.Traffi
 		}
 		read := in.Intervals[next].Readings
 		next++
-		if had, ok := revision(from, r.To); !ok || had.Weight == 0 {
+		if had, ok := revision(from, r.To); !ok || had.Weight == 0 || from.Before {
 			continue
 		}
 		if len(out.Intervals) == 0 {

@@ -98,7 +98,7 @@ func copiedUntil(r *towpath.Rollout, counts []towpath.TrafficCount) (until time.
 		if x.Copies != nil {
 			now = x.Copies.Requests
 		}
-		if x.Copied > 0 || now != before {
+		if !c.Before && (x.Copied > 0 || now != before) {
 			until = c.Received
 		}
 		before = now

@@ -25,7 +25,8 @@ const (
 // was counted and measured between each two counts. What was measured belongs
 // to the interval in which the server learnt of it, so that intervals that were
 // judged never change. Of a new revision that has copies only, these are what is
-// counted; of one that has users, copies never are.
+// counted; of one that has users, copies never are. Of the time before the rollout
+// it is only told how the old revision did.
 func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []towpath.Measurement) analysis.Input {
 	var in analysis.Input
 	read := map[string][]reading{}
@@ -48,6 +49,10 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 		for _, o := range r.Canary.Objectives {
 			switch {
 			case !judged(o):
+			case to.Before:
+				if !o.Asks() {
+					iv.Readings[o.Name] = analysis.Reading{Baseline: between(o, from, to, r.From)}
+				}
 			case !o.Asks():
 				iv.Readings[o.Name] = routed(r, o, from, to)
 			default:

@@ -17,7 +17,8 @@ import (
 const countsKept = 2000
 
 // Count takes what was counted of targets whose traffic is shared, and has
-// their deployments judged. Counts of what is not under way are dropped.
+// their deployments judged. Counts of what is not under way are dropped, as are
+// those from before of what is counted already.
 func (s *Service) Count(ctx context.Context, actor towpath.Actor, session string, counts []towpath.TrafficCount) error {
 	now := s.cfg.Now()
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
@@ -26,6 +27,9 @@ func (s *Service) Count(ctx context.Context, actor towpath.Actor, session string
 			return err
 		}
 		for _, c := range counts {
+			if c.Before {
+				continue
+			}
 			here, err := placed(ctx, tx, c.Target, place)
 			if err != nil {
 				return err
@@ -33,7 +37,7 @@ func (s *Service) Count(ctx context.Context, actor towpath.Actor, session string
 			if !here {
 				continue
 			}
-			if err := s.count(ctx, tx, c, now); err != nil {
+			if err := s.count(ctx, tx, c, before(counts, c), now); err != nil {
 				return err
 			}
 		}
@@ -52,7 +56,7 @@ func placed(ctx context.Context, tx Tx, t towpath.Target, place towpath.PlaceNam
 	return known && r.Place == place, err
 }
 
-func (s *Service) count(ctx context.Context, tx Tx, c towpath.TrafficCount, now time.Time) error {
+func (s *Service) count(ctx context.Context, tx Tx, c towpath.TrafficCount, past []towpath.TrafficCount, now time.Time) error {
 	env, err := tx.Environment(ctx, c.Target.Project, c.Target.Environment)
 	if towpath.KindOf(err) == towpath.KindNotFound || err == nil && env.Active == "" {
 		return nil
@@ -80,12 +84,52 @@ func (s *Service) count(ctx context.Context, tx Tx, c towpath.TrafficCount, now 
 		if err := tx.ForgetTrafficCounts(ctx, now.Add(-keepCounts)); err != nil {
 			return err
 		}
+		for _, p := range spaced(past, c.At, r.Canary.Spec.Interval) {
+			p.Received = now
+			if err := tx.InsertTrafficCount(ctx, d.ID, p); err != nil {
+				return err
+			}
+		}
 	}
 	c.Received = now
 	if err := tx.InsertTrafficCount(ctx, d.ID, c); err != nil {
 		return err
 	}
 	return tx.Enqueue(ctx, WorkDeployment, string(d.ID), now)
+}
+
+// before lists what was counted of a target before, oldest first.
+func before(counts []towpath.TrafficCount, c towpath.TrafficCount) []towpath.TrafficCount {
+	var out []towpath.TrafficCount
+	for _, x := range counts {
+		if x.Before && x.Target == c.Target {
+			out = append(out, x)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b towpath.TrafficCount) int { return a.At.Compare(b.At) })
+	return out
+}
+
+// maxPast bounds how many counts from before a rollout are kept of it, and so
+// how many times its interval they go back.
+const maxPast = 60
+
+// spaced chooses, of what was counted before a time, what lies an interval apart.
+// It ends, going back, where more than three intervals are missing.
+func spaced(past []towpath.TrafficCount, until time.Time, interval time.Duration) []towpath.TrafficCount {
+	var out []towpath.TrafficCount
+	for _, c := range slices.Backward(past) {
+		switch gap := until.Sub(c.At); {
+		case gap < interval*9/10:
+			continue
+		case gap > 3*interval, len(out) == maxPast:
+			slices.Reverse(out)
+			return out
+		}
+		out, until = append(out, c), c.At
+	}
+	slices.Reverse(out)
+	return out
 }
 
 // keepCounts is how long what was counted is kept, to be judged again.
@@ -103,18 +147,19 @@ func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *to
 	}
 	last := counts[len(counts)-1]
 	if why := broken(last, r.To); why != "" {
-		return &towpath.Judgement{Outcome: towpath.JudgedWorse, Sentence: why, Intervals: len(counts) - 1, Until: last.At}, nil
+		return &towpath.Judgement{Outcome: towpath.JudgedWorse, Sentence: why, Intervals: intervals(counts), Until: last.At}, nil
 	}
 	if r.Mirrors() {
 		r = guards(d, r)
 	}
-	if len(r.Canary.Objectives) == 0 || len(counts) == 1 {
+	intervals := intervals(counts)
+	if len(r.Canary.Objectives) == 0 || intervals == 0 {
 		return nil, nil
 	}
 	gap := max(silence(r.Canary.Spec.Interval), 3*last.At.Sub(counts[0].At)/countsKept)
 	if quiet := now.Sub(last.Received); quiet > gap {
 		return &towpath.Judgement{
-			Outcome: towpath.JudgedNoEvidence, Intervals: len(counts) - 1, Until: last.At,
+			Outcome: towpath.JudgedNoEvidence, Intervals: intervals, Until: last.At,
 			Sentence: fmt.Sprintf("Nothing has been counted for %s: is the agent of %s connected, and does its router run?", quiet.Round(time.Second), last.Target.Place),
 		}, nil
 	}
@@ -124,14 +169,14 @@ func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *to
 	}
 	in := input(d, r, counts, measurements)
 	if len(in.Objectives) == 0 {
-		return withQueries(&towpath.Judgement{Outcome: towpath.JudgedNotWorse, Intervals: len(counts) - 1, Until: last.At}, r), nil
+		return withQueries(&towpath.Judgement{Outcome: towpath.JudgedNotWorse, Intervals: intervals, Until: last.At}, r), nil
 	}
 	j, err := analysis.Judge(in)
 	if err != nil { // the deployment must go on all the same: a person decides
 		m, _ := towpath.PublicMessage(err)
-		return &towpath.Judgement{Outcome: towpath.JudgedNoEvidence, Sentence: m, Intervals: len(counts) - 1, Until: last.At}, nil
+		return &towpath.Judgement{Outcome: towpath.JudgedNoEvidence, Sentence: m, Intervals: intervals, Until: last.At}, nil
 	}
-	return withQueries(uncompared(summary(j, last.At), r), r), nil
+	return withQueries(uncompared(summary(j, intervals, last.At), r), r), nil
 }
 
 // input is what is judged of a component. The risk is that of the whole
@@ -208,9 +253,20 @@ func broken(c towpath.TrafficCount, rev towpath.RevisionID) string {
 	return ""
 }
 
-func summary(j analysis.Judgement, until time.Time) *towpath.Judgement {
+// intervals is how many there are between counts, without those from before.
+func intervals(counts []towpath.TrafficCount) int {
+	n := -1
+	for _, c := range counts {
+		if !c.Before {
+			n++
+		}
+	}
+	return n
+}
+
+func summary(j analysis.Judgement, intervals int, until time.Time) *towpath.Judgement {
 	out := &towpath.Judgement{
-		Outcome: towpath.JudgementOutcome(j.Outcome), Sentence: j.Sentence, Intervals: len(j.Input.Intervals), Until: until,
+		Outcome: towpath.JudgementOutcome(j.Outcome), Sentence: j.Sentence, Intervals: intervals, Until: until,
 	}
 	for i, v := range j.Verdicts {
 		out.Suspect = out.Suspect || v.Suspect(j.Input.Objectives[i])

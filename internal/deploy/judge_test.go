@@ -59,3 +59,37 @@ func TestEvidence(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Of the time before a rollout the old revision's requests are told, whatever the
+// new one did then: it may have run before.
+func TestEvidence_OfBefore(t *testing.T) {
+	r := &towpath.Rollout{From: "old", To: "new", Canary: &towpath.Canary{Objectives: []towpath.Objective{
+		{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.99},
+		{Name: "sales", Kind: towpath.ObjectiveRatio, Target: 0.9, Bad: "bad", Total: "total"},
+	}}}
+	counts := []towpath.TrafficCount{
+		count(0, of("old", 100, 0), of("new", 100, 60)),
+		count(1, of("old", 110, 1), of("new", 200, 160)),
+		count(2, of("old", 130, 1), of("new", 200, 160)),
+		count(3, of("old", 160, 1), of("new", 200, 160)),
+		count(4, of("old", 170, 2), of("new", 205, 161)),
+	}
+	counts[0].Before, counts[1].Before, counts[2].Before = true, true, true
+	ratio := func(total, bad float64) *analysis.Sample { return &analysis.Sample{Total: total, Bad: bad} }
+	want := []analysis.Reading{
+		{Baseline: ratio(10, 1)}, {Baseline: ratio(20, 0)},
+		{Canary: ratio(0, 0), Baseline: ratio(30, 0)}, {Canary: ratio(5, 1), Baseline: ratio(10, 1)},
+	}
+	in := deploy.Evidence(r, counts, nil)
+	if len(in.Intervals) != len(want) {
+		t.Fatalf("%+v", in.Intervals)
+	}
+	for i, iv := range in.Intervals {
+		if diff := cmp.Diff(want[i], iv.Readings["errors"]); diff != "" {
+			t.Errorf("interval %d: %s", i, diff)
+		}
+		if _, read := iv.Readings["sales"]; read && i < 2 {
+			t.Errorf("interval %d says what no source was asked", i)
+		}
+	}
+}

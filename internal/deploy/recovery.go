@@ -44,7 +44,7 @@ func firstSign(ctx context.Context, tx Tx, d *towpath.Deployment, from towpath.D
 			return sign, err
 		}
 		for i := 1; i < len(counts); i++ {
-			if bad(r, counts[i-1], counts[i]) {
+			if !counts[i].Before && bad(r, counts[i-1], counts[i]) {
 				if from := counts[i-1].Received; from.Before(sign) {
 					sign = from
 				}

@@ -107,10 +107,16 @@ type Shifter interface {
 	// gets copies of requests instead of a share: nobody waits for its answers, and
 	// they are counted apart.
 	Shift(ctx context.Context, w Work) error
-	// Counts are what was counted of targets on which several revisions are
-	// prepared, also before the second one has traffic: how the first one's
-	// requests scatter by themselves is part of the comparison.
-	Counts(ctx context.Context) ([]towpath.TrafficCount, error)
+	// Counts are what was counted of all targets that have traffic.
+	Counts(ctx context.Context) ([]Count, error)
+}
+
+// Count is what was counted of a target.
+type Count struct {
+	towpath.TrafficCount
+	// Shared is that several revisions are prepared, none of which is only kept:
+	// they share the traffic, or are about to.
+	Shared bool
 }
 
 // Repairer is a [Runner] that can replace what runs by the same again.

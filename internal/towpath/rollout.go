@@ -185,6 +185,9 @@ type TrafficCount struct {
 	// without infinity.
 	Bounds    []float64       `json:"bounds"`
 	Revisions []RevisionCount `json:"revisions"`
+	// Before is that it was counted before the traffic was to be shared: it says
+	// how the requests of what ran then scatter by themselves, and no more.
+	Before bool `json:"before,omitempty"`
 }
 
 // RevisionCount is one revision's. Counters grow; one that is lower than before

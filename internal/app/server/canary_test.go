@@ -20,12 +20,15 @@ type counter struct {
 	component towpath.ComponentName
 	at        time.Time
 	old, new  towpath.RevisionCount
+	past      []towpath.TrafficCount
 }
 
 // counting begins to count the canary of api that is under way in dev.
 func (h *harness) counting() *counter {
 	h.t.Helper()
-	return h.countingOf("api")
+	c := h.countingOf("api")
+	c.tell()
+	return c
 }
 
 func (h *harness) countingOf(name towpath.ComponentName) *counter {
@@ -44,18 +47,32 @@ func (h *harness) countingOf(name towpath.ComponentName) *counter {
 		c.old, c.new = towpath.RevisionCount{Revision: r.From, Weight: 90}, towpath.RevisionCount{Revision: r.To, Weight: 10}
 		return true
 	})
-	c.tell()
 	return c
 }
 
 func (c *counter) tell() {
 	c.h.t.Helper()
-	err := c.h.s.agents.deploys.Count(context.Background(), c.h.ana, "session-1", []towpath.TrafficCount{{
+	must(c.h.t, 0, c.h.s.agents.deploys.Count(context.Background(), c.h.ana, "session-1", append(c.past, c.count())))
+	c.at = c.at.Add(time.Second)
+}
+
+func (c *counter) count() towpath.TrafficCount {
+	return towpath.TrafficCount{
 		Target: towpath.Target{Project: shop, Environment: "dev", Component: c.component, Place: "local", Slot: towpath.SlotMain},
 		At:     c.at, Bounds: []float64{0.1, 1}, Revisions: []towpath.RevisionCount{c.old, c.new},
-	}})
-	must(c.h.t, 0, err)
-	c.at = c.at.Add(time.Second)
+	}
+}
+
+// alone counts 180 good requests of the old revision a second, before the new
+// one is there.
+func (c *counter) alone(seconds int) {
+	for range seconds {
+		x := c.count()
+		x.Before = true
+		c.past = append(c.past, x)
+		c.old.Requests += 180
+		c.at = c.at.Add(time.Second)
+	}
 }
 
 // seconds counts 180 good requests of the old revision a second, and 20 of the
@@ -162,6 +179,37 @@ func TestServer_Canary(t *testing.T) {
 	})
 }
 
+// TestServer_CanaryOfAPast: where the agent tells how the old revision did before,
+// one interval says what it takes two without.
+func TestServer_CanaryOfAPast(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		newCanary(t, h)
+		h.publish("1.1.0", "two")
+		c := h.countingOf("api")
+		c.alone(60)
+		c.tell()
+		c.past = c.past[:10] // told again it changes nothing
+		for i := range c.past {
+			c.past[i].At = c.past[i].At.Add(500 * time.Millisecond)
+		}
+		c.seconds(1, 10)
+		h.until("it is rolled back and held", func() bool {
+			st := h.status("dev")
+			return st.Deployment == nil && st.Hold != nil && strings.Contains(st.Hold.Reason, "beside 0 % of 180, and 0 % of 10,800 before")
+		})
+		list, err := h.svc.Deploys.List(t.Context(), h.ana, deploy.Filter{Project: shop, Environment: "dev"})
+		must(t, 0, err)
+		if j := list.Items[0].Components[0].Canary.Judgement; j == nil || j.Intervals != 1 {
+			t.Errorf("judged as %+v", j)
+		}
+		a, err := h.svc.Deploys.Analysis(t.Context(), h.ana, list.Items[0].ID, "api")
+		must(t, 0, err)
+		if n := len(a.Input.Intervals); n != 61 || a.Outcome != analysis.Worse {
+			t.Errorf("of %d intervals: %s", n, a.Sentence)
+		}
+	})
+}
+
 func (h *harness) done() []towpath.Operation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -185,6 +233,8 @@ func TestServer_CanariesBesideEachOther(t *testing.T) {
 	newCanary(t, h)
 	h.publish("1.1.0", "two")
 	api, search := h.countingOf("api"), h.countingOf("search")
+	api.tell()
+	search.tell()
 	h.waits("api has 10 % of the traffic and is not judged yet. Nothing has been counted yet.; search has 10 % of the traffic")
 	if err := h.steer(deploy.SteerSkip); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "api and search stand at a step each") {
 		t.Errorf("got %v", err)

@@ -384,15 +384,17 @@ func TestRegistry_GivesUpWhatNothingHolds(t *testing.T) {
 	})
 }
 
-// events waits for events of an action and lists them.
+// events waits for events of an action, and for the numbers of all that was
+// recorded, and lists them.
 func (h *harness) events(action string) []ledger.Entry {
 	h.t.Helper()
 	var out []ledger.Entry
 	h.until("the ledger has "+action, func() bool {
-		var err error
+		report, err := h.svc.Audit.Verify(context.Background(), h.ana, "")
+		must(h.t, 0, err)
 		out, err = h.svc.Audit.Events(context.Background(), h.ana, ledger.Filter{Project: shop, Action: action})
 		must(h.t, 0, err)
-		return len(out) > 0
+		return report.Unsequenced == 0 && len(out) > 0
 	})
 	return out
 }

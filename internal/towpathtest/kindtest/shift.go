@@ -61,13 +61,34 @@ func (p *place) sharing() {
 	}
 }
 
+// counts is what was counted of targets whose traffic is shared.
 func (p *place) counts() []towpath.TrafficCount {
 	p.t.Helper()
-	out, err := p.runner.(kind.Shifter).Counts(p.t.Context())
+	all, err := p.runner.(kind.Shifter).Counts(p.t.Context())
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	var out []towpath.TrafficCount
+	for _, c := range all {
+		if c.Shared {
+			out = append(out, c.TrafficCount)
+		}
+	}
 	return out
+}
+
+// alone is how many requests were counted of a target that one revision has for
+// itself.
+func (p *place) alone() (requests uint64) {
+	p.t.Helper()
+	all, err := p.runner.(kind.Shifter).Counts(p.t.Context())
+	if err != nil || len(all) != 1 || all[0].Shared {
+		p.t.Fatalf("counted %+v, %v", all, err)
+	}
+	for _, r := range all[0].Revisions {
+		requests += r.Requests
+	}
+	return requests
 }
 
 func shares(t *testing.T, p *place) {
@@ -93,8 +114,8 @@ func shares(t *testing.T, p *place) {
 
 func counts(t *testing.T, p *place) {
 	p.deploy(One)
-	if got := p.counts(); len(got) != 0 {
-		t.Fatalf("counted %+v while there is one revision", got)
+	if was, asked := p.alone(), p.served(); p.alone() != was+uint64(asked[One]) {
+		t.Errorf("of %v requests %d were counted, and %d before", asked, p.alone(), was)
 	}
 	p.must(Two, towpath.VerbPrepare)
 	if got := p.counted(t); len(got) != 1 {
@@ -121,9 +142,7 @@ func counts(t *testing.T, p *place) {
 		}
 	}
 	p.must(Two, towpath.VerbSwitch, towpath.VerbRetire)
-	if got := p.counts(); len(got) != 0 {
-		t.Errorf("counted %+v when the first one is gone", got)
-	}
+	p.alone()
 }
 
 func copies(t *testing.T, p *place) {

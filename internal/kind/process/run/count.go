@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/kind/process/route"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// Counts are what the router has counted of targets with more than one
-// revision, without those that are only kept.
-func (r *Runner) Counts(ctx context.Context) ([]towpath.TrafficCount, error) {
+// Counts are what the router has counted of all targets.
+func (r *Runner) Counts(ctx context.Context) ([]kind.Count, error) {
 	snap, err := r.router.Snapshot(ctx)
 	if err != nil {
 		return nil, err
@@ -24,15 +24,16 @@ func (r *Runner) Counts(ctx context.Context) ([]towpath.TrafficCount, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []towpath.TrafficCount
+	var out []kind.Count
 	for _, rec := range targets {
-		count := towpath.TrafficCount{Target: rec.Target, At: snap.At, Bounds: snap.Bounds}
+		count := kind.Count{Shared: rec.wanted() > 1}
+		count.Target, count.At, count.Bounds = rec.Target, snap.At, snap.Bounds
 		for _, s := range snap.Series {
 			if s.Route == rec.Target.Key() && !s.Left {
 				count.Revisions = addSeries(count.Revisions, s)
 			}
 		}
-		if rec.wanted() < 2 || len(count.Revisions) == 0 {
+		if len(count.Revisions) == 0 {
 			continue
 		}
 		rt, _ := st.Find(rec.Target.Key())

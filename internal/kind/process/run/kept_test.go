@@ -42,7 +42,7 @@ func TestRunner_Keeps(t *testing.T) {
 		if o := h.observed(); o.Kept != spec.Revision || time.Until(o.KeptUntil) < 59*time.Minute {
 			t.Errorf("observed %+v", o)
 		}
-		if counts, err := h.r.Counts(t.Context()); err != nil || len(counts) != 0 {
+		if counts, err := h.r.Counts(t.Context()); err != nil || len(counts) != 1 || counts[0].Shared {
 			t.Errorf("counted %+v, %v: nothing shares the traffic", counts, err)
 		}
 		h.r = h.processes(t) // the agent was restarted meanwhile
