@@ -132,6 +132,10 @@ func (s *Service) abort(ctx context.Context, tx Tx, p towpath.Promotion, ev towp
 		return towpath.E(towpath.KindConflict, "promotion.cancel", "the deployment is %s: it is too late to cancel", d.Phase).On(string(p.ID)).
 			WithHint("undo it with `towpath rollback %s`", p.Environment)
 	}
+	if d.Abort != "" {
+		return towpath.E(towpath.KindConflict, "promotion.cancel", "the deployment goes back already: %s", d.Abort).On(string(p.ID)).
+			WithHint("`towpath status %s` shows how far it is", p.Environment)
+	}
 	d.Abort = ev.Reason
 	if err := tx.SaveDeployment(ctx, d); err != nil {
 		return err

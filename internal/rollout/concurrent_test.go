@@ -169,6 +169,37 @@ func TestNext_GoesBackTogether(t *testing.T) {
 	}
 }
 
+// What can't be brought back holds up what it needs, and nothing else; when the
+// rest is back people are told of all that is not.
+func TestNext_BringsBackWhatItCan(t *testing.T) {
+	d := shopping(2)
+	for i := range d.Components {
+		does(d, Decision{Issue: []Issue{{Component: d.Components[i].Component, Verb: towpath.VerbSwitch}}}, noon)
+	}
+	d.Components = append(d.Components, d.Components[2]) // beside web, and needs search only
+	d.Components[3].Component, d.Components[3].DependsOn = "admin", []towpath.ComponentName{"search"}
+	d.Components[2].DependsOn = []towpath.ComponentName{"api"}
+	d.Phase = towpath.DeploymentReverting
+	for i := range d.Components {
+		d.Components[i].Steps = slices.Clone(d.Components[i].Steps)
+	}
+	fails := func(name towpath.ComponentName) {
+		r := named(d.Components, name)
+		r.Steps = append(r.Steps, towpath.Step{Verb: towpath.VerbRestore, Phase: towpath.OperationFailed, Message: "its port is taken"})
+	}
+	fails("web")
+	dec := Next(d, Seen{Now: noon})
+	if got := does(d, dec, noon); got != "admin restore" || dec.Trigger != "" || dec.Waiting != "web could not be brought back to its previous revision: its port is taken" {
+		t.Fatalf("%s, waiting for %q", got, dec.Waiting)
+	}
+	if got := does(d, Next(d, Seen{Now: noon}), noon); got != "search restore" {
+		t.Fatalf("then %s", got)
+	}
+	if dec = Next(d, Seen{Now: noon}); dec.Trigger != towpath.TriggerGiveUp || dec.Reason != "web could not be brought back to its previous revision: its port is taken; left as it is because that needs it: api" {
+		t.Errorf("in the end %+v", dec)
+	}
+}
+
 // What else is ready waits when a person pauses; only what nothing answers for
 // goes on.
 func TestNext_PausesAllButWhatIsStopped(t *testing.T) {

@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -237,10 +238,12 @@ func retire(d *towpath.Deployment) Decision {
 }
 
 // revert sends traffic back, what depends on others before them, then stops the
-// revisions that failed. Only components that the deployment touched need it.
+// revisions that failed. Only components that the deployment touched need it. What
+// can't be brought back stops those that it needs, and nothing else.
 func revert(d *towpath.Deployment) Decision {
 	var dec Decision
-	all := true
+	var stuck, left []string
+	all, going := true, false
 	for i := range slices.Backward(d.Components) {
 		r := &d.Components[i]
 		if !touched(d, r) || back(r) {
@@ -248,15 +251,27 @@ func revert(d *towpath.Deployment) Decision {
 		}
 		all = false
 		if !dependentsBack(d, r) {
+			left = append(left, string(r.Component))
 			continue
 		}
-		own, stuck := restore(r)
-		if stuck != nil {
-			return *stuck
+		own, why := restore(r)
+		if why != "" {
+			stuck = append(stuck, why)
+			continue
 		}
+		going = true
 		dec.add(own)
 	}
-	if !all {
+	switch {
+	case len(stuck) > 0 && !going:
+		if len(left) > 0 {
+			stuck = append(stuck, "left as it is because that needs it: "+strings.Join(left, ", "))
+		}
+		return Decision{Trigger: towpath.TriggerGiveUp, Reason: strings.Join(stuck, "; ")}
+	case len(stuck) > 0:
+		dec.Waiting = strings.Join(slices.DeleteFunc(append(stuck, dec.Waiting), func(s string) bool { return s == "" }), "; ")
+		return dec
+	case !all:
 		return dec
 	}
 	for i := range d.Components {
@@ -278,11 +293,11 @@ func revert(d *towpath.Deployment) Decision {
 	return dec
 }
 
-// restore takes one component back, or says that it can't be.
-func restore(r *towpath.Rollout) (dec Decision, stuck *Decision) {
+// restore takes one component back, or says why it can't be.
+func restore(r *towpath.Rollout) (dec Decision, stuck string) {
 	if r.From == "" {
 		again(&dec, r, Issue{Component: r.Component, Verb: towpath.VerbRemove})
-		return dec, nil
+		return dec, ""
 	}
 	step, issued := r.Find(towpath.VerbRestore)
 	switch {
@@ -291,14 +306,11 @@ func restore(r *towpath.Rollout) (dec Decision, stuck *Decision) {
 			Component: r.Component, Verb: towpath.VerbRestore, Revision: r.From, Scale: r.Scales.Of(towpath.VerbRestore),
 		})
 	case step.Phase == towpath.OperationFailed || step.Phase == towpath.OperationStale:
-		return dec, &Decision{
-			Trigger: towpath.TriggerGiveUp,
-			Reason:  fmt.Sprintf("%s could not be brought back to its previous revision: %s", r.Component, step.Message),
-		}
+		return dec, fmt.Sprintf("%s could not be brought back to its previous revision: %s", r.Component, step.Message)
 	default:
 		dec.Waiting = waitingFor(r.Component, step)
 	}
-	return dec, nil
+	return dec, ""
 }
 
 // back reports whether a component is as it was before the deployment.

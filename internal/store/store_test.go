@@ -405,6 +405,43 @@ func TestStore_Promotions(t *testing.T) {
 	})
 }
 
+// What a gate may wait for has all environments of its project look again, and
+// those of no other.
+func TestStore_WakePromotions(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertProject(ctx, towpath.Project{Name: "other", Repository: "/other", CreatedAt: noon})
+		})
+		for _, e := range []towpath.Environment{{Project: shop, Name: "dev"}, {Project: shop, Name: "prod"}, {Project: "other", Name: "dev"}} {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error { _, err := tx.InsertEnvironment(ctx, e); return err })
+		}
+		woken := func() (keys []string) {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				rows, err := tx.Query(ctx, `SELECT key FROM work WHERE kind = $1 AND run_after <= $2 ORDER BY key`, promote.WorkEnvironment, noon.UnixMicro())
+				if err != nil {
+					return err
+				}
+				defer rows.Close()
+				for rows.Next() {
+					var key string
+					if err := rows.Scan(&key); err != nil {
+						return err
+					}
+					keys = append(keys, key)
+				}
+				return rows.Err()
+			})
+			return keys
+		}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.Enqueue(ctx, promote.WorkEnvironment, "shop/prod", noon.Add(time.Hour)), tx.WakePromotions(ctx, shop, noon))
+		})
+		equal(t, woken(), []string{"shop/dev", "shop/prod"}) // also what was to look later
+		update(t, s, func(ctx context.Context, tx *store.Tx) error { return tx.WakePromotions(ctx, "", noon) })
+		equal(t, woken(), []string{"other/dev", "shop/dev", "shop/prod"})
+	})
+}
+
 func TestStore_RefMoves(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		move := func(id towpath.DeploymentID, at time.Time) towpath.RefMove {

@@ -189,7 +189,14 @@ func TestServer_CancelUndoesAFirstDeploymentThatIsStuck(t *testing.T) {
 	}
 	_, err = h.svc.Promotions.Cancel(ctx, h.ana, p.ID, "it hangs")
 	must(t, 0, err)
+	// Whoever asks again, before it has gone back or after, changes nothing.
+	if _, err = h.svc.Promotions.Cancel(ctx, h.ana, p.ID, "once more"); towpath.KindOf(err) != towpath.KindConflict {
+		t.Errorf("cancelled again: %v", err)
+	}
 	h.promotion("dev", "1.0.0", towpath.PromotionRolledBack)
+	if n := len(h.events("deployment.abort-requested")); n != 1 {
+		t.Errorf("it was asked for %d times", n)
+	}
 	if st := h.status("dev"); st.Phase != inventory.PhaseEmpty || st.Deployment != nil {
 		t.Fatalf("%+v", st)
 	}
