@@ -11,12 +11,15 @@ type Rollout struct {
 	Component ComponentName   `json:"component"`
 	Kind      ComponentKind   `json:"kind"`
 	DependsOn []ComponentName `json:"dependsOn,omitempty"`
-	Action    ChangeAction    `json:"action"`
-	From      RevisionID      `json:"from,omitempty"`
-	To        RevisionID      `json:"to,omitempty"`
-	PlanHash  Digest          `json:"planHash,omitempty"`
-	Before    *Before         `json:"before,omitempty"` // what From is made of, to bring it back
-	Timeout   time.Duration   `json:"timeout"`          // of each step, nanoseconds
+	// After are the components that move before this one in a rollback, which
+	// goes against the dependencies of both releases.
+	After    []ComponentName `json:"after,omitempty"`
+	Action   ChangeAction    `json:"action"`
+	From     RevisionID      `json:"from,omitempty"`
+	To       RevisionID      `json:"to,omitempty"`
+	PlanHash Digest          `json:"planHash,omitempty"`
+	Before   *Before         `json:"before,omitempty"` // what From is made of, to bring it back
+	Timeout  time.Duration   `json:"timeout"`          // of each step, nanoseconds
 	// Canary is how the traffic moves by steps; nil: all at once.
 	Canary *Canary `json:"canary,omitempty"`
 	// Scales are how many instances there may be at other moments than its steps;
