@@ -42,8 +42,13 @@ type Decision struct {
 
 // Next decides how a deployment goes on, from its phase, the operations that it
 // has issued and what is known besides. Time-outs of operations are their
-// results. Deciding twice on the same snapshot gives the same decision.
+// results, but for the time in which there has to be progress. Deciding twice on
+// the same snapshot gives the same decision.
 func Next(d *towpath.Deployment, seen Seen) Decision {
+	return unlessStalled(d, next(d, seen), seen.Now)
+}
+
+func next(d *towpath.Deployment, seen Seen) Decision {
 	if d.Abort != "" && (d.Phase == towpath.DeploymentPreparing || d.Phase == towpath.DeploymentSwitching) {
 		if d.Experiment != nil { // it was to go back anyway: nobody doubts the release
 			return Decision{Trigger: towpath.TriggerOver, Reason: d.Abort}
@@ -201,9 +206,7 @@ func (dec *Decision) add(own Decision) {
 		dec.Waiting += "; "
 	}
 	dec.Waiting += own.Waiting
-	if dec.Again.IsZero() || !own.Again.IsZero() && own.Again.Before(dec.Again) {
-		dec.Again = own.Again
-	}
+	dec.Again = sooner(dec.Again, own.Again)
 }
 
 // moved reports whether a component has all of its traffic on the new revision,
@@ -359,12 +362,15 @@ func laterOnesBack(d *towpath.Deployment, r *towpath.Rollout) bool {
 	})
 }
 
-// touched reports whether a component has to be brought back. Under a plan
+// touched reports whether a component has to be brought back: not one of which
+// everything was withdrawn before an agent took it up. Under a plan
 // whose base had moved only what took from what ran is: what else runs there is
 // not what the deployment took it for, and the next plan replaces it.
 func touched(d *towpath.Deployment, r *towpath.Rollout) bool {
 	if !d.Stale {
-		return len(r.Steps) > 0
+		return slices.ContainsFunc(r.Steps, func(s towpath.Step) bool {
+			return s.Phase != towpath.OperationCancelled || !s.Began.IsZero()
+		})
 	}
 	took := func(v towpath.Verb) bool {
 		return slices.ContainsFunc(r.Steps, func(s towpath.Step) bool {
