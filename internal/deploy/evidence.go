@@ -50,7 +50,8 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 			switch {
 			case !judged(o):
 			case to.Before:
-				if !o.Asks() {
+				// One that comes back was not counted meanwhile.
+				if _, known := revision(from, r.From); known && !o.Asks() {
 					iv.Readings[o.Name] = analysis.Reading{Baseline: between(o, from, to, r.From)}
 				}
 			case !o.Asks():
