@@ -162,3 +162,31 @@ func TestDispersion_Extremes(t *testing.T) {
 		}
 	}
 }
+
+// TestJudge_RatesThatWander: what wanders in each revision by itself is called a
+// difference far too often, and a tolerance is the remedy.
+func TestJudge_RatesThatWander(t *testing.T) {
+	w := plain()
+	w.own = autocorrelated(0.9, 0.5)
+	alarms := map[float64]int{}
+	const trials = 200
+	for _, tolerance := range []float64{1, 2} {
+		objectives := w.objectives()[:2]
+		for i := range objectives {
+			objectives[i].Tolerance, objectives[i].Shifts = tolerance, false
+		}
+		for seed := range uint64(trials) {
+			j, err := Judge(Input{Objectives: objectives, Intervals: w.rollout(seed, 120)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if j.Outcome == Worse {
+				alarms[tolerance]++
+			}
+		}
+	}
+	t.Logf("of %d rollouts %v were called worse, by the tolerance", trials, alarms)
+	if alarms[2] > trials/50 || alarms[2]*3 > alarms[1] {
+		t.Error("the tolerance is no remedy")
+	}
+}

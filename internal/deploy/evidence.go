@@ -82,7 +82,7 @@ func judged(o towpath.Objective) bool {
 func objective(o towpath.Objective) analysis.Objective {
 	x := analysis.Objective{
 		Name: o.Name, Kind: analysis.Ratio, Target: o.Target, Critical: o.Critical, MinSamples: float64(o.MinSamples),
-		Weight: 1, Alone: o.Asks() && !o.Compares(),
+		Weight: 1, Alone: o.Asks() && !o.Compares(), Tolerance: o.Tolerance,
 	}
 	if o.Weight > 0 {
 		x.Weight = o.Weight
