@@ -44,7 +44,7 @@ const (
 	// dispersion over another. An outage then, or the cold start of the baseline, is
 	// no burst that will come again: what is seen during the rollout has to be able
 	// to say so in seconds.
-	hearsay = 4
+	hearsay = 6
 )
 
 // dispersion learns how far the counts of each revision scatter about their
