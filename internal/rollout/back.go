@@ -31,10 +31,10 @@ func backwards(rollouts []towpath.Rollout, n needs) {
 		r := &rollouts[i]
 		for _, x := range rollouts {
 			var first bool
-			switch {
-			case x.Action == towpath.ActionCreate:
+			switch x.Action {
+			case towpath.ActionCreate:
 				first = r.Action != towpath.ActionRemove && n.reach(r.Component)[x.Component]
-			case x.Action == r.Action: // both are there in both releases, or both go away
+			case r.Action: // both are there in both releases, or both go away
 				first = n.reach(x.Component)[r.Component]
 			}
 			if first && x.Component != r.Component {
