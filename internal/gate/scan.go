@@ -99,6 +99,7 @@ func missingTools(rule towpath.ScanRule, newest []towpath.Attestation) []string 
 // no exception today, and what else there is to say of the scans.
 func weigh(rule towpath.ScanRule, scans []towpath.Attestation, now time.Time) (bad, good []string) {
 	today := now.UTC().Format(time.DateOnly)
+	var unseen []string
 	for _, a := range scans {
 		counted, excepted := 0, 0
 		for _, f := range a.Scan.Findings {
@@ -116,14 +117,38 @@ func weigh(rule towpath.ScanRule, scans []towpath.Attestation, now time.Time) (b
 				bad = append(bad, fmt.Sprintf("%s found %s (%s)%s.", a.Scan.Tool, f.ID, f.Severity, inside(f.In)))
 			}
 		}
+		// Findings has one of each ID that it has room for; what it lacks may have an
+		// exception or not.
+		if n := hidden(rule, a.Scan.Hidden); n > 0 {
+			unseen = append(unseen, fmt.Sprintf("%s found %s %s or worse beside those that are kept of a report, so nobody can tell whether they are excepted.",
+				a.Scan.Tool, count(n, "more thing"), isOrAre(n, rule.Severity)))
+		}
 		text := fmt.Sprintf("%s found %s, none of them %s or worse.", a.Scan.Tool, count(a.Scan.Total, "thing"), rule.Severity)
 		if excepted > 0 {
-			text = fmt.Sprintf("%s found %s that %s or worse, all of them excepted.", a.Scan.Tool, count(counted, "thing"), map[bool]string{true: "is " + string(rule.Severity), false: "are " + string(rule.Severity)}[counted == 1])
+			text = fmt.Sprintf("%s found %s %s or worse, all of them excepted.", a.Scan.Tool, count(counted, "thing"), isOrAre(counted, rule.Severity))
 		}
 		good = append(good, text)
 	}
 	slices.Sort(bad)
-	return slices.Compact(bad), good
+	return append(unseen, slices.Compact(bad)...), good
+}
+
+// hidden counts what a rule means among what was left out.
+func hidden(rule towpath.ScanRule, all map[towpath.Severity]int) int {
+	n := 0
+	for s, of := range all {
+		if s.Rank() >= rule.Severity.Rank() {
+			n += of
+		}
+	}
+	return n
+}
+
+func isOrAre(n int, s towpath.Severity) string {
+	if n == 1 {
+		return "that is " + string(s)
+	}
+	return "that are " + string(s)
 }
 
 func inside(where string) string {

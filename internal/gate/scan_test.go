@@ -30,6 +30,12 @@ func TestScan(t *testing.T) {
 		{name: "waits without a scan", outcome: towpath.Wait, says: "No scan by any scanner that counts is attached to 1.4.0.", hints: "towpath scan attach REPORT --release 1.4.0", change: func(in *Input) { in.Attestations = in.Attestations[:3] }},
 		{name: "waits with what is bad", outcome: towpath.Wait, says: "Trivy found CVE-7 (critical) in openssl 3.0.", change: found(bad)},
 		{name: "waits with what nobody rated", outcome: towpath.Wait, says: "CVE-8 (unknown)", change: found(towpath.ScanFinding{ID: "CVE-8", Severity: towpath.SeverityUnknown})},
+		{name: "waits with what it was not shown", outcome: towpath.Wait, says: "Trivy found 8 more things that are high or worse beside those that are kept of a report", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+			a.Scan.Hidden = map[towpath.Severity]int{towpath.SeverityUnknown: 1, towpath.SeverityCritical: 3, towpath.SeverityHigh: 4, towpath.SeverityMedium: 100}
+		})},
+		{name: "allows when what it was not shown is not as bad", outcome: towpath.Allow, change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+			a.Scan.Hidden = map[towpath.Severity]int{towpath.SeverityMedium: 100}
+		})},
 		{name: "waits when an exception has ended", outcome: towpath.Wait, says: "found CVE-1 (high) in left-pad 1.3.0; the exception for it ended on 2026-11-17.", change: rule(func(r *towpath.ScanRule) { r.Exceptions[0].Until = "2026-11-17" })},
 		{name: "waits for a fresh one", outcome: towpath.Wait, says: "The last scan by Trivy is 1h old, and at most 30m is asked for.", change: rule(func(r *towpath.ScanRule) { r.MaxAge = 30 * time.Minute })},
 		{name: "takes any age where none is asked for", outcome: towpath.Allow, change: func(in *Input) {

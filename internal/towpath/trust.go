@@ -92,8 +92,12 @@ type SBOMFacts struct {
 // ScanFacts is what a scanner found in a release.
 type ScanFacts struct {
 	Tool     string        `json:"tool"`
+	Made     time.Time     `json:"made,omitzero"`      // as the statement says
 	Findings []ScanFinding `json:"findings,omitempty"` // the worst, worst first
 	Total    int           `json:"total"`
+	// Hidden counts the IDs that none of Findings has, each by the worst that was
+	// found of it.
+	Hidden map[Severity]int `json:"hidden,omitempty"`
 }
 
 // ScanFinding is one thing that a scanner found.
