@@ -28,7 +28,7 @@ func scan(in Input) finding {
 		open = append(open, fmt.Sprintf("No scan by %s that counts%s is attached to %s.", tool, by(rule.Keys), label(in)))
 	}
 	for _, a := range newest {
-		if age := in.Now.Sub(a.Recorded); rule.MaxAge > 0 && age > rule.MaxAge {
+		if age := in.Now.Sub(scanned(a)); rule.MaxAge > 0 && age > rule.MaxAge {
 			open = append(open, fmt.Sprintf("The last scan by %s is %s old, and at most %s is asked for.", a.Scan.Tool, span(age.Truncate(time.Minute)), span(rule.MaxAge)))
 		}
 	}
@@ -46,13 +46,24 @@ func scan(in Input) finding {
 	return allow(inputs, append(good, s.remarks...)...)
 }
 
+// scanned is when a scan was made: as its report says, and never later than it
+// is known. Neither can be moved by who does not have the scanner's key.
+func scanned(a towpath.Attestation) time.Time {
+	if made := a.Scan.Made; !made.IsZero() && made.Before(a.First) {
+		return made
+	}
+	return a.First
+}
+
 // newestScans is the last scan of each tool, by tool.
 func newestScans(all []towpath.Attestation) []towpath.Attestation {
+	all = slices.DeleteFunc(slices.Clone(all), func(a towpath.Attestation) bool { return a.Scan == nil })
+	slices.SortFunc(all, func(a, b towpath.Attestation) int {
+		return cmp.Or(scanned(a).Compare(scanned(b)), a.First.Compare(b.First), cmp.Compare(a.Artifact, b.Artifact))
+	})
 	last := map[string]towpath.Attestation{}
-	for _, a := range all { // in the order of time
-		if a.Scan != nil {
-			last[a.Scan.Tool] = a
-		}
+	for _, a := range all {
+		last[a.Scan.Tool] = a
 	}
 	out := make([]towpath.Attestation, 0, len(last))
 	for _, a := range last {
@@ -71,9 +82,6 @@ func Findings(rule towpath.ScanRule, said []towpath.Attestation, now time.Time) 
 			good = append(good, a)
 		}
 	}
-	slices.SortFunc(good, func(a, b towpath.Attestation) int {
-		return cmp.Or(a.Recorded.Compare(b.Recorded), cmp.Compare(a.Artifact, b.Artifact))
-	})
 	bad, _ := weigh(rule, newestScans(good), now)
 	if n := len(bad) - shown; n > 0 {
 		bad = append(bad[:shown], fmt.Sprintf("There are %d more findings.", n))

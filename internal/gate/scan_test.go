@@ -18,7 +18,7 @@ func TestScan(t *testing.T) {
 	}
 	second := func(in *Input, at time.Time, tool string, findings ...towpath.ScanFinding) {
 		a := statement(towpath.EvidenceScan, "scanner")
-		a.Recorded, a.Artifact, a.Scan = at, "sha256:second", &towpath.ScanFacts{Tool: tool, Findings: findings, Total: len(findings)}
+		a.Recorded, a.First, a.Artifact, a.Scan = at, at, "sha256:second", &towpath.ScanFacts{Tool: tool, Findings: findings, Total: len(findings)}
 		in.Attestations = append([]towpath.Attestation{a}, in.Attestations...)
 	}
 	bad := towpath.ScanFinding{ID: "CVE-7", Severity: towpath.SeverityCritical, In: "openssl 3.0"}
@@ -40,11 +40,41 @@ func TestScan(t *testing.T) {
 		{name: "waits for a fresh one", outcome: towpath.Wait, says: "The last scan by Trivy is 1h old, and at most 30m is asked for.", change: rule(func(r *towpath.ScanRule) { r.MaxAge = 30 * time.Minute })},
 		{name: "takes any age where none is asked for", outcome: towpath.Allow, change: func(in *Input) {
 			in.Environment.Rules.Gates.Scan.MaxAge = 0
-			with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.Recorded = noon.Add(-9999 * time.Hour) })(in)
+			with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.First = noon.Add(-9999 * time.Hour) })(in)
 		}},
 		{name: "waits for a tool", outcome: towpath.Wait, says: "No scan by Grype that counts is attached", change: rule(func(r *towpath.ScanRule) { r.Tools = []string{"Grype", "Trivy"} })},
 		{name: "takes the newest of a tool", outcome: towpath.Allow, change: func(in *Input) { second(in, noon.Add(-2*time.Hour), "Trivy", bad) }},
 		{name: "also when it is worse", outcome: towpath.Wait, says: "found CVE-7", change: func(in *Input) { second(in, noon, "Trivy", bad) }},
+		{name: "does not take what was attached again for new", outcome: towpath.Wait, says: "found CVE-7", change: func(in *Input) {
+			second(in, noon.Add(-30*time.Minute), "Trivy", bad)
+			with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.Recorded = noon })(in)
+		}},
+		{name: "nor for fresh", outcome: towpath.Wait, says: "The last scan by Trivy is 25h old", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+			a.Recorded, a.First = noon, noon.Add(-25*time.Hour)
+		})},
+		{name: "takes the one that was made last, whenever it was attached", outcome: towpath.Wait, says: "found CVE-7", change: func(in *Input) {
+			second(in, noon.Add(-2*time.Hour), "Trivy", bad)
+			in.Attestations[0].Scan.Made = noon.Add(-2 * time.Hour)
+			with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+				if a.Scan.Made.IsZero() {
+					a.Scan.Made = noon.Add(-3 * time.Hour)
+				}
+			})(in)
+		}},
+		{name: "is as old as it says", outcome: towpath.Wait, says: "The last scan by Trivy is 25h old", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+			a.Scan.Made = noon.Add(-25 * time.Hour)
+		})},
+		{name: "and never newer than it is known", outcome: towpath.Wait, says: "The last scan by Trivy is 25h old", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+			a.First, a.Scan.Made = noon.Add(-25*time.Hour), noon.Add(time.Hour)
+		})},
+		{name: "of two that were made at one time, takes the one that came last", outcome: towpath.Wait, says: "found CVE-7", change: func(in *Input) {
+			second(in, noon, "Trivy", bad)
+			for i := range in.Attestations {
+				if in.Attestations[i].Scan != nil {
+					in.Attestations[i].Scan.Made = noon.Add(-3 * time.Hour)
+				}
+			}
+		}},
 		{name: "takes every tool at its word", outcome: towpath.Wait, says: "Grype found CVE-7", change: func(in *Input) { second(in, noon.Add(-2*time.Hour), "Grype", bad) }},
 		{name: "does not count another key", outcome: towpath.Wait, says: "it was signed with scanner", change: rule(func(r *towpath.ScanRule) { r.Keys = []towpath.KeyName{"security"} })},
 		{name: "does not count what was refused", outcome: towpath.Wait, says: "A scan does not count: it is forged.", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.Refused = "it is forged" })},
