@@ -69,6 +69,7 @@ func TestScan(t *testing.T) {
 		})},
 		{name: "of two that were made at one time, takes the one that came last", outcome: towpath.Wait, says: "found CVE-7", change: func(in *Input) {
 			second(in, noon, "Trivy", bad)
+			in.Attestations[0].Artifact = "sha256:0" // the name says nothing
 			for i := range in.Attestations {
 				if in.Attestations[i].Scan != nil {
 					in.Attestations[i].Scan.Made = noon.Add(-3 * time.Hour)
