@@ -25,7 +25,9 @@ const (
 	maxLogKeep   = 100
 )
 
-func sectionKeys() []string { return append([]string{"command", "workDir"}, settingsKeys()...) }
+func sectionKeys() []string {
+	return append([]string{"command", "workDir", "protocol"}, settingsKeys()...)
+}
 
 func settingsKeys() []string {
 	return []string{"env", "listen", "preview", "instances", "memory", "health", "stopGrace", "verify", "logs", "metrics"}
@@ -42,12 +44,16 @@ func readSpec(r *reader, fields map[string]any) process.Spec {
 		Listen:    readListen(o),
 		Instances: int(o.integer("instances", 1, 1, maxInstances)),
 		Preview:   readPreview(o),
+		Protocol:  readProtocol(o),
 		Memory:    o.size("memory", 0, minMemory, maxMemory),
 		Health:    readHealth(o.child("health")),
 		StopGrace: o.duration("stopGrace", 10*time.Second, 0, maxGrace),
 		Verify:    readVerify(o.child("verify")),
 		Logs:      readLogs(o.child("logs")),
 		Metrics:   readMetrics(o),
+	}
+	if len(s.Verify.Preview) > 0 && s.Preview == "" {
+		r.problem("verify.preview", "there is no preview for these jobs to go through", "give the component an address for it: preview: 127.0.0.1:0; or make them jobs before")
 	}
 	return s
 }
@@ -129,8 +135,10 @@ func checkURLPath(o *object, p string) {
 }
 
 func readVerify(o *object) process.Verify {
-	o.only([]string{"before", "step", "after"})
-	return process.Verify{Before: readJobs(o, "before"), Step: readJobs(o, "step"), After: readJobs(o, "after")}
+	o.only([]string{"before", "preview", "step", "after"})
+	return process.Verify{
+		Before: readJobs(o, "before"), Preview: readJobs(o, "preview"), Step: readJobs(o, "step"), After: readJobs(o, "after"),
+	}
 }
 
 func readJobs(o *object, key string) []process.Job {

@@ -146,7 +146,7 @@ func (r *Runner) bringUp(ctx context.Context, w kind.Work, rec *target, ran ...s
 	w.Say(fmt.Sprintf("waiting for %d instances to be healthy", len(ids)))
 	g, gctx := errgroup.WithContext(ctx)
 	for _, id := range ids {
-		g.Go(func() error { return r.awaitHealthy(gctx, id, rec.Revisions[op.Spec.Revision].Spec.Health) })
+		g.Go(func() error { return r.awaitHealthy(gctx, id, rec.Revisions[op.Spec.Revision].Spec) })
 	}
 	err := g.Wait()
 	if ctx.Err() != nil {
@@ -208,7 +208,8 @@ const healthPoll = 20 * time.Millisecond
 
 // awaitHealthy waits for one instance. One that ends, or is not healthy by its
 // deadline, is the release's failure; a shim that does not start is not.
-func (r *Runner) awaitHealthy(ctx context.Context, id string, h process.Health) error {
+func (r *Runner) awaitHealthy(ctx context.Context, id string, spec process.Spec) error {
+	h := spec.Health
 	deadline, cancel := context.WithTimeout(ctx, h.Deadline)
 	defer cancel()
 	pause := healthPoll
@@ -222,7 +223,7 @@ func (r *Runner) awaitHealthy(ctx context.Context, id string, h process.Health) 
 			return crashFailure(in)
 		}
 		if in.ready() {
-			if last = r.healthy(deadline, in.record.address(), h); last == nil {
+			if last = r.healthy(deadline, in.record.address(), spec); last == nil {
 				return nil
 			}
 		}

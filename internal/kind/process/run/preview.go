@@ -35,6 +35,27 @@ func (r *Runner) openPreview(ctx context.Context, w kind.Work, rec *target) erro
 	return err
 }
 
+// previewOf is the address at which an operation's revision is shown.
+func (r *Runner) previewOf(ctx context.Context, op towpath.Operation) (string, error) {
+	if err := r.router.Ensure(ctx); err != nil {
+		return "", err
+	}
+	st, err := r.router.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	rt, open := st.Find(previewRoute(op.Target))
+	if !open || rt.Traffic.Revision != op.Spec.Revision {
+		return "", towpath.E(towpath.KindConflict, "process.preview", "the revision is not shown at its preview").On(string(op.Spec.Revision)).
+			WithHint("prepare the revision again")
+	}
+	if why := rt.Closed[rt.Traffic.Listen]; why != "" {
+		return "", towpath.E(towpath.KindUnavailable, "process.preview", "%s: an answer would not be the release's", why).
+			WithHint("stop the program that uses it; the router tries again")
+	}
+	return rt.Address(rt.Traffic.Listen), nil
+}
+
 // closePreview takes that address down.
 func (r *Runner) closePreview(ctx context.Context, op towpath.Operation) error {
 	if err := r.router.Ensure(ctx); err != nil {

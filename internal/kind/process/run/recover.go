@@ -65,7 +65,7 @@ func (r *Runner) prepared(ctx context.Context, rec *target, rev towpath.Revision
 	}
 	for _, id := range rec.instances(rev) {
 		in, err := r.look(id)
-		if err != nil || !in.ready() || r.healthy(ctx, in.record.address(), spec.Spec.Health) != nil {
+		if err != nil || !in.ready() || r.healthy(ctx, in.record.address(), spec.Spec) != nil {
 			return false, err
 		}
 	}
