@@ -141,6 +141,16 @@ func TestRunner_Preview(t *testing.T) {
 	if o := h.observed(); o.Preview != "" {
 		t.Errorf("observed %+v", o)
 	}
+	// Its instances run, and nobody can look at them: an agent that died in between
+	// has not prepared it.
+	again := h.work(towpath.VerbPrepare, one)
+	if got, err := h.r.Recover(t.Context(), again); err != nil || got != kind.RecoveredNotStarted {
+		t.Errorf("recovered as %q, %v", got, err)
+	}
+	h.must(h.r.Prepare(t.Context(), again))
+	if got, err := h.r.Recover(t.Context(), again); err != nil || got != kind.RecoveredDone {
+		t.Errorf("recovered as %q, %v, once it is shown", got, err)
+	}
 }
 
 // TestRunner_VerifiesThePreview: its jobs ask as those do who look at the new
