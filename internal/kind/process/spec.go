@@ -38,9 +38,11 @@ type Value struct {
 	Output    string `json:"output,omitempty"`    // "address"
 }
 
-// Health is how an instance shows that it works: GET path answers 2xx or 3xx.
+// Health is how an instance shows that it works: GET path answers 2xx or 3xx,
+// or gRPC's own health check says that it serves.
 type Health struct {
 	Path     string        `json:"path"`
+	GRPC     bool          `json:"grpc,omitempty"`
 	Interval time.Duration `json:"interval"`
 	Timeout  time.Duration `json:"timeout"`  // of one request
 	Deadline time.Duration `json:"deadline"` // to become healthy after its start

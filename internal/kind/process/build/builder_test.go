@@ -201,6 +201,19 @@ func TestBuilder_Check(t *testing.T) {
 			"refuses two jobs of a name", section(`"verify":{"after":[{"name":"a","http":{"path":"/"}},{"name":"a","command":["b"]}]}`), "",
 			[]kind.Problem{{Path: "verify.after[1].name", Message: `there are two jobs "a"`, Hint: "give each job its own name"}},
 		},
+		{"accepts gRPC's health check", section(`"protocol":"h2c","health":{"grpc":true}`), "", nil},
+		{
+			"refuses gRPC's health check of HTTP/1.1", section(`"health":{"grpc":true}`), "",
+			[]kind.Problem{{Path: "health.grpc", Message: "gRPC's health check needs a component that speaks HTTP/2", Hint: "write protocol: h2c, or take it out and give the path of a GET"}},
+		},
+		{
+			"refuses two ways to be healthy", section(`"protocol":"h2c","health":{"grpc":true,"path":"/up"}`), "",
+			[]kind.Problem{{Path: "health.path", Message: "gRPC's health check has no path", Hint: "take the path out, or grpc"}},
+		},
+		{
+			"refuses gRPC's health check in words", section(`"protocol":"h2c","health":{"grpc":"yes"}`), "",
+			[]kind.Problem{{Path: "health.grpc", Message: "true or false is wanted, and this is a string", Hint: "write it without quotes"}},
+		},
 		{"accepts jobs for a preview", section(`"preview":"127.0.0.1:0","verify":{"preview":[{"name":"a","http":{"path":"/"}}]}`), "", nil},
 		{
 			"refuses jobs for a preview that is none", section(`"verify":{"preview":[{"name":"a","http":{"path":"/"}}]}`), "",
@@ -211,8 +224,8 @@ func TestBuilder_Check(t *testing.T) {
 			[]kind.Problem{{Path: "verify.preview", Message: "there is no preview for these jobs to go through", Hint: "give the component an address for it: preview: 127.0.0.1:0; or make them jobs before"}},
 		},
 		{
-			"refuses a stage that is mistyped", section(`"verify":{"preveiw":[]}`), "",
-			[]kind.Problem{{Path: "verify.preveiw", Message: `"preveiw" is not known here`, Hint: "did you mean preview?"}},
+			"refuses a stage that is mistyped", section(`"verify":{"previw":[]}`), "",
+			[]kind.Problem{{Path: "verify.previw", Message: `"previw" is not known here`, Hint: "did you mean preview?"}},
 		},
 		{"accepts recorded traffic", section(`"verify":{"step":[{"name":"a","replay":{"requests":"test/old.har","rate":50,"within":"1s","allow":"0.5%"}}]}`), "", nil},
 		{

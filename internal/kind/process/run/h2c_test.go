@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/kind/process"
@@ -255,6 +256,33 @@ func TestRunner_HTTP2(t *testing.T) {
 			t.Errorf("%q answered", got)
 		}
 	})
+}
+
+// TestRunner_AsksGRPC: servers of gRPC answer no GET.
+func TestRunner_AsksGRPC(t *testing.T) {
+	mode := kindtest.H2C
+	h := newHand(t)
+	h.change = func(s *process.Spec) {
+		s.Protocol, s.Env[kindtest.AppMode] = route.H2C, process.Value{Literal: mode}
+		s.Health.GRPC, s.Health.Path = true, ""
+	}
+	h.up(one)
+	if o := h.observed(); o.Health != towpath.HealthHealthy {
+		t.Errorf("it is %s: %s", o.Health, o.Detail)
+	}
+	speaks := h.change
+	h.change = func(s *process.Spec) { speaks(s); s.Health.Deadline = time.Second }
+	for wrong, want := range map[string]string{
+		kindtest.Unwell:   "does not say that it serves",
+		kindtest.Unserved: `ended with the status "12"`,
+		kindtest.Two:      "looked like an HTTP/1.1 header",
+	} {
+		mode = wrong
+		err := h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, two))
+		if failure := new(kind.Failure); !errors.As(err, &failure) || !strings.Contains(failure.Message, want) {
+			t.Errorf("%s: got %v, want a failure with %q", wrong, err, want)
+		}
+	}
 }
 
 func TestRunner_RefusesAProtocolThatItDoesNotKnow(t *testing.T) {

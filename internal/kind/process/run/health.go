@@ -12,9 +12,12 @@ import (
 )
 
 // healthy probes an instance once: nil when GET of the health path is answered
-// with 2xx or 3xx in time.
+// with 2xx or 3xx in time, or gRPC's own question with "serving".
 func (r *Runner) healthy(ctx context.Context, address string, spec process.Spec) error {
 	h := spec.Health
+	if h.GRPC {
+		return r.serving(ctx, address, h.Timeout)
+	}
 	status, _, err := r.request(ctx, spec.Protocol, http.MethodGet, "http://"+address+h.Path, h.Timeout)
 	if err != nil {
 		return err
@@ -28,7 +31,7 @@ func (r *Runner) healthy(ctx context.Context, address string, spec process.Spec)
 // maxBody is how much of an answer is looked at, in bytes.
 const maxBody = 1 << 20
 
-// probes are clients of instances, one for each protocol that they speak. Each
+// newProbes are clients of instances, one for each protocol that they speak. Each
 // request has a connection of its own.
 func newProbes() map[route.Protocol]*http.Client {
 	probe := func(set func(*http.Protocols)) *http.Client {

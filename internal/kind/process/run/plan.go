@@ -99,6 +99,9 @@ func optional(m map[string]string, s process.Spec) {
 	if s.Metrics != nil {
 		m["metrics.path"] = s.Metrics.Path
 	}
+	if s.Health.GRPC {
+		m["health.grpc"] = "true"
+	}
 }
 
 func jobs(m map[string]string, prefix string, list []process.Job) {

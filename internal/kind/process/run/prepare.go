@@ -213,7 +213,8 @@ func (r *Runner) awaitHealthy(ctx context.Context, id string, spec process.Spec)
 	deadline, cancel := context.WithTimeout(ctx, h.Deadline)
 	defer cancel()
 	pause := healthPoll
-	last := errors.New("it was never asked")
+	neverAsked := errors.New("it was never asked")
+	last := neverAsked
 	for {
 		in, err := r.look(id)
 		if err != nil {
@@ -223,8 +224,12 @@ func (r *Runner) awaitHealthy(ctx context.Context, id string, spec process.Spec)
 			return crashFailure(in)
 		}
 		if in.ready() {
-			if last = r.healthy(deadline, in.record.address(), spec); last == nil {
+			err := r.healthy(deadline, in.record.address(), spec)
+			if err == nil {
 				return nil
+			}
+			if deadline.Err() == nil || errors.Is(last, neverAsked) { // what the deadline cuts off says less than what was said before
+				last = err
 			}
 		}
 		select {

@@ -154,7 +154,9 @@ func specOf(rendered json.RawMessage) (process.Spec, error) {
 		return s, &kind.Failure{Message: fmt.Sprintf("the rendered settings have a protocol that this agent does not know: %q", s.Protocol)}
 	}
 	s.Instances = max(s.Instances, 1)
-	s.Health.Path = orElse(s.Health.Path, "/")
+	if !s.Health.GRPC {
+		s.Health.Path = orElse(s.Health.Path, "/")
+	}
 	s.Health.Interval = orElse(s.Health.Interval, defaultInterval)
 	s.Health.Timeout = orElse(s.Health.Timeout, defaultTimeout)
 	s.Health.Deadline = orElse(s.Health.Deadline, defaultDeadline)
