@@ -207,6 +207,31 @@ func TestRunner_HTTP2(t *testing.T) {
 			t.Error("its metrics can't be read")
 		}
 	})
+	t.Run("stands beside a revision that spoke HTTP/1.1, and goes back to it", func(t *testing.T) {
+		h := newH2C(t)
+		speaks := h.change
+		h.change = func(*process.Spec) {}
+		h.up(one)
+		w := h.work(towpath.VerbShift, one)
+		back := h.work(towpath.VerbRestore, one)
+		h.change = speaks
+		h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, two)))
+		shift := h.shift(two, 50)
+		shift.Operation.Spec.Previous = w.Operation.Spec.Revision
+		h.must(h.r.Shift(t.Context(), shift))
+		seen := map[string]int{}
+		for range 20 {
+			seen[kindtest.Get(h.url())]++
+		}
+		if seen[one] == 0 || seen[two] == 0 || seen[one]+seen[two] != 20 {
+			t.Errorf("%v answered", seen)
+		}
+		back.Operation.Fence = shift.Operation.Fence + 1
+		h.must(h.r.Switch(t.Context(), back))
+		if got := kindtest.Get(h.url()); got != one {
+			t.Errorf("%q answers", got)
+		}
+	})
 	t.Run("gives it copies", func(t *testing.T) {
 		h := newH2C(t)
 		h.up(one)
