@@ -207,6 +207,23 @@ func TestRunner_HTTP2(t *testing.T) {
 			t.Error("its metrics can't be read")
 		}
 	})
+	t.Run("loses no call on its way back", func(t *testing.T) {
+		h := newH2C(t)
+		h.up(one)
+		h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, two)))
+		h.must(h.r.Shift(t.Context(), h.shift(two, 50)))
+		c := newCaller(t, h.url())
+		stop := c.keepCalling()
+		back := h.work(towpath.VerbRestore, one)
+		h.must(h.r.Prepare(t.Context(), back))
+		h.must(h.r.Switch(t.Context(), back))
+		if got := c.answers(10); got[one] != 10 {
+			t.Errorf("%v answered", got)
+		}
+		if n := stop(); n == 0 {
+			t.Error("no call was made meanwhile")
+		}
+	})
 	t.Run("stands beside a revision that spoke HTTP/1.1, and goes back to it", func(t *testing.T) {
 		h := newH2C(t)
 		speaks := h.change
