@@ -317,7 +317,7 @@ func TestRunner_AsksGRPC(t *testing.T) {
 	for wrong, want := range map[string]string{
 		kindtest.Unwell:   "does not say that it serves",
 		kindtest.Unserved: `ended with the status "12"`,
-		kindtest.Two:      "looked like an HTTP/1.1 header",
+		kindtest.Two:      "was not healthy within", // it speaks HTTP/1.1
 	} {
 		mode = wrong
 		err := h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, two))
