@@ -34,9 +34,6 @@ func (a *Agent) do(ctx context.Context, r kind.Runner, op towpath.Operation) (*t
 			return nil, err
 		}
 		a.countNow()
-		if op.Spec.Copies != nil { // its jobs are for when it has more of the traffic
-			return nil, nil
-		}
 		return nil, r.Verify(ctx, w, kind.AtStep)
 	case towpath.VerbSwitch:
 		return nil, r.Switch(ctx, w)

@@ -62,7 +62,7 @@ type Stage string
 // The stages of verification.
 const (
 	BeforeSwitch Stage = "before"
-	AtStep       Stage = "step" // whenever it has been given a share of the traffic
+	AtStep       Stage = "step" // whenever it has been given a share of the traffic, or copies
 	AfterSwitch  Stage = "after"
 )
 

@@ -3,6 +3,7 @@ package projectfile_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,6 +162,52 @@ func TestParse_FindsAddressesThatClash(t *testing.T) {
 			}
 			if len(got) > 0 && (got[0].Path != "environments.prod.components.web.listen" || got[0].Line != 11) {
 				t.Errorf("the problem stands at %s, line %d", got[0].Path, got[0].Line)
+			}
+		})
+	}
+}
+
+func TestParse_WantsRolloutsByStepsJudged(t *testing.T) {
+	const file = `version: 1
+project: shop
+components:
+  web:
+    kind: process
+    path: web
+    rollout: {%s}
+    process: {command: [a]}
+  db: {kind: process, path: db, process: {command: [a]}}
+environments: {prod: {}}
+objectives: [%s]
+`
+	const (
+		steps   = "strategy: canary, steps: [{weight: 5}]"
+		errs    = "{name: errors, kind: errors, target: 0.9}"
+		ofDB    = "{name: errors, kind: errors, target: 0.9, component: db}"
+		ofWeb   = "{name: speed, kind: latency, target: 0.9, bound: 1s, component: web}"
+		nothing = "towpath.yaml:7:25: components.web.rollout.strategy: nothing judges it: no objective is for web, so each step ends by its time alone " +
+			"(add an objective: objectives: [{name: errors, kind: errors, target: 0.999}], or say that this is meant: judged: false)"
+	)
+	for _, tt := range []struct{ name, rollout, objectives, want string }{
+		{"a canary without an objective", steps, "", nothing},
+		{"a rolling update without an objective", "strategy: rolling", "", nothing},
+		{"a canary with one for another component", steps, ofDB, nothing},
+		{"a canary with one for every component", steps, errs, ""},
+		{"a canary with one of its own", steps, ofDB + ", " + ofWeb, ""},
+		{"a canary that is meant to be unjudged", steps + ", judged: false", "", ""},
+		{"a canary that is meant to be unjudged beside one that is not", steps + ", judged: false", ofDB, ""},
+		{"what is judged and said to be not", steps + ", judged: false", ofWeb,
+			"towpath.yaml:7:63: components.web.rollout.judged: it is judged: the objective speed is for web (take judged out, or give the objective the component that it is for)"},
+		{"nothing at all of what moves at once", "strategy: blue-green", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := projectfile.Parse(fmt.Appendf(nil, file, tt.rollout, tt.objectives), builders())
+			got := ""
+			if p := problemsOf(t, err); len(p) > 0 {
+				got = p.Error()
+			}
+			if got != tt.want {
+				t.Errorf("the report is %q, want %q", got, tt.want)
 			}
 		})
 	}

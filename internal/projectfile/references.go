@@ -50,27 +50,13 @@ func (r *reader) checkReferences(components []component, environments []environm
 		}
 	}
 	r.checkMirrors(components, objectives, o)
+	r.checkJudged(components, objectives, o)
 	for i, x := range objectives {
 		if x.Component != "" && !slices.Contains(names, x.Component) {
 			path := fmt.Sprintf("objectives[%d].component", i)
 			at, _ := o.n.find(path)
 			r.problem(at, path, fmt.Sprintf("there is no component %q", x.Component), didyoumean.Hint(string(x.Component), names))
 		}
-	}
-}
-
-// checkMirrors reports copies of requests that nothing is judged by.
-func (r *reader) checkMirrors(components []component, objectives []towpath.Objective, o object) {
-	for _, c := range components {
-		if c.spec.Rollout.Mirror == nil || slices.ContainsFunc(objectives, func(x towpath.Objective) bool {
-			return x.Counted() && (x.Component == "" || x.Component == c.spec.Name)
-		}) {
-			continue
-		}
-		path := c.path + ".rollout.mirror"
-		at, _ := o.n.find(path)
-		r.problem(at, path, "no objective says what is to become of the copies",
-			"add one of kind errors or latency: objectives: [{name: errors, kind: errors, target: 0.999}]")
 	}
 }
 

@@ -22,8 +22,8 @@ const (
 // rolloutKeys are those of each strategy, besides strategy, timeout and progress.
 var rolloutKeys = map[towpath.RolloutStrategy][]string{
 	towpath.StrategyBlueGreen: {"preview", "keep", "mirror"},
-	towpath.StrategyCanary:    {"steps", "interval", "deadline", "undecided", "keep", "mirror", "sticky"},
-	towpath.StrategyRolling:   {"surge", "unavailable", "for", "interval", "deadline", "undecided", "mirror", "sticky"},
+	towpath.StrategyCanary:    {"steps", "judged", "interval", "deadline", "undecided", "keep", "mirror", "sticky"},
+	towpath.StrategyRolling:   {"surge", "unavailable", "for", "judged", "interval", "deadline", "undecided", "mirror", "sticky"},
 	towpath.StrategyAllAtOnce: {},
 }
 
@@ -36,8 +36,9 @@ func readRollout(o object) towpath.RolloutSpec {
 	if !ok {
 		return spec
 	}
-	x.only("strategy", "timeout", "progress", "steps", "interval", "deadline", "undecided", "surge", "unavailable", "for", "preview", "keep",
+	x.only("strategy", "timeout", "progress", "steps", "judged", "interval", "deadline", "undecided", "surge", "unavailable", "for", "preview", "keep",
 		"mirror", "sticky")
+	x.boolean("judged") // checked with the objectives
 	spec.Strategy = choice(x, "strategy", towpath.StrategyBlueGreen,
 		towpath.StrategyBlueGreen, towpath.StrategyCanary, towpath.StrategyRolling, towpath.StrategyAllAtOnce)
 	spec.Timeout = x.duration("timeout", 5*time.Minute, time.Second, 24*time.Hour)

@@ -3,15 +3,20 @@
 // renders a spec, its run half obeys it.
 package process
 
-import "time"
+import (
+	"time"
+
+	"github.com/towpath/towpath/internal/kind/process/route"
+)
 
 // Spec is a rendered process component. Durations are nanoseconds in JSON.
 type Spec struct {
-	Command   []string         `json:"command"`           // relative paths are inside the revision's files
-	Env       map[string]Value `json:"env,omitempty"`     //
-	WorkDir   string           `json:"workDir,omitempty"` // inside the revision's files
-	Listen    string           `json:"listen"`            // address of the router: "127.0.0.1:8080"; port 0 is chosen once and kept
-	Preview   string           `json:"preview,omitempty"` // address of the router for a revision without traffic
+	Command   []string         `json:"command"`            // relative paths are inside the revision's files
+	Env       map[string]Value `json:"env,omitempty"`      //
+	WorkDir   string           `json:"workDir,omitempty"`  // inside the revision's files
+	Listen    string           `json:"listen"`             // address of the router: "127.0.0.1:8080"; port 0 is chosen once and kept
+	Preview   string           `json:"preview,omitempty"`  // address of the router for a revision without traffic
+	Protocol  route.Protocol   `json:"protocol,omitempty"` // what instances speak
 	Instances int              `json:"instances"`
 	Memory    int64            `json:"memory,omitempty"` // bytes that one instance needs; 0: as much as the ones that run take
 	Health    Health           `json:"health"`
@@ -33,9 +38,11 @@ type Value struct {
 	Output    string `json:"output,omitempty"`    // "address"
 }
 
-// Health is how an instance shows that it works: GET path answers 2xx or 3xx.
+// Health is how an instance shows that it works: GET path answers 2xx or 3xx,
+// or gRPC's own health check says that it serves.
 type Health struct {
 	Path     string        `json:"path"`
+	GRPC     bool          `json:"grpc,omitempty"`
 	Interval time.Duration `json:"interval"`
 	Timeout  time.Duration `json:"timeout"`  // of one request
 	Deadline time.Duration `json:"deadline"` // to become healthy after its start
@@ -43,9 +50,10 @@ type Health struct {
 
 // Verify is the verification jobs of a component.
 type Verify struct {
-	Before []Job `json:"before,omitempty"` // against the new instances, without traffic
-	Step   []Job `json:"step,omitempty"`   // against the new instances, at each step of a canary or rolling update
-	After  []Job `json:"after,omitempty"`  // through the router
+	Before  []Job `json:"before,omitempty"`  // against the new instances, without traffic
+	Preview []Job `json:"preview,omitempty"` // after those, through the router at the address of the preview
+	Step    []Job `json:"step,omitempty"`    // against the new instances, at each step of a canary or rolling update, and with copies
+	After   []Job `json:"after,omitempty"`   // through the router
 }
 
 // Job is one verification job: a command of the release, an HTTP check, or

@@ -1,6 +1,7 @@
 package kindtest
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -19,7 +20,7 @@ import (
 const (
 	AppVersion = "APP_VERSION" // what GET / answers
 	AppStarts  = "APP_STARTS"  // a file that gets the version as a line at every start
-	AppMode    = "APP_MODE"    // Crash, Unhealthy, Failing, or Stubborn: it ignores SIGTERM
+	AppMode    = "APP_MODE"    // Crash, Unhealthy, Failing, H2C, Unwell, Unserved, or Stubborn: it ignores SIGTERM
 )
 
 // Stubborn is a program that has to be killed.
@@ -28,6 +29,16 @@ const Stubborn = "stubborn"
 // Failing is a program that fails every second request of a user, and none of
 // those that did not come through a proxy.
 const Failing = "failing"
+
+// H2C is a program that speaks HTTP/2 without TLS, and nothing else.
+const H2C = "h2c"
+
+// Unwell and Unserved are the same, and don't serve by gRPC's health check, or
+// don't have it.
+const (
+	Unwell   = "unwell"
+	Unserved = "unserved"
+)
 
 // Metrics are those that the program shows, of every type.
 const Metrics = `# TYPE orders_total counter
@@ -51,7 +62,9 @@ plain{revision="theirs"} 1
 // App is a program for processes to run: a test binary calls it when it is
 // executed again. It serves HTTP on HOST and PORT until SIGTERM and gives its
 // exit status. POST /hold answers when its body ends; GET /env shows its
-// environment, GET /metrics the Metrics.
+// environment, GET /metrics the Metrics. POST /call answers each line as it
+// comes with the version and the line, and says in its trailers that it has
+// ended well, as gRPC does. It also answers gRPC's health check.
 func App() int {
 	version, mode := os.Getenv(AppVersion), os.Getenv(AppMode)
 	if f, err := os.OpenFile(os.Getenv(AppStarts), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
@@ -90,7 +103,13 @@ func App() int {
 		_, _ = io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, version)
 	})
+	mux.HandleFunc("POST /call", func(w http.ResponseWriter, r *http.Request) { call(w, r, version) })
+	mux.HandleFunc("POST /grpc.health.v1.Health/Check", func(w http.ResponseWriter, r *http.Request) { check(w, r, mode) })
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	if mode == H2C || mode == Unwell || mode == Unserved {
+		srv.Protocols = new(http.Protocols)
+		srv.Protocols.SetUnencryptedHTTP2(true)
+	}
 	go func() {
 		<-stop
 		if mode == Stubborn {
@@ -100,6 +119,44 @@ func App() int {
 	}()
 	_ = srv.Serve(ln)
 	return 0
+}
+
+func call(w http.ResponseWriter, r *http.Request, version string) {
+	w.Header().Set("Trailer", "Grpc-Status")
+	w.Header().Set("X-Proto", r.Proto)
+	_ = http.NewResponseController(w).EnableFullDuplex()
+	w.WriteHeader(http.StatusOK)
+	w.(http.Flusher).Flush()
+	lines := bufio.NewScanner(r.Body)
+	for lines.Scan() {
+		fmt.Fprintf(w, "%s %s\n", version, lines.Text())
+		w.(http.Flusher).Flush()
+	}
+	if lines.Err() == nil {
+		w.Header().Set("Grpc-Status", "0")
+	}
+}
+
+// check answers grpc.health.v1.Health/Check of the server as a whole, and
+// nothing else.
+func check(w http.ResponseWriter, r *http.Request, mode string) {
+	asked, err := io.ReadAll(r.Body)
+	if err != nil || string(asked) != "\x00\x00\x00\x00\x00" || r.ProtoMajor != 2 || r.Header.Get("Content-Type") != "application/grpc" || r.Header.Get("Te") != "trailers" {
+		http.Error(w, "no gRPC", http.StatusUnsupportedMediaType)
+		return
+	}
+	w.Header().Set("Content-Type", "application/grpc")
+	serves := byte(1)
+	switch mode {
+	case Unwell:
+		serves = 2
+	case Unserved:
+		w.Header().Set("Grpc-Status", "12") // unimplemented, with nothing but headers
+		return
+	}
+	w.Header().Set("Trailer", "Grpc-Status")
+	_, _ = w.Write([]byte{0, 0, 0, 0, 2, 8, serves})
+	w.Header().Set("Grpc-Status", "0")
 }
 
 // CountStarts counts the starts of a version in the file of AppStarts.

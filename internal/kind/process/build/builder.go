@@ -4,8 +4,8 @@
 // credential, does no I/O and does not know what runs the spec.
 //
 // Settings win over the section: objects merge by key, lists are replaced, and
-// null takes a key away. The command and the folder it runs in are the
-// release's and no environment changes them.
+// null takes a key away. The command, the folder it runs in and the protocol that
+// it speaks are the release's and no environment changes them.
 //
 // Start reading at builder.go, then spec.go (the fields and their defaults).
 package build
@@ -80,7 +80,7 @@ func (*Builder) Render(c towpath.ComponentSpec, environment towpath.EnvironmentN
 // changes are ignored of; empty: none.
 func ignoredCommand(spec process.Spec) string {
 	words := slices.Clone(spec.Command)
-	for _, j := range slices.Concat(spec.Verify.Before, spec.Verify.Step, spec.Verify.After) {
+	for _, j := range slices.Concat(spec.Verify.Before, spec.Verify.Preview, spec.Verify.Step, spec.Verify.After) {
 		words = append(words, j.Command...)
 	}
 	i := slices.IndexFunc(words, func(w string) bool {

@@ -14,6 +14,7 @@ import (
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/kind/process"
 	"github.com/towpath/towpath/internal/kind/process/build"
+	"github.com/towpath/towpath/internal/kind/process/route"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -83,6 +84,14 @@ func TestBuilder_RenderIsCanonical(t *testing.T) {
 	const want = `{"command":["a"],"env":{"A":{},"Z":{"literal":"<&>"}},"health":{"deadline":30000000000,"interval":500000000,"path":"/healthz","timeout":1000000000},"instances":1,"listen":"127.0.0.1:0","logs":{"keep":3,"maxBytes":10485760},"stopGrace":10000000000}`
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestBuilder_RenderSaysTheProtocol(t *testing.T) {
+	for said, want := range map[string]route.Protocol{`"h2c"`: route.H2C, `"http1"`: route.HTTP1} {
+		if got := render(t, `{"command":["a"],"protocol":`+said+`}`, `{"instances":2}`).Protocol; got != want {
+			t.Errorf("%s is rendered as %q", said, got)
+		}
 	}
 }
 
@@ -164,6 +173,19 @@ func TestBuilder_Check(t *testing.T) {
 			"refuses a command in settings", `{"command":["a"]}`, `{"command":["b"]}`,
 			[]kind.Problem{{Path: "command", Message: `"command" is not known here`, Hint: "known are env, health, instances, listen, logs, memory, metrics, preview, stopGrace, verify"}},
 		},
+		{"accepts a protocol", section(`"protocol":"h2c"`), "", nil},
+		{
+			"guesses at a mistyped protocol", section(`"protocol":"h2"`), "",
+			[]kind.Problem{{Path: "protocol", Message: `"h2" is no protocol that instances can speak`, Hint: "did you mean h2c?"}},
+		},
+		{
+			"names the protocols that there are", section(`"protocol":"grpc"`), "",
+			[]kind.Problem{{Path: "protocol", Message: `"grpc" is no protocol that instances can speak`, Hint: "known are h2c, http1"}},
+		},
+		{
+			"refuses a protocol in settings", section(`"protocol":"h2c"`), `{"protocol":"http1"}`,
+			[]kind.Problem{{Path: "protocol", Message: `"protocol" is not known here`, Hint: "known are env, health, instances, listen, logs, memory, metrics, preview, stopGrace, verify"}},
+		},
 		{
 			"reports what is wrong in the section once", section(`"instances":0`), `{"listen":"nowhere"}`,
 			[]kind.Problem{
@@ -178,6 +200,32 @@ func TestBuilder_Check(t *testing.T) {
 		{
 			"refuses two jobs of a name", section(`"verify":{"after":[{"name":"a","http":{"path":"/"}},{"name":"a","command":["b"]}]}`), "",
 			[]kind.Problem{{Path: "verify.after[1].name", Message: `there are two jobs "a"`, Hint: "give each job its own name"}},
+		},
+		{"accepts gRPC's health check", section(`"protocol":"h2c","health":{"grpc":true}`), "", nil},
+		{
+			"refuses gRPC's health check of HTTP/1.1", section(`"health":{"grpc":true}`), "",
+			[]kind.Problem{{Path: "health.grpc", Message: "gRPC's health check needs a component that speaks HTTP/2", Hint: "write protocol: h2c, or take it out and give the path of a GET"}},
+		},
+		{
+			"refuses two ways to be healthy", section(`"protocol":"h2c","health":{"grpc":true,"path":"/up"}`), "",
+			[]kind.Problem{{Path: "health.path", Message: "gRPC's health check has no path", Hint: "take the path out, or grpc"}},
+		},
+		{
+			"refuses gRPC's health check in words", section(`"protocol":"h2c","health":{"grpc":"yes"}`), "",
+			[]kind.Problem{{Path: "health.grpc", Message: "true or false is wanted, and this is a string", Hint: "write it without quotes"}},
+		},
+		{"accepts jobs for a preview", section(`"preview":"127.0.0.1:0","verify":{"preview":[{"name":"a","http":{"path":"/"}}]}`), "", nil},
+		{
+			"refuses jobs for a preview that is none", section(`"verify":{"preview":[{"name":"a","http":{"path":"/"}}]}`), "",
+			[]kind.Problem{{Path: "verify.preview", Message: "there is no preview for these jobs to go through", Hint: "give the component an address for it: preview: 127.0.0.1:0; or make them jobs before"}},
+		},
+		{
+			"refuses settings that take the preview of its jobs away", section(`"preview":"127.0.0.1:0","verify":{"preview":[{"name":"a","http":{"path":"/"}}]}`), `{"preview":null}`,
+			[]kind.Problem{{Path: "verify.preview", Message: "there is no preview for these jobs to go through", Hint: "give the component an address for it: preview: 127.0.0.1:0; or make them jobs before"}},
+		},
+		{
+			"refuses a stage that is mistyped", section(`"verify":{"previw":[]}`), "",
+			[]kind.Problem{{Path: "verify.previw", Message: `"previw" is not known here`, Hint: "did you mean preview?"}},
 		},
 		{"accepts recorded traffic", section(`"verify":{"step":[{"name":"a","replay":{"requests":"test/old.har","rate":50,"within":"1s","allow":"0.5%"}}]}`), "", nil},
 		{
@@ -303,6 +351,11 @@ func TestBuilder_RendersWhatIsIgnored(t *testing.T) {
 	got, err := b.Render(c, "dev", nil)
 	if err != nil || !bytes.Contains(got, []byte(`"ignore":["cache/**","*.log"]`)) {
 		t.Errorf("%s, %v", got, err)
+	}
+	seen := component(`{"command": ["bin/api"], "preview": "127.0.0.1:0", "verify": {"preview": [{"name": "a", "command": ["tests/look.sh"]}]}}`)
+	seen.DriftRules = &towpath.DriftRules{Ignore: []string{"tests/*.sh"}}
+	if got, err := b.Render(seen, "dev", nil); towpath.KindOf(err) != towpath.KindInvalid {
+		t.Errorf("a job of the preview is ignored: %s, %v", got, err)
 	}
 	for _, p := range []string{"bin/**", "*/api", "**/a*", "srv/conf/*", "**/*.py", "tests/*.sh"} {
 		c.DriftRules.Ignore = []string{"cache/**", p}

@@ -5,6 +5,9 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+
+	"github.com/towpath/towpath/internal/didyoumean"
+	"github.com/towpath/towpath/internal/kind/process/route"
 )
 
 // anyPort lets the place choose a port once and keep it.
@@ -37,6 +40,21 @@ func readAddress(o *object, key string) string {
 		return anyPort
 	}
 	return s
+}
+
+// readProtocol is what the program speaks, as the router knows it. It is the
+// release's: no environment changes what a program speaks.
+func readProtocol(o *object) route.Protocol {
+	const http1 = "http1"
+	s := o.str("protocol", http1)
+	switch s {
+	case http1:
+	case string(route.H2C):
+		return route.H2C
+	default:
+		o.r.problem(o.at("protocol"), fmt.Sprintf("%q is no protocol that instances can speak", s), didyoumean.Hint(s, []string{http1, string(route.H2C)}))
+	}
+	return route.HTTP1
 }
 
 func portOf(address string) int {

@@ -148,6 +148,17 @@ func (o *object) integer(key string, otherwise, least, most int64) int64 {
 	return i
 }
 
+func (o *object) boolean(key string) bool {
+	if !o.has(key) {
+		return false
+	}
+	b, ok := o.fields[key].(bool)
+	if !ok {
+		o.wrong(key, "true or false", "write it without quotes")
+	}
+	return b
+}
+
 func (o *object) duration(key string, otherwise, least, most time.Duration) time.Duration {
 	if !o.has(key) {
 		return otherwise

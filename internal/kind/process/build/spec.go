@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/kind/process/route"
 )
 
 // Limits on a section, beyond which it is refused.
@@ -25,7 +26,9 @@ const (
 	maxLogKeep   = 100
 )
 
-func sectionKeys() []string { return append([]string{"command", "workDir"}, settingsKeys()...) }
+func sectionKeys() []string {
+	return append([]string{"command", "workDir", "protocol"}, settingsKeys()...)
+}
 
 func settingsKeys() []string {
 	return []string{"env", "listen", "preview", "instances", "memory", "health", "stopGrace", "verify", "logs", "metrics"}
@@ -42,12 +45,16 @@ func readSpec(r *reader, fields map[string]any) process.Spec {
 		Listen:    readListen(o),
 		Instances: int(o.integer("instances", 1, 1, maxInstances)),
 		Preview:   readPreview(o),
+		Protocol:  readProtocol(o),
 		Memory:    o.size("memory", 0, minMemory, maxMemory),
-		Health:    readHealth(o.child("health")),
 		StopGrace: o.duration("stopGrace", 10*time.Second, 0, maxGrace),
 		Verify:    readVerify(o.child("verify")),
 		Logs:      readLogs(o.child("logs")),
 		Metrics:   readMetrics(o),
+	}
+	s.Health = readHealth(o.child("health"), s.Protocol)
+	if len(s.Verify.Preview) > 0 && s.Preview == "" {
+		r.problem("verify.preview", "there is no preview for these jobs to go through", "give the component an address for it: preview: 127.0.0.1:0; or make them jobs before")
 	}
 	return s
 }
@@ -96,15 +103,24 @@ func inside(p string) bool {
 	return !path.IsAbs(p) && clean != ".." && !strings.HasPrefix(clean, "../") && !strings.ContainsAny(p, "\\\x00")
 }
 
-func readHealth(o *object) process.Health {
-	o.only([]string{"path", "interval", "timeout", "deadline"})
+func readHealth(o *object, speaks route.Protocol) process.Health {
+	o.only([]string{"path", "grpc", "interval", "timeout", "deadline"})
 	h := process.Health{
 		Path:     o.str("path", "/healthz"),
+		GRPC:     o.boolean("grpc"),
 		Interval: o.duration("interval", 500*time.Millisecond, 10*time.Millisecond, maxTimeout),
 		Timeout:  o.duration("timeout", time.Second, 10*time.Millisecond, maxTimeout),
 		Deadline: o.duration("deadline", 30*time.Second, 10*time.Millisecond, maxTimeout),
 	}
 	checkURLPath(o, h.Path)
+	switch {
+	case h.GRPC && speaks != route.H2C:
+		o.r.problem(o.at("grpc"), "gRPC's health check needs a component that speaks HTTP/2", "write protocol: h2c, or take it out and give the path of a GET")
+	case h.GRPC && o.has("path"):
+		o.r.problem(o.at("path"), "gRPC's health check has no path", "take the path out, or grpc")
+	case h.GRPC:
+		h.Path = ""
+	}
 	if h.Deadline < h.Interval {
 		o.r.problem(o.at("deadline"), fmt.Sprintf("the deadline (%s) is shorter than the interval (%s)", h.Deadline, h.Interval), "give an instance time for several requests")
 	}
@@ -129,8 +145,10 @@ func checkURLPath(o *object, p string) {
 }
 
 func readVerify(o *object) process.Verify {
-	o.only([]string{"before", "step", "after"})
-	return process.Verify{Before: readJobs(o, "before"), Step: readJobs(o, "step"), After: readJobs(o, "after")}
+	o.only([]string{"before", "preview", "step", "after"})
+	return process.Verify{
+		Before: readJobs(o, "before"), Preview: readJobs(o, "preview"), Step: readJobs(o, "step"), After: readJobs(o, "after"),
+	}
 }
 
 func readJobs(o *object, key string) []process.Job {

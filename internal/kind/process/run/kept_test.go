@@ -2,6 +2,9 @@ package run_test
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -139,6 +142,66 @@ func TestRunner_Preview(t *testing.T) {
 	if o := h.observed(); o.Preview != "" {
 		t.Errorf("observed %+v", o)
 	}
+	// Its instances run, and nobody can look at them: an agent that died in between
+	// has not prepared it.
+	again := h.work(towpath.VerbPrepare, one)
+	if got, err := h.r.Recover(t.Context(), again); err != nil || got != kind.RecoveredNotStarted {
+		t.Errorf("recovered as %q, %v", got, err)
+	}
+	h.must(h.r.Prepare(t.Context(), again))
+	if got, err := h.r.Recover(t.Context(), again); err != nil || got != kind.RecoveredDone {
+		t.Errorf("recovered as %q, %v, once it is shown", got, err)
+	}
+}
+
+// TestRunner_VerifiesThePreview: its jobs ask as those do who look at the new
+// revision, and the one with the users goes on whatever they find.
+func TestRunner_VerifiesThePreview(t *testing.T) {
+	h := newHand(t)
+	h.up(one)
+	var before, jobs []process.Job
+	h.change = func(s *process.Spec) {
+		s.Preview, s.Verify.Before, s.Verify.Preview = "127.0.0.1:0", before, jobs
+	}
+	before = []process.Job{{Name: "first", Command: []string{"/bin/sh", "-c", "echo before >>" + h.dir + "/ran"}}}
+	jobs = []process.Job{
+		{Name: "shows", HTTP: &process.HTTPCheck{Path: "/", Contains: two}},
+		{Name: "where", Command: []string{"/bin/sh", "-c", "echo $TOWPATH_ADDRESS >>" + h.dir + "/ran"}},
+	}
+	t.Run("asks at its address after the jobs before", func(t *testing.T) {
+		h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, two)))
+		h.must(h.r.Verify(t.Context(), h.work(towpath.VerbVerifyBefore, two), kind.BeforeSwitch))
+		ran, err := os.ReadFile(filepath.Join(h.dir, "ran"))
+		h.must(err)
+		if want := "before\n" + h.observed().Preview + "\n"; string(ran) != want {
+			t.Errorf("ran %q, want %q", ran, want)
+		}
+	})
+	t.Run("calls what is wrong there the release's failure", func(t *testing.T) {
+		jobs = []process.Job{{Name: "shows", HTTP: &process.HTTPCheck{Path: "/", Contains: "somebody else"}}}
+		h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, two)))
+		err := h.r.Verify(t.Context(), h.work(towpath.VerbVerifyBefore, two), kind.BeforeSwitch)
+		if failure := new(kind.Failure); !errors.As(err, &failure) || !strings.Contains(failure.Message, "the verification job shows") {
+			t.Errorf("got %v, want that the job failed", err)
+		}
+		if got := kindtest.Get(h.url()); got != one {
+			t.Errorf("%q has the traffic", got)
+		}
+	})
+	t.Run("asks nobody else in its place", func(t *testing.T) {
+		before, jobs = nil, []process.Job{{Name: "shows", HTTP: &process.HTTPCheck{Path: "/"}}}
+		err := h.r.Verify(t.Context(), h.work(towpath.VerbVerifyBefore, two), kind.BeforeSwitch) // a revision that was not prepared
+		failure := new(kind.Failure)
+		if err == nil || errors.As(err, &failure) {
+			t.Errorf("got %v, want an error that is no failure", err)
+		}
+	})
+	t.Run("leaves them out of a repair, which shows nothing", func(t *testing.T) {
+		jobs = []process.Job{{Name: "never", Command: []string{"/bin/false"}}}
+		h.up(two)
+		h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
+		h.must(h.r.Repair(t.Context(), h.work(towpath.VerbRepair, two)))
+	})
 }
 
 func TestRunner_Memory(t *testing.T) {

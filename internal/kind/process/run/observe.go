@@ -86,7 +86,7 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 		}
 		o.Instances++
 		o.Variables = union(o.Variables, differing(in.spec.Env, now))
-		if err := r.healthy(ctx, in.record.address(), spec.Spec.Health); err != nil {
+		if err := r.healthy(ctx, in.record.address(), spec.Spec); err != nil {
 			why = fmt.Errorf("instance %d: %w", i, err)
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/kind/process/route"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -67,6 +68,7 @@ func properties(rev towpath.RevisionID, layer towpath.Digest, rendered json.RawM
 		"health.timeout": s.Health.Timeout.String(), "health.deadline": s.Health.Deadline.String(),
 		"logs.maxBytes": strconv.FormatInt(s.Logs.MaxBytes, 10), "logs.keep": strconv.Itoa(s.Logs.Keep),
 	}
+	optional(m, s)
 	for name, v := range s.Env {
 		m["env."+name] = v.Literal
 		if v.Component != "" {
@@ -77,9 +79,29 @@ func properties(rev towpath.RevisionID, layer towpath.Digest, rendered json.RawM
 		m["drift.ignore."+p] = "not looked at"
 	}
 	jobs(m, "verify.before.", s.Verify.Before)
+	jobs(m, "verify.preview.", s.Verify.Preview)
 	jobs(m, "verify.step.", s.Verify.Step)
 	jobs(m, "verify.after.", s.Verify.After)
 	return m, nil
+}
+
+// optional are the properties that a revision may do without.
+func optional(m map[string]string, s process.Spec) {
+	if s.Protocol != route.HTTP1 {
+		m["protocol"] = string(s.Protocol)
+	}
+	if s.Preview != "" {
+		m["preview"] = s.Preview
+	}
+	if s.Memory > 0 {
+		m["memory"] = strconv.FormatInt(s.Memory, 10)
+	}
+	if s.Metrics != nil {
+		m["metrics.path"] = s.Metrics.Path
+	}
+	if s.Health.GRPC {
+		m["health.grpc"] = "true"
+	}
 }
 
 func jobs(m map[string]string, prefix string, list []process.Job) {

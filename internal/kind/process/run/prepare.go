@@ -149,7 +149,7 @@ func (r *Runner) bringUp(ctx context.Context, w kind.Work, rec *target, ran ...s
 	w.Say(fmt.Sprintf("waiting for %d instances to be healthy", len(ids)))
 	g, gctx := errgroup.WithContext(ctx)
 	for _, id := range ids {
-		g.Go(func() error { return r.awaitHealthy(gctx, id, rec.Revisions[op.Spec.Revision].Spec.Health) })
+		g.Go(func() error { return r.awaitHealthy(gctx, id, rec.Revisions[op.Spec.Revision].Spec) })
 	}
 	err := g.Wait()
 	if ctx.Err() != nil {
@@ -211,11 +211,13 @@ const healthPoll = 20 * time.Millisecond
 
 // awaitHealthy waits for one instance. One that ends, or is not healthy by its
 // deadline, is the release's failure; a shim that does not start is not.
-func (r *Runner) awaitHealthy(ctx context.Context, id string, h process.Health) error {
+func (r *Runner) awaitHealthy(ctx context.Context, id string, spec process.Spec) error {
+	h := spec.Health
 	deadline, cancel := context.WithTimeout(ctx, h.Deadline)
 	defer cancel()
 	pause := healthPoll
-	last := errors.New("it was never asked")
+	neverAsked := errors.New("it was never asked")
+	last := neverAsked
 	for {
 		in, err := r.look(id)
 		if err != nil {
@@ -225,8 +227,12 @@ func (r *Runner) awaitHealthy(ctx context.Context, id string, h process.Health) 
 			return crashFailure(in)
 		}
 		if in.ready() {
-			if last = r.healthy(deadline, in.record.address(), h); last == nil {
+			err := r.healthy(deadline, in.record.address(), spec)
+			if err == nil {
 				return nil
+			}
+			if deadline.Err() == nil || errors.Is(last, neverAsked) { // what the deadline cuts off says less than what was said before
+				last = err
 			}
 		}
 		select {

@@ -29,7 +29,9 @@ func (r *Runner) Recover(ctx context.Context, w kind.Work) (kind.Recovery, error
 	}
 	switch op.Verb {
 	case towpath.VerbPrepare:
-		done, err = r.prepared(ctx, rec, op.Spec.Revision)
+		if done, err = r.prepared(ctx, rec, op.Spec.Revision); done && err == nil {
+			done, err = r.shown(ctx, rec, op)
+		}
 	case towpath.VerbShift:
 		if len(rec.Revisions[op.Spec.Revision].Spec.Verify.Step) == 0 { // whose end nobody knows
 			done, err = r.shifted(ctx, rec, op)
@@ -65,7 +67,7 @@ func (r *Runner) prepared(ctx context.Context, rec *target, rev towpath.Revision
 	}
 	for _, id := range rec.instances(rev) {
 		in, err := r.look(id)
-		if err != nil || !in.ready() || r.healthy(ctx, in.record.address(), spec.Spec.Health) != nil {
+		if err != nil || !in.ready() || r.healthy(ctx, in.record.address(), spec.Spec) != nil {
 			return false, err
 		}
 	}

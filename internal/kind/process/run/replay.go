@@ -13,6 +13,7 @@ import (
 
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/kind/process/route"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -24,7 +25,7 @@ const replayWithin = 10 * time.Second
 
 // replay sends recorded requests again, in their order, at the rate of the job
 // and to each address in turn, and holds each answer against the recorded one.
-func (r *Runner) replay(ctx context.Context, w kind.Work, j process.Job, addresses []string) error {
+func (r *Runner) replay(ctx context.Context, w kind.Work, speaks route.Protocol, j process.Job, addresses []string) error {
 	list, err := readRecording(w.Files, j.Replay.Requests, j.Replay.Methods)
 	if err != nil {
 		return &kind.Failure{Message: fmt.Sprintf("the verification job %s has nothing to replay: %v", j.Name, err)}
@@ -46,7 +47,7 @@ func (r *Runner) replay(ctx context.Context, w kind.Work, j process.Job, address
 	for range min(replayers, len(list)) {
 		wg.Go(func() {
 			for s := range todo {
-				wrong, err := r.resend(ctx, j, s.recorded, s.address)
+				wrong, err := r.resend(ctx, speaks, j, s.recorded, s.address)
 				if err != nil {
 					cancel(err)
 				}
@@ -79,7 +80,7 @@ func (r *Runner) replay(ctx context.Context, w kind.Work, j process.Job, address
 
 // resend sends one request and says what is wrong with its answer. It errs when
 // there is none to hold against the release.
-func (r *Runner) resend(ctx context.Context, j process.Job, q recorded, address string) (wrong string, err error) {
+func (r *Runner) resend(ctx context.Context, speaks route.Protocol, j process.Job, q recorded, address string) (wrong string, err error) {
 	limit := orElse(j.Replay.Within, replayWithin)
 	one, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -91,7 +92,7 @@ func (r *Runner) resend(ctx context.Context, j process.Job, q recorded, address 
 	if q.host != "" {
 		req.Host = q.host
 	}
-	resp, err := r.probe.Do(req)
+	resp, err := r.probes[speaks].Do(req)
 	if err == nil {
 		defer resp.Body.Close()
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") { // events have no end to wait for

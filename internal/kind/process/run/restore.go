@@ -67,8 +67,8 @@ const (
 
 // answering lists the instances of a revision that are healthy now.
 func (r *Runner) answering(ctx context.Context, rec *target, rev towpath.RevisionID, limit time.Duration) ([]route.Instance, error) {
-	ids, h := rec.instances(rev), rec.Revisions[rev].Spec.Health
-	h.Timeout = min(h.Timeout, limit)
+	ids, spec := rec.instances(rev), rec.Revisions[rev].Spec
+	spec.Health.Timeout = min(spec.Health.Timeout, limit)
 	found := make([]*route.Instance, len(ids))
 	var asked sync.WaitGroup
 	for i, id := range ids {
@@ -80,7 +80,7 @@ func (r *Runner) answering(ctx context.Context, rec *target, rev towpath.Revisio
 			continue
 		}
 		asked.Go(func() {
-			if r.healthy(ctx, in.record.address(), h) == nil {
+			if r.healthy(ctx, in.record.address(), spec) == nil {
 				found[i] = &route.Instance{ID: id, Address: in.record.address()}
 			}
 		})
@@ -97,10 +97,8 @@ func (r *Runner) answering(ctx context.Context, rec *target, rev towpath.Revisio
 
 // sendTo sends all traffic to some instances of the operation's revision.
 func (r *Runner) sendTo(ctx context.Context, op towpath.Operation, rec *target, instances []route.Instance) error {
-	t := route.Traffic{
-		Revision: op.Spec.Revision, Listen: rec.Revisions[op.Spec.Revision].Spec.Listen, Instances: instances,
-		Deployment: op.Deployment, Release: op.Spec.Release,
-	}
+	t := rec.Revisions[op.Spec.Revision].traffic(op.Spec.Revision)
+	t.Instances, t.Deployment, t.Release = instances, op.Deployment, op.Spec.Release
 	_, err := r.router.Apply(ctx, route.Change{
 		Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{t.Listen}, Traffic: &t,
 	})

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -50,7 +51,7 @@ type Runner struct {
 	cfg    Config
 	router Router
 	log    *slog.Logger
-	probe  *http.Client
+	probes map[route.Protocol]*http.Client
 
 	mu       sync.Mutex
 	targets  map[string]chan struct{} // one step at a time on a target
@@ -88,11 +89,7 @@ func New(cfg Config, router Router, logger *slog.Logger) (*Runner, error) {
 		cfg.Free = freeMemory
 	}
 	return &Runner{
-		cfg: cfg, router: router, log: logger,
-		probe: &http.Client{
-			Transport:     &http.Transport{DisableKeepAlives: true, Proxy: nil},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		cfg: cfg, router: router, log: logger, probes: newProbes(),
 		targets: map[string]chan struct{}{}, restarts: map[string]restart{}, mute: map[string]bool{},
 	}, nil
 }
@@ -153,8 +150,13 @@ func specOf(rendered json.RawMessage) (process.Spec, error) {
 	if len(s.Command) == 0 || s.Listen == "" {
 		return s, &kind.Failure{Message: "the rendered settings have no command or no listen address"}
 	}
+	if s.Protocol != route.HTTP1 && s.Protocol != route.H2C {
+		return s, &kind.Failure{Message: fmt.Sprintf("the rendered settings have a protocol that this agent does not know: %q", s.Protocol)}
+	}
 	s.Instances = max(s.Instances, 1)
-	s.Health.Path = orElse(s.Health.Path, "/")
+	if !s.Health.GRPC {
+		s.Health.Path = orElse(s.Health.Path, "/")
+	}
 	s.Health.Interval = orElse(s.Health.Interval, defaultInterval)
 	s.Health.Timeout = orElse(s.Health.Timeout, defaultTimeout)
 	s.Health.Deadline = orElse(s.Health.Deadline, defaultDeadline)

@@ -127,7 +127,7 @@ func (r *Runner) scrape(ctx context.Context, rec *target, about map[towpath.Revi
 			labels := map[string]string{"revision": string(rev), "instance": strconv.Itoa(i)}
 			maps.Copy(labels, about[rev])
 			g.Go(func() error {
-				got, err := r.scrapeOne(ctx, "http://"+in.record.address()+spec.Metrics.Path, labels)
+				got, err := r.scrapeOne(ctx, spec.Protocol, "http://"+in.record.address()+spec.Metrics.Path, labels)
 				up := 1.0
 				if err != nil {
 					up = 0
@@ -161,8 +161,8 @@ func (r *Runner) sayMute(ctx context.Context, t towpath.Target, why error) {
 
 // scrapeOne asks one instance. An answer that is too long is none: half of it
 // would look like counters that were reset.
-func (r *Runner) scrapeOne(ctx context.Context, url string, about map[string]string) ([]towpath.MetricSample, error) {
-	status, body, err := r.request(ctx, http.MethodGet, url, scrapeTimeout)
+func (r *Runner) scrapeOne(ctx context.Context, speaks route.Protocol, url string, about map[string]string) ([]towpath.MetricSample, error) {
+	status, body, err := r.request(ctx, speaks, http.MethodGet, url, scrapeTimeout)
 	switch {
 	case err != nil:
 		return nil, err

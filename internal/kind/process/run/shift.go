@@ -72,7 +72,8 @@ func (r *Runner) share(ctx context.Context, rec *target, op towpath.Operation) (
 	now := rt.Traffic
 	now.Weight = 100 - op.Spec.Weight
 	now.Others = []route.Backend{{
-		Revision: op.Spec.Revision, Instances: next.Instances, Weight: op.Spec.Weight, Deployment: op.Deployment, Release: op.Spec.Release,
+		Revision: op.Spec.Revision, Instances: next.Instances, Weight: op.Spec.Weight, Protocol: next.Protocol,
+		Deployment: op.Deployment, Release: op.Spec.Release,
 	}}
 	besides(op.Spec, &now)
 	return now, nil

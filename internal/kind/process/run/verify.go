@@ -14,6 +14,7 @@ import (
 
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/kind/process/route"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -22,7 +23,8 @@ const defaultJobTimeout = time.Minute
 
 // Verify runs the revision's jobs of a stage, one after the other: before the
 // switch and at its steps against its first instance (requests against each),
-// after it through the router. The first job that fails is the release's failure.
+// after it through the router; before it also those through the address at which
+// the revision is shown. The first job that fails is the release's failure.
 func (r *Runner) Verify(ctx context.Context, w kind.Work, stage kind.Stage) error {
 	op := w.Operation
 	unlock, err := r.lock(ctx, op.Target)
@@ -34,10 +36,26 @@ func (r *Runner) Verify(ctx context.Context, w kind.Work, stage kind.Stage) erro
 	if err != nil {
 		return err
 	}
-	return r.verify(ctx, w, spec, stage)
+	if err := r.verify(ctx, w, spec, stage); err != nil || stage != kind.BeforeSwitch {
+		return err
+	}
+	return r.verifyPreview(ctx, w, spec)
 }
 
-// verify is Verify, for who holds the target's lock.
+// verifyPreview runs the jobs that look at the revision where people do before
+// it has traffic. A repair shows nothing, so it has none of them.
+func (r *Runner) verifyPreview(ctx context.Context, w kind.Work, spec process.Spec) error {
+	if len(spec.Verify.Preview) == 0 {
+		return nil
+	}
+	address, err := r.previewOf(ctx, w.Operation)
+	if err != nil {
+		return err
+	}
+	return r.jobs(ctx, w, spec, spec.Verify.Preview, []string{address})
+}
+
+// verify is Verify without the preview, for who holds the target's lock.
 func (r *Runner) verify(ctx context.Context, w kind.Work, spec process.Spec, stage kind.Stage) error {
 	op := w.Operation
 	list := map[kind.Stage][]process.Job{
@@ -50,6 +68,11 @@ func (r *Runner) verify(ctx context.Context, w kind.Work, spec process.Spec, sta
 	if err != nil {
 		return err
 	}
+	return r.jobs(ctx, w, spec, list, addresses)
+}
+
+// jobs runs jobs one after the other, until one fails.
+func (r *Runner) jobs(ctx context.Context, w kind.Work, spec process.Spec, list []process.Job, addresses []string) error {
 	for _, j := range list {
 		w.Say("verifying: " + j.Name)
 		jctx, cancel := context.WithTimeout(ctx, orElse(j.Timeout, defaultJobTimeout))
@@ -104,13 +127,13 @@ func (r *Runner) verifyAddresses(ctx context.Context, op towpath.Operation, stag
 
 func (r *Runner) job(ctx context.Context, w kind.Work, spec process.Spec, j process.Job, addresses []string) error {
 	if j.Replay != nil {
-		return r.replay(ctx, w, j, addresses)
+		return r.replay(ctx, w, spec.Protocol, j, addresses)
 	}
 	if j.HTTP == nil {
 		return r.command(ctx, w, spec, j, addresses[0])
 	}
 	for _, a := range addresses {
-		if err := r.check(ctx, j, a); err != nil {
+		if err := r.check(ctx, spec.Protocol, j, a); err != nil {
 			return err
 		}
 	}
@@ -119,9 +142,9 @@ func (r *Runner) job(ctx context.Context, w kind.Work, spec process.Spec, j proc
 
 // check makes one request. An address that can't be connected to is no word
 // about the release: its instances had been healthy.
-func (r *Runner) check(ctx context.Context, j process.Job, address string) error {
+func (r *Runner) check(ctx context.Context, speaks route.Protocol, j process.Job, address string) error {
 	method, want := orElse(j.HTTP.Method, http.MethodGet), orElse(j.HTTP.Status, http.StatusOK)
-	status, body, err := r.request(ctx, method, "http://"+address+j.HTTP.Path, orElse(j.Timeout, defaultJobTimeout))
+	status, body, err := r.request(ctx, speaks, method, "http://"+address+j.HTTP.Path, orElse(j.Timeout, defaultJobTimeout))
 	var dial *net.OpError
 	switch {
 	case errors.As(err, &dial) && dial.Op == "dial":
