@@ -82,7 +82,7 @@ type pair struct {
 }
 
 // end ends one of the two. It is void when it says nothing: a client that gave up
-// would have left its copy alone, too.
+// would have left its copy alone, too, however long it had waited.
 func (p *pair) end(count func(), void bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,7 +140,7 @@ func (c *copied) send() {
 // body, if there is one, is over.
 func (c *copied) end(s *series, class int, took time.Duration) {
 	if c != nil && c.sent {
-		c.pair.end(func() { s.original.count(class, took) }, class == classAborted)
+		c.pair.end(func() { s.original.count(class, took) }, class == classAborted || class == classUnanswered)
 	}
 }
 

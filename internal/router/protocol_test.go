@@ -152,11 +152,13 @@ func TestProxy_Clients(t *testing.T) {
 	t.Run("an instance hears that the client went away", func(t *testing.T) {
 		for _, client := range []*http.Client{{}, h2c(t)} {
 			entered, left := make(chan struct{}), make(chan struct{})
-			url, l := serveRoute(t, handle(t, func(_ http.ResponseWriter, r *http.Request) {
+			in := handle(t, func(_ http.ResponseWriter, r *http.Request) {
 				close(entered)
 				<-r.Context().Done()
 				close(left)
-			}))
+			})
+			var at stopped // it has not waited at all
+			url, l := serveAt(t, route.Traffic{Revision: "rev_1", Instances: []route.Instance{in}}, at.now)
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() { <-entered; cancel() }()
 			r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -170,7 +172,7 @@ func TestProxy_Clients(t *testing.T) {
 			<-left
 			awaitIdle(t, l)
 			got := l.plan.Load().backends[0].series.client.read()
-			if got.Requests[route.Aborted] != 1 || got.Requests[route.Class5xx] != 0 {
+			if got.Requests[route.Aborted] != 1 || got.Requests[route.Class5xx] != 0 || got.Requests[route.Unanswered] != 0 {
 				t.Errorf("counted %v", got.Requests)
 			}
 			if n := slices.Max(got.Buckets); n > 0 || got.Seconds > 0 {

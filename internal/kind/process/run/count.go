@@ -70,7 +70,7 @@ func addSeries(all []towpath.RevisionCount, s route.Series) []towpath.RevisionCo
 func addTally(c *towpath.RequestCount, t route.Tally) {
 	for class, n := range t.Requests {
 		switch class {
-		case route.Class5xx:
+		case route.Class5xx, route.Unanswered:
 			c.Failed += n
 			c.Requests += n
 		case route.Aborted: // the client's own doing: neither good nor bad
