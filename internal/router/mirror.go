@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -179,9 +180,14 @@ func (c *copied) run() {
 	c.pair.end(func() { c.to.series.mirrored.count(class, took) }, false)
 }
 
-// class sends the copy and takes its answer. Events have no end to wait for.
+// class sends the copy and takes its answer, which has to begin as soon as one to
+// a user. Events have no end to wait for.
 func (c *copied) class(r *http.Request) int {
-	resp, err := c.shared.transport.of(c.to.Protocol).RoundTrip(r)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	late := time.AfterFunc(cmp.Or(c.to.Answer, longest), cancel)
+	resp, err := c.shared.transport.of(c.to.Protocol).RoundTrip(r.WithContext(ctx))
+	late.Stop()
 	if err != nil {
 		return class5xx
 	}

@@ -62,10 +62,13 @@ func properties(rev towpath.RevisionID, layer towpath.Digest, rendered json.RawM
 	}
 	m := map[string]string{
 		"files": string(layer), "command": quoted(s.Command), "workDir": s.WorkDir, "listen": s.Listen,
-		"instances": strconv.Itoa(s.Instances), "stopGrace": s.StopGrace.String(),
+		"instances": strconv.Itoa(s.Instances), "stopGrace": s.StopGrace.String(), "answer": "none",
 		"health.path": s.Health.Path, "health.interval": s.Health.Interval.String(),
 		"health.timeout": s.Health.Timeout.String(), "health.deadline": s.Health.Deadline.String(),
 		"logs.maxBytes": strconv.FormatInt(s.Logs.MaxBytes, 10), "logs.keep": strconv.Itoa(s.Logs.Keep),
+	}
+	if s.Answer > 0 {
+		m["answer"] = s.Answer.String()
 	}
 	for name, v := range s.Env {
 		m["env."+name] = v.Literal

@@ -54,7 +54,7 @@ func (r *Runner) traffic(rec *target, rev towpath.RevisionID) (route.Traffic, er
 	if !known {
 		return route.Traffic{}, towpath.E(towpath.KindConflict, "process.switch", "the revision is not prepared on %s", rec.Target.Key()).On(string(rev))
 	}
-	t := route.Traffic{Revision: rev, Listen: spec.Spec.Listen}
+	t := route.Traffic{Revision: rev, Listen: spec.Spec.Listen, Limits: route.Limits{Answer: spec.Spec.Answer}}
 	for i, id := range rec.instances(rev) {
 		in, err := r.look(id)
 		switch {
