@@ -19,7 +19,7 @@ import (
 const (
 	AppVersion = "APP_VERSION" // what GET / answers
 	AppStarts  = "APP_STARTS"  // a file that gets the version as a line at every start
-	AppMode    = "APP_MODE"    // Crash, Unhealthy, Failing, or Stubborn: it ignores SIGTERM
+	AppMode    = "APP_MODE"    // Crash, Unhealthy, Failing, Hanging, Deadlocked, or Stubborn: it ignores SIGTERM
 )
 
 // Stubborn is a program that has to be killed.
@@ -28,6 +28,14 @@ const Stubborn = "stubborn"
 // Failing is a program that fails every second request of a user, and none of
 // those that did not come through a proxy.
 const Failing = "failing"
+
+// Hanging is a program that never answers every second request of a user, and
+// is healthy.
+const Hanging = "hanging"
+
+// Deadlocked is a program that answers nothing any more, its health check
+// included, once it got a request of a user.
+const Deadlocked = "deadlocked"
 
 // Metrics are those that the program shows, of every type.
 const Metrics = `# TYPE orders_total counter
@@ -90,7 +98,7 @@ func App() int {
 		_, _ = io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, version)
 	})
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	srv := &http.Server{Handler: hanging(mode, mux), ReadHeaderTimeout: time.Minute}
 	go func() {
 		<-stop
 		if mode == Stubborn {
@@ -100,6 +108,23 @@ func App() int {
 	}()
 	_ = srv.Serve(ln)
 	return 0
+}
+
+// hanging is a handler that hangs, if that is its mode, until its client leaves.
+func hanging(mode string, h http.Handler) http.Handler {
+	var asked atomic.Int64
+	var locked atomic.Bool
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user := r.Header.Get("X-Forwarded-For") != ""
+		if mode == Deadlocked && user {
+			locked.Store(true)
+		}
+		if locked.Load() || mode == Hanging && user && asked.Add(1)%2 == 0 {
+			<-r.Context().Done()
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // CountStarts counts the starts of a version in the file of AppStarts.
