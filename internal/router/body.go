@@ -23,11 +23,13 @@ type body struct {
 	readBy func(time.Time) error // sets the deadline of reading
 
 	mu      sync.Mutex
-	left    int64 // bytes; negative: no bound
-	touched bool  // it was read from, and can't be sent again
-	ended   bool  // it was read to its end
-	done    bool  // the exchange is over
-	problem error // why it broke off
+	left    int64     // bytes; negative: no bound
+	reading bool      // the client is waited for
+	came    time.Time // the last that came of it
+	touched bool      // it was read from, and can't be sent again
+	ended   bool      // it was read to its end
+	done    bool      // the exchange is over
+	problem error     // why it broke off
 }
 
 var (
@@ -71,7 +73,7 @@ func (b *body) begin() error {
 	if b.ended {
 		return io.EOF
 	}
-	b.touched = true
+	b.touched, b.reading = true, true
 	_ = b.readBy(b.x.shared.now().Add(b.x.stall))
 	return nil
 }
@@ -79,6 +81,7 @@ func (b *body) begin() error {
 func (b *body) end(p []byte, n int, err error) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.reading, b.came = false, b.x.shared.now()
 	if b.done {
 		return 0, http.ErrBodyReadAfterClose
 	}
@@ -144,6 +147,17 @@ func (b *body) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return !b.ended
+}
+
+// moved is when the last of the body came, or that the client is waited for to
+// send more.
+func (b *body) moved() (came time.Time, client bool) {
+	if b == nil {
+		return time.Time{}, false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.came, b.reading
 }
 
 // state says whether the body was read from, and why it broke off.

@@ -49,6 +49,7 @@ func (c *checking) backends() {
 		c.say(c.known[b.Revision], "the revision %s stands in it twice", b.Revision)
 		c.say(b.Weight < 0 || b.Weight > route.MaxWeight, "the weight %d of %s is not between 0 and %d", b.Weight, b.Revision, route.MaxWeight)
 		c.say(b.Protocol != route.HTTP1 && b.Protocol != route.H2C, "instances that speak %q are not known", b.Protocol)
+		c.say(b.Answer < 0, "the time for answers of %s is negative", b.Revision)
 		c.known[b.Revision] = true
 		sum += b.Weight
 	}

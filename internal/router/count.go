@@ -27,6 +27,7 @@ const (
 	class4xx
 	class5xx
 	classAborted
+	classUnanswered
 	classCount
 )
 
@@ -37,8 +38,9 @@ type tally struct {
 	nanos   atomic.Int64
 }
 
-// count adds a request. One that the client gave up has a class, and no latency:
-// it says when the client lost its patience, not how long an answer takes.
+// count adds a request. One that the client gave up soon has a class, and no
+// latency: it says when the client lost its patience, not how long an answer takes.
+// One that it gave up after a while would have taken at least that long.
 func (t *tally) count(class int, took time.Duration) {
 	t.classes[class].Add(1)
 	if class == classAborted {

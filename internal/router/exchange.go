@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/towpath/towpath/internal/kind/process/route"
 )
 
 // exchange is one request and its answer. It is the writer of the answer, and
@@ -125,10 +127,25 @@ func (x *exchange) disarm() {
 	}
 }
 
+// waited is how long an instance has had all that the client sent, as far as it
+// took it: what a client is slow to send holds up no answer of the instance's.
+func (x *exchange) waited() time.Duration {
+	since, client := x.body.moved()
+	if client {
+		return 0
+	}
+	if since.Before(x.began) {
+		since = x.began
+	}
+	return x.shared.now().Sub(since)
+}
+
 // class is how the exchange counts. broke says that its handler was broken off,
 // gone that the client was not there any more.
 func (x *exchange) class(broke, gone bool) int {
 	switch {
+	case x.status == 0 && gone && x.waited() >= route.Patience:
+		return classUnanswered
 	case x.status == 0 && gone:
 		return classAborted
 	case x.status == 0, broke && !gone && !x.lost:

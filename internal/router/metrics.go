@@ -22,7 +22,7 @@ func newCollector(s *server) *collector {
 	return &collector{
 		server: s,
 		requests: desc("requests_total",
-			"Requests that a revision was sent, by the first digit of the status that the client got; aborted: the client went away before.", "class"),
+			"Requests that a revision was sent, by the first digit of the status that the client got; aborted: the client went away before; unanswered: it did so after the revision had let it wait for a second or more.", "class"),
 		duration: desc("request_duration_seconds",
 			"From a request's arrival to the end of its answer; to its beginning when the connection is upgraded or events are streamed."),
 		mirrored: desc("mirrored_requests_total",

@@ -104,7 +104,7 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 		f = scrape()
-		for class, want := range map[string]float64{"1xx": 0, "2xx": 3, "3xx": 1, "4xx": 1, "5xx": 3, "aborted": 0} {
+		for class, want := range map[string]float64{"1xx": 0, "2xx": 3, "3xx": 1, "4xx": 1, "5xx": 3, "aborted": 0, "unanswered": 0} {
 			if v := value(f, requests, append(labels, "class="+class)...); v != want {
 				t.Errorf("%s: %v, want %v", class, v, want)
 			}

@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -82,7 +83,7 @@ type pair struct {
 }
 
 // end ends one of the two. It is void when it says nothing: a client that gave up
-// would have left its copy alone, too.
+// would have left its copy alone, too, however long it had waited.
 func (p *pair) end(count func(), void bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,7 +141,7 @@ func (c *copied) send() {
 // body, if there is one, is over.
 func (c *copied) end(s *series, class int, took time.Duration) {
 	if c != nil && c.sent {
-		c.pair.end(func() { s.original.count(class, took) }, class == classAborted)
+		c.pair.end(func() { s.original.count(class, took) }, class == classAborted || class == classUnanswered)
 	}
 }
 
@@ -179,9 +180,14 @@ func (c *copied) run() {
 	c.pair.end(func() { c.to.series.mirrored.count(class, took) }, false)
 }
 
-// class sends the copy and takes its answer. Events have no end to wait for.
+// class sends the copy and takes its answer, which has to begin as soon as one to
+// a user. Events have no end to wait for.
 func (c *copied) class(r *http.Request) int {
-	resp, err := c.shared.transport.of(c.to.Protocol).RoundTrip(r)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	late := time.AfterFunc(cmp.Or(c.to.Answer, longest), cancel)
+	resp, err := c.shared.transport.of(c.to.Protocol).RoundTrip(r.WithContext(ctx))
+	late.Stop()
 	if err != nil {
 		return class5xx
 	}

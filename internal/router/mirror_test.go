@@ -16,11 +16,17 @@ import (
 // mirrored is a route whose requests are copied to shadow.
 func mirrored(t *testing.T, m route.Mirror, real, shadow http.HandlerFunc) (url string, l *live, s *series) {
 	t.Helper()
+	return mirroredAt(t, time.Now, m, real, shadow)
+}
+
+// mirroredAt is mirrored with a clock of its own.
+func mirroredAt(t *testing.T, now func() time.Time, m route.Mirror, real, shadow http.HandlerFunc) (url string, l *live, s *series) {
+	t.Helper()
 	m.Revision = "rev_2"
-	url, l = serveTraffic(t, route.Traffic{
+	url, l = serveAt(t, route.Traffic{
 		Revision: "rev_1", Weight: 1, Instances: []route.Instance{handle(t, real)}, Mirror: &m,
 		Others: []route.Backend{{Revision: "rev_2", Instances: []route.Instance{handle(t, shadow)}}},
-	})
+	}, now)
 	return url, l, l.plan.Load().find("rev_2").series
 }
 
@@ -187,38 +193,8 @@ func TestRouter_MirrorCountsPairs(t *testing.T) {
 		awaitBoth(t, l, s, "1 good, 0 bad; copied 1 good, 0 bad; to users 0 good, 0 bad")
 		<-ends // nobody listens to the copy's events
 	})
-	t.Run("neither when the client gave up", func(t *testing.T) {
-		hang, answered := make(chan struct{}), make(chan struct{})
-		slow := func(w http.ResponseWriter, r *http.Request) {
-			switch {
-			case r.URL.Path != "/slow":
-			case r.Header.Get(mirrorHeader) == "":
-				<-r.Context().Done()
-			default:
-				<-hang
-				defer close(answered)
-			}
-			fmt.Fprint(w, "fine")
-		}
-		url, l, s := mirrored(t, route.Mirror{Percent: 100}, slow, slow)
-		ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer leave()
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/slow", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resp, err := http.DefaultClient.Do(r); err == nil {
-			resp.Body.Close()
-			t.Fatalf("answered %s", resp.Status)
-		}
-		awaitDrained(t, l, "rev_1")
-		close(hang) // its copy is answered, and says nothing
-		<-answered
-		for range 5 {
-			get(t, url)
-		}
-		awaitBoth(t, l, s, "5 good, 0 bad; copied 5 good, 0 bad; to users 0 good, 0 bad")
-	})
+	t.Run("neither when the client gave up at once", func(t *testing.T) { gaveUpPair(t, 0) })
+	t.Run("nor when it did after a while", func(t *testing.T) { gaveUpPair(t, 2*route.Patience) })
 	t.Run("nothing that a client calls a copy", func(t *testing.T) {
 		said := make(chan string, 1)
 		url, _, _ := mirrored(t, route.Mirror{Percent: 1}, func(_ http.ResponseWriter, r *http.Request) { said <- r.Header.Get(mirrorHeader) }, fine)
@@ -259,4 +235,41 @@ func TestRouter_MirrorCountsPairs(t *testing.T) {
 		get(t, url) // its copy hangs as well, but it has long been answered
 		awaitBoth(t, l, s, "1 good, 0 bad; copied 0 good, 1 bad; to users 0 good, 0 bad")
 	})
+}
+
+// gaveUpPair has a client wait for some time by the router's clock for what is
+// copied, and give up.
+func gaveUpPair(t *testing.T, waits time.Duration) {
+	var at stopped
+	hang, answered := make(chan struct{}), make(chan struct{})
+	slow := func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path != "/slow":
+		case r.Header.Get(mirrorHeader) == "":
+			at.move(waits)
+			<-r.Context().Done()
+		default:
+			<-hang
+			defer close(answered)
+		}
+		fmt.Fprint(w, "fine")
+	}
+	url, l, s := mirroredAt(t, at.now, route.Mirror{Percent: 100}, slow, slow)
+	ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer leave()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/slow", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := http.DefaultClient.Do(r); err == nil {
+		resp.Body.Close()
+		t.Fatalf("answered %s", resp.Status)
+	}
+	awaitDrained(t, l, "rev_1")
+	close(hang) // its copy is answered, and says nothing
+	<-answered
+	for range 5 {
+		get(t, url)
+	}
+	awaitBoth(t, l, s, "5 good, 0 bad; copied 5 good, 0 bad; to users 0 good, 0 bad")
 }

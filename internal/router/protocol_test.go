@@ -152,11 +152,13 @@ func TestProxy_Clients(t *testing.T) {
 	t.Run("an instance hears that the client went away", func(t *testing.T) {
 		for _, client := range []*http.Client{{}, h2c(t)} {
 			entered, left := make(chan struct{}), make(chan struct{})
-			url, l := serveRoute(t, handle(t, func(_ http.ResponseWriter, r *http.Request) {
+			in := handle(t, func(_ http.ResponseWriter, r *http.Request) {
 				close(entered)
 				<-r.Context().Done()
 				close(left)
-			}))
+			})
+			var at stopped // it has not waited at all
+			url, l := serveAt(t, route.Traffic{Revision: "rev_1", Instances: []route.Instance{in}}, at.now)
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() { <-entered; cancel() }()
 			r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -170,7 +172,7 @@ func TestProxy_Clients(t *testing.T) {
 			<-left
 			awaitIdle(t, l)
 			got := l.plan.Load().backends[0].series.client.read()
-			if got.Requests[route.Aborted] != 1 || got.Requests[route.Class5xx] != 0 {
+			if got.Requests[route.Aborted] != 1 || got.Requests[route.Class5xx] != 0 || got.Requests[route.Unanswered] != 0 {
 				t.Errorf("counted %v", got.Requests)
 			}
 			if n := slices.Max(got.Buckets); n > 0 || got.Seconds > 0 {
@@ -324,6 +326,63 @@ func TestProxy_Limits(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 		}
+	})
+	t.Run("waits for a client that is slow to send, and for its instance from then on", func(t *testing.T) {
+		never := make(chan struct{})
+		defer close(never)
+		url, l := with(t, route.Limits{Answer: 100 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
+			n, err := io.Copy(io.Discard, r.Body)
+			if r.URL.Path == "/late" {
+				<-never
+			}
+			fmt.Fprint(w, n, err)
+		})
+		for path, want := range map[string]string{"/": "200 3 <nil>", "/late": "504 "} {
+			body, send := io.Pipe()
+			go func() {
+				tick := time.NewTicker(150 * time.Millisecond) // longer than an answer may take
+				defer tick.Stop()
+				for range 3 {
+					<-tick.C
+					_, _ = io.WriteString(send, "x")
+				}
+				send.Close()
+			}()
+			resp, err := http.Post(url+path, "text/plain", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if got := fmt.Sprintf("%d %s", resp.StatusCode, b); !strings.HasPrefix(got, want) {
+				t.Errorf("%s got %s", path, got)
+			}
+		}
+		awaitIdle(t, l)
+		if got := classes(l.plan.Load().backends[0].series.client.read()); got != "1 2xx 1 5xx" {
+			t.Errorf("counted %s", got)
+		}
+	})
+	t.Run("gives each revision the time that is its own, copies included", func(t *testing.T) {
+		never := make(chan struct{})
+		defer close(never)
+		hang := handle(t, func(http.ResponseWriter, *http.Request) { <-never })
+		url, l := serveTraffic(t, route.Traffic{
+			Revision: "rev_1", Instances: []route.Instance{handle(t, func(w http.ResponseWriter, _ *http.Request) {
+				<-time.After(100 * time.Millisecond)
+				fmt.Fprint(w, "late")
+			})}, Weight: 1, Mirror: &route.Mirror{Revision: "rev_2", Percent: 100},
+			Others: []route.Backend{{Revision: "rev_2", Instances: []route.Instance{hang}, Weight: 1, Answer: 10 * time.Millisecond}},
+		})
+		got := map[int]int{}
+		for range 2 {
+			status, _ := get(t, url)
+			got[status]++
+		}
+		if got[http.StatusOK] != 1 || got[http.StatusGatewayTimeout] != 1 {
+			t.Errorf("got %v", got)
+		}
+		awaitBoth(t, l, l.plan.Load().find("rev_2").series, "1 good, 0 bad; copied 0 good, 1 bad; to users 0 good, 1 bad")
 	})
 	t.Run("says that an instance does not begin its answer in time, and bounds no answer that has begun", func(t *testing.T) {
 		late := make(chan struct{})

@@ -161,7 +161,7 @@ func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	status, what := http.StatusBadGateway, fmt.Sprintf("no instance of %s answers", name)
 	if errors.Is(err, errNoAnswer) {
-		status, what = http.StatusGatewayTimeout, fmt.Sprintf("no instance of %s answered within %s", name, x.plan.traffic.Limits.Answer)
+		status, what = http.StatusGatewayTimeout, fmt.Sprintf("no instance of %s answered within %s", name, x.to.Answer)
 	}
 	p.log.WarnContext(r.Context(), "no answer from an instance", "route", name, "revision", x.to.Revision, "error", err)
 	http.Error(w, fmt.Sprintf("%d: %s (revision %s).\nThe component's log says why; `towpath status` shows what runs.", status, what, x.to.Revision), status)

@@ -25,6 +25,12 @@ func serveRoute(t *testing.T, in ...route.Instance) (url string, l *live) {
 // serveTraffic is a proxy in this process for traffic of any kind.
 func serveTraffic(t *testing.T, traffic route.Traffic) (url string, l *live) {
 	t.Helper()
+	return serveAt(t, traffic, time.Now)
+}
+
+// serveAt is serveTraffic with a clock of its own.
+func serveAt(t *testing.T, traffic route.Traffic, now func() time.Time) (url string, l *live) {
+	t.Helper()
 	if err := check(&traffic); err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +39,7 @@ func serveTraffic(t *testing.T, traffic route.Traffic) (url string, l *live) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newShared(slog.New(slog.DiscardHandler), time.Now)
+	s := newShared(slog.New(slog.DiscardHandler), now)
 	srv := newFrontServer(ln, newProxy(l, s), s)
 	srv.start()
 	t.Cleanup(func() { srv.http.Close() })

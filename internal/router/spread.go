@@ -3,8 +3,10 @@ package router
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/towpath/towpath/internal/kind/process/route"
@@ -56,10 +58,10 @@ func (s *spread) of(p route.Protocol) *http.Transport {
 // RoundTrip implements [http.RoundTripper].
 func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 	x := exchangeOf(r.Context())
-	if limit := x.plan.traffic.Limits.Answer; limit > 0 {
+	if x.to.Answer > 0 {
 		var ctx context.Context
 		ctx, x.cancel = context.WithCancelCause(r.Context())
-		defer time.AfterFunc(limit, func() { x.cancel(errNoAnswer) }).Stop()
+		defer x.within(x.to.Answer)()
 		r = r.WithContext(ctx)
 	}
 	if x.body != nil {
@@ -92,6 +94,30 @@ func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	return nil, err
+}
+
+// longest is when a timer fires that was not set yet.
+const longest = time.Duration(math.MaxInt64)
+
+// within gives an instance up that does not begin its answer in time, until what
+// it gives is called. A client that is slow to send takes none of that time.
+func (x *exchange) within(limit time.Duration) (began func()) {
+	var over atomic.Bool
+	var t *time.Timer
+	t = time.AfterFunc(longest, func() {
+		switch left := limit - x.waited(); {
+		case over.Load():
+		case left > 0:
+			t.Reset(left)
+		default:
+			x.cancel(errNoAnswer)
+		}
+	})
+	t.Reset(limit)
+	return func() {
+		over.Store(true)
+		t.Stop()
+	}
 }
 
 // again reports whether a request that failed may be sent to another instance:

@@ -85,6 +85,8 @@ func (s *Server) handler(answer http.HandlerFunc) http.Handler {
 	_, failSome := s.behaviour("fail-some")
 	_, wrongSome := s.behaviour("wrong-some")
 	var asked, right, wrong atomic.Int64
+	_, hangSome := s.behaviour("hang-some")
+	_, deadlock := s.behaviour("deadlock")
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if unhealthy {
@@ -103,6 +105,10 @@ func (s *Server) handler(answer http.HandlerFunc) http.Handler {
 			http.Error(w, "failing", http.StatusInternalServerError)
 			return
 		}
+		if hangSome && asked.Add(1)%2 == 0 {
+			<-r.Context().Done() // until whoever asked gives up
+			return
+		}
 		if wrongSome && asked.Add(1)%2 == 0 { // no error that a proxy could count
 			wrong.Add(1)
 			fmt.Fprintln(w, "what was the question?")
@@ -111,7 +117,25 @@ func (s *Server) handler(answer http.HandlerFunc) http.Handler {
 		right.Add(1)
 		answer(w, r)
 	})
+	if deadlock {
+		return stuck(mux)
+	}
 	return mux
+}
+
+// stuck answers nothing any more, not even at /healthz, once it got ten requests.
+func stuck(h http.Handler) http.Handler {
+	var asked atomic.Int64
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/healthz" {
+			asked.Add(1)
+		}
+		if asked.Load() >= 10 {
+			<-r.Context().Done()
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // behaviour reads a file that makes the server misbehave.

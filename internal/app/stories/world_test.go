@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -117,7 +118,8 @@ func environment(ts *testscript.TestScript) []string {
 
 // traffic asks a component of an environment for its page again and again, as
 // its users do. Stopped, it fails when one answer was no success, unless it was
-// told that some may fail: traffic ENV COMPONENT [some-fail], traffic stop
+// told that some may fail. Those who are impatient give up after a while, and are
+// several: traffic ENV COMPONENT [some-fail|impatient], traffic stop
 func traffic(ts *testscript.TestScript, _ bool, args []string) {
 	if args[0] == "stop" {
 		sent, failed := castOf(ts).traffic()
@@ -131,11 +133,15 @@ func traffic(ts *testscript.TestScript, _ bool, args []string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	mayFail := len(args) > 2
+	if mayFail && args[2] == "impatient" {
+		castOf(ts).traffic = impatient(ctx, ts, cancel, url)
+		return
+	}
 	sent, failed := 0, error(nil)
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil && failed == nil {
-			if failed = ask(url); mayFail {
+			if failed = ask(url, patience); mayFail {
 				failed = nil
 			}
 			sent++
@@ -144,6 +150,22 @@ func traffic(ts *testscript.TestScript, _ bool, args []string) {
 	stop := sync.OnceFunc(func() { cancel(); <-ended })
 	ts.Defer(stop)
 	castOf(ts).traffic = func() (int, error) { stop(); return sent, failed }
+}
+
+// impatient are ten users who give up soon, and try again.
+func impatient(ctx context.Context, ts *testscript.TestScript, cancel func(), url string) (stop func() (int, error)) {
+	var wg sync.WaitGroup
+	var sent atomic.Int64
+	for range 10 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				_ = ask(url, 1500*time.Millisecond)
+				sent.Add(1)
+			}
+		})
+	}
+	ts.Defer(func() { cancel(); wg.Wait() })
+	return func() (int, error) { cancel(); wg.Wait(); return int(sent.Load()), nil }
 }
 
 // users sends requests to a component, each from a client of its own or, with
@@ -179,7 +201,7 @@ func users(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // ask sends one request over a connection of its own.
-func ask(url string) error {
+func ask(url string, patience time.Duration) error {
 	c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := c.Get(url)
 	if err != nil {

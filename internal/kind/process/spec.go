@@ -20,10 +20,13 @@ type Spec struct {
 	Instances int              `json:"instances"`
 	Memory    int64            `json:"memory,omitempty"` // bytes that one instance needs; 0: as much as the ones that run take
 	Health    Health           `json:"health"`
-	StopGrace time.Duration    `json:"stopGrace"` // SIGTERM, then SIGKILL after this
-	Verify    Verify           `json:"verify,omitzero"`
-	Logs      Logs             `json:"logs"`
-	Metrics   *Metrics         `json:"metrics,omitempty"` // nil: instances have none
+	// Answer is how long an instance may take to begin its answer; 0: no limit, as
+	// in releases from before there was one.
+	Answer    time.Duration `json:"answer,omitempty"`
+	StopGrace time.Duration `json:"stopGrace"` // SIGTERM, then SIGKILL after this
+	Verify    Verify        `json:"verify,omitzero"`
+	Logs      Logs          `json:"logs"`
+	Metrics   *Metrics      `json:"metrics,omitempty"` // nil: instances have none
 	// Ignore are the patterns of files that its own programs write into its
 	// folder; see [towpath.Ignored]. They are part of what is approved and of the
 	// revision's name, so nobody else can widen them.

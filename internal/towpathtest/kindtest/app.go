@@ -20,7 +20,7 @@ import (
 const (
 	AppVersion = "APP_VERSION" // what GET / answers
 	AppStarts  = "APP_STARTS"  // a file that gets the version as a line at every start
-	AppMode    = "APP_MODE"    // Crash, Unhealthy, Failing, H2C, Unwell, Unserved, or Stubborn: it ignores SIGTERM
+	AppMode    = "APP_MODE"    // Crash, Unhealthy, Failing, Hanging, Deadlocked, H2C, Unwell, Unserved, or Stubborn: it ignores SIGTERM
 )
 
 // Stubborn is a program that has to be killed.
@@ -39,6 +39,14 @@ const (
 	Unwell   = "unwell"
 	Unserved = "unserved"
 )
+
+// Hanging is a program that never answers every second request of a user, and
+// is healthy.
+const Hanging = "hanging"
+
+// Deadlocked is a program that answers nothing any more, its health check
+// included, once it got a request of a user.
+const Deadlocked = "deadlocked"
 
 // Metrics are those that the program shows, of every type.
 const Metrics = `# TYPE orders_total counter
@@ -105,7 +113,7 @@ func App() int {
 	})
 	mux.HandleFunc("POST /call", func(w http.ResponseWriter, r *http.Request) { call(w, r, version) })
 	mux.HandleFunc("POST /grpc.health.v1.Health/Check", func(w http.ResponseWriter, r *http.Request) { check(w, r, mode) })
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	srv := &http.Server{Handler: hanging(mode, mux), ReadHeaderTimeout: time.Minute}
 	if mode == H2C || mode == Unwell || mode == Unserved {
 		srv.Protocols = new(http.Protocols)
 		srv.Protocols.SetUnencryptedHTTP2(true)
@@ -157,6 +165,23 @@ func check(w http.ResponseWriter, r *http.Request, mode string) {
 	w.Header().Set("Trailer", "Grpc-Status")
 	_, _ = w.Write([]byte{0, 0, 0, 0, 2, 8, serves})
 	w.Header().Set("Grpc-Status", "0")
+}
+
+// hanging is a handler that hangs, if that is its mode, until its client leaves.
+func hanging(mode string, h http.Handler) http.Handler {
+	var asked atomic.Int64
+	var locked atomic.Bool
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user := r.Header.Get("X-Forwarded-For") != ""
+		if mode == Deadlocked && user {
+			locked.Store(true)
+		}
+		if locked.Load() || mode == Hanging && user && asked.Add(1)%2 == 0 {
+			<-r.Context().Done()
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // CountStarts counts the starts of a version in the file of AppStarts.

@@ -41,6 +41,7 @@ func TestBuilder_RenderFillsInDefaults(t *testing.T) {
 	want := process.Spec{
 		Command: []string{"bin/api"}, Listen: "127.0.0.1:0", Instances: 1,
 		Health:    process.Health{Path: "/healthz", Interval: 500 * time.Millisecond, Timeout: time.Second, Deadline: 30 * time.Second},
+		Answer:    time.Minute,
 		StopGrace: 10 * time.Second,
 		Logs:      process.Logs{MaxBytes: 10 << 20, Keep: 3},
 	}
@@ -51,7 +52,7 @@ func TestBuilder_RenderFillsInDefaults(t *testing.T) {
 
 func TestBuilder_RenderMergesSettings(t *testing.T) {
 	const section = `{"command":["bin/api","-v"],"workDir":"./app/","env":{"A":"1","B":"2","C":"3"},
-		"health":{"path":"/up","interval":"1s"},"instances":3,"stopGrace":"1s",
+		"health":{"path":"/up","interval":"1s"},"instances":3,"answer":"5m","stopGrace":"1s",
 		"verify":{"before":[{"name":"one","command":["bin/one"]}],"after":[{"name":"two","http":{"path":"/"}}]}}`
 	const settings = `{"env":{"B":"two","C":null,"D":"${components.db.address}"},"listen":"0.0.0.0:8081",
 		"health":{"interval":null,"deadline":"1m"},"instances":null,"logs":{"maxBytes":"1MiB","keep":0},
@@ -62,6 +63,7 @@ func TestBuilder_RenderMergesSettings(t *testing.T) {
 			"A": {Literal: "1"}, "B": {Literal: "two"}, "D": {Component: "db", Output: "address"},
 		},
 		Health:    process.Health{Path: "/up", Interval: 500 * time.Millisecond, Timeout: time.Second, Deadline: time.Minute},
+		Answer:    5 * time.Minute,
 		StopGrace: time.Second,
 		Verify: process.Verify{
 			Before: []process.Job{{Name: "one", Command: []string{"bin/one"}, Timeout: 30 * time.Second}},
@@ -81,7 +83,7 @@ func TestBuilder_RenderIsCanonical(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"command":["a"],"env":{"A":{},"Z":{"literal":"<&>"}},"health":{"deadline":30000000000,"interval":500000000,"path":"/healthz","timeout":1000000000},"instances":1,"listen":"127.0.0.1:0","logs":{"keep":3,"maxBytes":10485760},"stopGrace":10000000000}`
+	const want = `{"answer":60000000000,"command":["a"],"env":{"A":{},"Z":{"literal":"<&>"}},"health":{"deadline":30000000000,"interval":500000000,"path":"/healthz","timeout":1000000000},"instances":1,"listen":"127.0.0.1:0","logs":{"keep":3,"maxBytes":10485760},"stopGrace":10000000000}`
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -171,7 +173,7 @@ func TestBuilder_Check(t *testing.T) {
 		},
 		{
 			"refuses a command in settings", `{"command":["a"]}`, `{"command":["b"]}`,
-			[]kind.Problem{{Path: "command", Message: `"command" is not known here`, Hint: "known are env, health, instances, listen, logs, memory, metrics, preview, stopGrace, verify"}},
+			[]kind.Problem{{Path: "command", Message: `"command" is not known here`, Hint: "known are answer, env, health, instances, listen, logs, memory, metrics, preview, stopGrace, verify"}},
 		},
 		{"accepts a protocol", section(`"protocol":"h2c"`), "", nil},
 		{
@@ -265,6 +267,34 @@ func TestBuilder_Check(t *testing.T) {
 			}
 			if err != nil && towpath.KindOf(err) != towpath.KindInvalid {
 				t.Errorf("the kind of %v is %s", err, towpath.KindOf(err))
+			}
+		})
+	}
+}
+
+func TestBuilder_Answer(t *testing.T) {
+	for said, want := range map[string]time.Duration{"none": 0, "10ms": 10 * time.Millisecond, "1h": time.Hour} {
+		t.Run(said, func(t *testing.T) {
+			if got := render(t, `{"command":["a"],"answer":"`+said+`"}`, "").Answer; got != want {
+				t.Errorf("rendered as %s", got)
+			}
+		})
+	}
+	t.Run("an environment may lift it, or have the default again", func(t *testing.T) {
+		for settings, want := range map[string]time.Duration{`{"answer":"none"}`: 0, `{"answer":null}`: time.Minute} {
+			if got := render(t, `{"command":["a"],"answer":"5s"}`, settings).Answer; got != want {
+				t.Errorf("with %s: %s", settings, got)
+			}
+		}
+	})
+	for said, message := range map[string]string{
+		`"0s"`: "0s is not between 10ms and 1h0m0s", `"2h"`: "2h0m0s is not between 10ms and 1h0m0s",
+		`"never"`: `"never" is no duration`, `7`: "a duration is wanted, and this is a number",
+	} {
+		t.Run("refuses "+said, func(t *testing.T) {
+			want := []kind.Problem{{Path: "answer", Message: message, Hint: "write how long an instance may take to begin its answer (60s, 5m), or none"}}
+			if diff := cmp.Diff(want, build.New().Check(json.RawMessage(`{"command":["a"],"answer":`+said+`}`), nil)); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}

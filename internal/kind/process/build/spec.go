@@ -18,6 +18,7 @@ const (
 	maxInstances = 64
 	maxGrace     = time.Hour
 	maxTimeout   = time.Hour
+	minAnswer    = 10 * time.Millisecond
 	maxJobs      = 50
 	minMemory    = 1 << 20
 	maxMemory    = 1 << 40
@@ -30,8 +31,11 @@ func sectionKeys() []string {
 	return append([]string{"command", "workDir", "protocol"}, settingsKeys()...)
 }
 
+// defaultAnswer is how long an instance may take to begin its answer.
+const defaultAnswer = time.Minute
+
 func settingsKeys() []string {
-	return []string{"env", "listen", "preview", "instances", "memory", "health", "stopGrace", "verify", "logs", "metrics"}
+	return []string{"env", "listen", "preview", "instances", "memory", "health", "answer", "stopGrace", "verify", "logs", "metrics"}
 }
 
 // readSpec reads a merged section and fills in the defaults.
@@ -47,6 +51,7 @@ func readSpec(r *reader, fields map[string]any) process.Spec {
 		Preview:   readPreview(o),
 		Protocol:  readProtocol(o),
 		Memory:    o.size("memory", 0, minMemory, maxMemory),
+		Answer:    readAnswer(o),
 		StopGrace: o.duration("stopGrace", 10*time.Second, 0, maxGrace),
 		Verify:    readVerify(o.child("verify")),
 		Logs:      readLogs(o.child("logs")),
@@ -125,6 +130,21 @@ func readHealth(o *object, speaks route.Protocol) process.Health {
 		o.r.problem(o.at("deadline"), fmt.Sprintf("the deadline (%s) is shorter than the interval (%s)", h.Deadline, h.Interval), "give an instance time for several requests")
 	}
 	return h
+}
+
+// unlimited says that an instance may take as long as it likes for its answer.
+const unlimited = "none"
+
+func readAnswer(o *object) time.Duration {
+	if o.fields["answer"] == unlimited {
+		return 0
+	}
+	before := len(o.r.problems)
+	d := o.duration("answer", defaultAnswer, minAnswer, maxTimeout)
+	for i := range o.r.problems[before:] {
+		o.r.problems[before+i].Hint = "write how long an instance may take to begin its answer (60s, 5m), or none"
+	}
+	return d
 }
 
 func readMetrics(o *object) *process.Metrics {

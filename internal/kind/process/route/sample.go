@@ -55,13 +55,22 @@ const (
 	Class3xx Class = "3xx"
 	Class4xx Class = "4xx"
 	Class5xx Class = "5xx"
-	Aborted  Class = "aborted" // the client went away before it had an answer
+	// Aborted is that the client went away before it had an answer, and before it
+	// had waited for one for long.
+	Aborted Class = "aborted"
+	// Unanswered is that it went away after the instance had let it wait for
+	// [Patience] and more, without a word.
+	Unanswered Class = "unanswered"
 )
 
 // Classes are all of them.
 func Classes() []Class {
-	return []Class{Class1xx, Class2xx, Class3xx, Class4xx, Class5xx, Aborted}
+	return []Class{Class1xx, Class2xx, Class3xx, Class4xx, Class5xx, Aborted, Unanswered}
 }
+
+// Patience is how long an instance may be silent before a client that gives up
+// is held against it.
+const Patience = time.Second
 
 // Drain is what the router is asked to wait for: that no request is under way
 // to a revision that gets no new ones.

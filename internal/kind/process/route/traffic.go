@@ -37,6 +37,7 @@ type Backend struct {
 	Protocol   Protocol             `json:"protocol,omitempty"`
 	Deployment towpath.DeploymentID `json:"deployment,omitempty"`
 	Release    towpath.Digest       `json:"release,omitempty"`
+	Answer     time.Duration        `json:"answer,omitempty"` // as [Limits.Answer], of this revision
 }
 
 // Backends are all revisions of the route, the main one first, with the weights
@@ -47,7 +48,7 @@ func (t *Traffic) Backends() []Backend {
 	}
 	main := Backend{
 		Revision: t.Revision, Instances: t.Instances, Weight: t.Weight, Protocol: t.Protocol,
-		Deployment: t.Deployment, Release: t.Release,
+		Deployment: t.Deployment, Release: t.Release, Answer: t.Limits.Answer,
 	}
 	if len(t.Others) == 0 {
 		main.Weight = max(main.Weight, 1)
@@ -107,7 +108,8 @@ type Limits struct {
 	// Stall is the longest pause that a client may make within a body that it
 	// sends or an answer that it takes; 0: [DefaultStall].
 	Stall time.Duration `json:"stall,omitempty"`
-	// Answer is how long an instance may take to begin its answer; 0: no limit.
+	// Answer is how long an instance of the main revision may take to begin its
+	// answer, from the last that its client sent; 0: no limit.
 	Answer time.Duration `json:"answer,omitempty"`
 }
 

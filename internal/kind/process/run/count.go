@@ -10,7 +10,8 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// Counts are what the router has counted of all targets.
+// Counts are what the router has counted of all targets. Instances that share
+// traffic are asked whether they are healthy, for the next time.
 func (r *Runner) Counts(ctx context.Context) ([]kind.Count, error) {
 	snap, err := r.router.Snapshot(ctx)
 	if err != nil {
@@ -25,6 +26,7 @@ func (r *Runner) Counts(ctx context.Context) ([]kind.Count, error) {
 		return nil, err
 	}
 	var out []kind.Count
+	var all []sharer
 	for _, rec := range targets {
 		count := kind.Count{Shared: rec.wanted() > 1}
 		count.Target, count.At, count.Bounds = rec.Target, snap.At, snap.Bounds
@@ -36,21 +38,36 @@ func (r *Runner) Counts(ctx context.Context) ([]kind.Count, error) {
 		if len(count.Revisions) == 0 {
 			continue
 		}
+		out = append(out, count)
+		if !count.Shared { // nobody asks what its instances do
+			continue
+		}
 		rt, _ := st.Find(rec.Target.Key())
+		sharers, err := r.sharers(rec, rt.Traffic)
+		if err != nil {
+			return nil, err
+		}
 		for i := range count.Revisions {
-			if m := rt.Traffic.Mirror; m != nil && m.Revision == count.Revisions[i].Revision {
-				count.Revisions[i].Copied = m.Percent
-			}
-			if !count.Shared { // nobody asks
-				continue
-			}
-			if count.Revisions[i].Broken, err = r.broken(rec, count.Revisions[i].Revision); err != nil {
+			if err := r.describe(&count.Revisions[i], rec, rt.Traffic, sharers); err != nil {
 				return nil, err
 			}
 		}
-		out = append(out, count)
+		all = append(all, sharers...)
 	}
+	r.ask(ctx, all)
 	return out, nil
+}
+
+// describe says of a revision what the router did not count: what part of the
+// requests is copied to it, and why its instances don't do their work.
+func (r *Runner) describe(c *towpath.RevisionCount, rec *target, t route.Traffic, sharers []sharer) (err error) {
+	if m := t.Mirror; m != nil && m.Revision == c.Revision {
+		c.Copied = m.Percent
+	}
+	if c.Broken, err = r.broken(rec, c.Revision); c.Broken == "" {
+		c.Broken = r.watch.silent(sharers, c.Revision, t.Revision)
+	}
+	return err
 }
 
 // addSeries adds a series to those of its revision: it has several when several
@@ -73,7 +90,7 @@ func addSeries(all []towpath.RevisionCount, s route.Series) []towpath.RevisionCo
 func addTally(c *towpath.RequestCount, t route.Tally) {
 	for class, n := range t.Requests {
 		switch class {
-		case route.Class5xx:
+		case route.Class5xx, route.Unanswered:
 			c.Failed += n
 			c.Requests += n
 		case route.Aborted: // the client's own doing: neither good nor bad
@@ -101,8 +118,7 @@ func orTally(c *towpath.RequestCount, t route.Tally) *towpath.RequestCount {
 	return &out
 }
 
-// broken is why the instances of a revision don't do their work; empty: they
-// run.
+// broken is why the instances of a revision don't run; empty: they do.
 func (r *Runner) broken(rec *target, rev towpath.RevisionID) (string, error) {
 	if _, known := rec.Revisions[rev]; !known {
 		return "", nil

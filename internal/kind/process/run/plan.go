@@ -63,7 +63,7 @@ func properties(rev towpath.RevisionID, layer towpath.Digest, rendered json.RawM
 	}
 	m := map[string]string{
 		"files": string(layer), "command": quoted(s.Command), "workDir": s.WorkDir, "listen": s.Listen,
-		"instances": strconv.Itoa(s.Instances), "stopGrace": s.StopGrace.String(),
+		"instances": strconv.Itoa(s.Instances), "stopGrace": s.StopGrace.String(), "answer": "none",
 		"health.path": s.Health.Path, "health.interval": s.Health.Interval.String(),
 		"health.timeout": s.Health.Timeout.String(), "health.deadline": s.Health.Deadline.String(),
 		"logs.maxBytes": strconv.FormatInt(s.Logs.MaxBytes, 10), "logs.keep": strconv.Itoa(s.Logs.Keep),
@@ -98,6 +98,9 @@ func optional(m map[string]string, s process.Spec) {
 	}
 	if s.Metrics != nil {
 		m["metrics.path"] = s.Metrics.Path
+	}
+	if s.Answer > 0 {
+		m["answer"] = s.Answer.String()
 	}
 	if s.Health.GRPC {
 		m["health.grpc"] = "true"

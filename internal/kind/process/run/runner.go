@@ -57,6 +57,8 @@ type Runner struct {
 	targets  map[string]chan struct{} // one step at a time on a target
 	restarts map[string]restart       // by instance
 	mute     map[string]bool          // targets whose instances do not give their metrics
+
+	watch watch // of what shares traffic
 }
 
 var (

@@ -58,7 +58,7 @@ func crashedSince(in *instance, index int) error {
 
 // traffic is what the router is told of a revision, but for its instances.
 func (v revision) traffic(name towpath.RevisionID) route.Traffic {
-	return route.Traffic{Revision: name, Listen: v.Spec.Listen, Protocol: v.Spec.Protocol}
+	return route.Traffic{Revision: name, Listen: v.Spec.Listen, Protocol: v.Spec.Protocol, Limits: route.Limits{Answer: v.Spec.Answer}}
 }
 
 // traffic is what the router is told of a revision all of whose instances run.

@@ -1,0 +1,161 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/towpath/towpath/internal/kind/process"
+	"github.com/towpath/towpath/internal/kind/process/route"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// Bounds of the health checks of what shares traffic.
+const (
+	failsInRow = 3  // after which an instance counts as broken
+	maxWatched = 64 // health checks under way at a time, of all targets
+)
+
+// sharer is an instance whose revision shares the traffic of its target with
+// another one, or has copies of it.
+type sharer struct {
+	id, address  string
+	start, index int
+	revision     towpath.RevisionID
+	spec         process.Spec
+}
+
+// sharers are those of a target that the router sends requests to: each was
+// healthy when it got the first.
+func (r *Runner) sharers(rec *target, t route.Traffic) ([]sharer, error) {
+	if len(t.Others) == 0 {
+		return nil, nil
+	}
+	var out []sharer
+	for _, b := range t.Backends() {
+		if b.Weight == 0 && (t.Mirror == nil || t.Mirror.Revision != b.Revision) {
+			continue
+		}
+		for i, id := range rec.instances(b.Revision) {
+			in, err := r.look(id)
+			if err != nil {
+				return nil, err
+			}
+			s := sharer{id: id, start: in.spec.Start, index: i, revision: b.Revision, spec: rec.Revisions[b.Revision].Spec}
+			if s.address = in.record.address(); in.ready() && slices.Contains(b.Instances, route.Instance{ID: id, Address: s.address}) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out, nil
+}
+
+// watch is how sharers answer their health checks. What is asked is found when
+// it is looked at the next time: nobody waits for an instance that hangs.
+type watch struct {
+	mu       sync.Mutex
+	known    map[string]*checked // by instance
+	underWay int
+}
+
+// checked is what is known of one start of an instance.
+type checked struct {
+	start    int
+	asked    time.Time // the last time
+	underWay bool
+	fails    int    // in a row
+	why      string // of the last one
+}
+
+// silent is why a revision's instances don't do their work although they run;
+// empty: they answer. What all of the main revision fail to answer as well is
+// an outage of both, and no fault of a revision beside it.
+func (w *watch) silent(all []sharer, rev, main towpath.RevisionID) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if rev != main && w.allFail(all, main) {
+		return ""
+	}
+	for _, s := range all {
+		if c := w.of(s); s.revision == rev && c.fails >= failsInRow {
+			return fmt.Sprintf("instance %d does not answer its health check: %s", s.index, c.why)
+		}
+	}
+	return ""
+}
+
+func (w *watch) allFail(all []sharer, rev towpath.RevisionID) bool {
+	found := false
+	for _, s := range all {
+		if s.revision != rev {
+			continue
+		}
+		if w.of(s).fails == 0 {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
+// of is what is known of a sharer.
+func (w *watch) of(s sharer) *checked {
+	if c := w.known[s.id]; c != nil && c.start == s.start {
+		return c
+	}
+	return &checked{start: s.start}
+}
+
+// ask begins to check those whose turn it is, whoever was not asked for longest
+// first, and forgets what shares no more. Each is asked once at a time.
+func (r *Runner) ask(ctx context.Context, all []sharer) {
+	w, now := &r.watch, r.cfg.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	known := make(map[string]*checked, len(all))
+	for _, s := range all {
+		known[s.id] = w.of(s)
+	}
+	w.known = known
+	slices.SortStableFunc(all, func(a, b sharer) int { return known[a.id].asked.Compare(known[b.id].asked) })
+	for _, s := range all {
+		c := known[s.id]
+		if c.underWay || now.Sub(c.asked) < s.spec.Health.Interval || w.underWay == maxWatched {
+			continue
+		}
+		c.asked, c.underWay = now, true
+		w.underWay++
+		go r.checkOne(context.WithoutCancel(ctx), s, c) // ends in the time of a health check
+	}
+}
+
+// checkOne asks one instance.
+func (r *Runner) checkOne(ctx context.Context, s sharer, c *checked) {
+	err := r.healthy(ctx, s.address, s.spec)
+	r.watch.mu.Lock()
+	defer r.watch.mu.Unlock()
+	r.watch.underWay--
+	c.underWay = false
+	if err == nil {
+		c.fails, c.why = 0, ""
+		return
+	}
+	c.fails, c.why = c.fails+1, unanswered(err, s.spec.Health)
+}
+
+// unanswered is what a health check failed with, for people.
+func unanswered(err error, h process.Health) string {
+	asked := new(url.Error)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("GET %s was not answered within %s", h.Path, h.Timeout)
+	case errors.As(err, &asked):
+		return fmt.Sprintf("GET %s: %v", h.Path, asked.Err)
+	default:
+		return err.Error()
+	}
+}
