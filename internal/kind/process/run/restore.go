@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/kind/process/route"
@@ -22,7 +23,7 @@ func (r *Runner) giveBack(ctx context.Context, w kind.Work, rec *target) error {
 	if w.Operation.Verb != towpath.VerbRestore || w.Operation.Spec.Scale != nil {
 		return nil
 	}
-	answer, err := r.answering(ctx, rec, w.Operation.Spec.Revision)
+	answer, err := r.answering(ctx, rec, w.Operation.Spec.Revision, quick)
 	if err != nil || len(answer) == 0 || 2*len(answer) < len(rec.instances(w.Operation.Spec.Revision)) {
 		return err
 	}
@@ -36,7 +37,7 @@ func (r *Runner) enough(ctx context.Context, w kind.Work, rec *target, err error
 	if w.Operation.Verb != towpath.VerbRestore || !errors.As(err, &failure) {
 		return err
 	}
-	answer, lerr := r.answering(ctx, rec, w.Operation.Spec.Revision)
+	answer, lerr := r.answering(ctx, rec, w.Operation.Spec.Revision, patient)
 	if lerr != nil || len(answer) == 0 {
 		return err
 	}
@@ -47,7 +48,7 @@ func (r *Runner) enough(ctx context.Context, w kind.Work, rec *target, err error
 
 // switchBack sends all traffic to what answers of the revision that is restored.
 func (r *Runner) switchBack(ctx context.Context, op towpath.Operation, rec *target) error {
-	answer, err := r.answering(ctx, rec, op.Spec.Revision)
+	answer, err := r.answering(ctx, rec, op.Spec.Revision, patient)
 	if err != nil {
 		return err
 	}
@@ -57,9 +58,17 @@ func (r *Runner) switchBack(ctx context.Context, op towpath.Operation, rec *targ
 	return r.sendTo(ctx, op, rec, answer)
 }
 
+// How long a health check may take, besides its own limit: users wait meanwhile
+// for the quick one, and for nothing for the patient one.
+const (
+	quick   = time.Second
+	patient = time.Hour
+)
+
 // answering lists the instances of a revision that are healthy now.
-func (r *Runner) answering(ctx context.Context, rec *target, rev towpath.RevisionID) ([]route.Instance, error) {
-	ids := rec.instances(rev)
+func (r *Runner) answering(ctx context.Context, rec *target, rev towpath.RevisionID, limit time.Duration) ([]route.Instance, error) {
+	ids, spec := rec.instances(rev), rec.Revisions[rev].Spec
+	spec.Health.Timeout = min(spec.Health.Timeout, limit)
 	found := make([]*route.Instance, len(ids))
 	var asked sync.WaitGroup
 	for i, id := range ids {
@@ -71,7 +80,7 @@ func (r *Runner) answering(ctx context.Context, rec *target, rev towpath.Revisio
 			continue
 		}
 		asked.Go(func() {
-			if r.healthy(ctx, in.record.address(), rec.Revisions[rev].Spec) == nil {
+			if r.healthy(ctx, in.record.address(), spec) == nil {
 				found[i] = &route.Instance{ID: id, Address: in.record.address()}
 			}
 		})
