@@ -76,6 +76,7 @@ type Evidence struct {
 	// Wanted is what the environment's rules ask for; a signature without one.
 	Wanted     []towpath.EvidenceType `json:"wanted"`
 	Statements []towpath.Attestation  `json:"statements"`
+	Quarantine *towpath.Quarantine    `json:"quarantine,omitempty"` // revoked everywhere, whatever is said
 }
 
 // Evidence is [Service.Statements] of a release by any of its names, for people.
@@ -84,6 +85,7 @@ func (s *Service) Evidence(ctx context.Context, actor towpath.Actor, p towpath.P
 		return Evidence{}, err
 	}
 	var c towpath.Candidate
+	var quarantine *towpath.Quarantine
 	wanted := []towpath.EvidenceType{towpath.EvidenceSignature}
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		if e != "" {
@@ -97,7 +99,10 @@ func (s *Service) Evidence(ctx context.Context, actor towpath.Actor, p towpath.P
 		if err != nil {
 			return err
 		}
-		c, err = towpath.ChooseCandidate(p, name, found)
+		if c, err = towpath.ChooseCandidate(p, name, found); err != nil {
+			return err
+		}
+		quarantine, err = tx.Quarantine(ctx, p, c.Release)
 		return err
 	})
 	if err != nil {
@@ -106,6 +111,7 @@ func (s *Service) Evidence(ctx context.Context, actor towpath.Actor, p towpath.P
 	said, err := s.Statements(ctx, p, e, c.Release)
 	return Evidence{
 		Project: p, Release: c.Release, Version: c.Version, Commit: c.Commit, Environment: e, Wanted: wanted, Statements: said,
+		Quarantine: quarantine,
 	}, err
 }
 
