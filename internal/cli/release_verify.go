@@ -75,6 +75,10 @@ func (s *session) runReleaseVerify(ctx context.Context, name string, o releaseCh
 	if out.Evidence, err = c.Evidence(ctx, project, name, towpath.EnvironmentName(o.env)); err != nil {
 		return s.suggestRelease(ctx, c, project, name, s.suggestEnvironment(ctx, c, project, towpath.EnvironmentName(o.env), err))
 	}
+	if d := towpath.Digest(name); d.Valid() && d != out.Release {
+		return towpath.E(towpath.KindInternal, "release.verify", "the server answered about another release: %s", out.Release).On(name).
+			WithHint("don't believe this server; ask who runs it")
+	}
 	if err := out.readAll(ctx, c); err != nil {
 		return err
 	}

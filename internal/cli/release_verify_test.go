@@ -192,6 +192,16 @@ func TestReleaseVerify(t *testing.T) {
 			}
 		})
 	}
+	t.Run("tells another release from the one whose digest was given", func(t *testing.T) {
+		v := newVerifiable(t)
+		if got := v.shell.run("release", "verify", string(v.release), "--key", v.public); got.code != cli.ExitOK {
+			t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+		}
+		got := v.shell.run("release", "verify", string(v.layer), "--key", v.public)
+		if got.code != cli.ExitError || !strings.Contains(got.stderr, "about another release") {
+			t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+		}
+	})
 	t.Run("as JSON", func(t *testing.T) {
 		v := newVerifiable(t)
 		got := v.shell.run("release", "verify", "1.4.0", "--key", v.other, "-o", "json")
