@@ -46,17 +46,25 @@ func (h *harness) trusts(name towpath.KeyName, pem string, change ...func(*trust
 func (h *harness) says(c *ocitest.Client, k *signing.Key, release towpath.Digest, predicateType string, predicate any) {
 	h.t.Helper()
 	ctx := context.Background()
-	manifest := must3(readBlob(ctx, h, release))(h.t)
 	statement, err := evidence.Make("", release, predicateType, predicate)
 	must(h.t, 0, err)
 	bundle, err := signing.Sign(ctx, k, statement)
 	must(h.t, 0, err)
-	a, err := oci.AttachBundle(oci.Blob{Digest: release, Size: int64(len(manifest))}, predicateType, bundle, time.Unix(0, 0))
+	h.attaches(c, release, predicateType, bundle, time.Unix(0, 0))
+}
+
+// attaches pushes a bundle about a release, and answers the manifest that names
+// it.
+func (h *harness) attaches(c *ocitest.Client, release towpath.Digest, predicateType string, bundle []byte, created time.Time) towpath.Digest {
+	h.t.Helper()
+	manifest := must3(readBlob(context.Background(), h, release))(h.t)
+	a, err := oci.AttachBundle(oci.Blob{Digest: release, Size: int64(len(manifest))}, predicateType, bundle, created)
 	must(h.t, 0, err)
 	for _, b := range a.Blobs {
 		c.Expect(c.Do("POST", c.Repo("blobs/uploads/?digest="+ocitest.Sha256(b)), b, "Content-Type", "application/octet-stream"), 201)
 	}
 	c.Expect(c.Do("PUT", c.Repo("manifests/"+string(a.Digest)), a.Manifest, "Content-Type", towpath.MediaTypeManifest), 201)
+	return a.Digest
 }
 
 func (h *harness) signs(c *ocitest.Client, k *signing.Key, release towpath.Digest) {
