@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,15 +29,19 @@ func newReleaseVerify(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify RELEASE", Short: "Check a release's bytes and what is said about it",
 		Long: "Reads every byte of the release from the registry and compares the digests; lists the signed statements about it and whether " +
-			"they hold; and fails unless there is what the environment's rules ask for (without --env: a signature).\n\n" +
-			"The server says which keys are trusted. With --key the signature is verified here, with these keys and no others. " +
-			"--rebuild builds the commit again in this repository and compares the digest.",
+			"they hold; and fails when the release is quarantined, and unless there is what is asked for:\n\n" +
+			"  --env ENV   the gates signed, provenance, sbom and scan of the environment allow it (those without a rule allow everything)\n" +
+			"  --key FILE  one of these keys signed it\n" +
+			"  neither     some key that is trusted in the project signed it\n\n" +
+			"With both, both have to hold. --rebuild builds the commit again in this repository and compares the digest.\n\n" +
+			"Digests are compared, signatures of --key verified and commits rebuilt here. Believed from the server is which commit and version " +
+			"the release has, whether it is quarantined, what the gates of --env say, and which statements hold by the keys that it trusts.",
 		Example: "  towpath release verify 1.4.0 --env prod\n  towpath release verify 1.4.0 --key cosign.pub --rebuild",
 		Args:    positional(1, 1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return s.runReleaseVerify(cmd.Context(), args[0], o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.env, "env", "", "whose trusted keys count, and whose rules say what there must be")
+	f.StringVar(&o.env, "env", "", "whose trusted keys count, and whose gates of evidence have to allow it")
 	f.StringArrayVar(&o.keys, "key", nil, "file of a public key to verify signatures with, here (repeat it for several)")
 	f.BoolVar(&o.rebuild, "rebuild", false, "build the commit again and compare the digest")
 	return cmd
@@ -45,12 +50,13 @@ func newReleaseVerify(s *session) *cobra.Command {
 // verifiedRelease is the result of release verify.
 type verifiedRelease struct {
 	trust.Evidence
-	Bytes    int64          `json:"bytes"`             // read and compared
-	Blobs    int            `json:"blobs"`             // with the manifest
-	Rebuilt  towpath.Digest `json:"rebuilt,omitempty"` // digest of the commit, built again
-	SignedBy string         `json:"signedBy,omitempty"`
-	Verified bool           `json:"verified"`
-	Problems []string       `json:"problems,omitempty"` // sentences
+	Verdicts []towpath.Verdict `json:"verdicts,omitempty"` // of the environment's gates of evidence
+	Bytes    int64             `json:"bytes"`              // read and compared
+	Blobs    int               `json:"blobs"`              // with the manifest
+	Rebuilt  towpath.Digest    `json:"rebuilt,omitempty"`  // digest of the commit, built again
+	SignedBy string            `json:"signedBy,omitempty"`
+	Verified bool              `json:"verified"`
+	Problems []string          `json:"problems,omitempty"` // sentences
 }
 
 func (s *session) runReleaseVerify(ctx context.Context, name string, o releaseChecks) error {
@@ -69,15 +75,14 @@ func (s *session) runReleaseVerify(ctx context.Context, name string, o releaseCh
 	if out.Evidence, err = c.Evidence(ctx, project, name, towpath.EnvironmentName(o.env)); err != nil {
 		return s.suggestRelease(ctx, c, project, name, s.suggestEnvironment(ctx, c, project, towpath.EnvironmentName(o.env), err))
 	}
+	if d := towpath.Digest(name); d.Valid() && d != out.Release {
+		return towpath.E(towpath.KindInternal, "release.verify", "the server answered about another release: %s", out.Release).On(name).
+			WithHint("don't believe this server; ask who runs it")
+	}
 	if err := out.readAll(ctx, c); err != nil {
 		return err
 	}
-	if own != nil {
-		err = out.signedHere(ctx, c, own)
-	} else {
-		out.wants()
-	}
-	if err != nil {
+	if err := out.satisfies(ctx, c, name, towpath.EnvironmentName(o.env), own); err != nil {
 		return err
 	}
 	if o.rebuild {
@@ -197,7 +202,54 @@ func (v *verifiedRelease) unread(d towpath.Digest, err error) error {
 	return err
 }
 
-// wants compares what is verified with what is asked for.
+// satisfies looks for all that is asked for: a quarantine outweighs what is said
+// about the release, and neither the environment's rules nor the user's own keys
+// stand for the other.
+func (v *verifiedRelease) satisfies(ctx context.Context, c *client.Client, name string, env towpath.EnvironmentName, own *signing.Verifier) error {
+	if q := v.Quarantine; q != nil {
+		v.problem("It is quarantined, by " + string(q.By) + ": " + q.Reason)
+	}
+	if env != "" {
+		if err := v.passes(ctx, c, name, env); err != nil {
+			return err
+		}
+	}
+	switch {
+	case own != nil:
+		return v.signedHere(ctx, c, own)
+	case env == "":
+		v.wants()
+	}
+	return nil
+}
+
+// passes asks the gates of the environment that judge what is said about the
+// release. One that says nothing allows nothing.
+func (v *verifiedRelease) passes(ctx context.Context, c *client.Client, name string, env towpath.EnvironmentName) error {
+	judged, err := c.Judged(ctx, v.Project, name, env)
+	if err != nil {
+		return err
+	}
+	if judged.Candidate.Release != v.Release {
+		return towpath.E(towpath.KindConflict, "release.verify", "%s has become another release meanwhile: %s", name, short(judged.Candidate.Release)).
+			WithHint("verify it again, by its digest")
+	}
+	for _, gate := range towpath.EvidenceGates() {
+		i := slices.IndexFunc(judged.Verdicts, func(x towpath.Verdict) bool { return x.Gate == gate })
+		if i < 0 {
+			v.problem("Gate " + string(gate) + " of " + string(env) + " says nothing.")
+			continue
+		}
+		verdict := judged.Verdicts[i]
+		v.Verdicts = append(v.Verdicts, verdict)
+		if verdict.Outcome != towpath.Allow {
+			v.problem("Gate " + string(gate) + " of " + string(env) + " does not allow it: " + strings.Join(verdict.Reasons, " "))
+		}
+	}
+	return nil
+}
+
+// wants looks for the statements that are asked for without an environment.
 func (v *verifiedRelease) wants() {
 	for _, t := range v.Wanted {
 		if !slices.ContainsFunc(v.Statements, func(a towpath.Attestation) bool { return a.Type == t && a.Verified() }) {
@@ -249,6 +301,7 @@ func showVerified(p *page, v verifiedRelease) {
 	p.field("read", plural(v.Blobs, "blob", "blobs")+", "+size(v.Bytes))
 	p.field("signed by", v.SignedBy)
 	p.field("rebuilt", string(v.Rebuilt))
+	p.verdicts(v.Verdicts)
 	if len(v.Statements) > 0 {
 		p.heading("Statements")
 		t := table{columns: []string{"TYPE", "KEY", "RECORDED", "HOLDS", "+BUNDLE"}}

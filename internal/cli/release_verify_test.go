@@ -59,12 +59,31 @@ func newVerifiable(t *testing.T) *verifiable {
 			Type: towpath.EvidenceSignature, Artifact: "sha256:a", Bundle: put(bundle), Recorded: noon(), KeyID: "id", Key: "builder-2026",
 		}},
 	}
+	v.world.Verdicts.Candidate.Release = v.release
+	for _, g := range towpath.EvidenceGates() {
+		v.world.Verdicts.Verdicts = append(v.world.Verdicts.Verdicts, towpath.Verdict{Gate: g, Outcome: towpath.Allow})
+	}
 	s := apitest.New(t, v.world, func(_ *rest.Config, d *rest.Deps) {
 		d.Mounts = append(d.Mounts, rest.Mount{Pattern: "/v2/", Policy: rest.Authenticated, Handler: http.HandlerFunc(v.serve)})
 	})
 	v.shell = newShell(t, s)
 	v.public, v.other = keyFile(t, "mine.pub", key), keyFile(t, "other.pub", nil)
 	return v
+}
+
+// judged has a gate of prod say something else than that it allows.
+func (v *verifiable) judged(g towpath.GateName, o towpath.Outcome, reason string) {
+	for i, x := range v.world.Verdicts.Verdicts {
+		if x.Gate == g {
+			v.world.Verdicts.Verdicts[i] = towpath.Verdict{Gate: g, Outcome: o, Reasons: []string{reason}}
+		}
+	}
+}
+
+func inProd(*verifiable) []string { return []string{"--env", "prod"} }
+
+func quarantined(v *verifiable) {
+	v.world.Evidence.Quarantine = &towpath.Quarantine{Release: v.release, Reason: "it loses orders", By: "ana", At: noon()}
 }
 
 func fatal(t *testing.T, err error) {
@@ -115,9 +134,29 @@ func TestReleaseVerify(t *testing.T) {
 			s := &v.world.Evidence.Statements[0]
 			s.Key, s.Refused = "", "the key was revoked"
 		}, code: cli.ExitDenied, says: "There is no signature that holds."},
-		{name: "fails without what the environment asks for", change: func(v *verifiable) {
-			v.world.Evidence.Wanted = []towpath.EvidenceType{towpath.EvidenceSBOM}
-		}, args: func(*verifiable) []string { return []string{"--env", "prod"} }, code: cli.ExitDenied, says: "There is no sbom that holds."},
+		{name: "passes what the gates of an environment allow", args: inProd, says: "everything that is asked for holds"},
+		{name: "fails by a gate that denies", change: func(v *verifiable) {
+			v.judged(towpath.GateProvenance, towpath.Deny, "It was built elsewhere.")
+		}, args: inProd, code: cli.ExitDenied, says: "Gate provenance of prod does not allow it: It was built elsewhere."},
+		{name: "fails by a gate that waits", change: func(v *verifiable) {
+			v.judged(towpath.GateScan, towpath.Wait, "No scan by any scanner.")
+		}, args: inProd, code: cli.ExitDenied, says: "Gate scan of prod does not allow it: No scan by any scanner."},
+		{name: "fails by a gate that says nothing", change: func(v *verifiable) {
+			v.world.Verdicts.Verdicts = v.world.Verdicts.Verdicts[1:]
+		}, args: inProd, code: cli.ExitDenied, says: "Gate signed of prod says nothing."},
+		{name: "fails by a gate, whoever's key signed it", change: func(v *verifiable) {
+			v.judged(towpath.GateSBOM, towpath.Deny, "The bill is incomplete.")
+		}, args: func(v *verifiable) []string { return append(inProd(v), "--key", v.public) }, code: cli.ExitDenied, says: "Gate sbom of prod does not allow it"},
+		{name: "fails with another key, whatever the gates say", args: func(v *verifiable) []string {
+			return append(inProd(v), "--key", v.other)
+		}, code: cli.ExitDenied, says: "None of the given keys signed it."},
+		{name: "fails what is quarantined", change: quarantined, code: cli.ExitDenied, says: "It is quarantined, by ana: it loses orders"},
+		{name: "fails what is quarantined, whoever's key signed it", change: quarantined, args: func(v *verifiable) []string {
+			return []string{"--key", v.public}
+		}, code: cli.ExitDenied, says: "It is quarantined, by ana: it loses orders"},
+		{name: "tells nothing of a release that was published meanwhile", change: func(v *verifiable) {
+			v.world.Verdicts.Candidate.Release = "sha256:other"
+		}, args: inProd, code: cli.ExitError},
 		{name: "finds other bytes", change: func(v *verifiable) { v.blobs[string(v.layer)] = []byte("flies") }, code: cli.ExitDenied, says: "other bytes than"},
 		{name: "finds more bytes", change: func(v *verifiable) { v.blobs[string(v.layer)] = []byte("files and more") }, code: cli.ExitDenied, says: "other bytes than"},
 		{name: "finds another manifest", change: func(v *verifiable) { v.blobs[string(v.release)] = []byte("{}") }, code: cli.ExitDenied, says: "other bytes than"},
@@ -153,6 +192,16 @@ func TestReleaseVerify(t *testing.T) {
 			}
 		})
 	}
+	t.Run("tells another release from the one whose digest was given", func(t *testing.T) {
+		v := newVerifiable(t)
+		if got := v.shell.run("release", "verify", string(v.release), "--key", v.public); got.code != cli.ExitOK {
+			t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+		}
+		got := v.shell.run("release", "verify", string(v.layer), "--key", v.public)
+		if got.code != cli.ExitError || !strings.Contains(got.stderr, "about another release") {
+			t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+		}
+	})
 	t.Run("as JSON", func(t *testing.T) {
 		v := newVerifiable(t)
 		got := v.shell.run("release", "verify", "1.4.0", "--key", v.other, "-o", "json")

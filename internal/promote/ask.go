@@ -152,18 +152,7 @@ func (s *Service) Preview(ctx context.Context, actor towpath.Actor, r Request) (
 		return Preview{}, err
 	}
 	now := s.cfg.Now()
-	var c towpath.Candidate
-	var env towpath.Environment
-	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
-		var err error
-		if c, err = find(ctx, tx, r.Project, r.Release); err != nil {
-			return err
-		}
-		if env, err = tx.Environment(ctx, r.Project, r.Environment); err != nil {
-			return noEnvironment(ctx, tx, "promotion.request", r.Project, r.Environment, err)
-		}
-		return nil
-	})
+	c, env, err := s.meant(ctx, r)
 	if err != nil {
 		return Preview{}, err
 	}

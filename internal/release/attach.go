@@ -14,15 +14,19 @@ import (
 const maxEvidence = 64
 
 // evidence reads and checks what a request attaches: that it is about this
-// release, and that all of it was uploaded. Who signed it, and what that is
+// release, and that all of it may be named. Who signed it, and what that is
 // worth, is judged where it is relied on.
-func (s *Service) evidence(ctx context.Context, r PublishRequest, release towpath.Digest) ([]towpath.Artifact, error) {
+func (s *Service) evidence(ctx context.Context, actor towpath.Actor, r PublishRequest, release towpath.Digest) ([]towpath.Artifact, error) {
 	const op = "release.publish"
 	if len(r.Evidence) > maxEvidence {
 		return nil, towpath.E(towpath.KindExhausted, op, "more than %d things are attached to the release", maxEvidence).
 			WithHint("attach more of them through the registry")
 	}
+	if err := s.reachable(ctx, actor, r.Project, r.Evidence); err != nil {
+		return nil, err
+	}
 	var out []towpath.Artifact
+	var named []towpath.Digest
 	for _, d := range r.Evidence {
 		manifest, err := blob.ReadAll(ctx, s.blobs, d, oci.MaxManifest)
 		if err != nil {
@@ -41,18 +45,30 @@ func (s *Service) evidence(ctx context.Context, r PublishRequest, release towpat
 			Size: int64(len(manifest)), ArtifactType: m.ArtifactType, Annotations: m.Annotations, Subject: m.Subject,
 		}
 		for _, b := range m.Blobs {
-			info, err := s.blobs.Stat(ctx, b.Digest)
-			if err != nil {
-				return nil, err
-			}
-			if info.Size != b.Size {
-				return nil, towpath.E(towpath.KindInvalid, op, "a blob of the evidence has %d bytes, its manifest says %d", info.Size, b.Size).On(string(b.Digest))
-			}
 			a.References = append(a.References, towpath.Reference{Digest: b.Digest, Size: b.Size})
 		}
-		out = append(out, a)
+		out, named = append(out, a), append(named, namedBy(a)...)
 	}
-	return out, nil
+	if err := s.reachable(ctx, actor, r.Project, named); err != nil {
+		return nil, err
+	}
+	return out, s.sized(ctx, out)
+}
+
+// sized makes sure that what evidence names is there, as large as it says.
+func (s *Service) sized(ctx context.Context, evidence []towpath.Artifact) error {
+	for _, a := range evidence {
+		for _, b := range a.References {
+			info, err := s.blobs.Stat(ctx, b.Digest)
+			if err != nil {
+				return err
+			}
+			if info.Size != b.Size {
+				return towpath.E(towpath.KindInvalid, "release.publish", "a blob of the evidence has %d bytes, its manifest says %d", info.Size, b.Size).On(string(b.Digest))
+			}
+		}
+	}
+	return nil
 }
 
 // attach puts evidence into the registry beside its release, and records what
@@ -64,6 +80,10 @@ func attach(ctx context.Context, tx Tx, evidence []towpath.Artifact, ev towpath.
 	}
 	var added []attached
 	for _, a := range evidence {
+		// It came as a blob, and is kept as what it is.
+		if err := tx.UnlinkUpload(ctx, a.Repository, a.Digest); err != nil {
+			return err
+		}
 		_, err := tx.Artifact(ctx, a.Repository, a.Digest)
 		if err == nil {
 			continue

@@ -33,11 +33,11 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 		return Published{}, err
 	}
 	defer shared.Release()
-	content, artifact, contentDigest, err := s.check(ctx, r)
+	content, artifact, contentDigest, err := s.check(ctx, actor, r)
 	if err != nil {
 		return Published{}, err
 	}
-	evidence, err := s.evidence(ctx, r, artifact.Digest)
+	evidence, err := s.evidence(ctx, actor, r, artifact.Digest)
 	if err != nil {
 		return Published{}, err
 	}
@@ -157,9 +157,9 @@ func (s *Service) offer(ctx context.Context, tx Tx, content *towpath.ReleaseCont
 	return nil
 }
 
-// check verifies a request against its own digests and the uploaded blobs. It
-// returns the content, the artifact that it is and the content's digest.
-func (s *Service) check(ctx context.Context, r PublishRequest) (*towpath.ReleaseContent, towpath.Artifact, towpath.Digest, error) {
+// check verifies a request against its own digests and the blobs that it may
+// name. It returns the content, the artifact that it is and the content's digest.
+func (s *Service) check(ctx context.Context, actor towpath.Actor, r PublishRequest) (*towpath.ReleaseContent, towpath.Artifact, towpath.Digest, error) {
 	const op = "release.publish"
 	none := towpath.Artifact{}
 	if len(r.Manifest) > oci.MaxManifest {
@@ -167,6 +167,10 @@ func (s *Service) check(ctx context.Context, r PublishRequest) (*towpath.Release
 	}
 	m, err := oci.ParseManifest(r.Manifest)
 	if err != nil {
+		return nil, none, "", err
+	}
+	artifact := artifactOf(r.Project, r.Manifest, m)
+	if err := s.reachable(ctx, actor, r.Project, namedBy(artifact)); err != nil {
 		return nil, none, "", err
 	}
 	raw, err := blob.ReadAll(ctx, s.blobs, m.Config.Digest, oci.MaxContent)
@@ -196,7 +200,7 @@ func (s *Service) check(ctx context.Context, r PublishRequest) (*towpath.Release
 			return nil, none, "", towpath.E(towpath.KindInvalid, op, "layer %s has %d bytes, its manifest says %d", towpath.Short(l.Digest), info.Size, l.Size)
 		}
 	}
-	return content, artifactOf(r.Project, r.Manifest, m), m.Config.Digest, nil
+	return content, artifact, m.Config.Digest, nil
 }
 
 // checkCommit makes sure that the commit is in the project's repository and

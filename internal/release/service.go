@@ -2,11 +2,9 @@ package release
 
 import (
 	"context"
-	"io"
 	"sync"
 	"time"
 
-	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/rollout"
@@ -58,6 +56,7 @@ type Tx interface {
 
 	InsertEnvironment(ctx context.Context, e towpath.Environment) (bool, error)
 	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
+	Project(ctx context.Context, name towpath.ProjectName) (towpath.Project, error)
 	Projects(ctx context.Context) ([]towpath.Project, error)
 	Runs(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.Run, error)
 	RunsOf(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) ([]towpath.Run, error)
@@ -71,6 +70,14 @@ type Tx interface {
 	OpenRepository(ctx context.Context, r towpath.RepositoryName, at time.Time) error
 	SaveArtifact(ctx context.Context, a towpath.Artifact) error
 	LinkBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, size int64, byClient bool, at time.Time) error
+	// BlobLinked is since when a repository has a blob.
+	BlobLinked(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (time.Time, error)
+	// InRepositories are those of some digests that a repository of the projects
+	// has, as a blob or as a manifest.
+	InRepositories(ctx context.Context, everywhere bool, projects []towpath.ProjectName, digests []towpath.Digest) ([]towpath.Digest, error)
+	// UnlinkUpload takes a blob from a repository unless a client of the registry
+	// pushed it.
+	UnlinkUpload(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) error
 	SetTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) error
 	Artifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Artifact, error)
 	Unshelved(ctx context.Context, limit int) ([]towpath.Release, error)
@@ -127,29 +134,6 @@ func New(cfg Config, store Store, blobs blob.Store, commits Commits, latch Latch
 		cfg.MaxLayer = 4 << 30
 	}
 	return &Service{cfg: cfg, store: store, blobs: blobs, commits: commits, latch: latch, contents: map[towpath.Digest]*towpath.ReleaseContent{}}
-}
-
-// HasBlob is the size of a blob in bytes, or not-found.
-func (s *Service) HasBlob(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, d towpath.Digest) (int64, error) {
-	if err := access.Check(actor, access.ReleasePublish, access.Subject{Project: p}); err != nil {
-		return 0, err
-	}
-	// Whoever asks will not bring it: it must not be taken for a left-over
-	// before the release is published.
-	if err := s.blobs.Touch(ctx, d, s.cfg.Now()); err != nil {
-		return 0, err
-	}
-	info, err := s.blobs.Stat(ctx, d)
-	return info.Size, err
-}
-
-// PutBlob stores bytes under their digest; other bytes are refused.
-func (s *Service) PutBlob(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, d towpath.Digest, body io.Reader) error {
-	if err := access.Check(actor, access.ReleasePublish, access.Subject{Project: p}); err != nil {
-		return err
-	}
-	_, _, err := s.blobs.Put(ctx, d, body, s.cfg.MaxLayer)
-	return err
 }
 
 // Content is what a release holds. It must not be changed by the caller.

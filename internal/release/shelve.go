@@ -23,6 +23,15 @@ func artifactOf(p towpath.ProjectName, manifest []byte, m *oci.Manifest) towpath
 	return a
 }
 
+// namedBy are the digests that an artifact names.
+func namedBy(a towpath.Artifact) []towpath.Digest {
+	out := make([]towpath.Digest, len(a.References))
+	for i, r := range a.References {
+		out[i] = r.Digest
+	}
+	return out
+}
+
 // sizeOf is the bytes of a release: manifest, content and layers.
 func sizeOf(a towpath.Artifact) int64 {
 	size := a.Size

@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -28,6 +29,8 @@ type Config struct {
 	Getenv func(string) string
 	// Timeout bounds one request. Zero: a minute.
 	Timeout time.Duration
+	// Transport is how hosts are reached. Nil: as Go does by itself.
+	Transport http.RoundTripper
 }
 
 // Resolver answers what references stand for. It is safe for concurrent use.
@@ -52,7 +55,7 @@ func New(cfg Config) (*Resolver, error) {
 		return nil, towpath.E(towpath.KindInvalid, "resolve.new", "the configuration of docker can't be read").On(cfg.DockerConfig).
 			WithHint("correct the file; docker login writes it").WithCause(err)
 	}
-	client := &http.Client{Timeout: cfg.Timeout}
+	client := &http.Client{Timeout: cfg.Timeout, Transport: cfg.Transport, CheckRedirect: redirected}
 	return &Resolver{cfg: cfg, http: client, oci: &auth.Client{
 		Client: client, Cache: auth.NewCache(), Credential: credentials.Credential(store),
 	}}, nil
@@ -98,6 +101,9 @@ const (
 	maxAnswer  = 4 << 20  // of a registry of modules
 )
 
+// maxRedirects is how many redirects are followed, as many as Go does.
+const maxRedirects = 10
+
 // get reads what a URL has, at most so many bytes.
 func (r *Resolver) get(ctx context.Context, op, address, token string, limit int64) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -105,9 +111,16 @@ func (r *Resolver) get(ctx context.Context, op, address, token string, limit int
 		return nil, towpath.E(towpath.KindInvalid, op, "%s is no address", address).WithCause(err)
 	}
 	if token != "" {
+		if !confidential(req.URL) {
+			return nil, inTheClear(op, req.URL)
+		}
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	res, err := r.http.Do(req)
+	var refused *towpath.Error
+	if errors.As(err, &refused) {
+		return nil, refused
+	}
 	if err != nil {
 		return nil, unreachable(op, address, err)
 	}
@@ -134,6 +147,27 @@ func (r *Resolver) getJSON(ctx context.Context, op, address, token string, into 
 		return towpath.E(towpath.KindUnavailable, op, "%s answered something that can't be read", address).WithCause(err)
 	}
 	return nil
+}
+
+// redirected follows a redirect as Go does, but for one that takes a credential
+// from https to http: Go takes it along within a host.
+func redirected(req *http.Request, via []*http.Request) error {
+	if len(via) >= maxRedirects {
+		return towpath.E(towpath.KindUnavailable, "resolve.get", "%s redirects again and again", via[0].URL).
+			WithHint("check the address; who runs the host has to correct it")
+	}
+	if req.Header.Get("Authorization") != "" && !confidential(req.URL) {
+		return inTheClear("resolve.get", req.URL)
+	}
+	return nil
+}
+
+// confidential says that nobody on the way reads what is sent to an address.
+func confidential(u *url.URL) bool { return u.Scheme == "https" || onLoopback(u.Host) }
+
+func inTheClear(op string, u *url.URL) error {
+	return towpath.E(towpath.KindDenied, op, "the token for %s would be sent without TLS: its registry leads to %s://%s", u.Hostname(), u.Scheme, u.Host).
+		WithHint("nothing was sent; who runs the registry has to name https:// in its .well-known/terraform.json and its redirects")
 }
 
 func unreachable(op, address string, err error) error {

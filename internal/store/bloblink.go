@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/registry"
@@ -64,6 +65,12 @@ func (tx *Tx) UnlinkBlob(ctx context.Context, r towpath.RepositoryName, d towpat
 	return err
 }
 
+// UnlinkUpload is [Tx.UnlinkBlob] of one that no client of the registry pushed.
+func (tx *Tx) UnlinkUpload(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) error {
+	_, err := tx.exec(ctx, "blob.unlink", `DELETE FROM registry_blob WHERE repository = $1 AND digest = $2 AND by_client = 0`, r, d)
+	return err
+}
+
 // RepositoryWithBlob is a repository that has a blob; empty when none has it.
 func (tx *Tx) RepositoryWithBlob(ctx context.Context, in registry.Projects, d towpath.Digest) (towpath.RepositoryName, error) {
 	where, args := within("r.project", in, 2)
@@ -81,6 +88,37 @@ func (tx *Tx) RepositoryWithBlob(ctx context.Context, in registry.Projects, d to
 
 // batch is how many digests one statement takes.
 const batch = 400
+
+// InRepositories are those of some digests that a repository of the projects
+// has, as a blob or as a manifest.
+func (tx *Tx) InRepositories(ctx context.Context, everywhere bool, projects []towpath.ProjectName, digests []towpath.Digest) ([]towpath.Digest, error) {
+	in := registry.Projects{All: everywhere, Names: projects}
+	var out []towpath.Digest
+	for part := range slices.Chunk(digests, batch) {
+		var selects []string
+		var args []any
+		for _, table := range []string{"registry_blob", "registry_artifact"} {
+			where, names := within("r.project", in, 1+len(args)+len(part))
+			if where == "" {
+				return nil, nil
+			}
+			selects = append(selects, `SELECT x.digest FROM `+table+` x JOIN registry_repository r ON r.name = x.repository
+				WHERE x.digest IN (`+sqldb.Params(1+len(args), len(part))+`) AND `+where)
+			for _, d := range part {
+				args = append(args, d)
+			}
+			args = append(args, names...)
+		}
+		found, err := tx.strings(ctx, "blob.find", strings.Join(selects, " UNION "), args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range found {
+			out = append(out, towpath.Digest(d))
+		}
+	}
+	return out, nil
+}
 
 // HeldBlobs are those of some blobs that clients pushed into the registry, or
 // that what they pushed needs.

@@ -121,6 +121,12 @@ const (
 	GateAge           GateName = "age"           // was not published too long ago
 )
 
+// EvidenceGates are the gates that judge what is said about a release, in the
+// order of their verdicts.
+func EvidenceGates() []GateName {
+	return []GateName{GateSigned, GateProvenance, GateSBOM, GateScan}
+}
+
 // Verdict is what one gate said, with the inputs it saw and its reasons.
 type Verdict struct {
 	Gate    GateName        `json:"gate"`

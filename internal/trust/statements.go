@@ -101,6 +101,7 @@ type Evidence struct {
 	// Wanted is what the environment's rules ask for; a signature without one.
 	Wanted     []towpath.EvidenceType `json:"wanted"`
 	Statements []towpath.Attestation  `json:"statements"`
+	Quarantine *towpath.Quarantine    `json:"quarantine,omitempty"` // revoked everywhere, whatever is said
 }
 
 // Evidence is [Service.Statements] of a release by any of its names, for people.
@@ -109,6 +110,7 @@ func (s *Service) Evidence(ctx context.Context, actor towpath.Actor, p towpath.P
 		return Evidence{}, err
 	}
 	var c towpath.Candidate
+	var quarantine *towpath.Quarantine
 	wanted := []towpath.EvidenceType{towpath.EvidenceSignature}
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		if e != "" {
@@ -122,7 +124,10 @@ func (s *Service) Evidence(ctx context.Context, actor towpath.Actor, p towpath.P
 		if err != nil {
 			return err
 		}
-		c, err = towpath.ChooseCandidate(p, name, found)
+		if c, err = towpath.ChooseCandidate(p, name, found); err != nil {
+			return err
+		}
+		quarantine, err = tx.Quarantine(ctx, p, c.Release)
 		return err
 	})
 	if err != nil {
@@ -131,6 +136,7 @@ func (s *Service) Evidence(ctx context.Context, actor towpath.Actor, p towpath.P
 	said, err := s.Statements(ctx, p, e, c.Release)
 	return Evidence{
 		Project: p, Release: c.Release, Version: c.Version, Commit: c.Commit, Environment: e, Wanted: wanted, Statements: said,
+		Quarantine: quarantine,
 	}, err
 }
 

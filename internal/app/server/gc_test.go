@@ -60,7 +60,7 @@ func collectsNothingThatAReleaseNeeds(t *testing.T, h *harness) {
 	for d := range had {
 		t.Errorf("%s was given up, and is needed", d)
 	}
-	if out.Deleted.Blobs != 1 || len(out.Projects) != 0 {
+	if out.Deleted.Blobs != 1 || len(out.Projects) != 1 || out.Projects[0] != (registry.GivenUp{Project: shop, Unused: 1}) {
 		t.Errorf("collected %+v", out)
 	}
 	found, err := later.Scrub(ctx, towpath.System(), registry.ScrubRequest{})
@@ -97,4 +97,15 @@ func keepsWhatABuilderAskedFor(t *testing.T, h *harness) {
 	if _, err := h.s.agents.blobs.Stat(ctx, d); err != nil {
 		t.Errorf("it was given up: %v", err)
 	}
+	t.Run("and so late that it would be given up, it is the project's for another day", func(t *testing.T) {
+		_, err := h.laterReleases(when.Add(22*time.Hour)).HasBlob(ctx, h.ana, shop, d)
+		must(t, 0, err)
+		when := when.Add(25 * time.Hour)
+		releases := h.laterReleases(when)
+		_, err = h.laterRegistry(releases, when).CollectGarbage(ctx, towpath.System(), registry.Garbage{})
+		must(t, 0, err)
+		if _, err := releases.HasBlob(ctx, h.ana, shop, d); err != nil {
+			t.Errorf("it was given up: %v", err)
+		}
+	})
 }

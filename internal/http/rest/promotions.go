@@ -21,12 +21,17 @@ func (a *API) promotionRoutes() {
 		InProject
 		Environment towpath.EnvironmentName `path:"environment"`
 		Release     string                  `query:"release" required:"true"`
+		Evidence    bool                    `query:"evidence" doc:"only the verdicts of the gates that judge what is said about the release: no agent is asked for a plan, and whoever reads releases may ask"`
 	}
 	register(a, route{
 		id: "plan", method: http.MethodGet, path: "/projects/{project}/environments/{environment}/plan", tag: "promotions",
 		policy: Authenticated, summary: "Say what a promotion would meet and change",
 	}, func(ctx context.Context, actor towpath.Actor, in *plan) (promote.Preview, error) {
-		return svc.Preview(ctx, actor, promote.Request{Project: in.Project, Release: in.Release, Environment: in.Environment})
+		r := promote.Request{Project: in.Project, Release: in.Release, Environment: in.Environment}
+		if in.Evidence {
+			return svc.Evidence(ctx, actor, r)
+		}
+		return svc.Preview(ctx, actor, r)
 	})
 	type request struct {
 		InProject

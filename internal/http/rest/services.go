@@ -58,6 +58,7 @@ type Releases interface {
 // Promotions moves releases upstream.
 type Promotions interface {
 	Preview(ctx context.Context, actor towpath.Actor, r promote.Request) (promote.Preview, error)
+	Evidence(ctx context.Context, actor towpath.Actor, r promote.Request) (promote.Preview, error)
 	Request(ctx context.Context, actor towpath.Actor, r promote.Request) (towpath.Promotion, error)
 	Get(ctx context.Context, actor towpath.Actor, id towpath.PromotionID) (towpath.Promotion, error)
 	List(ctx context.Context, actor towpath.Actor, f promote.Filter) (promote.List, error)

@@ -20,6 +20,14 @@ func (s promotions) Preview(ctx context.Context, actor towpath.Actor, _ promote.
 	return s.w.Preview, nil
 }
 
+func (s promotions) Evidence(ctx context.Context, actor towpath.Actor, _ promote.Request) (promote.Preview, error) {
+	if err := s.w.enter(ctx, actor, "promotions.Evidence"); err != nil {
+		return promote.Preview{}, err
+	}
+	defer s.w.mu.Unlock()
+	return s.w.Verdicts, nil
+}
+
 func (s promotions) Request(ctx context.Context, actor towpath.Actor, r promote.Request) (towpath.Promotion, error) {
 	if err := s.w.enter(ctx, actor, "promotions.Request"); err != nil {
 		return towpath.Promotion{}, err

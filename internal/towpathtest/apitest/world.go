@@ -30,6 +30,7 @@ type World struct {
 	Page         release.List
 	Diff         release.Diff
 	Preview      promote.Preview
+	Verdicts     promote.Preview // of the gates of evidence
 	Promotions   []towpath.Promotion
 	Freezes      []towpath.Freeze
 	Deployments  []towpath.Deployment

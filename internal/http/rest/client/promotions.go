@@ -19,6 +19,12 @@ func (c *Client) Plan(ctx context.Context, p towpath.ProjectName, r api.Promote)
 	return ask[promote.Preview](ctx, c, get(environmentPath(p, r.Environment, "/plan"), url.Values{"release": {r.Release}}))
 }
 
+// Judged is what the gates that judge what is said about a release say of it in
+// an environment.
+func (c *Client) Judged(ctx context.Context, p towpath.ProjectName, name string, e towpath.EnvironmentName) (promote.Preview, error) {
+	return ask[promote.Preview](ctx, c, get(environmentPath(p, e, "/plan"), url.Values{"release": {name}, "evidence": {"true"}}))
+}
+
 // Promote asks for a release to be moved into an environment.
 func (c *Client) Promote(ctx context.Context, p towpath.ProjectName, r api.Promote) (towpath.Promotion, error) {
 	out, err := ask[towpath.Promotion](ctx, c, post(projectPath(p, "/promotions"), r))
