@@ -97,10 +97,8 @@ func (r *Runner) answering(ctx context.Context, rec *target, rev towpath.Revisio
 
 // sendTo sends all traffic to some instances of the operation's revision.
 func (r *Runner) sendTo(ctx context.Context, op towpath.Operation, rec *target, instances []route.Instance) error {
-	t := route.Traffic{
-		Revision: op.Spec.Revision, Listen: rec.Revisions[op.Spec.Revision].Spec.Listen, Instances: instances,
-		Deployment: op.Deployment, Release: op.Spec.Release,
-	}
+	t := rec.Revisions[op.Spec.Revision].traffic(op.Spec.Revision)
+	t.Instances, t.Deployment, t.Release = instances, op.Deployment, op.Spec.Release
 	_, err := r.router.Apply(ctx, route.Change{
 		Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Listen: []string{t.Listen}, Traffic: &t,
 	})

@@ -56,13 +56,18 @@ func crashedSince(in *instance, index int) error {
 	return &kind.Failure{Message: fmt.Sprintf("instance %d %s after it had been healthy", index, in.exit), Log: tail(in.dir)}
 }
 
+// traffic is what the router is told of a revision, but for its instances.
+func (v revision) traffic(id towpath.RevisionID) route.Traffic {
+	return route.Traffic{Revision: id, Listen: v.Spec.Listen, Limits: route.Limits{Answer: v.Spec.Answer}}
+}
+
 // traffic is what the router is told of a revision all of whose instances run.
 func (r *Runner) traffic(rec *target, rev towpath.RevisionID) (route.Traffic, error) {
 	spec, known := rec.Revisions[rev]
 	if !known {
 		return route.Traffic{}, towpath.E(towpath.KindConflict, "process.switch", "the revision is not prepared on %s", rec.Target.Key()).On(string(rev))
 	}
-	t := route.Traffic{Revision: rev, Listen: spec.Spec.Listen, Limits: route.Limits{Answer: spec.Spec.Answer}}
+	t := spec.traffic(rev)
 	for i, id := range rec.instances(rev) {
 		in, err := r.look(id)
 		switch {
