@@ -186,7 +186,7 @@ func TestBuilder_Check(t *testing.T) {
 		},
 		{
 			"refuses a protocol in settings", section(`"protocol":"h2c"`), `{"protocol":"http1"}`,
-			[]kind.Problem{{Path: "protocol", Message: `"protocol" is not known here`, Hint: "known are env, health, instances, listen, logs, memory, metrics, preview, stopGrace, verify"}},
+			[]kind.Problem{{Path: "protocol", Message: `"protocol" is not known here`, Hint: "known are answer, env, health, instances, listen, logs, memory, metrics, preview, stopGrace, verify"}},
 		},
 		{
 			"reports what is wrong in the section once", section(`"instances":0`), `{"listen":"nowhere"}`,

@@ -39,7 +39,7 @@ func newAsking(t *testing.T, instances int) *asking {
 	for i := range instances {
 		a.all = append(a.all, sharer{
 			id: fmt.Sprint(i), address: srv.Listener.Addr().String(), revision: "rev_1",
-			health: process.Health{Path: "/", Interval: 10 * time.Second, Timeout: time.Hour},
+			spec: process.Spec{Health: process.Health{Path: "/", Interval: 10 * time.Second, Timeout: time.Hour}},
 		})
 	}
 	return a

@@ -64,6 +64,9 @@ func (r *Runner) describe(c *towpath.RevisionCount, rec *target, t route.Traffic
 	if m := t.Mirror; m != nil && m.Revision == c.Revision {
 		c.Copied = m.Percent
 	}
+	if rec.wanted() < 2 { // nobody asks why
+		return nil
+	}
 	if c.Broken, err = r.broken(rec, c.Revision); c.Broken == "" {
 		c.Broken = r.watch.silent(sharers, c.Revision, t.Revision)
 	}

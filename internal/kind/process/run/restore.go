@@ -58,11 +58,11 @@ func (r *Runner) switchBack(ctx context.Context, op towpath.Operation, rec *targ
 	return r.sendTo(ctx, op, rec, answer)
 }
 
-// How long a health check may take, besides its own limit: users wait meanwhile
-// for the quick one, and for nothing for the patient one.
+// How long a health check may take, besides its own limit: users wait for the
+// quick one.
 const (
 	quick   = time.Second
-	patient = time.Hour
+	patient = 30 * time.Second
 )
 
 // answering lists the instances of a revision that are healthy now.

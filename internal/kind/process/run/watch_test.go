@@ -139,17 +139,15 @@ func TestRunner_EachRevisionHasItsTimeForAnswers(t *testing.T) {
 		}
 	}
 	h.beside(two)
-	traffic := func() route.Traffic {
-		st, err := h.router(t).Status(t.Context())
-		h.must(err)
-		rt, _ := st.Find(h.Target().Key())
-		return rt.Traffic
-	}
-	if got := traffic(); got.Limits.Answer != time.Minute || got.Others[0].Answer != 5*time.Minute {
+	if got := h.routed(); got.Limits.Answer != time.Minute || got.Others[0].Answer != 5*time.Minute {
 		t.Errorf("the old one has %s, the new one %s", got.Limits.Answer, got.Others[0].Answer)
 	}
 	h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, two)))
-	if got := traffic(); got.Limits.Answer != 5*time.Minute || len(got.Others) > 0 {
+	if got := h.routed(); got.Limits.Answer != 5*time.Minute || len(got.Others) > 0 {
 		t.Errorf("with all of the traffic it has %s", got.Limits.Answer)
+	}
+	h.must(h.r.Switch(t.Context(), h.work(towpath.VerbRestore, one)))
+	if got := h.routed(); got.Limits.Answer != time.Minute {
+		t.Errorf("gone back to it has %s", got.Limits.Answer)
 	}
 }
