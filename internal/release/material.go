@@ -224,12 +224,10 @@ func refuseMaterials(ctx context.Context, tx Tx, p towpath.ProjectName, d towpat
 		if err != nil || have != nil {
 			return err
 		}
-		if err := tx.SetQuarantine(ctx, p, d, &towpath.Quarantine{Release: d, Reason: madeWith(q), By: towpath.System().Account, At: now}); err != nil {
-			return err
-		}
 		ev := towpath.NewEvent(now, string(towpath.System().Account), "release.quarantined")
 		ev.Project, ev.Subject, ev.Release, ev.Reason = p, string(d), d, madeWith(q)
-		return tx.Record(ctx, ev)
+		set := &towpath.Quarantine{Release: d, Reason: madeWith(q), By: towpath.System().Account, At: now}
+		return changeQuarantine(ctx, tx, p, d, set, ev, now)
 	}
 	return nil
 }

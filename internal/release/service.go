@@ -13,9 +13,11 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// WorkEnvironment is the kind of work of the loop that looks for something to
-// promote; its key is project/environment.
-const WorkEnvironment = "environment"
+// Work kinds of the loops that release wakes.
+const (
+	WorkEnvironment = "environment" // key: project/environment: look for something to promote
+	WorkDeployment  = "deployment"  // key: a deployment's ID
+)
 
 // Store opens transactions.
 type Store interface {
