@@ -83,6 +83,9 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 		if err := refuseMaterials(ctx, tx, r.Project, release.Digest, materials, now); err != nil {
 			return err
 		}
+		if err := tx.WakeExaminations(ctx, r.Project, release.Digest, now); err != nil {
+			return err
+		}
 		if err := shelve(ctx, tx, artifact, []string{r.Version}, now); err != nil {
 			return err
 		}

@@ -42,8 +42,8 @@ func (h *harness) trusts(name towpath.KeyName, pem string, change ...func(*trust
 	return err
 }
 
-// says pushes a signed statement about a release, as cosign does.
-func (h *harness) says(c *ocitest.Client, k *signing.Key, release towpath.Digest, predicateType string, predicate any) {
+// signedAbout is the attachment of a signed statement to a release.
+func (h *harness) signedAbout(k *signing.Key, release towpath.Digest, predicateType string, predicate any) oci.Attachment {
 	h.t.Helper()
 	ctx := context.Background()
 	manifest := must3(readBlob(ctx, h, release))(h.t)
@@ -53,10 +53,13 @@ func (h *harness) says(c *ocitest.Client, k *signing.Key, release towpath.Digest
 	must(h.t, 0, err)
 	a, err := oci.AttachBundle(oci.Blob{Digest: release, Size: int64(len(manifest))}, predicateType, bundle, time.Unix(0, 0))
 	must(h.t, 0, err)
-	for _, b := range a.Blobs {
-		c.Expect(c.Do("POST", c.Repo("blobs/uploads/?digest="+ocitest.Sha256(b)), b, "Content-Type", "application/octet-stream"), 201)
-	}
-	c.Expect(c.Do("PUT", c.Repo("manifests/"+string(a.Digest)), a.Manifest, "Content-Type", towpath.MediaTypeManifest), 201)
+	return a
+}
+
+// says pushes a signed statement about a release, as cosign does.
+func (h *harness) says(c *ocitest.Client, k *signing.Key, release towpath.Digest, predicateType string, predicate any) {
+	h.t.Helper()
+	h.pushes(c, h.signedAbout(k, release, predicateType, predicate))
 }
 
 func (h *harness) signs(c *ocitest.Client, k *signing.Key, release towpath.Digest) {
