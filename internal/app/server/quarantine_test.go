@@ -86,12 +86,45 @@ func TestServer_QuarantineAndTheWayBack(t *testing.T) {
 		if asked() == before {
 			t.Error("the deployment was not woken")
 		}
+		if st := h.status("dev"); st.Quarantined || st.Quarantine == nil || st.Quarantine.Reason != "it leaks after all" {
+			t.Errorf("what comes is not flagged: %+v", st.Quarantine)
+		}
 		_, err = h.s.agents.deploys.Reconcile(t.Context(), string(out.Deployment.ID), time.Now())
 		must(t, 0, err)
 		close(goOn)
 		h.runs("dev", "1.0.0")
 		if st := h.status("dev"); !st.Quarantined {
 			t.Error("what runs is not flagged")
+		}
+	})
+}
+
+// TestServer_QuarantineOffersTheWayBack: the last good release that is not
+// quarantined itself, which is where a rollback goes.
+func TestServer_QuarantineOffersTheWayBack(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		h.staging = towpath.PromotionManual
+		for _, v := range []string{"1.0.0", "1.1.0", "1.2.0"} {
+			h.publish(v, v)
+			h.runs("dev", v)
+		}
+		if st := h.status("dev"); st.Rollback != nil || st.Quarantine != nil {
+			t.Errorf("offered without need: %+v", st)
+		}
+		for _, tt := range []struct{ version, offer string }{{"1.2.0", "1.1.0"}, {"1.1.0", "1.0.0"}} {
+			h.quarantine(tt.version, "it leaks")
+			st := h.status("dev")
+			if !st.Quarantined || st.Quarantine.Reason != "it leaks" || st.Rollback == nil || st.Rollback.Version != tt.offer {
+				t.Fatalf("flagged %+v, offered %+v", st.Quarantine, st.Rollback)
+			}
+			back := deploy.RollbackRequest{Project: shop, Environment: "dev", DryRun: true}
+			if out, err := h.svc.Deploys.Rollback(t.Context(), h.ana, back); err != nil || out.To != st.Rollback.Release {
+				t.Errorf("a rollback goes to %s: %v", out.ToVersion, err)
+			}
+		}
+		h.quarantine("1.0.0", "it leaks")
+		if st := h.status("dev"); st.Rollback != nil {
+			t.Errorf("offered %+v", st.Rollback)
 		}
 	})
 }
