@@ -22,8 +22,24 @@ func (a *Agent) countNow() {
 
 // counted is what the counting loop remembers of a target.
 type counted struct {
-	past past
-	told bool // the server knows the past of what is shared
+	past    past
+	sharing string    // the revisions that share its traffic; empty: none do
+	since   time.Time // they do
+	told    bool      // the server was told of the time before
+}
+
+// add takes the newest count. Other revisions than before are another rollout.
+func (c *counted) add(x kind.Count) {
+	c.past = c.past.add(x.TrafficCount)
+	sharing := ""
+	if x.Shared {
+		for _, r := range x.Revisions {
+			sharing += string(r.Revision) + " "
+		}
+	}
+	if sharing != c.sharing {
+		c.sharing, c.since, c.told = sharing, x.At, false
+	}
 }
 
 // countLoop looks every second at what was counted, remembers it, and tells the
@@ -62,16 +78,14 @@ func (a *Agent) countOnce(ctx context.Context, known map[string]*counted) {
 			known[key] = &counted{}
 		}
 		c := known[key]
-		c.past = c.past.add(x.TrafficCount)
+		c.add(x)
 		shared = shared || x.Shared
 		switch {
-		case !x.Shared:
-			c.told = false
-		case !a.connected.Load():
+		case !x.Shared, !a.connected.Load():
 		case c.told:
 			rest = append(rest, x.TrafficCount)
 		default:
-			c.told = a.sendCounts(ctx, append(c.past[:len(c.past)-1].told(), x.TrafficCount)...)
+			c.told = a.sendCounts(ctx, append(c.past.before(c.since), x.TrafficCount)...)
 		}
 	}
 	a.shared.Store(shared || !whole && a.shared.Load())

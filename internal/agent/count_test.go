@@ -13,7 +13,10 @@ import (
 
 // traffic is a hundred requests a second of components, of which some are
 // shared.
-func (b *bench) traffic(shared ...string) {
+func (b *bench) traffic(shared ...string) { b.trafficOf("old", shared...) }
+
+// trafficOf is traffic of another revision.
+func (b *bench) trafficOf(rev towpath.RevisionID, shared ...string) {
 	began := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // as bubbles do
 	b.runner.counting(func() ([]kind.Count, error) {
 		var out []kind.Count
@@ -21,7 +24,7 @@ func (b *bench) traffic(shared ...string) {
 			c := kind.Count{}
 			c.Target, c.At = b.op("op_1", towpath.VerbShift).Target, time.Now()
 			c.Target.Component = towpath.ComponentName(name)
-			c.Revisions = []towpath.RevisionCount{{Revision: "old", Requests: uint64(100 * time.Since(began) / time.Second)}}
+			c.Revisions = []towpath.RevisionCount{{Revision: rev, Requests: uint64(100 * time.Since(began) / time.Second)}}
 			for _, s := range shared {
 				c.Shared = c.Shared || s == name
 			}
@@ -99,7 +102,27 @@ func TestAgent_Counts(t *testing.T) {
 			}
 			b.srv.locked(func() { b.srv.down = false })
 			time.Sleep(2 * time.Second)
-			if got := b.told(); len(got) < 2 || len(got[0].Counts) < 40 || len(got[1].Counts) != 1 {
+			got := b.told()
+			if len(got) < 2 || len(got[0].Counts) > 34 || len(got[0].Counts) < 30 || len(got[1].Counts) != 1 {
+				t.Fatalf("told %+v", got)
+			}
+			// What was counted since it is shared is not from before.
+			first := got[0].Counts
+			if gap := first[len(first)-1].At.Sub(first[len(first)-2].At); gap < 10*time.Second {
+				t.Errorf("what was shared for %s is told as from before", gap)
+			}
+		})
+	})
+	t.Run("another rollout is told of what was before, although something was shared until then", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.traffic()
+			time.Sleep(30*time.Second + time.Millisecond)
+			b.traffic("web")
+			time.Sleep(5 * time.Second)
+			b.told()
+			b.trafficOf("another", "web")
+			time.Sleep(time.Second)
+			if got := b.told(); len(got) != 1 || len(got[0].Counts) < 35 {
 				t.Errorf("told %+v", got)
 			}
 		})

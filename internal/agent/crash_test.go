@@ -30,10 +30,10 @@ import (
 // TestAgent_Crash kills the agent at every step that the code names, in every
 // operation that passes it: a release is deployed, and then the next one by
 // steps, first of its share of the traffic and then of its instances, and
-// repaired twice, of which the first time fails and is gone back from, with a
-// client that asks all the time. Whatever the moment, the
-// deployment goes on after a restart, nothing is started twice for the same
-// operation, no request is lost.
+// repaired twice, of which the first time fails and is gone back from; then another
+// one gets copies and a share, and is gone back from, with a client that asks all
+// the time. Whatever the moment, the deployment goes on after a restart, nothing is
+// started twice for the same operation, no request is lost.
 func TestAgent_Crash(t *testing.T) {
 	points := namedSteps(t)
 	if len(points) < 10 {
@@ -44,7 +44,7 @@ func TestAgent_Crash(t *testing.T) {
 			t.Parallel()
 			for n := 1; ; n++ {
 				if !crashHits(n) {
-					if n > 8 {
+					if n > 19 {
 						return
 					}
 					continue
@@ -104,9 +104,9 @@ func crashAt(t *testing.T, point string) (reached bool) {
 				ops[0].Spec.Scale = &towpath.Scale{Instances: 1, Room: 2}
 			case v == towpath.VerbSwitch:
 				ops[0].Spec.Scale = &towpath.Scale{Instances: 2, Room: 1}
-				half := w.shift(t, 50)
+				half := w.shift(t, kindtest.Two, kindtest.One, 50)
 				half.Spec.Scale = &towpath.Scale{Instances: 1, Room: 2, Rest: 1}
-				ops = []towpath.Operation{w.shift(t, 20), half, ops[0]}
+				ops = []towpath.Operation{w.shift(t, kindtest.Two, kindtest.One, 20), half, ops[0]}
 			}
 			for _, op := range ops {
 				ids = append(ids, op.ID)
@@ -116,7 +116,15 @@ func crashAt(t *testing.T, point string) (reached bool) {
 	}
 	bad, repair := w.op(t, towpath.VerbRepair, kindtest.Two), w.op(t, towpath.VerbRepair, kindtest.Two)
 	bad.ID = badRepair
-	for _, op := range []towpath.Operation{bad, repair} {
+	copies := w.shift(t, kindtest.One, kindtest.Two, 0)
+	copies.Spec.Copies = &towpath.TrafficCopies{Percent: 50}
+	back := w.op(t, towpath.VerbRestore, kindtest.Two)
+	back.Spec.Previous = w.spec(t, kindtest.One).Revision
+	for _, op := range []towpath.Operation{
+		bad, repair,
+		w.op(t, towpath.VerbPrepare, kindtest.One), w.op(t, towpath.VerbVerifyBefore, kindtest.One), copies, w.shift(t, kindtest.One, kindtest.Two, 20),
+		back, w.op(t, towpath.VerbRetire, kindtest.Two),
+	} {
 		ids = append(ids, op.ID)
 		w.srv.add(t, op)
 	}
@@ -152,7 +160,7 @@ func crashAt(t *testing.T, point string) (reached bool) {
 	if lost, asked := clients(); lost > 0 || asked == 0 {
 		t.Errorf("%s: %d of %d requests were lost\n%s", point, lost, asked, w.log)
 	}
-	for rev, want := range map[string]int{kindtest.One: 2, kindtest.Two: 6} {
+	for rev, want := range map[string]int{kindtest.One: 4, kindtest.Two: 6} {
 		if n := kindtest.CountStarts(t, w.starts, rev); n != want {
 			t.Errorf("%s: %s was started %d times\n%s", point, rev, n, w.log)
 		}
@@ -267,11 +275,11 @@ func (h *host) op(t *testing.T, verb towpath.Verb, rev string) towpath.Operation
 	}
 }
 
-// shift gives the second revision a share of the first one's traffic.
-func (h *host) shift(t *testing.T, weight int) towpath.Operation {
+// shift gives a revision a share of another one's traffic.
+func (h *host) shift(t *testing.T, rev, previous string, weight int) towpath.Operation {
 	t.Helper()
-	op := h.op(t, towpath.VerbShift, kindtest.Two)
-	op.Spec.Weight, op.Spec.Previous = weight, h.spec(t, kindtest.One).Revision
+	op := h.op(t, towpath.VerbShift, rev)
+	op.Spec.Weight, op.Spec.Previous = weight, h.spec(t, previous).Revision
 	return op
 }
 

@@ -35,12 +35,14 @@ func (p past) add(c towpath.TrafficCount) past {
 	return append(kept, c)
 }
 
-// told is a copy for the server.
-func (p past) told() []towpath.TrafficCount {
-	out := make([]towpath.TrafficCount, len(p))
-	for i, c := range p {
-		c.Before = true
-		out[i] = c
+// before is what was counted before a time, for the server.
+func (p past) before(t time.Time) []towpath.TrafficCount {
+	var out []towpath.TrafficCount
+	for _, c := range p {
+		if c.At.Before(t) {
+			c.Before = true
+			out = append(out, c)
+		}
 	}
 	return out
 }

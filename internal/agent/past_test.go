@@ -48,7 +48,7 @@ func TestPast(t *testing.T) {
 	})
 	t.Run("what is told is marked, and what is kept is not", func(t *testing.T) {
 		p := past{}.add(at(1)).add(at(2))
-		told := p.told()
+		told := p.add(at(3)).before(at(3).At)
 		if len(told) != 2 || !told[0].Before || !told[1].Before || p[0].Before {
 			t.Errorf("%+v of %+v", told, p)
 		}

@@ -62,7 +62,8 @@ func (r *row) next(c count) {
 // interval, and of λⁿ⁻¹·exp(−λR)/(1+r) at this or any later one, if r is how many
 // requests the baseline has beside one of the canary. It is taken at the most
 // unfavourable λ within the budget. A single one may be believed as long as the
-// canary is young beside what was seen of the baseline before it.
+// canary is young beside what was seen of the baseline before it: that has half of
+// the risk, and what comes later the other.
 func (r row) isNews(seen, now pair, budget, risk float64) bool {
 	if seen.baseline.bad >= burst || r.intervals == 0 || now.canary.total <= 0 {
 		return false
@@ -70,7 +71,7 @@ func (r row) isNews(seen, now pair, budget, risk float64) bool {
 	each := r.total / r.intervals
 	silence := seen.baseline.total / each
 	often := func(power float64) float64 { return math.Min(budget*r.total/r.bad, power/math.Max(silence, 1e-9)) }
-	if λ := often(1); λ*math.Exp(-λ*silence)*seen.canary.total/each <= risk {
+	if λ := often(1); λ*math.Exp(-λ*silence)*seen.canary.total/each <= risk/2 {
 		return true
 	}
 	if r.intervals < 2 {

@@ -1,6 +1,9 @@
 package analysis
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // count is how many of how many requests were bad. Counts may be fractions:
 // a metric source that extrapolates gives such.
@@ -37,6 +40,11 @@ const (
 	leastShareOfPast = 1e-12
 	// bursty is the least dispersion that is called bursts.
 	bursty = 3
+	// hearsay is the log evidence that the time before the canary may bring for one
+	// dispersion over another. An outage then, or the cold start of the baseline, is
+	// no burst that will come again: what is seen during the rollout has to be able
+	// to say so in seconds.
+	hearsay = 6
 )
 
 // dispersion learns how far the counts of each revision scatter about their
@@ -71,6 +79,17 @@ func (d *dispersion) learn(p pair) {
 		}
 		past.bad = memory*past.bad + c.bad
 		past.total = memory*past.total + c.total
+	}
+}
+
+// temper takes what was learnt so far for hearsay.
+func (d *dispersion) temper() {
+	best := math.Inf(-1)
+	for i, p := range dispersionPriors {
+		best = math.Max(best, d.log[i]-math.Log(p))
+	}
+	for i, p := range dispersionPriors {
+		d.log[i] = math.Log(p) + math.Max(d.log[i]-math.Log(p)-best, -hearsay)
 	}
 }
 
@@ -112,6 +131,7 @@ func (d *dispersion) estimate() scatter {
 	total := logSum(d.log[:])
 	s := scatter{bound: dispersions[len(dispersions)-1]}
 	inverse, bursts, above, few := 0.0, 0.0, 0.0, 0.0
+	calm := logSum(d.log[:slices.Index(dispersions[:], bursty)])
 	for i := len(dispersions) - 1; i >= 0; i-- {
 		phi, weight := dispersions[i], math.Exp(d.log[i]-total)
 		s.against[i] = math.Max(0, math.Log(dispersionPriors[i])-(d.log[i]-total))
@@ -124,10 +144,10 @@ func (d *dispersion) estimate() scatter {
 		if phi >= bursty {
 			bursts += weight
 		} else {
-			few += weight / phi
+			few += math.Exp(d.log[i]-calm) / phi
 		}
 	}
-	s.few = (1 - bursts) / few
+	s.few = 1 / few
 	s.harmonic = 1 / inverse
 	s.calm = bursts <= doubt
 	return s

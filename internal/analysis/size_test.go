@@ -5,7 +5,7 @@ package analysis
 // How much is simulated: enough to see a method that is wrong.
 const (
 	rollouts        = 1_000
-	rolloutsOfAPast = 1_000 // of which the baseline was seen for a minute before
+	rolloutsOfAPast = 300 // of which the baseline was seen for a minute before
 	rolloutInterval = 40
 	powerTrials     = 300
 )

@@ -38,7 +38,8 @@ type tracker struct {
 	past    []slice
 	row     row
 	seen    pair          // what was counted
-	before  count         // of the baseline, until the canary had requests
+	begun   bool          // the canary has had requests
+	before  count         // of the baseline, until then
 	samples pair          // what was counted, of a threshold its values
 	span    time.Duration // of the intervals in which the canary was seen
 	read    int
@@ -151,9 +152,13 @@ func (t *tracker) keep(p pair) {
 // the counts scatter is taken as it was known before, so that an interval can't
 // excuse itself.
 func (t *tracker) accuse(span slice) {
+	if !t.begun && t.samples.canary.total > 0 {
+		t.begun = true
+		t.dispersion.temper()
+	}
 	known := t.dispersion.estimate()
 	t.seen = t.seen.plus(span.pair)
-	if t.samples.canary.total == 0 {
+	if !t.begun {
 		t.before = t.before.plus(span.baseline)
 	}
 	t.past = append(t.past, span)

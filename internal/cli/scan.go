@@ -94,6 +94,10 @@ func (s *session) runScanAttach(ctx context.Context, report, release, keyFile st
 	if towpath.DigestOf(manifest) != r.Digest {
 		return towpath.E(towpath.KindConflict, "", "the registry answered another manifest than %s", r.Digest).WithHint("see: towpath release verify %s", release)
 	}
+	// Of one tool the newest report counts, so each says when it was made.
+	if scan.Made.IsZero() {
+		scan.Made = s.apps.Now().UTC()
+	}
 	statement, err := evidence.MakeScan(r.Digest, scan)
 	if err != nil {
 		return err

@@ -50,7 +50,8 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 			switch {
 			case !judged(o):
 			case to.Before:
-				if !o.Asks() {
+				// One that comes back was not counted meanwhile.
+				if _, known := revision(from, r.From); known && !o.Asks() {
 					iv.Readings[o.Name] = analysis.Reading{Baseline: between(o, from, to, r.From)}
 				}
 			case !o.Asks():
@@ -81,7 +82,7 @@ func judged(o towpath.Objective) bool {
 func objective(o towpath.Objective) analysis.Objective {
 	x := analysis.Objective{
 		Name: o.Name, Kind: analysis.Ratio, Target: o.Target, Critical: o.Critical, MinSamples: float64(o.MinSamples),
-		Weight: 1, Alone: o.Asks() && !o.Compares(),
+		Weight: 1, Alone: o.Asks() && !o.Compares(), Tolerance: o.Tolerance,
 	}
 	if o.Weight > 0 {
 		x.Weight = o.Weight

@@ -160,12 +160,12 @@ func TestEvidence_Objectives(t *testing.T) {
 	least, most := 3.0, 0.2
 	r := &towpath.Rollout{Canary: &towpath.Canary{Objectives: []towpath.Objective{
 		{Name: "a", Kind: towpath.ObjectiveThreshold, Query: "up", Above: &least, Target: 0.9, Weight: 3, Ranks: true},
-		{Name: "b", Kind: towpath.ObjectiveQuantile, Query: `x{r="{{release}}"}`, Below: &most, Target: 0.95, Window: time.Minute, MinSamples: 7},
+		{Name: "b", Kind: towpath.ObjectiveQuantile, Query: `x{r="{{release}}"}`, Below: &most, Target: 0.95, Window: time.Minute, MinSamples: 7, Tolerance: 1.5},
 		{Name: "c", Kind: towpath.ObjectiveErrors, Target: 0.9, Window: 720 * time.Hour},
 	}}}
 	want := []analysis.Objective{
 		{Name: "a", Kind: analysis.Threshold, Target: 0.9, Bound: 3, Least: true, Weight: 3, Ranks: true, MinSamples: 10, Alone: true},
-		{Name: "b", Kind: analysis.Quantile, Target: 0.95, Bound: 0.2, Weight: 1, Window: time.Minute, MinSamples: 7},
+		{Name: "b", Kind: analysis.Quantile, Target: 0.95, Bound: 0.2, Weight: 1, Window: time.Minute, MinSamples: 7, Tolerance: 1.5},
 		{Name: "c", Kind: analysis.Ratio, Target: 0.9, Weight: 1},
 	}
 	if d := cmp.Diff(want, deploy.Evidence(r, nil, nil).Objectives); d != "" {

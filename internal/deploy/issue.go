@@ -68,7 +68,7 @@ func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollou
 		Authorisation: d.Authorisation, Weight: is.Weight, Copies: is.Copies, Sticky: is.Sticky, Scale: is.Scale, Keep: is.Keep, Back: d.Kind == towpath.DeploymentRollback,
 	}
 	if is.Verb == towpath.VerbRepair {
-		spec.Timeout = repairSteps * r.Timeout
+		spec.Timeout = rollout.RepairSteps * r.Timeout
 	}
 	if is.Verb == towpath.VerbShift {
 		spec.Experiment = d.Experiment.Route()
@@ -101,10 +101,6 @@ func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollou
 		Phase: towpath.OperationPending, RunAfter: now.Add(backoff(attempt)), CreatedAt: now,
 	}, nil
 }
-
-// repairSteps is how many steps of a deployment a repair makes in one: prepare,
-// verify, verify with traffic, and retire.
-const repairSteps = 4
 
 // target is where the revision of a deployment's component runs.
 func (s *Service) target(d *towpath.Deployment, r rollout.Running) towpath.Target {

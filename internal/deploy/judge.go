@@ -21,15 +21,16 @@ const countsKept = 2000
 // those from before of what is counted already.
 func (s *Service) Count(ctx context.Context, actor towpath.Actor, session string, counts []towpath.TrafficCount) error {
 	now := s.cfg.Now()
+	counts, past, err := split(counts)
+	if err != nil {
+		return err
+	}
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		place, err := s.alive(ctx, tx, actor, session, now)
 		if err != nil {
 			return err
 		}
 		for _, c := range counts {
-			if c.Before {
-				continue
-			}
 			here, err := placed(ctx, tx, c.Target, place)
 			if err != nil {
 				return err
@@ -37,7 +38,7 @@ func (s *Service) Count(ctx context.Context, actor towpath.Actor, session string
 			if !here {
 				continue
 			}
-			if err := s.count(ctx, tx, c, before(counts, c), now); err != nil {
+			if err := s.count(ctx, tx, c, past[c.Target], now); err != nil {
 				return err
 			}
 		}
@@ -98,16 +99,29 @@ func (s *Service) count(ctx context.Context, tx Tx, c towpath.TrafficCount, past
 	return tx.Enqueue(ctx, WorkDeployment, string(d.ID), now)
 }
 
-// before lists what was counted of a target before, oldest first.
-func before(counts []towpath.TrafficCount, c towpath.TrafficCount) []towpath.TrafficCount {
-	var out []towpath.TrafficCount
-	for _, x := range counts {
-		if x.Before && x.Target == c.Target {
-			out = append(out, x)
+// maxCounts bounds what one request may bring: an agent sends one count of each
+// of its targets, or one and some hundred from before.
+const maxCounts = 5000
+
+// split parts what was counted now, of each target once, from what was counted of
+// it before.
+func split(all []towpath.TrafficCount) (now []towpath.TrafficCount, past map[towpath.Target][]towpath.TrafficCount, err error) {
+	const op = "agent.count"
+	if len(all) > maxCounts {
+		return nil, nil, towpath.E(towpath.KindInvalid, op, "%d counts at once; %d are the most", len(all), maxCounts)
+	}
+	past, seen := map[towpath.Target][]towpath.TrafficCount{}, map[towpath.Target]bool{}
+	for _, c := range all {
+		switch {
+		case c.Before:
+			past[c.Target] = append(past[c.Target], c)
+		case seen[c.Target]:
+			return nil, nil, towpath.E(towpath.KindInvalid, op, "%s is counted twice", c.Target.Key())
+		default:
+			now, seen[c.Target] = append(now, c), true
 		}
 	}
-	slices.SortStableFunc(out, func(a, b towpath.TrafficCount) int { return a.At.Compare(b.At) })
-	return out
+	return now, past, nil
 }
 
 // maxPast bounds how many counts from before a rollout are kept of it, and so
@@ -117,6 +131,7 @@ const maxPast = 60
 // spaced chooses, of what was counted before a time, what lies an interval apart.
 // It ends, going back, where more than three intervals are missing.
 func spaced(past []towpath.TrafficCount, until time.Time, interval time.Duration) []towpath.TrafficCount {
+	slices.SortStableFunc(past, func(a, b towpath.TrafficCount) int { return a.At.Compare(b.At) })
 	var out []towpath.TrafficCount
 	for _, c := range slices.Backward(past) {
 		switch gap := until.Sub(c.At); {

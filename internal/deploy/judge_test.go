@@ -75,9 +75,12 @@ func TestEvidence_OfBefore(t *testing.T) {
 		count(4, of("old", 170, 2), of("new", 205, 161)),
 	}
 	counts[0].Before, counts[1].Before, counts[2].Before = true, true, true
+	away := count(-1) // when another one ran, and the old one was not in the route
+	away.Before = true
+	counts = append([]towpath.TrafficCount{away}, counts...)
 	ratio := func(total, bad float64) *analysis.Sample { return &analysis.Sample{Total: total, Bad: bad} }
 	want := []analysis.Reading{
-		{Baseline: ratio(10, 1)}, {Baseline: ratio(20, 0)},
+		{}, {Baseline: ratio(10, 1)}, {Baseline: ratio(20, 0)},
 		{Canary: ratio(0, 0), Baseline: ratio(30, 0)}, {Canary: ratio(5, 1), Baseline: ratio(10, 1)},
 	}
 	in := deploy.Evidence(r, counts, nil)
@@ -88,7 +91,7 @@ func TestEvidence_OfBefore(t *testing.T) {
 		if diff := cmp.Diff(want[i], iv.Readings["errors"]); diff != "" {
 			t.Errorf("interval %d: %s", i, diff)
 		}
-		if _, read := iv.Readings["sales"]; read && i < 2 {
+		if _, read := iv.Readings["sales"]; read && i < 3 {
 			t.Errorf("interval %d says what no source was asked", i)
 		}
 	}

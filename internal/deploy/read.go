@@ -68,7 +68,7 @@ func (s *Service) Resolve(ctx context.Context, actor towpath.Actor, id towpath.O
 		}
 		trigger := towpath.TriggerAccept
 		if again {
-			trigger = towpath.TriggerRetry
+			trigger, op.ResolvedAt = towpath.TriggerRetry, now
 		}
 		if op.Phase, err = towpath.OperationTransitions().Next("operation", op.Phase, trigger); err != nil {
 			return err

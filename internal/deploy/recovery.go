@@ -1,11 +1,14 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/towpath/towpath/internal/analysis"
 	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -24,58 +27,139 @@ func (s *Service) hurt(ctx context.Context, tx Tx, d *towpath.Deployment, from t
 	return nil
 }
 
-// firstSign is when the first trouble with a release was recorded: the end of
-// the first step that failed, or the beginning of the first interval in which
-// the new revision was counted to do something that its objectives call bad.
+// firstSign is when the first trouble with a release was recorded: the beginning
+// of the first step that failed or did not get on, of the first interval in which
+// the new revision was counted to do something that its objectives call bad, or
+// of what a metric source was first asked about in which it did.
 func firstSign(ctx context.Context, tx Tx, d *towpath.Deployment, from towpath.DeploymentPhase, now time.Time) (time.Time, error) {
-	sign := now
-	for _, r := range d.Components {
-		for _, step := range r.Steps {
-			if step.Phase == towpath.OperationFailed && !step.Ended.IsZero() && step.Ended.Before(sign) {
-				sign = step.Ended
-			}
-		}
-	}
 	was := *d
 	was.Phase = from
+	sign := earliest(now, stepSigns(&was, now)...)
 	for _, r := range rollout.Moving(&was) {
 		counts, err := tx.TrafficCounts(ctx, d.ID, r.Component)
 		if err != nil {
 			return sign, err
 		}
-		for i := 1; i < len(counts); i++ {
-			if !counts[i].Before && bad(r, counts[i-1], counts[i]) {
-				if from := counts[i-1].Received; from.Before(sign) {
-					sign = from
-				}
-				break
+		measurements, err := tx.Measurements(ctx, d.ID, r.Component)
+		if err != nil {
+			return sign, err
+		}
+		sign = earliest(sign, countedSign(r, counts), measuredSign(r, counts, measurements))
+	}
+	return sign, nil
+}
+
+// earliest is the first of some times; zero ones are none.
+func earliest(t time.Time, more ...time.Time) time.Time {
+	for _, x := range more {
+		if !x.IsZero() && x.Before(t) {
+			t = x
+		}
+	}
+	return t
+}
+
+// stepSigns are when steps began that failed, or that there is no end of.
+func stepSigns(d *towpath.Deployment, now time.Time) []time.Time {
+	var out []time.Time
+	for _, r := range d.Components {
+		for _, step := range r.Steps {
+			if step.Phase == towpath.OperationFailed {
+				out = append(out, cmp.Or(step.Began, step.Ended))
 			}
 		}
 	}
-	return sign, nil
+	if s := rollout.Stalled(d, now); s != nil {
+		out = append(out, cmp.Or(s.Step.Began, s.Step.Issued))
+	}
+	return out
+}
+
+// countedSign is when the first interval began in which a rollout's new revision
+// was counted to do something bad; zero: there is none.
+func countedSign(r *towpath.Rollout, counts []towpath.TrafficCount) time.Time {
+	for i := 1; i < len(counts); i++ {
+		if !counts[i].Before && bad(r, counts[i-1], counts[i]) {
+			return counts[i-1].Received
+		}
+	}
+	return time.Time{}
+}
+
+// measuredSign is when the first measurement began that is bad for its objective:
+// what counts, counts from the measurement before, but not from before the
+// revision had users, and a value is that of a moment. Zero: there is none. Of
+// copies no metric source is believed.
+func measuredSign(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []towpath.Measurement) time.Time {
+	var first time.Time
+	if r.Mirrors() {
+		return first
+	}
+	since, until := hadUsers(r), copiedUntil(r, counts)
+	for _, o := range r.Canary.Objectives {
+		if !judged(o) || !o.Asks() {
+			continue
+		}
+		for _, x := range withoutCopies(readings(o, measurements), until) {
+			sign := x.began
+			if o.Kind == towpath.ObjectiveThreshold || sign.IsZero() {
+				sign = x.recorded
+			}
+			if !beyond(objective(o), x.Canary) {
+				continue
+			}
+			if sign = latest(sign, since); first.IsZero() || sign.Before(first) {
+				first = sign
+			}
+			break
+		}
+	}
+	return first
+}
+
+// hadUsers is when a rollout's new revision was first given a share of the traffic.
+func hadUsers(r *towpath.Rollout) time.Time {
+	for _, s := range r.Steps {
+		if s.Verb == towpath.VerbShift && s.Weight > 0 && s.Phase == towpath.OperationSucceeded {
+			return s.Ended
+		}
+	}
+	return time.Time{}
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // bad reports whether a rollout's new revision did anything between two counts
 // that its objectives call bad.
 func bad(r *towpath.Rollout, from, to towpath.TrafficCount) bool {
-	if broken(to, r.To) != "" {
-		return true
-	}
-	for _, o := range r.Canary.Objectives {
-		s := routed(r, o, from, to).Canary
-		switch {
-		case s == nil:
-		case s.Histogram == nil && s.Bad > 0:
-			return true
-		case s.Histogram != nil:
-			for i, n := range s.Histogram.Counts {
-				if n > 0 && (i >= len(s.Histogram.Bounds) || s.Histogram.Bounds[i] > o.Bound.Seconds()) {
-					return true
-				}
+	return broken(to, r.To) != "" || slices.ContainsFunc(r.Canary.Objectives, func(o towpath.Objective) bool {
+		return o.Counted() && beyond(objective(o), routed(r, o, from, to).Canary)
+	})
+}
+
+// beyond reports whether anything in a sample is bad for an objective.
+func beyond(o analysis.Objective, s *analysis.Sample) bool {
+	switch {
+	case s == nil:
+		return false
+	case o.Kind == analysis.Threshold:
+		return slices.ContainsFunc(s.Values, func(v float64) bool {
+			return o.Least && v < o.Bound || !o.Least && v > o.Bound
+		})
+	case s.Histogram != nil:
+		for i, n := range s.Histogram.Counts {
+			if n > 0 && (i >= len(s.Histogram.Bounds) || s.Histogram.Bounds[i] > o.Bound) {
+				return true
 			}
 		}
+		return false
 	}
-	return false
+	return s.Bad > 0
 }
 
 // recovered records when the traffic was back, and says how long it took.

@@ -76,7 +76,7 @@ func (s *Service) rollback(ctx context.Context, tx Tx, actor towpath.Actor, r Ro
 		Previous: env.Release, PreviousVersion: env.Version, Phase: towpath.DeploymentPreparing, Cause: r.Reason,
 		Components: rollout.New(content, rendered, running, nil), By: actor.Account, CreatedAt: now, UpdatedAt: now,
 	}
-	rollout.Back(d.Components, content, env.Rules)
+	rollout.Back(d.Components, content, env.Rules, s.whatRuns(ctx, env, active)...)
 	if !r.sign.IsZero() {
 		d.Recovery = &towpath.Recovery{Sign: r.sign, Detected: now}
 	}
@@ -92,6 +92,30 @@ func (s *Service) rollback(ctx context.Context, tx Tx, actor towpath.Actor, r Ro
 	}
 	out.Deployment = &d
 	return out, s.begin(ctx, tx, actor, &env, active, &d, now)
+}
+
+// whatRuns is the content of the releases of which something runs, for their
+// dependencies. One that can't be read is left out: it may be why somebody goes
+// back, and must not be in the way of that.
+func (s *Service) whatRuns(ctx context.Context, env towpath.Environment, active *towpath.Deployment) []*towpath.ReleaseContent {
+	releases := []towpath.Digest{env.Release}
+	if active != nil {
+		releases = append(releases, active.Release)
+	}
+	var out []*towpath.ReleaseContent
+	for _, r := range releases {
+		if r == "" {
+			continue
+		}
+		content, err := s.contents.Content(ctx, env.Project, r)
+		if err != nil {
+			s.cfg.Log.WarnContext(ctx, "a rollback does not know the dependencies of what runs, and goes by those of the release that it goes back to",
+				"project", env.Project, "environment", env.Name, "release", r, "error", err)
+			continue
+		}
+		out = append(out, content)
+	}
+	return out
 }
 
 // underWay is the result of asking for a rollback while one is active.

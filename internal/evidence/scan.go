@@ -3,7 +3,6 @@ package evidence
 import (
 	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,8 +24,8 @@ type Scan struct {
 	Tool     string                `json:"tool"`
 	Format   string                `json:"format"`           // of the report: "sarif" or "cyclonedx"
 	Report   towpath.Digest        `json:"report"`           // of its bytes
-	Made     time.Time             `json:"made,omitzero"`    // when the report says that it was made
-	Findings []towpath.ScanFinding `json:"findings"`         // by severity, then ID
+	Made     time.Time             `json:"made,omitzero"`    // when the report says that it was made; else when it was signed
+	Findings []towpath.ScanFinding `json:"findings"`         // by severity, then ID; each ID once in a place
 	Closed   int                   `json:"closed,omitempty"` // findings that the report itself calls resolved, false or not exploitable
 }
 
@@ -72,9 +71,22 @@ func ReadReport(b []byte) (Scan, error) {
 		return s, towpath.E(towpath.KindExhausted, op, "the report lists more than %d findings", maxScanFindings)
 	}
 	s.Report = towpath.DigestOf(b)
-	sortFindings(s.Findings)
-	s.Findings = slices.Compact(s.Findings)
+	s.Findings = distinct(s.Findings)
 	return s, nil
+}
+
+// distinct leaves the worst of what was found in one place under one ID, the
+// worst of all first.
+func distinct(all []towpath.ScanFinding) []towpath.ScanFinding {
+	sortFindings(all)
+	type place struct{ id, in string }
+	seen := map[place]bool{}
+	return slices.DeleteFunc(all, func(f towpath.ScanFinding) bool {
+		p := place{f.ID, f.In}
+		was := seen[p]
+		seen[p] = true
+		return was
+	})
 }
 
 // sortFindings puts the worst first.
@@ -150,95 +162,6 @@ func readCycloneDX(b []byte) (Scan, error) {
 	return s, nil
 }
 
-func readSARIF(b []byte) (Scan, error) {
-	type rule struct {
-		ID         string
-		Properties struct {
-			Severity json.RawMessage `json:"security-severity"`
-		}
-		Default struct{ Level string } `json:"defaultConfiguration"`
-	}
-	var doc struct {
-		Runs []struct {
-			Tool struct {
-				Driver struct {
-					Name  string
-					Rules []rule
-				}
-			}
-			Invocations []struct {
-				End time.Time `json:"endTimeUtc"`
-			}
-			Results []struct {
-				RuleID       string
-				Level, Kind  string
-				Suppressions []json.RawMessage
-				Locations    []struct {
-					PhysicalLocation struct{ ArtifactLocation struct{ URI string } }
-				}
-			}
-		}
-	}
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return Scan{}, err
-	}
-	s := Scan{Format: "sarif"}
-	for _, run := range doc.Runs {
-		if s.Tool == "" {
-			s.Tool = run.Tool.Driver.Name
-		}
-		for _, i := range run.Invocations {
-			if i.End.After(s.Made) {
-				s.Made = i.End
-			}
-		}
-		rules := map[string]rule{}
-		for _, r := range run.Tool.Driver.Rules {
-			rules[r.ID] = r
-		}
-		for _, r := range run.Results {
-			if len(r.Suppressions) > 0 || r.Kind != "" && r.Kind != "fail" && r.Kind != "open" && r.Kind != "review" {
-				s.Closed++
-				continue
-			}
-			f := towpath.ScanFinding{ID: short(r.RuleID), Severity: sarifSeverity(rules[r.RuleID].Properties.Severity, r.Level, rules[r.RuleID].Default.Level)}
-			if len(r.Locations) > 0 {
-				f.In = short(r.Locations[0].PhysicalLocation.ArtifactLocation.URI)
-			}
-			s.Findings = append(s.Findings, f)
-		}
-	}
-	return s, nil
-}
-
-// sarifSeverity is the CVSS score that tools put beside a rule, or else its
-// level; a result without level is a warning.
-func sarifSeverity(score json.RawMessage, level, standard string) towpath.Severity {
-	if n, err := strconv.ParseFloat(strings.Trim(string(score), `" `), 64); err == nil && n >= 0 {
-		switch {
-		case n >= 9:
-			return towpath.SeverityCritical
-		case n >= 7:
-			return towpath.SeverityHigh
-		case n >= 4:
-			return towpath.SeverityMedium
-		}
-		return towpath.SeverityLow
-	}
-	if level == "" {
-		level = standard
-	}
-	switch level {
-	case "error":
-		return towpath.SeverityHigh
-	case "warning", "":
-		return towpath.SeverityMedium
-	case "note", "none":
-		return towpath.SeverityLow
-	}
-	return towpath.SeverityUnknown
-}
-
 func severityOf(text string) towpath.Severity {
 	switch strings.ToLower(text) {
 	case "critical":
@@ -254,7 +177,8 @@ func severityOf(text string) towpath.Severity {
 }
 
 // ReadScan reads what a statement of a scan says; of very many findings the
-// worst.
+// worst, and of each ID one before a second of any: rules and their exceptions
+// are by ID.
 func ReadScan(predicate json.RawMessage) (*towpath.ScanFacts, error) {
 	var s Scan
 	if err := json.Unmarshal(predicate, &s); err != nil || s.Tool == "" || s.Findings == nil {
@@ -266,6 +190,36 @@ func ReadScan(predicate json.RawMessage) (*towpath.ScanFacts, error) {
 		}
 		s.Findings[i].Severity = severityOf(string(f.Severity)) // of those that are known
 	}
-	sortFindings(s.Findings)
-	return &towpath.ScanFacts{Tool: s.Tool, Findings: s.Findings[:min(len(s.Findings), keptFindings)], Total: len(s.Findings)}, nil
+	all := distinct(s.Findings)
+	facts := &towpath.ScanFacts{Tool: s.Tool, Made: s.Made, Total: len(all)}
+	facts.Findings, facts.Hidden = bounded(all)
+	return facts, nil
+}
+
+// bounded keeps the worst findings, and says how many IDs, by the worst that
+// each has, are not among them.
+func bounded(all []towpath.ScanFinding) (kept []towpath.ScanFinding, hidden map[towpath.Severity]int) {
+	if len(all) <= keptFindings {
+		return all, nil
+	}
+	var more []towpath.ScanFinding // of IDs that came before
+	seen := map[string]bool{}
+	for _, f := range all {
+		switch {
+		case seen[f.ID]:
+			more = append(more, f)
+			continue
+		case len(kept) < keptFindings:
+			kept = append(kept, f)
+		default:
+			if hidden == nil {
+				hidden = map[towpath.Severity]int{}
+			}
+			hidden[f.Severity]++
+		}
+		seen[f.ID] = true
+	}
+	kept = append(kept, more[:min(len(more), keptFindings-len(kept))]...)
+	sortFindings(kept)
+	return kept, hidden
 }

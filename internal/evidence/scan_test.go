@@ -1,6 +1,10 @@
 package evidence
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -30,6 +34,30 @@ const cyclonedx = `{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1
     {"id": "CVE-3", "ratings": [{"severity": "critical"}], "analysis": {"state": "not_affected"}},
     {"id": "CVE-4"}]}`
 
+// packs has its rules where CodeQL has them, and names them in each way that
+// there is.
+const packs = `{"version": "2.1.0", "runs": [{
+  "tool": {
+    "driver": {"name": "CodeQL", "rules": [{"id": "go/driver", "properties": {"security-severity": "2"}}, {"id": "go/both", "properties": {"security-severity": "1"}}]},
+    "extensions": [
+      {"name": "a", "rules": [{"id": "go/sql", "properties": {"security-severity": "9.1"}}, {"id": "go/both", "properties": {"security-severity": "9.9"}}]},
+      {"name": "b", "rules": [{"id": "go/log", "properties": {"security-severity": "7.5"}}, {"id": "go/pointed", "properties": {"security-severity": "9"}},
+        {"id": "go/own", "properties": {"security-severity": "1"}}, {"id": "go/own/1", "properties": {"security-severity": "5"}}]}]},
+  "results": [
+    {"ruleId": "go/sql/1", "level": "note"}, {"ruleId": "go/both", "ruleIndex": 1},
+    {"rule": {"id": "go/log", "toolComponent": {"name": "b"}}}, {"rule": {"index": 1, "toolComponent": {"index": 1}}},
+    {"ruleId": "go/own/1"}, {"ruleId": "go/own/2"}, {"ruleIndex": 0, "rule": {"index": 0}}]}]}`
+
+const suppressed = `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "x"}}, "results": [
+  {"ruleId": "accepted", "level": "error", "suppressions": [{"kind": "external", "status": "accepted"}]},
+  {"ruleId": "without", "level": "error", "suppressions": [{"kind": "inSource"}]},
+  {"ruleId": "two", "level": "error", "suppressions": [{"kind": "inSource"}, {"status": "accepted"}]},
+  {"ruleId": "rejected", "level": "error", "suppressions": [{"kind": "external", "status": "rejected"}]},
+  {"ruleId": "review", "level": "error", "suppressions": [{"kind": "external", "status": "underReview"}]},
+  {"ruleId": "both", "level": "error", "suppressions": [{"status": "accepted"}, {"status": "rejected"}]},
+  {"ruleId": "odd", "level": "error", "suppressions": [{"status": "maybe"}]},
+  {"ruleId": "open", "level": "error", "suppressions": []}]}]}`
+
 func TestReadReport(t *testing.T) {
 	f := func(id string, s towpath.Severity, in string) towpath.ScanFinding {
 		return towpath.ScanFinding{ID: id, Severity: s, In: in}
@@ -41,8 +69,19 @@ func TestReadReport(t *testing.T) {
 		{"SARIF", sarif, Scan{
 			Tool: "Trivy", Format: "sarif", Made: time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC), Closed: 2,
 			Findings: []towpath.ScanFinding{
-				f("S-3", "unknown", ""), f("CVE-1", "critical", "api/go.mod"), f("S-1", "high", ""), f("CVE-2", "medium", "api/go.mod"), f("S-2", "medium", ""), f("S-2", "low", ""),
+				f("S-3", "unknown", ""), f("CVE-1", "critical", "api/go.mod"), f("S-1", "high", ""), f("CVE-2", "medium", "api/go.mod"), f("S-2", "medium", ""),
 			},
+		}},
+		{"SARIF with rules in extensions", packs, Scan{
+			Tool: "CodeQL", Format: "sarif",
+			Findings: []towpath.ScanFinding{
+				f("go/both", "critical", ""), f("go/pointed", "critical", ""), f("go/sql/1", "critical", ""), f("go/log", "high", ""), f("go/own/1", "medium", ""),
+				f("go/driver", "low", ""), f("go/own/2", "low", ""),
+			},
+		}},
+		{"SARIF with suppressions", suppressed, Scan{
+			Tool: "x", Format: "sarif", Closed: 3,
+			Findings: []towpath.ScanFinding{f("both", "high", ""), f("odd", "high", ""), f("open", "high", ""), f("rejected", "high", ""), f("review", "high", "")},
 		}},
 		{"CycloneDX", cyclonedx, Scan{
 			Tool: "grype", Format: "cyclonedx", Made: time.Date(2026, 11, 20, 11, 0, 0, 0, time.UTC), Closed: 1,
@@ -72,7 +111,7 @@ func TestReadReport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(&towpath.ScanFacts{Tool: got.Tool, Findings: append([]towpath.ScanFinding{}, got.Findings...), Total: len(got.Findings)}, facts); diff != "" {
+			if diff := cmp.Diff(&towpath.ScanFacts{Tool: got.Tool, Findings: append([]towpath.ScanFinding{}, got.Findings...), Made: got.Made, Total: len(got.Findings)}, facts); diff != "" {
 				t.Errorf("read back (-want +got):\n%s", diff)
 			}
 		})
@@ -104,6 +143,53 @@ func TestReadScan(t *testing.T) {
 		facts, err := ReadScan([]byte(`{"tool": "x", "findings": [{"id": "a", "severity": "high"}, {"id": "b", "severity": "harmless, believe me"}]}`))
 		if err != nil || facts.Findings[0].ID != "b" || facts.Findings[0].Severity != towpath.SeverityUnknown {
 			t.Errorf("got %+v, %v", facts, err)
+		}
+	})
+}
+
+// TestReadScan_KeepsOneOfEachID: an exception is by ID, so what is found in a
+// thousand places must not hide what is found in one.
+func TestReadScan_KeepsOneOfEachID(t *testing.T) {
+	read := func(all ...towpath.ScanFinding) *towpath.ScanFacts {
+		t.Helper()
+		b, err := json.Marshal(Scan{Tool: "x", Findings: all})
+		if err != nil {
+			t.Fatal(err)
+		}
+		facts, err := ReadScan(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return facts
+	}
+	var everywhere []towpath.ScanFinding
+	for i := range 1000 {
+		everywhere = append(everywhere, towpath.ScanFinding{ID: "CVE-0", Severity: towpath.SeverityCritical, In: fmt.Sprintf("%04d", i)})
+	}
+	t.Run("also of one that is everywhere", func(t *testing.T) {
+		bad := towpath.ScanFinding{ID: "CVE-1", Severity: towpath.SeverityHigh, In: "x"}
+		facts := read(append(everywhere, bad)...)
+		if !slices.Contains(facts.Findings, bad) || len(facts.Findings) != keptFindings || facts.Total != 1001 || facts.Hidden != nil {
+			t.Errorf("kept %d of %d, hid %v", len(facts.Findings), facts.Total, facts.Hidden)
+		}
+	})
+	t.Run("and says how many IDs are left out, as bad as they are", func(t *testing.T) {
+		var all []towpath.ScanFinding
+		for i := range keptFindings {
+			all = append(all, towpath.ScanFinding{ID: fmt.Sprintf("CVE-%04d", i), Severity: towpath.SeverityCritical, In: "x"})
+		}
+		for i := range 3 {
+			all = append(all, towpath.ScanFinding{ID: "H-1", Severity: towpath.SeverityHigh, In: strconv.Itoa(i)}, towpath.ScanFinding{ID: "L-" + strconv.Itoa(i), Severity: towpath.SeverityLow})
+		}
+		facts := read(all...)
+		if diff := cmp.Diff(map[towpath.Severity]int{towpath.SeverityHigh: 1, towpath.SeverityLow: 3}, facts.Hidden); diff != "" || len(facts.Findings) != keptFindings {
+			t.Errorf("kept %d, hid %v", len(facts.Findings), facts.Hidden)
+		}
+	})
+	t.Run("the worst, where one is found twice", func(t *testing.T) {
+		facts := read(towpath.ScanFinding{ID: "a", Severity: towpath.SeverityLow, In: "x"}, towpath.ScanFinding{ID: "a", Severity: towpath.SeverityHigh, In: "x"})
+		if len(facts.Findings) != 1 || facts.Findings[0].Severity != towpath.SeverityHigh || facts.Total != 1 {
+			t.Errorf("got %+v", facts)
 		}
 	})
 }

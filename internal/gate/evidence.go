@@ -198,7 +198,7 @@ func statements(in Input, t towpath.EvidenceType, keys []towpath.KeyName) said {
 		case a.SBOM != nil:
 			x.Facts = a.SBOM
 		case a.Scan != nil:
-			x.Facts = map[string]any{"tool": a.Scan.Tool, "total": a.Scan.Total}
+			x.Facts = map[string]any{"tool": a.Scan.Tool, "total": a.Scan.Total, "made": scanned(a)}
 		}
 		out.seen = append(out.seen, x)
 	}

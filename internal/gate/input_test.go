@@ -78,7 +78,7 @@ func passing() Input {
 func statement(t towpath.EvidenceType, key towpath.KeyName) towpath.Attestation {
 	return towpath.Attestation{
 		Type: t, Artifact: towpath.Digest("sha256:" + string(t) + string(key)), Bundle: "sha256:bundle",
-		Recorded: noon.Add(-time.Hour), KeyID: "id of " + string(key), Key: key,
+		Recorded: noon.Add(-time.Hour), First: noon.Add(-time.Hour), KeyID: "id of " + string(key), Key: key,
 	}
 }
 

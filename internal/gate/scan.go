@@ -28,7 +28,7 @@ func scan(in Input) finding {
 		open = append(open, fmt.Sprintf("No scan by %s that counts%s is attached to %s.", tool, by(rule.Keys), label(in)))
 	}
 	for _, a := range newest {
-		if age := in.Now.Sub(a.Recorded); rule.MaxAge > 0 && age > rule.MaxAge {
+		if age := in.Now.Sub(scanned(a)); rule.MaxAge > 0 && age > rule.MaxAge {
 			open = append(open, fmt.Sprintf("The last scan by %s is %s old, and at most %s is asked for.", a.Scan.Tool, span(age.Truncate(time.Minute)), span(rule.MaxAge)))
 		}
 	}
@@ -46,13 +46,24 @@ func scan(in Input) finding {
 	return allow(inputs, append(good, s.remarks...)...)
 }
 
+// scanned is when a scan was made: as its report says, and never later than it
+// is known. Neither can be moved by who does not have the scanner's key.
+func scanned(a towpath.Attestation) time.Time {
+	if made := a.Scan.Made; !made.IsZero() && made.Before(a.First) {
+		return made
+	}
+	return a.First
+}
+
 // newestScans is the last scan of each tool, by tool.
 func newestScans(all []towpath.Attestation) []towpath.Attestation {
+	all = slices.DeleteFunc(slices.Clone(all), func(a towpath.Attestation) bool { return a.Scan == nil })
+	slices.SortFunc(all, func(a, b towpath.Attestation) int {
+		return cmp.Or(scanned(a).Compare(scanned(b)), a.First.Compare(b.First), cmp.Compare(a.Artifact, b.Artifact))
+	})
 	last := map[string]towpath.Attestation{}
-	for _, a := range all { // in the order of time
-		if a.Scan != nil {
-			last[a.Scan.Tool] = a
-		}
+	for _, a := range all {
+		last[a.Scan.Tool] = a
 	}
 	out := make([]towpath.Attestation, 0, len(last))
 	for _, a := range last {
@@ -71,9 +82,6 @@ func Findings(rule towpath.ScanRule, said []towpath.Attestation, now time.Time) 
 			good = append(good, a)
 		}
 	}
-	slices.SortFunc(good, func(a, b towpath.Attestation) int {
-		return cmp.Or(a.Recorded.Compare(b.Recorded), cmp.Compare(a.Artifact, b.Artifact))
-	})
 	bad, _ := weigh(rule, newestScans(good), now)
 	if n := len(bad) - shown; n > 0 {
 		bad = append(bad[:shown], fmt.Sprintf("There are %d more findings.", n))
@@ -99,6 +107,7 @@ func missingTools(rule towpath.ScanRule, newest []towpath.Attestation) []string 
 // no exception today, and what else there is to say of the scans.
 func weigh(rule towpath.ScanRule, scans []towpath.Attestation, now time.Time) (bad, good []string) {
 	today := now.UTC().Format(time.DateOnly)
+	var unseen []string
 	for _, a := range scans {
 		counted, excepted := 0, 0
 		for _, f := range a.Scan.Findings {
@@ -116,14 +125,38 @@ func weigh(rule towpath.ScanRule, scans []towpath.Attestation, now time.Time) (b
 				bad = append(bad, fmt.Sprintf("%s found %s (%s)%s.", a.Scan.Tool, f.ID, f.Severity, inside(f.In)))
 			}
 		}
+		// Findings has one of each ID that it has room for; what it lacks may have an
+		// exception or not.
+		if n := hidden(rule, a.Scan.Hidden); n > 0 {
+			unseen = append(unseen, fmt.Sprintf("%s found %s %s or worse beside those that are kept of a report, so nobody can tell whether they are excepted.",
+				a.Scan.Tool, count(n, "more thing"), isOrAre(n, rule.Severity)))
+		}
 		text := fmt.Sprintf("%s found %s, none of them %s or worse.", a.Scan.Tool, count(a.Scan.Total, "thing"), rule.Severity)
 		if excepted > 0 {
-			text = fmt.Sprintf("%s found %s that %s or worse, all of them excepted.", a.Scan.Tool, count(counted, "thing"), map[bool]string{true: "is " + string(rule.Severity), false: "are " + string(rule.Severity)}[counted == 1])
+			text = fmt.Sprintf("%s found %s %s or worse, all of them excepted.", a.Scan.Tool, count(counted, "thing"), isOrAre(counted, rule.Severity))
 		}
 		good = append(good, text)
 	}
 	slices.Sort(bad)
-	return slices.Compact(bad), good
+	return append(unseen, slices.Compact(bad)...), good
+}
+
+// hidden counts what a rule means among what was left out.
+func hidden(rule towpath.ScanRule, all map[towpath.Severity]int) int {
+	n := 0
+	for s, of := range all {
+		if s.Rank() >= rule.Severity.Rank() {
+			n += of
+		}
+	}
+	return n
+}
+
+func isOrAre(n int, s towpath.Severity) string {
+	if n == 1 {
+		return "that is " + string(s)
+	}
+	return "that are " + string(s)
 }
 
 func inside(where string) string {

@@ -18,7 +18,7 @@ func TestScan(t *testing.T) {
 	}
 	second := func(in *Input, at time.Time, tool string, findings ...towpath.ScanFinding) {
 		a := statement(towpath.EvidenceScan, "scanner")
-		a.Recorded, a.Artifact, a.Scan = at, "sha256:second", &towpath.ScanFacts{Tool: tool, Findings: findings, Total: len(findings)}
+		a.Recorded, a.First, a.Artifact, a.Scan = at, at, "sha256:second", &towpath.ScanFacts{Tool: tool, Findings: findings, Total: len(findings)}
 		in.Attestations = append([]towpath.Attestation{a}, in.Attestations...)
 	}
 	bad := towpath.ScanFinding{ID: "CVE-7", Severity: towpath.SeverityCritical, In: "openssl 3.0"}
@@ -30,15 +30,52 @@ func TestScan(t *testing.T) {
 		{name: "waits without a scan", outcome: towpath.Wait, says: "No scan by any scanner that counts is attached to 1.4.0.", hints: "towpath scan attach REPORT --release 1.4.0", change: func(in *Input) { in.Attestations = in.Attestations[:3] }},
 		{name: "waits with what is bad", outcome: towpath.Wait, says: "Trivy found CVE-7 (critical) in openssl 3.0.", change: found(bad)},
 		{name: "waits with what nobody rated", outcome: towpath.Wait, says: "CVE-8 (unknown)", change: found(towpath.ScanFinding{ID: "CVE-8", Severity: towpath.SeverityUnknown})},
+		{name: "waits with what it was not shown", outcome: towpath.Wait, says: "Trivy found 8 more things that are high or worse beside those that are kept of a report", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+			a.Scan.Hidden = map[towpath.Severity]int{towpath.SeverityUnknown: 1, towpath.SeverityCritical: 3, towpath.SeverityHigh: 4, towpath.SeverityMedium: 100}
+		})},
+		{name: "allows when what it was not shown is not as bad", outcome: towpath.Allow, change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+			a.Scan.Hidden = map[towpath.Severity]int{towpath.SeverityMedium: 100}
+		})},
 		{name: "waits when an exception has ended", outcome: towpath.Wait, says: "found CVE-1 (high) in left-pad 1.3.0; the exception for it ended on 2026-11-17.", change: rule(func(r *towpath.ScanRule) { r.Exceptions[0].Until = "2026-11-17" })},
 		{name: "waits for a fresh one", outcome: towpath.Wait, says: "The last scan by Trivy is 1h old, and at most 30m is asked for.", change: rule(func(r *towpath.ScanRule) { r.MaxAge = 30 * time.Minute })},
 		{name: "takes any age where none is asked for", outcome: towpath.Allow, change: func(in *Input) {
 			in.Environment.Rules.Gates.Scan.MaxAge = 0
-			with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.Recorded = noon.Add(-9999 * time.Hour) })(in)
+			with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.First = noon.Add(-9999 * time.Hour) })(in)
 		}},
 		{name: "waits for a tool", outcome: towpath.Wait, says: "No scan by Grype that counts is attached", change: rule(func(r *towpath.ScanRule) { r.Tools = []string{"Grype", "Trivy"} })},
 		{name: "takes the newest of a tool", outcome: towpath.Allow, change: func(in *Input) { second(in, noon.Add(-2*time.Hour), "Trivy", bad) }},
 		{name: "also when it is worse", outcome: towpath.Wait, says: "found CVE-7", change: func(in *Input) { second(in, noon, "Trivy", bad) }},
+		{name: "does not take what was attached again for new", outcome: towpath.Wait, says: "found CVE-7", change: func(in *Input) {
+			second(in, noon.Add(-30*time.Minute), "Trivy", bad)
+			with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.Recorded = noon })(in)
+		}},
+		{name: "nor for fresh", outcome: towpath.Wait, says: "The last scan by Trivy is 25h old", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+			a.Recorded, a.First = noon, noon.Add(-25*time.Hour)
+		})},
+		{name: "takes the one that was made last, whenever it was attached", outcome: towpath.Wait, says: "found CVE-7", change: func(in *Input) {
+			second(in, noon.Add(-2*time.Hour), "Trivy", bad)
+			in.Attestations[0].Scan.Made = noon.Add(-2 * time.Hour)
+			with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+				if a.Scan.Made.IsZero() {
+					a.Scan.Made = noon.Add(-3 * time.Hour)
+				}
+			})(in)
+		}},
+		{name: "is as old as it says", outcome: towpath.Wait, says: "The last scan by Trivy is 25h old", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+			a.Scan.Made = noon.Add(-25 * time.Hour)
+		})},
+		{name: "and never newer than it is known", outcome: towpath.Wait, says: "The last scan by Trivy is 25h old", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+			a.First, a.Scan.Made = noon.Add(-25*time.Hour), noon.Add(time.Hour)
+		})},
+		{name: "of two that were made at one time, takes the one that came last", outcome: towpath.Wait, says: "found CVE-7", change: func(in *Input) {
+			second(in, noon, "Trivy", bad)
+			in.Attestations[0].Artifact = "sha256:0" // the name says nothing
+			for i := range in.Attestations {
+				if in.Attestations[i].Scan != nil {
+					in.Attestations[i].Scan.Made = noon.Add(-3 * time.Hour)
+				}
+			}
+		}},
 		{name: "takes every tool at its word", outcome: towpath.Wait, says: "Grype found CVE-7", change: func(in *Input) { second(in, noon.Add(-2*time.Hour), "Grype", bad) }},
 		{name: "does not count another key", outcome: towpath.Wait, says: "it was signed with scanner", change: rule(func(r *towpath.ScanRule) { r.Keys = []towpath.KeyName{"security"} })},
 		{name: "does not count what was refused", outcome: towpath.Wait, says: "A scan does not count: it is forged.", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.Refused = "it is forged" })},

@@ -16,6 +16,7 @@ const (
 	// defaultMoments is the share of moments at which a threshold has to be kept.
 	defaultMoments = 0.9
 	maxQuery       = 4096 // bytes
+	maxTolerance   = 10
 	maxWindow      = 7 * 24 * time.Hour
 )
 
@@ -35,7 +36,7 @@ func readObjectives(o object) []towpath.Objective {
 	for _, e := range o.list("objectives") {
 		x := o.r.object(e.path, e.n)
 		x.only("name", "component", "kind", "query", "good", "bad", "total", "target", "bound", "below", "above", "compare",
-			"window", "minSamples", "critical", "weight")
+			"window", "minSamples", "tolerance", "critical", "weight")
 		x.need("name", "give it a name")
 		x.need("kind", "write errors or latency, which are counted without a query, or ratio, quantile or threshold for what queries answer")
 		j := towpath.Objective{
@@ -46,7 +47,7 @@ func readObjectives(o object) []towpath.Objective {
 			Target: x.number("target"), Bound: x.duration("bound", 0, time.Millisecond, 10*time.Second),
 			Below: x.bound("below"), Above: x.bound("above"), Ranks: choice(x, "compare", "times", "times", "ranks") == "ranks",
 			Window:     x.duration("window", 0, time.Second, maxWindow),
-			MinSamples: x.integer("minSamples", 0, 1, 1_000_000_000), Critical: x.boolean("critical"), Weight: x.number("weight"),
+			MinSamples: x.integer("minSamples", 0, 1, 1_000_000_000), Tolerance: x.number("tolerance"), Critical: x.boolean("critical"), Weight: x.number("weight"),
 		}
 		if _, ok := x.value("target"); !ok && j.Kind == towpath.ObjectiveThreshold {
 			j.Target = defaultMoments
@@ -121,6 +122,9 @@ func checkObjective(x object, j towpath.Objective) {
 	}
 	if n, ok := x.value("target"); ok && (j.Target <= 0 || j.Target >= 1) {
 		x.r.problem(n, x.at("target"), "the target is no share between 0 and 1", "write the share that has to be good: 0.999")
+	}
+	if n, ok := x.value("tolerance"); ok && !(j.Tolerance >= 1 && j.Tolerance <= maxTolerance) {
+		x.r.problem(n, x.at("tolerance"), fmt.Sprintf("a tolerance is a ratio from 1 to %d", maxTolerance), "1.5 allows the new revision half as many bad ones more than the old one has")
 	}
 	if n, ok := x.value("weight"); ok && (j.Weight <= 0 || j.Weight > 1000 || j.Critical) {
 		x.r.problem(n, x.at("weight"), "a weight is above 0, at most 1000, and for what is not critical", "take it out: what is critical decides alone")

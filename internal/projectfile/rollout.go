@@ -19,7 +19,7 @@ const (
 	defaultDeadline = 30 * time.Minute
 )
 
-// rolloutKeys are those of each strategy, besides strategy and timeout.
+// rolloutKeys are those of each strategy, besides strategy, timeout and progress.
 var rolloutKeys = map[towpath.RolloutStrategy][]string{
 	towpath.StrategyBlueGreen: {"preview", "keep", "mirror"},
 	towpath.StrategyCanary:    {"steps", "interval", "deadline", "undecided", "keep", "mirror", "sticky"},
@@ -36,11 +36,12 @@ func readRollout(o object) towpath.RolloutSpec {
 	if !ok {
 		return spec
 	}
-	x.only("strategy", "timeout", "steps", "interval", "deadline", "undecided", "surge", "unavailable", "for", "preview", "keep",
+	x.only("strategy", "timeout", "progress", "steps", "interval", "deadline", "undecided", "surge", "unavailable", "for", "preview", "keep",
 		"mirror", "sticky")
 	spec.Strategy = choice(x, "strategy", towpath.StrategyBlueGreen,
 		towpath.StrategyBlueGreen, towpath.StrategyCanary, towpath.StrategyRolling, towpath.StrategyAllAtOnce)
 	spec.Timeout = x.duration("timeout", 5*time.Minute, time.Second, 24*time.Hour)
+	spec.Progress = readProgress(x, spec.Timeout)
 	onlyOf(x, spec.Strategy)
 	switch spec.Strategy {
 	case towpath.StrategyBlueGreen:
@@ -67,6 +68,16 @@ func readRollout(o object) towpath.RolloutSpec {
 	}
 	spec.Keep = x.duration("keep", 0, time.Second, 7*24*time.Hour)
 	return spec
+}
+
+// readProgress reads how long an operation may be under way; 0: it is left out.
+func readProgress(x object, timeout time.Duration) time.Duration {
+	progress := x.duration("progress", 0, time.Second, 7*24*time.Hour)
+	if n, ok := x.value("progress"); ok && progress > 0 && progress < timeout {
+		x.r.problem(n, x.at("progress"), fmt.Sprintf("%s is shorter than the time for a single step, %s", progress, timeout),
+			"let progress be longer than timeout, so that a step can be tried again")
+	}
+	return progress
 }
 
 // onlyOf reports keys that are for another strategy.

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/gate"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -107,40 +106,6 @@ func gateOf(t towpath.EvidenceType) towpath.GateName {
 		return towpath.GateSBOM
 	}
 	return towpath.GateScan
-}
-
-// proof is what an agent verifies again before it runs a release.
-type proof struct {
-	evidence   []towpath.Evidence // what the gates rely on
-	signatures []towpath.Digest   // bundles of every signature, trusted or not
-}
-
-// maxProof bounds the evidence that an authorisation names, of each sort.
-const maxProof = 32
-
-// proof puts together what an authorisation says of the release's evidence.
-func (s *Service) proof(ctx context.Context, in gate.Input) (proof, error) {
-	var out proof
-	types := in.Environment.Rules.Gates.EvidenceTypes()
-	var keys map[towpath.KeyName]string
-	for _, a := range in.Attestations {
-		if a.Type == towpath.EvidenceSignature && a.Bundle != "" && len(out.signatures) < maxProof {
-			out.signatures = append(out.signatures, a.Bundle)
-		}
-		if !a.Verified() || !slices.Contains(types, a.Type) || len(out.evidence) == maxProof {
-			continue
-		}
-		if keys == nil {
-			var err error
-			if keys, err = s.said.PublicKeys(ctx, in.Promotion.Project, in.Promotion.Environment); err != nil {
-				return out, err
-			}
-		}
-		out.evidence = append(out.evidence, towpath.Evidence{
-			Type: evidence.URI(a.Type), Bundle: a.Bundle, PublicKey: keys[a.Key], Recorded: a.Recorded,
-		})
-	}
-	return out, nil
 }
 
 // neighbours lists what runs in the environment of this name in any project.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
+	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -92,6 +93,9 @@ func (s *Service) deleteArtifact(ctx context.Context, tx Tx, actor towpath.Actor
 			return false, err
 		}
 	}
+	if err := mayForget(ctx, tx, actor, a); err != nil {
+		return false, err
+	}
 	tags, err := tx.TagsOf(ctx, r, d)
 	if err != nil {
 		return false, err
@@ -107,6 +111,20 @@ func (s *Service) deleteArtifact(ctx context.Context, tx Tx, actor towpath.Actor
 		}
 	}
 	return isRelease, tx.DeleteArtifact(ctx, r, d)
+}
+
+// mayForget makes sure that what is said of a release is not taken back by who may
+// only push: of two reports about it the newer counts, so that without it the
+// older would. Junk that somebody attached is for an admin too.
+func mayForget(ctx context.Context, tx Tx, actor towpath.Actor, a towpath.Artifact) error {
+	if a.Subject == "" || a.ArtifactType != oci.MediaTypeBundle {
+		return nil
+	}
+	about, err := isRelease(ctx, tx, a.Repository, a.Subject)
+	if err != nil || !about {
+		return err
+	}
+	return access.Check(actor, access.ServerManage, access.Subject{Project: a.Repository.Project()})
 }
 
 // unneeded makes sure that no other manifest and no environment needs an

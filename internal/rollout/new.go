@@ -37,7 +37,7 @@ func New(content *towpath.ReleaseContent, env towpath.ReleaseEnvironment, runnin
 		}
 		r := towpath.Rollout{
 			Component: c.Name, Kind: c.Kind, DependsOn: c.DependsOn,
-			Action: towpath.ActionCreate, To: rendered.Revision, Timeout: c.Rollout.Timeout,
+			Action: towpath.ActionCreate, To: rendered.Revision, Timeout: c.Rollout.Timeout, Progress: c.Rollout.ProgressTime(),
 		}
 		if now, ok := find(running, c.Name); ok {
 			r.From = now.Revision

@@ -42,8 +42,13 @@ type Decision struct {
 
 // Next decides how a deployment goes on, from its phase, the operations that it
 // has issued and what is known besides. Time-outs of operations are their
-// results. Deciding twice on the same snapshot gives the same decision.
+// results, but for the time in which there has to be progress. Deciding twice on
+// the same snapshot gives the same decision.
 func Next(d *towpath.Deployment, seen Seen) Decision {
+	return unlessStalled(d, next(d, seen), seen.Now)
+}
+
+func next(d *towpath.Deployment, seen Seen) Decision {
 	if d.Abort != "" && (d.Phase == towpath.DeploymentPreparing || d.Phase == towpath.DeploymentSwitching) {
 		if d.Experiment != nil { // it was to go back anyway: nobody doubts the release
 			return Decision{Trigger: towpath.TriggerOver, Reason: d.Abort}
@@ -134,9 +139,10 @@ func prepare(d *towpath.Deployment) Decision {
 	return dec
 }
 
-// switchOver moves traffic in dependency order, by the steps of a component's
-// canary if it has one: what depends on others moves once they are verified, and
-// what does not moves beside them, as many at a time as the deployment may.
+// switchOver moves traffic in dependency order, a rollback against it, by the
+// steps of a component's canary if it has one: what waits for others moves once
+// they are verified, and what does not moves beside them, as many at a time as
+// the deployment may.
 func switchOver(d *towpath.Deployment, seen Seen) Decision {
 	var dec Decision
 	turns := turn(d)
@@ -160,7 +166,7 @@ func turn(d *towpath.Deployment) []*towpath.Rollout {
 	for _, begun := range []bool{true, false} { // what moves already keeps its turn
 		for i := range d.Components {
 			r := &d.Components[i]
-			if r.Action != towpath.ActionRemove && !moved(r) && moving(r) == begun && dependenciesMoved(d, r) && len(out) < max(d.Concurrent, 1) {
+			if r.Action != towpath.ActionRemove && !moved(r) && moving(r) == begun && itsTurn(d, r) && len(out) < max(d.Concurrent, 1) {
 				out = append(out, r)
 			}
 		}
@@ -200,9 +206,7 @@ func (dec *Decision) add(own Decision) {
 		dec.Waiting += "; "
 	}
 	dec.Waiting += own.Waiting
-	if dec.Again.IsZero() || !own.Again.IsZero() && own.Again.Before(dec.Again) {
-		dec.Again = own.Again
-	}
+	dec.Again = sooner(dec.Again, own.Again)
 }
 
 // moved reports whether a component has all of its traffic on the new revision,
@@ -212,14 +216,26 @@ func moved(r *towpath.Rollout) bool {
 	return ok && step.Phase == towpath.OperationSucceeded
 }
 
-func dependenciesMoved(d *towpath.Deployment, r *towpath.Rollout) bool {
+// itsTurn reports whether all that moves before a component has moved.
+func itsTurn(d *towpath.Deployment, r *towpath.Rollout) bool {
 	return !slices.ContainsFunc(d.Components, func(other towpath.Rollout) bool {
-		return other.Action != towpath.ActionRemove && slices.Contains(r.DependsOn, other.Component) && !moved(&other)
+		return other.Action != towpath.ActionRemove && precedes(d, &other, r) && !moved(&other)
 	})
 }
 
+// precedes reports whether a component moves before another one: because that
+// needs it, or in a rollback, where users must not meet what needs the newer one
+// beside the older one, because it needs that.
+func precedes(d *towpath.Deployment, first, r *towpath.Rollout) bool {
+	if d.Kind == towpath.DeploymentRollback {
+		return slices.Contains(r.After, first.Component)
+	}
+	return slices.Contains(r.DependsOn, first.Component)
+}
+
 // retire stops what the release replaced. It can't fail the deployment, which
-// has succeeded for its users already: a failed step is issued again.
+// has succeeded for its users already: a failed step is issued again. In a
+// rollback what goes away does so after what needs it.
 func retire(d *towpath.Deployment) Decision {
 	var dec Decision
 	all := true
@@ -229,6 +245,10 @@ func retire(d *towpath.Deployment) Decision {
 		if r.Action == towpath.ActionRemove {
 			is = Issue{Component: r.Component, Verb: towpath.VerbRemove}
 		}
+		if !dependentsRemoved(d, r) {
+			all = false
+			continue
+		}
 		all = again(&dec, r, is) && all
 	}
 	if all {
@@ -237,9 +257,17 @@ func retire(d *towpath.Deployment) Decision {
 	return dec
 }
 
-// revert sends traffic back, what depends on others before them, then stops the
+// dependentsRemoved reports whether all that goes away before a component has.
+func dependentsRemoved(d *towpath.Deployment, r *towpath.Rollout) bool {
+	return r.Action != towpath.ActionRemove || !slices.ContainsFunc(d.Components, func(other towpath.Rollout) bool {
+		step, ok := other.Find(towpath.VerbRemove)
+		return other.Action == towpath.ActionRemove && precedes(d, &other, r) && (!ok || step.Phase != towpath.OperationSucceeded)
+	})
+}
+
+// revert sends traffic back, what moved last before what it waited for, then stops the
 // revisions that failed. Only components that the deployment touched need it. What
-// can't be brought back stops those that it needs, and nothing else.
+// can't be brought back stops those that go back after it, and nothing else.
 func revert(d *towpath.Deployment) Decision {
 	var dec Decision
 	var stuck, left []string
@@ -250,7 +278,7 @@ func revert(d *towpath.Deployment) Decision {
 			continue
 		}
 		all = false
-		if !dependentsBack(d, r) {
+		if !laterOnesBack(d, r) {
 			left = append(left, string(r.Component))
 			continue
 		}
@@ -265,7 +293,11 @@ func revert(d *towpath.Deployment) Decision {
 	switch {
 	case len(stuck) > 0 && !going:
 		if len(left) > 0 {
-			stuck = append(stuck, "left as it is because that needs it: "+strings.Join(left, ", "))
+			why := "left as it is because that needs it: "
+			if d.Kind == towpath.DeploymentRollback {
+				why = "left as it is because it needs that: "
+			}
+			stuck = append(stuck, why+strings.Join(left, ", "))
 		}
 		return Decision{Trigger: towpath.TriggerGiveUp, Reason: strings.Join(stuck, "; ")}
 	case len(stuck) > 0:
@@ -323,18 +355,22 @@ func back(r *towpath.Rollout) bool {
 	return ok && step.Phase == towpath.OperationSucceeded
 }
 
-func dependentsBack(d *towpath.Deployment, r *towpath.Rollout) bool {
+// laterOnesBack reports whether all that moves after a component is as it was.
+func laterOnesBack(d *towpath.Deployment, r *towpath.Rollout) bool {
 	return !slices.ContainsFunc(d.Components, func(other towpath.Rollout) bool {
-		return slices.Contains(other.DependsOn, r.Component) && touched(d, &other) && !back(&other)
+		return precedes(d, r, &other) && touched(d, &other) && !back(&other)
 	})
 }
 
-// touched reports whether a component has to be brought back. Under a plan
+// touched reports whether a component has to be brought back: not one of which
+// everything was withdrawn before an agent took it up. Under a plan
 // whose base had moved only what took from what ran is: what else runs there is
 // not what the deployment took it for, and the next plan replaces it.
 func touched(d *towpath.Deployment, r *towpath.Rollout) bool {
 	if !d.Stale {
-		return len(r.Steps) > 0
+		return slices.ContainsFunc(r.Steps, func(s towpath.Step) bool {
+			return s.Phase != towpath.OperationCancelled || !s.Began.IsZero()
+		})
 	}
 	took := func(v towpath.Verb) bool {
 		return slices.ContainsFunc(r.Steps, func(s towpath.Step) bool {

@@ -19,6 +19,8 @@ type world struct {
 	share   map[towpath.ComponentName]int // percent of the traffic that the new one has beside the old one
 	now     time.Time
 	judge   func() *towpath.Judgement // of what is moving
+	// ordered holds an operation against another order than that of a promotion.
+	ordered func(t failer, is Issue, r *towpath.Rollout)
 }
 
 func newWorld(d *towpath.Deployment) *world {
@@ -112,7 +114,11 @@ func (w *world) run(t failer, is Issue, phase towpath.OperationPhase) {
 
 // check holds each operation against what must be true when it is issued.
 func (w *world) check(t failer, is Issue, r *towpath.Rollout) {
-	w.inOrder(t, is, r)
+	if w.ordered != nil {
+		w.ordered(t, is, r)
+	} else if w.d.Kind != towpath.DeploymentRollback {
+		w.inOrder(t, is, r)
+	}
 	switch is.Verb {
 	case towpath.VerbShift:
 		if is.Weight <= w.share[is.Component] {
@@ -126,7 +132,7 @@ func (w *world) check(t failer, is Issue, r *towpath.Rollout) {
 			t.Fatalf("%s is switched at %d %%", is.Component, w.share[is.Component])
 		}
 		for _, other := range w.d.Components {
-			if other.Action != towpath.ActionRemove && !w.running[other.Component][other.To] {
+			if other.Action != towpath.ActionRemove && !preparedLate(other) && !w.running[other.Component][other.To] {
 				t.Fatalf("%s is switched before %s is prepared", is.Component, other.Component)
 			}
 		}
@@ -141,13 +147,15 @@ func (w *world) check(t failer, is Issue, r *towpath.Rollout) {
 	case towpath.VerbPrepare:
 		for _, dep := range r.DependsOn {
 			for _, other := range w.d.Components {
-				if other.Component == dep && other.Action != towpath.ActionRemove && !w.running[dep][other.To] {
+				if other.Component == dep && other.Action != towpath.ActionRemove && !preparedLate(other) && !w.running[dep][other.To] {
 					t.Fatalf("%s is prepared before %s, which it needs", is.Component, dep)
 				}
 			}
 		}
 	}
 }
+
+func preparedLate(r towpath.Rollout) bool { return r.Scales != nil && r.Scales.Late }
 
 // inOrder holds what moves traffic against the order of dependencies, and against
 // how many may move at a time.

@@ -19,8 +19,16 @@ func Repair(content *towpath.ReleaseContent, env towpath.ReleaseEnvironment, run
 			chosen = append(chosen, r)
 		}
 	}
-	return slices.DeleteFunc(New(content, env, chosen, nil), func(r towpath.Rollout) bool { return r.Action != towpath.ActionReplace })
+	out := slices.DeleteFunc(New(content, env, chosen, nil), func(r towpath.Rollout) bool { return r.Action != towpath.ActionReplace })
+	for i := range out {
+		out[i].Progress *= RepairSteps
+	}
+	return out
 }
+
+// RepairSteps is how many steps of a deployment a repair makes in one: prepare,
+// verify, verify with traffic, and retire.
+const RepairSteps = 4
 
 // repair replaces one component at a time. A step that fails leaves the traffic
 // where it is: there is nothing to undo.

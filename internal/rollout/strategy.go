@@ -41,18 +41,6 @@ func Strategies(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 	late(rollouts)
 }
 
-// Back is [Strategies] for a rollback, which is as fast as can be: all of the
-// traffic moves at once, and what can't run beside the other one still does not.
-func Back(rollouts []towpath.Rollout, content *towpath.ReleaseContent, inForce towpath.EnvironmentSpec) {
-	for i := range rollouts {
-		r := &rollouts[i]
-		if c, ok := content.Component(r.Component); ok && r.Action == towpath.ActionReplace && strategyOf(c, inForce) == towpath.StrategyAllAtOnce {
-			r.Scales = allAtOnce()
-		}
-	}
-	late(rollouts)
-}
-
 func strategyOf(c towpath.ReleaseComponent, inForce towpath.EnvironmentSpec) towpath.RolloutStrategy {
 	if inForce.Rollout != "" {
 		return inForce.Rollout

@@ -34,8 +34,11 @@ type Requirement struct {
 // Verified is what a bundle proves.
 type Verified struct {
 	Statement *evidence.Statement // nil of a blob's signature
-	Key       KeyID
-	KeyName   string
+	// Payload is of the bytes that hold the statement and were signed. Those of the
+	// bundle around them are anybody's to change.
+	Payload towpath.Digest
+	Key     KeyID
+	KeyName string
 }
 
 // Verify checks that a bundle holds a statement of the required type about the
@@ -72,7 +75,9 @@ func (v *Verifier) Verify(b []byte, want Requirement) (*Verified, error) {
 	if !statement.About(want.Subject) {
 		return nil, refuse(ReasonSubject, "the bundle is about something else than %s", want.Subject).On(string(want.Subject))
 	}
-	return &Verified{Statement: statement, Key: key.id, KeyName: key.Name}, nil
+	return &Verified{
+		Statement: statement, Payload: towpath.DigestOf(read.GetDsseEnvelope().GetPayload()), Key: key.id, KeyName: key.Name,
+	}, nil
 }
 
 // VerifyBlob checks the signature of plain bytes, which are given by digest:

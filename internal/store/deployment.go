@@ -102,7 +102,10 @@ func (tx *Tx) addSteps(ctx context.Context, d *towpath.Deployment) error {
 		}
 		step := towpath.Step{
 			Operation: op.ID, Verb: op.Verb, Phase: op.Phase, Attempt: op.Attempt, Weight: op.Spec.Weight, Copies: op.Spec.Copies.Share(),
-			Began: op.BeganAt, Ended: op.EndedAt,
+			Issued: op.CreatedAt, Began: op.BeganAt, Ended: op.EndedAt,
+		}
+		if op.ResolvedAt.After(step.Issued) {
+			step.Issued = op.ResolvedAt
 		}
 		if op.Result != nil {
 			step.Message, step.Log = op.Result.Message, op.Result.Log

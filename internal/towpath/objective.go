@@ -34,6 +34,9 @@ type Objective struct {
 	// MinSamples is how many requests (values of a threshold) each revision must
 	// have had before anything but worse is said; 0: a default.
 	MinSamples int `json:"minSamples,omitempty"`
+	// Tolerance is the ratio of the shares of bad ones, new to old, that is still
+	// no difference, ≥ 1; 1 when it is 0.
+	Tolerance float64 `json:"tolerance,omitempty"`
 	// Critical objectives decide alone; the others together, by Weight, which is
 	// 1 when it is 0.
 	Critical bool    `json:"critical,omitempty"`

@@ -59,6 +59,7 @@ type Operation struct {
 	LeaseUntil time.Time        `json:"leaseUntil,omitzero"`
 	RunAfter   time.Time        `json:"runAfter,omitzero"`
 	CreatedAt  time.Time        `json:"createdAt"`
+	ResolvedAt time.Time        `json:"resolvedAt,omitzero"` // by a person, who had it run again
 	BeganAt    time.Time        `json:"beganAt,omitzero"`
 	EndedAt    time.Time        `json:"endedAt,omitzero"`
 }

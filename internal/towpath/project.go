@@ -116,6 +116,9 @@ func (s Share) Of(n int, up bool) int {
 type RolloutSpec struct {
 	Strategy RolloutStrategy `json:"strategy"`
 	Timeout  time.Duration   `json:"timeout"` // of each step, nanoseconds; a step over it has failed
+	// Progress is how long an operation may be under way, however often it is
+	// tried, until the deployment goes back, nanoseconds; see [RolloutSpec.ProgressTime].
+	Progress time.Duration `json:"progress,omitempty"`
 	// Of a canary: its steps by ascending weight, how often it is judged, and
 	// how long a step may wait for a judgement until a person is asked.
 	Steps    []RolloutStep `json:"steps,omitempty"`
@@ -142,6 +145,18 @@ type RolloutSpec struct {
 	// Keep is how long the old revision runs on without traffic, so that going
 	// back to it takes no start, nanoseconds.
 	Keep time.Duration `json:"keep,omitempty"`
+}
+
+// DefaultProgress is the progress time of what says nothing of it.
+const DefaultProgress = 30 * time.Minute
+
+// ProgressTime is how long an operation may be under way. Unless it says so
+// itself, a step may use its time up twice.
+func (s *RolloutSpec) ProgressTime() time.Duration {
+	if s.Progress > 0 {
+		return s.Progress
+	}
+	return max(DefaultProgress, 2*s.Timeout)
 }
 
 // Room is how many instances more, and how many fewer, than wanted a rolling

@@ -11,12 +11,18 @@ type Rollout struct {
 	Component ComponentName   `json:"component"`
 	Kind      ComponentKind   `json:"kind"`
 	DependsOn []ComponentName `json:"dependsOn,omitempty"`
-	Action    ChangeAction    `json:"action"`
-	From      RevisionID      `json:"from,omitempty"`
-	To        RevisionID      `json:"to,omitempty"`
-	PlanHash  Digest          `json:"planHash,omitempty"`
-	Before    *Before         `json:"before,omitempty"` // what From is made of, to bring it back
-	Timeout   time.Duration   `json:"timeout"`          // of each step, nanoseconds
+	// After are the components that move before this one in a rollback, which
+	// goes against the dependencies of both releases.
+	After    []ComponentName `json:"after,omitempty"`
+	Action   ChangeAction    `json:"action"`
+	From     RevisionID      `json:"from,omitempty"`
+	To       RevisionID      `json:"to,omitempty"`
+	PlanHash Digest          `json:"planHash,omitempty"`
+	Before   *Before         `json:"before,omitempty"` // what From is made of, to bring it back
+	Timeout  time.Duration   `json:"timeout"`          // of each step, nanoseconds
+	// Progress is how long an operation may be under way, however often it is
+	// tried, until the deployment goes back; nanoseconds, 0: for ever.
+	Progress time.Duration `json:"progress,omitempty"`
 	// Canary is how the traffic moves by steps; nil: all at once.
 	Canary *Canary `json:"canary,omitempty"`
 	// Scales are how many instances there may be at other moments than its steps;
@@ -63,7 +69,8 @@ type Step struct {
 	Weight    int            `json:"weight,omitempty"` // of VerbShift, percent
 	Copies    int            `json:"copies,omitempty"` // of VerbShift with weight 0: percent of the requests that may be copied
 	Message   string         `json:"message,omitempty"`
-	Log       []string       `json:"log,omitempty"` // the last lines, of a step that failed
+	Log       []string       `json:"log,omitempty"`   // the last lines, of a step that failed
+	Issued    time.Time      `json:"issued,omitzero"` // or told to run again by a person
 	Began     time.Time      `json:"began,omitzero"`
 	Ended     time.Time      `json:"ended,omitzero"`
 }

@@ -57,9 +57,15 @@ type Attestation struct {
 	Type     EvidenceType `json:"type"`
 	Artifact Digest       `json:"artifact"` // the manifest that attaches it
 	Bundle   Digest       `json:"bundle"`
-	Recorded time.Time    `json:"recorded"`      // when the ledger took it
-	KeyID    string       `json:"keyId"`         // that it names
-	Key      KeyName      `json:"key,omitempty"` // the trusted key that it was verified with
+	Recorded time.Time    `json:"recorded"` // when the ledger took this manifest
+	// First is when the ledger first took what it says, in whichever bundle: whoever
+	// may push can attach again what another signed. Of what was not verified it is
+	// Recorded.
+	First time.Time `json:"first"`
+	// Payload is of the bytes that were signed, when they were verified.
+	Payload Digest  `json:"payload,omitempty"`
+	KeyID   string  `json:"keyId"`         // that it names
+	Key     KeyName `json:"key,omitempty"` // the trusted key that it was verified with
 	// Refused says why it proves nothing, as a sentence, and Rule which rule it
 	// broke; both are empty when it was verified.
 	Refused string `json:"refused,omitempty"`
@@ -92,8 +98,12 @@ type SBOMFacts struct {
 // ScanFacts is what a scanner found in a release.
 type ScanFacts struct {
 	Tool     string        `json:"tool"`
+	Made     time.Time     `json:"made,omitzero"`      // as the statement says
 	Findings []ScanFinding `json:"findings,omitempty"` // the worst, worst first
 	Total    int           `json:"total"`
+	// Hidden counts the IDs that none of Findings has, each by the worst that was
+	// found of it.
+	Hidden map[Severity]int `json:"hidden,omitempty"`
 }
 
 // ScanFinding is one thing that a scanner found.
@@ -135,7 +145,7 @@ func (s Severity) Rank() int {
 type ScanRule struct {
 	Keys       []KeyName       `json:"keys,omitempty"`
 	Severity   Severity        `json:"severity"`         // findings as bad as this, and worse, count
-	MaxAge     time.Duration   `json:"maxAge,omitempty"` // nanoseconds; of the newest scan of each tool; 0: any
+	MaxAge     time.Duration   `json:"maxAge,omitempty"` // nanoseconds; of the newest report of each tool, by when it was made; 0: any
 	Tools      []string        `json:"tools,omitempty"`  // each must have scanned it; empty: at least one
 	Exceptions []ScanException `json:"exceptions,omitempty"`
 }

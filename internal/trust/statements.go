@@ -63,7 +63,32 @@ func (s *Service) Statements(ctx context.Context, p towpath.ProjectName, e towpa
 		}
 		out = append(out, x)
 	}
+	repeated(out)
 	return out, nil
+}
+
+// repeated notes since when each statement is known. The same words by the same
+// key are the same statement, whatever is around them: that somebody attached
+// them once more, who need not have the key, says nothing new. Only what was
+// verified counts, so that nobody makes a statement old before it is made.
+func repeated(all []towpath.Attestation) {
+	type words struct {
+		payload towpath.Digest
+		key     string
+	}
+	first := map[words]time.Time{}
+	for _, a := range all {
+		w := words{a.Payload, a.KeyID}
+		if at, ok := first[w]; a.Verified() && (!ok || a.Recorded.Before(at)) {
+			first[w] = a.Recorded
+		}
+	}
+	for i, a := range all {
+		all[i].First = a.Recorded
+		if a.Verified() {
+			all[i].First = first[words{a.Payload, a.KeyID}]
+		}
+	}
 }
 
 // Evidence is what is said about a release, and what of it counts.
@@ -242,7 +267,7 @@ func (j *judge) judge(b []byte, release towpath.Digest, x *towpath.Attestation) 
 		refuse(x, err)
 		return
 	}
-	x.Key = j.names[got.Key]
+	x.Key, x.Payload = j.names[got.Key], got.Payload
 	switch x.Type {
 	case towpath.EvidenceProvenance:
 		x.Provenance, err = evidence.ReadProvenance(got.Statement.Predicate)
@@ -259,7 +284,7 @@ func (j *judge) judge(b []byte, release towpath.Digest, x *towpath.Attestation) 
 // refuse notes why a bundle proves nothing, as a part of a sentence.
 func refuse(x *towpath.Attestation, err error) {
 	message, _ := towpath.PublicMessage(err)
-	x.Key, x.Refused, x.Rule = "", strings.TrimSuffix(message, "."), string(signing.ReasonOf(err))
+	x.Key, x.Payload, x.Refused, x.Rule = "", "", strings.TrimSuffix(message, "."), string(signing.ReasonOf(err))
 	if x.Rule == "" {
 		x.Rule = "malformed"
 	}

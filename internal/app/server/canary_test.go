@@ -188,6 +188,13 @@ func TestServer_CanaryOfAPast(t *testing.T) {
 		c := h.countingOf("api")
 		c.alone(60)
 		c.tell()
+		err := h.s.agents.deploys.Count(t.Context(), h.ana, "session-1", []towpath.TrafficCount{c.count(), c.count()})
+		if towpath.KindOf(err) != towpath.KindInvalid || !strings.Contains(err.Error(), "counted twice") {
+			t.Errorf("two counts of one target: %v", err)
+		}
+		if err = h.s.agents.deploys.Count(t.Context(), h.ana, "session-1", make([]towpath.TrafficCount, 5001)); towpath.KindOf(err) != towpath.KindInvalid {
+			t.Errorf("5001 counts: %v", err)
+		}
 		c.past = c.past[:10] // told again it changes nothing
 		for i := range c.past {
 			c.past[i].At = c.past[i].At.Add(500 * time.Millisecond)

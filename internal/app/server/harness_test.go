@@ -41,6 +41,7 @@ type harness struct {
 	objectives []towpath.Objective   // of releases
 	drift      towpath.DriftPolicy   // of the component in releases; empty is report
 	search     bool                  // releases have a second component, as the first is
+	needs      bool                  // that needs the first
 	concurrent int                   // of dev in releases
 	rules      *towpath.DriftRules   // likewise
 	ana        towpath.Actor         // author
@@ -181,6 +182,9 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 	if h.search {
 		second := content.Components[0]
 		second.Name = "search"
+		if h.needs {
+			second.DependsOn = []towpath.ComponentName{content.Components[0].Name}
+		}
 		content.Components = append(content.Components, second)
 	}
 	for _, e := range []towpath.EnvironmentSpec{

@@ -147,6 +147,8 @@ func TestServer_JudgesByQueries(t *testing.T) {
 	must(t, 0, err)
 	if d := list.Items[0]; d.Release != bad.Release || d.Phase != towpath.DeploymentRolledBack {
 		t.Errorf("the last deployment is %+v", d)
+	} else if all := h.measurements(id); d.Recovery == nil || d.Recovery.ToDetect() <= 0 || d.Recovery.Sign.After(all[len(all)-1].Recorded) {
+		t.Errorf("what the router can't see was found out after no time: %+v", d.Recovery)
 	}
 	j, err := h.svc.Deploys.Analysis(t.Context(), h.ana, list.Items[0].ID, "api")
 	must(t, 0, err)

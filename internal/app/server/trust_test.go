@@ -46,12 +46,17 @@ func (h *harness) trusts(name towpath.KeyName, pem string, change ...func(*trust
 func (h *harness) signedAbout(k *signing.Key, release towpath.Digest, predicateType string, predicate any) oci.Attachment {
 	h.t.Helper()
 	ctx := context.Background()
-	manifest := must3(readBlob(ctx, h, release))(h.t)
 	statement, err := evidence.Make("", release, predicateType, predicate)
 	must(h.t, 0, err)
 	bundle, err := signing.Sign(ctx, k, statement)
 	must(h.t, 0, err)
-	a, err := oci.AttachBundle(oci.Blob{Digest: release, Size: int64(len(manifest))}, predicateType, bundle, time.Unix(0, 0))
+	return h.bundled(release, predicateType, bundle, time.Unix(0, 0))
+}
+
+func (h *harness) bundled(release towpath.Digest, predicateType string, bundle []byte, created time.Time) oci.Attachment {
+	h.t.Helper()
+	manifest := must3(readBlob(context.Background(), h, release))(h.t)
+	a, err := oci.AttachBundle(oci.Blob{Digest: release, Size: int64(len(manifest))}, predicateType, bundle, created)
 	must(h.t, 0, err)
 	return a
 }
@@ -60,6 +65,15 @@ func (h *harness) signedAbout(k *signing.Key, release towpath.Digest, predicateT
 func (h *harness) says(c *ocitest.Client, k *signing.Key, release towpath.Digest, predicateType string, predicate any) {
 	h.t.Helper()
 	h.pushes(c, h.signedAbout(k, release, predicateType, predicate))
+}
+
+// attaches pushes a bundle about a release, and answers the manifest that names
+// it.
+func (h *harness) attaches(c *ocitest.Client, release towpath.Digest, predicateType string, bundle []byte, created time.Time) towpath.Digest {
+	h.t.Helper()
+	a := h.bundled(release, predicateType, bundle, created)
+	h.pushes(c, a)
+	return a.Digest
 }
 
 func (h *harness) signs(c *ocitest.Client, k *signing.Key, release towpath.Digest) {

@@ -41,6 +41,9 @@ func (r *Runner) Counts(ctx context.Context) ([]kind.Count, error) {
 			if m := rt.Traffic.Mirror; m != nil && m.Revision == count.Revisions[i].Revision {
 				count.Revisions[i].Copied = m.Percent
 			}
+			if !count.Shared { // nobody asks
+				continue
+			}
 			if count.Revisions[i].Broken, err = r.broken(rec, count.Revisions[i].Revision); err != nil {
 				return nil, err
 			}

@@ -3,6 +3,7 @@ package run_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -172,12 +173,18 @@ func TestRunner_Memory(t *testing.T) {
 func TestRunner_MemoryThatDoesNotCome(t *testing.T) {
 	h := newHand(t)
 	free := int64(1 << 40)
-	h.free = func() (int64, error) { return free, nil }
+	var over func() // the time of the operation, once it was asked for memory
+	h.free = func() (int64, error) {
+		if over != nil {
+			over()
+		}
+		return free, nil
+	}
 	h.change = func(s *process.Spec) { s.Memory = 50 << 20 }
 	h.up(one)
 	free = 0
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
-	defer cancel()
+	ctx := newTimed(t)
+	over = ctx.end
 	said := ""
 	w := h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{})
 	w.Say = func(m string) { said += m }
@@ -191,22 +198,40 @@ func TestRunner_MemoryThatDoesNotCome(t *testing.T) {
 	h.wantRuns(0, 0)
 
 	repair := h.work(towpath.VerbRepair, one)
-	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
+	ctx = newTimed(t)
+	over = ctx.end
 	if _, failed := h.r.Repair(ctx, repair).(*kind.Failure); !failed { //nolint:errorlint // that is what it returns
 		t.Error("a repair for which there is no memory goes on for ever")
 	}
-	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if err := h.r.Prepare(ctx, h.work(towpath.VerbRestore, one)); towpath.KindOf(err) != towpath.KindUnavailable {
+	over = nil
+	if err := h.r.Prepare(newTimed(t), h.work(towpath.VerbRestore, one)); towpath.KindOf(err) != towpath.KindUnavailable {
 		t.Errorf("what goes back is given up: %v", err)
 	}
 
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	defer stop()
 	w = h.scaled(towpath.VerbPrepare, two, one, 0, towpath.Scale{})
 	w.Say = func(string) { free = 1 << 40 } // it waits, and somebody frees some
-	h.must(h.r.Prepare(ctx, w))
+	h.must(h.r.Prepare(newTimed(t), w))
+}
+
+// timed is the context of an operation whose time is over when a test says so.
+type timed struct {
+	context.Context
+	over chan struct{}
+	once sync.Once
+}
+
+func newTimed(t *testing.T) *timed { return &timed{Context: t.Context(), over: make(chan struct{})} }
+
+func (c *timed) end()                        { c.once.Do(func() { close(c.over) }) }
+func (c *timed) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
+func (c *timed) Done() <-chan struct{}       { return c.over }
+func (c *timed) Err() error {
+	select {
+	case <-c.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 func TestRunner_VerifiesAtSteps(t *testing.T) {

@@ -59,8 +59,11 @@ func (r *Runner) prepare(ctx context.Context, w kind.Work) error {
 	if err := r.makeRoom(ctx, w, rec); err != nil {
 		return err
 	}
+	if err := r.giveBack(ctx, w, rec); err != nil {
+		return err
+	}
 	if err = r.findMemory(ctx, w, rec); err == nil {
-		err = r.bringUp(ctx, w, rec)
+		err = r.enough(ctx, w, rec, r.bringUp(ctx, w, rec))
 	}
 	if err == nil {
 		err = r.openPreview(ctx, w, rec)

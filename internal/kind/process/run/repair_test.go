@@ -127,15 +127,20 @@ func TestRunner_RepairCrashesAtItsEnd(t *testing.T) {
 	h.up(one)
 	old := h.records()[0].PID
 	w := h.work(towpath.VerbRepair, one)
+	killed := 0
 	w.Say = func(m string) {
 		for _, x := range h.records() {
 			if m == "verifying: last" && x.PID != old {
+				killed++
 				_ = syscall.Kill(x.PID, syscall.SIGKILL)
 				h.eventually("the fresh instance has crashed", func() bool { return gone(x.PID) })
 			}
 		}
 	}
 	h.must(h.r.Repair(t.Context(), w))
+	if killed != 1 {
+		t.Fatalf("%d instances were killed", killed)
+	}
 	h.eventually("it is started again and answers", func() bool {
 		h.must(h.r.Keep(t.Context()))
 		return h.observed().Health == towpath.HealthHealthy && kindtest.Get(h.url()) == one

@@ -26,6 +26,14 @@ func (r *Runner) Switch(ctx context.Context, w kind.Work) error {
 	if err := r.baseMoved(ctx, w); err != nil {
 		return err
 	}
+	if op.Verb == towpath.VerbRestore {
+		failpoint.Hit("run.before-switch")
+		if err := r.switchBack(ctx, op, rec); err != nil {
+			return err
+		}
+		failpoint.Hit("run.after-switch")
+		return nil
+	}
 	if err := r.grow(ctx, w, rec); err != nil {
 		return err
 	}

@@ -1,0 +1,192 @@
+package evidence
+
+import (
+	"cmp"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// sarifRun is what counts of a run: https://docs.oasis-open.org/sarif/sarif/v2.1.0/.
+type sarifRun struct {
+	Tool struct {
+		Driver struct {
+			Name  string
+			Rules []sarifRule
+		}
+		Extensions []struct{ Rules []sarifRule } // packs of rules, as CodeQL has them
+	}
+	Invocations []struct {
+		End time.Time `json:"endTimeUtc"`
+	}
+	Results []sarifResult
+}
+
+// sarifRule is a reporting descriptor.
+type sarifRule struct {
+	ID         string
+	Properties struct {
+		Severity json.RawMessage `json:"security-severity"`
+	}
+	Default struct{ Level string } `json:"defaultConfiguration"`
+}
+
+// sarifResult is a finding, or something that is none.
+type sarifResult struct {
+	RuleID       string
+	RuleIndex    *int
+	Rule         sarifReference
+	Level, Kind  string
+	Suppressions []struct{ Status string }
+	Locations    []struct {
+		PhysicalLocation struct{ ArtifactLocation struct{ URI string } }
+	}
+}
+
+// sarifReference names a rule of the driver, or of an extension.
+type sarifReference struct {
+	ID            string
+	Index         *int
+	ToolComponent *struct{ Index *int }
+}
+
+func readSARIF(b []byte) (Scan, error) {
+	var doc struct{ Runs []sarifRun }
+	if err := json.Unmarshal(b, &doc); err != nil {
+		return Scan{}, err
+	}
+	s := Scan{Format: "sarif"}
+	for _, run := range doc.Runs {
+		if s.Tool == "" {
+			s.Tool = run.Tool.Driver.Name
+		}
+		for _, i := range run.Invocations {
+			if i.End.After(s.Made) {
+				s.Made = i.End
+			}
+		}
+		byID := run.rules()
+		for _, r := range run.Results {
+			if r.closed() {
+				s.Closed++
+				continue
+			}
+			id := run.idOf(r)
+			f := towpath.ScanFinding{ID: short(id), Severity: r.severity(rulesOf(id, byID))}
+			if len(r.Locations) > 0 {
+				f.In = short(r.Locations[0].PhysicalLocation.ArtifactLocation.URI)
+			}
+			s.Findings = append(s.Findings, f)
+		}
+	}
+	return s, nil
+}
+
+// closed reports whether a result is no finding, or one that the report itself
+// takes back. A suppression that was rejected, or is under review still, takes
+// nothing back, and beside one of these another does not either.
+func (r sarifResult) closed() bool {
+	switch r.Kind {
+	case "", "fail", "open", "review":
+	default:
+		return true
+	}
+	for _, s := range r.Suppressions {
+		if s.Status != "" && s.Status != "accepted" {
+			return false
+		}
+	}
+	return len(r.Suppressions) > 0
+}
+
+// rules are those of the driver and of all extensions, by ID: two may have one
+// of the same.
+func (run sarifRun) rules() map[string][]sarifRule {
+	out := map[string][]sarifRule{}
+	add := func(rules []sarifRule) {
+		for _, r := range rules {
+			out[r.ID] = append(out[r.ID], r)
+		}
+	}
+	add(run.Tool.Driver.Rules)
+	for _, e := range run.Tool.Extensions {
+		add(e.Rules)
+	}
+	return out
+}
+
+// idOf is the ID of a result's rule, which it says or points at.
+func (run sarifRun) idOf(r sarifResult) string {
+	if id := cmp.Or(r.RuleID, r.Rule.ID); id != "" {
+		return id
+	}
+	rules := run.Tool.Driver.Rules
+	if c := r.Rule.ToolComponent; c != nil {
+		if c.Index == nil || *c.Index < 0 || *c.Index >= len(run.Tool.Extensions) {
+			return ""
+		}
+		rules = run.Tool.Extensions[*c.Index].Rules
+	}
+	i := cmp.Or(r.Rule.Index, r.RuleIndex)
+	if i == nil || *i < 0 || *i >= len(rules) {
+		return ""
+	}
+	return rules[*i].ID
+}
+
+// rulesOf are all that may be the rule with an ID. CA1000/1 is of the rule
+// CA1000, unless it has one of its own.
+func rulesOf(id string, byID map[string][]sarifRule) []sarifRule {
+	for {
+		cut := strings.LastIndexByte(id, '/')
+		if rules := byID[id]; len(rules) > 0 || cut < 0 {
+			return rules
+		}
+		id = id[:cut]
+	}
+}
+
+// severity is the worst that any of the rules says of a result.
+func (r sarifResult) severity(rules []sarifRule) towpath.Severity {
+	if len(rules) == 0 {
+		return sarifSeverity(nil, r.Level, "")
+	}
+	worst := towpath.SeverityLow
+	for _, x := range rules {
+		if s := sarifSeverity(x.Properties.Severity, r.Level, x.Default.Level); s.Rank() > worst.Rank() {
+			worst = s
+		}
+	}
+	return worst
+}
+
+// sarifSeverity is the CVSS score that tools put beside a rule, or else its
+// level; a result without level is a warning.
+func sarifSeverity(score json.RawMessage, level, standard string) towpath.Severity {
+	if n, err := strconv.ParseFloat(strings.Trim(string(score), `" `), 64); err == nil && n >= 0 {
+		switch {
+		case n >= 9:
+			return towpath.SeverityCritical
+		case n >= 7:
+			return towpath.SeverityHigh
+		case n >= 4:
+			return towpath.SeverityMedium
+		}
+		return towpath.SeverityLow
+	}
+	if level == "" {
+		level = standard
+	}
+	switch level {
+	case "error":
+		return towpath.SeverityHigh
+	case "warning", "":
+		return towpath.SeverityMedium
+	case "note", "none":
+		return towpath.SeverityLow
+	}
+	return towpath.SeverityUnknown
+}

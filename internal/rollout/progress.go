@@ -1,0 +1,111 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// unlessStalled has a deployment go back when an operation is under way for longer
+// than its component may make no progress: no agent takes it up, or none gets it
+// done, however often it is tried.
+func unlessStalled(d *towpath.Deployment, dec Decision, now time.Time) Decision {
+	if dec.Trigger != "" || !hasToProgress(d) {
+		return dec
+	}
+	if s, until := slowest(d); s != nil {
+		if !now.Before(until) {
+			return Decision{Trigger: towpath.TriggerStepFail, Reason: fmt.Sprintf("%s has made no progress for %s: %s", s.Component, s.Progress, still(s.Step))}
+		}
+		dec.Again = sooner(dec.Again, until)
+	}
+	for _, is := range dec.Issue { // their time begins now, and nothing else may happen in it
+		i := slices.IndexFunc(d.Components, func(r towpath.Rollout) bool { return r.Component == is.Component })
+		if r := d.Components[i]; r.Progress > 0 {
+			dec.Again = sooner(dec.Again, now.Add(r.Progress))
+		}
+	}
+	return dec
+}
+
+// hasToProgress reports whether a deployment goes back when nothing comes of it. A
+// rollback has all the time that it takes: where it would go back to is not wanted.
+func hasToProgress(d *towpath.Deployment) bool {
+	return d.Kind != towpath.DeploymentRollback && (d.Phase == towpath.DeploymentPreparing || d.Phase == towpath.DeploymentSwitching)
+}
+
+// Stall is an operation of a component that is under way.
+type Stall struct {
+	*towpath.Rollout
+	Step towpath.Step
+}
+
+// Stalled is the operation because of which a deployment has made no progress for
+// too long; nil: there is none.
+func Stalled(d *towpath.Deployment, now time.Time) *Stall {
+	if !hasToProgress(d) {
+		return nil
+	}
+	if s, until := slowest(d); s != nil && !now.Before(until) {
+		return s
+	}
+	return nil
+}
+
+// slowest is the operation under way whose time is over first, and when that is.
+// What nobody can tell the end of waits for a person, and deployments from before
+// there was such a time for as long as they did.
+func slowest(d *towpath.Deployment) (s *Stall, until time.Time) {
+	last := lastEnd(d)
+	for i := range d.Components {
+		r := &d.Components[i]
+		for _, step := range r.Steps {
+			under := step.Phase == towpath.OperationPending || step.Phase == towpath.OperationRunning
+			if !under || r.Progress <= 0 || step.Issued.IsZero() {
+				continue
+			}
+			since := step.Issued
+			if step.Began.IsZero() && last.After(since) { // it may wait for an agent that does the others first
+				since = last
+			}
+			if end := since.Add(r.Progress); s == nil || end.Before(until) {
+				s, until = &Stall{r, step}, end
+			}
+		}
+	}
+	return s, until
+}
+
+// lastEnd is when the last operation of a deployment ended.
+func lastEnd(d *towpath.Deployment) (last time.Time) {
+	for _, r := range d.Components {
+		for _, step := range r.Steps {
+			if step.Ended.After(last) {
+				last = step.Ended
+			}
+		}
+	}
+	return last
+}
+
+// still says what became of an operation so far.
+func still(step towpath.Step) string {
+	said := fmt.Sprintf("%s is still %s", step.Verb, step.Phase)
+	switch {
+	case step.Message != "":
+		return said + ", " + step.Message
+	case step.Began.IsZero():
+		return said + ", no agent has taken it up"
+	}
+	return said
+}
+
+// sooner is the earlier of two times, of which a zero one is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
