@@ -25,7 +25,7 @@ func newQuarantine(s *session) *cobra.Command {
 				page.line("releases that are made with it are quarantined within moments, and so are those that are published later")
 			}})
 		})
-	cmd.Long = "With RELEASE, revokes one release: no gate passes it, no rollback goes to it, and environments that run it are flagged.\n\n" +
+	cmd.Long = "With RELEASE, revokes one release: no gate passes it, no rollback goes to it, a deployment that brings it goes back, and environments that run it are flagged.\n\n" +
 		"With --material, revokes every release of the project that is made with it, now and later: a digest (sha256:…, of an image or a file), a " +
 		"package URL (pkg:golang/example.com/lib@v1.2.0; without a version all of them), or the name of a pin of towpath.lock, as the " +
 		"provenance and the bill of materials name them."

@@ -173,9 +173,7 @@ func showStatus(p *page, e inventory.Status) {
 	for _, f := range e.Findings {
 		p.field("found", p.style.bad(f))
 	}
-	if e.Quarantined || len(e.Findings) > 0 {
-		p.line("%-13s go back with: towpath rollback %s", "", e.Environment)
-	}
+	showWayOut(p, e)
 	if e.Doubt != "" {
 		p.field("verified", p.style.bad("not any more: "+e.Doubt))
 	}
@@ -243,6 +241,27 @@ func showStatus(p *page, e inventory.Status) {
 			t.add(string(x.ID), orDash(x.Version), p.style.word(string(x.Phase)), string(x.RequestedBy), p.age(x.RequestedAt), x.Reason)
 		}
 		p.table(t)
+	}
+}
+
+// showWayOut says why what runs, or what comes, is quarantined, and what to do.
+func showWayOut(p *page, e inventory.Status) {
+	if q := e.Quarantine; q != nil {
+		why := q.Reason
+		if !e.Quarantined {
+			why = "what the rollback brings, which goes on: " + why
+		}
+		p.field("quarantined", p.style.bad(why)+" (by "+string(q.By)+", "+p.age(q.At)+" ago)")
+	}
+	switch {
+	case e.Rollback != nil:
+		p.line("%-13s go back with: towpath rollback %s --to %s", "", e.Environment, e.Rollback.Version)
+	case e.Quarantine != nil && e.Deployment != nil && e.Deployment.Kind == towpath.DeploymentRollback && e.Deployment.Release != e.Quarantine.Release:
+		// the way back is under way
+	case e.Quarantine != nil:
+		p.line("%-13s no earlier good release is left to go back to: promote one that is good", "")
+	case len(e.Findings) > 0:
+		p.line("%-13s go back with: towpath rollback %s", "", e.Environment)
 	}
 }
 

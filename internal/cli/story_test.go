@@ -148,6 +148,7 @@ func storyWorld() *apitest.World {
 			Expires: ago(48 * time.Hour), Expired: true, Drift: towpath.DriftFlapping, Since: ago(26 * time.Hour), Behind: 2, Newest: "1.4.0", Health: towpath.HealthUnhealthy,
 			Unseen: blind,
 			Hold:   &towpath.Hold{Reason: "rolled back: errors", By: "ana", At: ago(10 * time.Minute)}, Quarantined: true, Deployment: &active,
+			Quarantine: &towpath.Quarantine{Release: old, Reason: "it leaks", By: "ana", At: ago(time.Hour)}, Rollback: &inventory.RollbackOffer{Release: new, Version: "1.2.0"},
 			Freezes: []towpath.Freeze{{ID: "frz_1", Project: "shop", Reason: "launch", By: "ana", From: ago(time.Hour)}}, Queue: w.Promotions,
 			Components: []inventory.ComponentStatus{{Component: "web", Revision: "rev_1", Health: towpath.HealthUnhealthy, Replacing: &inventory.Replacing{New: 2, Wanted: 5}, Detail: "503 at /healthz", Drift: towpath.DriftFlapping, Differences: differences}},
 			Branch:     &inventory.BranchStatus{Name: "main", Pending: "main has a commit that 1.3.0 lacks"},

@@ -35,6 +35,9 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 		if err != nil || towpath.DeploymentTransitions().Terminal(d.Phase) {
 			return err
 		}
+		if err := abortQuarantined(ctx, tx, &d); err != nil {
+			return err
+		}
 		seen, err := s.look(ctx, tx, &d, now)
 		if err != nil {
 			return err

@@ -32,6 +32,8 @@ type Tx interface {
 	OpenPromotions(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.Promotion, error)
 	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
+	Collected(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (bool, error)
+	Runs(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.Run, error) // newest first
 	RunsOf(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) ([]towpath.Run, error)
 	Drifts(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.Drift, error)
 	RefMove(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.RefMove, bool, error)
@@ -160,11 +162,6 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 		}
 		since = c.Published
 		st.Expires, st.Expired = gate.Expired(env.Rules, c.Published, now)
-		q, err := tx.Quarantine(ctx, env.Project, env.Release)
-		if err != nil {
-			return st, err
-		}
-		st.Quarantined = q != nil
 		runs, err := tx.RunsOf(ctx, env.Project, env.Name, env.Candidate)
 		if err != nil {
 			return st, err
@@ -186,6 +183,9 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 			return st, err
 		}
 		st.Deployment = &d
+	}
+	if err := flag(ctx, tx, env, &st); err != nil {
+		return st, err
 	}
 	running, err := tx.Running(ctx, env.Project, env.Name)
 	if err != nil {

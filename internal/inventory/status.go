@@ -26,8 +26,14 @@ type Status struct {
 	Hold        *towpath.Hold    `json:"hold"`
 	Freezes     []towpath.Freeze `json:"freezes,omitempty"`
 	Quarantined bool             `json:"quarantined"`
-	Expires     time.Time        `json:"expires,omitzero"` // when what runs is older than the rules take
-	Expired     bool             `json:"expired,omitempty"`
+	// Quarantine is why what runs is quarantined, or else what a rollback brings
+	// that had begun before.
+	Quarantine *towpath.Quarantine `json:"quarantine,omitempty"`
+	// Rollback is the last good release, to get away from what is quarantined;
+	// nil when there is none.
+	Rollback *RollbackOffer `json:"rollback,omitempty"`
+	Expires  time.Time      `json:"expires,omitzero"` // when what runs is older than the rules take
+	Expired  bool           `json:"expired,omitempty"`
 	// Findings are those of the newest scans of what runs that the environment's
 	// rules don't let pass, as sentences.
 	Findings   []string            `json:"findings,omitempty"`
@@ -36,6 +42,12 @@ type Status struct {
 	Components []ComponentStatus   `json:"components"`
 	Branch     *BranchStatus       `json:"branch,omitempty"`
 	Requires   []RequirementStatus `json:"requires,omitempty"` // the compatibility matrix of what runs
+}
+
+// RollbackOffer is a release that an environment can go back to.
+type RollbackOffer struct {
+	Release towpath.Digest `json:"release"`
+	Version string         `json:"version"`
 }
 
 // Phase sums an environment up in one word.

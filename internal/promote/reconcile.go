@@ -134,7 +134,11 @@ func (l Promotions) judge(ctx context.Context, p towpath.Promotion, now time.Tim
 		if err != nil || fresh.Phase != towpath.PromotionWaiting {
 			return err
 		}
-		if fresh.Rev != p.Rev || len(fresh.Approvals) != len(p.Approvals) || env.PolicyVersion != in.Environment.PolicyVersion {
+		q, err := tx.Quarantine(ctx, p.Project, p.Release) // who quarantines holds the environment too
+		if err != nil {
+			return err
+		}
+		if fresh.Rev != p.Rev || len(fresh.Approvals) != len(p.Approvals) || env.PolicyVersion != in.Environment.PolicyVersion || (q == nil) != (in.Quarantine == nil) {
 			after = 0 // judged on old evidence: again
 			return nil
 		}

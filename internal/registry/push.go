@@ -80,6 +80,11 @@ func (s *Service) Push(ctx context.Context, actor towpath.Actor, r PushRequest) 
 		if err := tx.WakeReplications(ctx, r.Repository.Project(), now); err != nil {
 			return err
 		}
+		if r.Repository == towpath.ReleaseRepository(r.Repository.Project()) {
+			if err := tx.WakeExaminations(ctx, r.Repository.Project(), a.Subject, now); err != nil {
+				return err
+			}
+		}
 		return tx.WakePromotions(ctx, r.Repository.Project(), now) // a gate may wait for what is said about a release
 	})
 	if err != nil {

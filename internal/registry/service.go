@@ -25,6 +25,8 @@ type Tx interface {
 	// WakeReplications has the places of a project looked at: there may be
 	// something to copy.
 	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error
+	// WakeExaminations has a release compared with what is quarantined.
+	WakeExaminations(ctx context.Context, p towpath.ProjectName, d towpath.Digest, now time.Time) error
 	Project(ctx context.Context, name towpath.ProjectName) (towpath.Project, error)
 	Version(ctx context.Context, p towpath.ProjectName, version string) (towpath.VersionLabel, error)
 	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.Release, towpath.Digest, error)

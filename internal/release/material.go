@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,15 +14,16 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// WorkMaterial is the kind of work that looks for releases that are made with a
-// quarantined material; its key is project and material with a slash between.
-const WorkMaterial = "material"
+// Work kinds of the loops over what is quarantined.
+const (
+	WorkMaterial    = "material"    // key: project/material: look for releases that are made with it
+	WorkExamination = "examination" // key: project/digest: look whether a release is made with any
+)
 
 const (
 	maxMaterial  = 500      // bytes of a material's name
 	maxMaterials = 1000     // of one project
 	maxBill      = 64 << 20 // bytes of a bill of materials that is read
-	maxBills     = 16       // of one release
 )
 
 // QuarantineMaterial revokes every release that is made with something, those
@@ -100,8 +102,9 @@ type Materials struct{ *Service }
 func (Materials) Kind() string { return WorkMaterial }
 
 // Reconcile quarantines the releases that are made with a material. It may
-// begin again at any time: what is quarantined is left alone.
-func (l Materials) Reconcile(ctx context.Context, key string, _ time.Time) (reconcile.Result, error) {
+// begin again at any time: what is quarantined is left alone. A release that
+// can't be looked at now holds up no other one: it is examined by itself.
+func (l Materials) Reconcile(ctx context.Context, key string, now time.Time) (reconcile.Result, error) {
 	project, material, _ := strings.Cut(key, "/")
 	p := towpath.ProjectName(project)
 	var releases []towpath.Release
@@ -117,71 +120,26 @@ func (l Materials) Reconcile(ctx context.Context, key string, _ time.Time) (reco
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	for _, q := range all {
-		if q.Material != material {
+	all = slices.DeleteFunc(all, func(q towpath.MaterialQuarantine) bool { return q.Material != material })
+	for _, r := range releases {
+		if l.examine(ctx, p, r.Digest, all) == nil {
 			continue
 		}
-		for _, r := range releases {
-			if err := l.quarantineIfMadeWith(ctx, p, r.Digest, q); err != nil {
-				return reconcile.Result{}, err
-			}
+		if ctx.Err() != nil {
+			return reconcile.Result{}, context.Cause(ctx)
+		}
+		err := l.store.Update(ctx, func(ctx context.Context, tx Tx) error { // whose error is logged, and tried again
+			return tx.Enqueue(ctx, WorkExamination, key[:len(project)+1]+string(r.Digest), now)
+		})
+		if err != nil {
+			return reconcile.Result{}, err
 		}
 	}
 	return reconcile.Done(), nil
 }
 
-func (l Materials) quarantineIfMadeWith(ctx context.Context, p towpath.ProjectName, d towpath.Digest, q towpath.MaterialQuarantine) error {
-	var candidates []towpath.Candidate
-	var bills []towpath.Artifact
-	already := false
-	err := l.store.View(ctx, func(ctx context.Context, tx Tx) error {
-		have, err := tx.Quarantine(ctx, p, d)
-		if err != nil || have != nil {
-			already = true
-			return err
-		}
-		if candidates, err = tx.CandidatesOf(ctx, p, d); err != nil {
-			return err
-		}
-		bills, err = tx.Referrers(ctx, towpath.ReleaseRepository(p), d, oci.MediaTypeSBOM, "", maxBills)
-		return err
-	})
-	if err != nil || already {
-		return err
-	}
-	for _, c := range candidates {
-		provenance, err := blob.ReadAll(ctx, l.blobs, c.Provenance, maxProvenance)
-		if err != nil {
-			return err
-		}
-		if evidence.MadeWith(evidence.Materials(provenance, nil), q.Material) {
-			return l.quarantine(ctx, p, d, q)
-		}
-	}
-	for _, b := range bills {
-		bill, err := l.bill(ctx, b.Digest)
-		if err != nil {
-			return err
-		}
-		if evidence.MadeWith(evidence.Materials(nil, bill), q.Material) {
-			return l.quarantine(ctx, p, d, q)
-		}
-	}
-	return nil
-}
-
-func (l Materials) quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest, q towpath.MaterialQuarantine) error {
-	_, err := l.Quarantine(ctx, towpath.System(), p, string(d), madeWith(q))
-	return err
-}
-
-// madeWith is why a release is quarantined.
-func madeWith(q towpath.MaterialQuarantine) string {
-	return "it is made with " + q.Material + ", which was quarantined by " + string(q.By) + ": " + q.Reason
-}
-
-// bill reads the bill of materials that a manifest attaches.
-func (s *Service) bill(ctx context.Context, manifest towpath.Digest) ([]byte, error) {
+// bill reads the bill of materials, or the bundle, that a manifest attaches.
+func (s *Service) bill(ctx context.Context, manifest towpath.Digest, limit int64) ([]byte, error) {
 	raw, err := blob.ReadAll(ctx, s.blobs, manifest, oci.MaxManifest)
 	if err != nil {
 		return nil, err
@@ -190,7 +148,7 @@ func (s *Service) bill(ctx context.Context, manifest towpath.Digest) ([]byte, er
 	if err != nil {
 		return nil, nil //nolint:nilerr // somebody attached something else under this type
 	}
-	return blob.ReadAll(ctx, s.blobs, m.Blobs[len(m.Blobs)-1].Digest, maxBill)
+	return blob.ReadAll(ctx, s.blobs, m.Blobs[len(m.Blobs)-1].Digest, limit)
 }
 
 // materials are those of a release that is being published.
@@ -200,7 +158,7 @@ func (s *Service) materials(ctx context.Context, provenance []byte, attached []t
 		if a.ArtifactType != oci.MediaTypeSBOM {
 			continue
 		}
-		bill, err := s.bill(ctx, a.Digest)
+		bill, err := s.bill(ctx, a.Digest, maxBill)
 		if err != nil {
 			return nil, err
 		}
@@ -217,19 +175,9 @@ func refuseMaterials(ctx context.Context, tx Tx, p towpath.ProjectName, d towpat
 		return err
 	}
 	for _, q := range all {
-		if !evidence.MadeWith(materials, q.Material) {
-			continue
+		if evidence.MadeWith(materials, q.Material) {
+			return quarantineFor(ctx, tx, p, d, causeOf(q), madeWith(q), now)
 		}
-		have, err := tx.Quarantine(ctx, p, d)
-		if err != nil || have != nil {
-			return err
-		}
-		if err := tx.SetQuarantine(ctx, p, d, &towpath.Quarantine{Release: d, Reason: madeWith(q), By: towpath.System().Account, At: now}); err != nil {
-			return err
-		}
-		ev := towpath.NewEvent(now, string(towpath.System().Account), "release.quarantined")
-		ev.Project, ev.Subject, ev.Release, ev.Reason = p, string(d), d, madeWith(q)
-		return tx.Record(ctx, ev)
 	}
 	return nil
 }

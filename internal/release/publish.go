@@ -80,6 +80,12 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 		if err := tx.InsertVersion(ctx, towpath.VersionLabel{Project: r.Project, Version: r.Version, Release: release.Digest, Published: now}); err != nil {
 			return err
 		}
+		if err := refuseMaterials(ctx, tx, r.Project, release.Digest, materials, now); err != nil {
+			return err
+		}
+		if err := tx.WakeExaminations(ctx, r.Project, release.Digest, now); err != nil {
+			return err
+		}
 		if err := shelve(ctx, tx, artifact, []string{r.Version}, now); err != nil {
 			return err
 		}
@@ -90,9 +96,6 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 			return err
 		}
 		if err := tx.WakeMirror(ctx, r.Project, now); err != nil {
-			return err
-		}
-		if err := refuseMaterials(ctx, tx, r.Project, release.Digest, materials, now); err != nil {
 			return err
 		}
 		same, err := built(ctx, tx, candidate)

@@ -2,13 +2,15 @@ package release
 
 import (
 	"context"
+	"time"
 
 	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
 // Quarantine revokes a release everywhere: no gate passes it and no rollback
-// goes to it. What runs it goes on running and is flagged.
+// goes to it. What is on its way to it goes back; what runs it goes on running
+// and is flagged.
 func (s *Service) Quarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error) {
 	if reason == "" {
 		return towpath.Release{}, towpath.E(towpath.KindInvalid, "release.quarantine", "a quarantine needs a reason").
@@ -43,25 +45,47 @@ func (s *Service) setQuarantine(ctx context.Context, actor towpath.Actor, p towp
 		if on {
 			q = &towpath.Quarantine{Release: c.Release, Reason: reason, By: actor.Account, At: now}
 		}
-		if err := tx.SetQuarantine(ctx, p, c.Release, q); err != nil {
-			return err
-		}
 		ev := ev
 		ev.Subject, ev.Release = string(c.Release), c.Release
-		if err := tx.Record(ctx, ev); err != nil {
+		if err := changeQuarantine(ctx, tx, p, c.Release, q, ev, now); err != nil {
 			return err
-		}
-		envs, err := tx.Environments(ctx, p)
-		if err != nil {
-			return err
-		}
-		for _, e := range envs {
-			if err := tx.Enqueue(ctx, WorkEnvironment, string(p)+"/"+string(e.Name), now); err != nil {
-				return err
-			}
 		}
 		out, err = s.read(ctx, tx, p, c.Release)
 		return err
 	})
 	return out, err
+}
+
+// changeQuarantine quarantines a release, or with nil lifts that, and has
+// everything looked at that judged it otherwise. It holds every environment of
+// the project to the end of the transaction, as does who lets a release in: one
+// of them sees what the other did.
+func changeQuarantine(ctx context.Context, tx Tx, p towpath.ProjectName, d towpath.Digest, q *towpath.Quarantine, ev towpath.Event, now time.Time) error {
+	environments, err := tx.Environments(ctx, p)
+	if err != nil {
+		return err
+	}
+	for i, e := range environments {
+		if environments[i], err = tx.LockEnvironment(ctx, p, e.Name); err != nil {
+			return err
+		}
+	}
+	if err := tx.SetQuarantine(ctx, p, d, q); err != nil {
+		return err
+	}
+	if err := tx.Record(ctx, ev); err != nil {
+		return err
+	}
+	for _, e := range environments {
+		if err := tx.Enqueue(ctx, WorkEnvironment, string(p)+"/"+string(e.Name), now); err != nil {
+			return err
+		}
+		if e.Active == "" {
+			continue
+		}
+		if err := tx.Enqueue(ctx, WorkDeployment, string(e.Active), now); err != nil {
+			return err
+		}
+	}
+	return nil
 }

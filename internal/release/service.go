@@ -11,9 +11,11 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// WorkEnvironment is the kind of work of the loop that looks for something to
-// promote; its key is project/environment.
-const WorkEnvironment = "environment"
+// Work kinds of the loops that release wakes.
+const (
+	WorkEnvironment = "environment" // key: project/environment: look for something to promote
+	WorkDeployment  = "deployment"  // key: a deployment's ID
+)
 
 // Store opens transactions.
 type Store interface {
@@ -28,6 +30,9 @@ type Tx interface {
 	// WakePromotions has every promotion of a project that has not ended judged
 	// again.
 	WakePromotions(ctx context.Context, p towpath.ProjectName, now time.Time) error
+	// WakeExaminations has a release compared with what is quarantined, once the
+	// transaction has committed.
+	WakeExaminations(ctx context.Context, p towpath.ProjectName, d towpath.Digest, now time.Time) error
 	// WakeReplications has the places of a project looked at: there may be
 	// something to copy.
 	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error
@@ -42,6 +47,8 @@ type Tx interface {
 	InsertVersion(ctx context.Context, v towpath.VersionLabel) error
 	Versions(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.VersionLabel, error)
 	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
+	// LiftedQuarantines are the causes of those of a release that were lifted.
+	LiftedQuarantines(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]string, error)
 	SetQuarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest, q *towpath.Quarantine) error
 	QuarantinedMaterials(ctx context.Context, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error) // by material
 	SaveQuarantinedMaterial(ctx context.Context, q towpath.MaterialQuarantine) error

@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/trust"
 )
 
 // InsertPromotion adds a promotion.
@@ -79,6 +81,17 @@ func (tx *Tx) WakePromotions(ctx context.Context, p towpath.ProjectName, now tim
 	}
 	for _, key := range keys {
 		if err := tx.Enqueue(ctx, promote.WorkEnvironment, key, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WakeExaminations has a release looked at: whether it is made with what is
+// quarantined, and who signed it.
+func (tx *Tx) WakeExaminations(ctx context.Context, p towpath.ProjectName, d towpath.Digest, now time.Time) error {
+	for _, kind := range []string{release.WorkExamination, trust.WorkSigners} {
+		if err := tx.Enqueue(ctx, kind, string(p)+"/"+string(d), now); err != nil {
 			return err
 		}
 	}

@@ -119,31 +119,59 @@ func (tx *Tx) Versions(ctx context.Context, p towpath.ProjectName, d towpath.Dig
 	return out, sqldb.MapError("version.list", rows.Err())
 }
 
-// Quarantine reads why a release is revoked; nil when it is not.
-func (tx *Tx) Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error) {
+// quarantined is why a release is revoked, without a reason when it is not, and
+// the causes for which it was and for which that was lifted.
+type quarantined struct {
+	towpath.Quarantine
+	Lifted []string `json:"lifted,omitempty"`
+}
+
+func (tx *Tx) quarantined(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (q quarantined, err error) {
 	var text string
-	err := tx.QueryRow(ctx, `SELECT doc FROM quarantine WHERE project = $1 AND digest = $2`, p, d).Scan(&text)
+	err = tx.QueryRow(ctx, `SELECT doc FROM quarantine WHERE project = $1 AND digest = $2`, p, d).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+		return q, nil
 	}
 	if err != nil {
-		return nil, sqldb.MapError("quarantine.get", err)
+		return q, sqldb.MapError("quarantine.get", err)
 	}
-	q := new(towpath.Quarantine)
-	return q, undoc("quarantine", text, q)
+	return q, undoc("quarantine", text, &q)
+}
+
+// Quarantine reads why a release is revoked; nil when it is not.
+func (tx *Tx) Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error) {
+	q, err := tx.quarantined(ctx, p, d)
+	if err != nil || q.Reason == "" {
+		return nil, err
+	}
+	return &q.Quarantine, nil
+}
+
+// LiftedQuarantines lists the causes for which a release was revoked and for
+// which that was lifted.
+func (tx *Tx) LiftedQuarantines(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]string, error) {
+	q, err := tx.quarantined(ctx, p, d)
+	return q.Lifted, err
 }
 
 // SetQuarantine revokes a release, or with nil lifts that.
 func (tx *Tx) SetQuarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest, q *towpath.Quarantine) error {
-	if q == nil {
-		_, err := tx.exec(ctx, "quarantine.delete", `DELETE FROM quarantine WHERE project = $1 AND digest = $2`, p, d)
-		return err
-	}
-	text, err := doc(q)
+	have, err := tx.quarantined(ctx, p, d)
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, "quarantine.insert", `INSERT INTO quarantine (project, digest, doc) VALUES ($1, $2, $3)
+	lifted := have.Lifted
+	if q == nil {
+		q = &towpath.Quarantine{Release: d}
+		if have.Cause != "" {
+			lifted = append(lifted, have.Cause)
+		}
+	}
+	text, err := doc(quarantined{*q, lifted})
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "quarantine.set", `INSERT INTO quarantine (project, digest, doc) VALUES ($1, $2, $3)
 		ON CONFLICT (project, digest) DO UPDATE SET doc = excluded.doc`, p, d, text)
 	return err
 }

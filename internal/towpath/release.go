@@ -159,6 +159,9 @@ type Quarantine struct {
 	Reason  string      `json:"reason"`
 	By      AccountName `json:"by"`
 	At      time.Time   `json:"at"`
+	// Cause is what it was quarantined for by itself: a material or a key, and
+	// when that was revoked. Who lifts it says that this does not matter here.
+	Cause string `json:"cause,omitempty"`
 }
 
 // MaterialQuarantine revokes every release of a project that is made with

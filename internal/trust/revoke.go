@@ -3,6 +3,7 @@ package trust
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/reconcile"
@@ -16,111 +17,161 @@ type Revocations struct{ *Service }
 func (Revocations) Kind() string { return WorkRevocation }
 
 // Reconcile quarantines every release that only a revoked key signed. It may
-// begin again at any time: what is quarantined is left alone.
-func (l Revocations) Reconcile(ctx context.Context, key string, _ time.Time) (reconcile.Result, error) {
-	revoked, others, projects, err := l.revoked(ctx, towpath.KeyName(key))
-	if err != nil || revoked.Revoked == nil {
-		return reconcile.Done(), err
+// begin again at any time: what is quarantined is left alone. A release that
+// can't be looked at now holds up no other one: it is looked at by itself.
+func (l Revocations) Reconcile(ctx context.Context, key string, now time.Time) (reconcile.Result, error) {
+	var all []towpath.TrustedKey
+	var releases []towpath.Release
+	err := l.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		releases = nil
+		var err error
+		if all, err = tx.TrustedKeys(ctx); err != nil {
+			return err
+		}
+		projects, err := tx.Projects(ctx)
+		if err != nil {
+			return err
+		}
+		for _, p := range projects {
+			whole, err := tx.Whole(ctx, p.Name)
+			if err != nil {
+				return err
+			}
+			releases = append(releases, whole...)
+		}
+		return nil
+	})
+	if err != nil {
+		return reconcile.Result{}, err
 	}
-	for _, p := range projects {
-		if revoked.Project != "" && revoked.Project != p.Name {
+	for _, r := range releases {
+		if l.signers(ctx, r.Project, r.Digest, all, towpath.KeyName(key)) == nil {
 			continue
 		}
-		if err := l.quarantine(ctx, p.Name, revoked, others); err != nil {
+		if ctx.Err() != nil {
+			return reconcile.Result{}, context.Cause(ctx)
+		}
+		err := l.store.Update(ctx, func(ctx context.Context, tx Tx) error { // whose error is logged, and tried again
+			return tx.Enqueue(ctx, WorkSigners, string(r.Project)+"/"+string(r.Digest), now)
+		})
+		if err != nil {
 			return reconcile.Result{}, err
 		}
 	}
 	return reconcile.Done(), nil
 }
 
-// revoked reads a key, the others, and the projects.
-func (l Revocations) revoked(ctx context.Context, name towpath.KeyName) (k towpath.TrustedKey, others []towpath.TrustedKey, projects []towpath.Project, err error) {
-	err = l.store.View(ctx, func(ctx context.Context, tx Tx) error {
-		all, err := tx.TrustedKeys(ctx)
-		if err != nil {
-			return err
-		}
-		i := slices.IndexFunc(all, func(x towpath.TrustedKey) bool { return x.Name == name })
-		if i < 0 {
+// Signers is the loop over releases that revoked keys may have signed: those
+// that are published, or that something was attached to.
+type Signers struct{ *Service }
+
+// Kind is the kind of work of the loop.
+func (Signers) Kind() string { return WorkSigners }
+
+// Reconcile quarantines a release that only a revoked key signed.
+func (l Signers) Reconcile(ctx context.Context, key string, _ time.Time) (reconcile.Result, error) {
+	project, d, _ := strings.Cut(key, "/")
+	p := towpath.ProjectName(project)
+	var all []towpath.TrustedKey
+	err := l.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		_, _, err := tx.Release(ctx, p, towpath.Digest(d))
+		if towpath.KindOf(err) == towpath.KindNotFound { // it was attached to something else
 			return nil
 		}
-		k = all[i]
-		others = slices.Delete(all, i, i+1)
-		projects, err = tx.Projects(ctx)
+		if err == nil {
+			all, err = tx.TrustedKeys(ctx)
+		}
 		return err
 	})
-	return k, others, projects, err
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Done(), l.signers(ctx, p, towpath.Digest(d), all, "")
 }
 
-// quarantine looks at every release of a project.
-func (l Revocations) quarantine(ctx context.Context, p towpath.ProjectName, revoked towpath.TrustedKey, others []towpath.TrustedKey) error {
-	var releases []towpath.Release
-	err := l.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
-		releases, err = tx.Whole(ctx, p)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	rest := slices.DeleteFunc(slices.Clone(others), func(k towpath.TrustedKey) bool { return k.Project != "" && k.Project != p || k.ID == revoked.ID })
-	was := revoked
-	was.Revoked = nil // what did it sign, when it was still trusted?
-	before, err := newJudge([]towpath.TrustedKey{was})
-	if err != nil {
-		return err
-	}
-	now, err := newJudge(rest)
-	if err != nil {
-		return err
-	}
-	for _, r := range releases {
-		only, err := l.onlySignedBy(ctx, p, r.Digest, before, now)
+// signers quarantines a release that only a revoked key signed, of one name or
+// of any. Its error is that it can't be looked at now.
+func (s *Service) signers(ctx context.Context, p towpath.ProjectName, d towpath.Digest, all []towpath.TrustedKey, name towpath.KeyName) error {
+	for _, k := range all {
+		if k.Revoked == nil || name != "" && k.Name != name || k.Project != "" && k.Project != p {
+			continue
+		}
+		why, err := s.onlySignedBy(ctx, p, d, k, all)
 		if err != nil {
 			return err
 		}
-		if !only {
+		if why == "" {
 			continue
 		}
-		_, err = l.quarantiner.Quarantine(ctx, towpath.System(), p, string(r.Digest),
-			"only the key "+string(revoked.Name)+" signed it, which was revoked by "+string(revoked.Revoked.By)+": "+revoked.Revoked.Reason)
-		if err != nil {
+		cause := "key " + string(k.Name) + " " + k.Revoked.At.UTC().Format(time.RFC3339Nano)
+		reason := why + ", which was revoked by " + string(k.Revoked.By) + ": " + k.Revoked.Reason
+		if err := s.quarantiner.QuarantineFor(ctx, p, d, cause, reason); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// onlySignedBy reports whether a release, not quarantined yet, has a signature
-// or a provenance of the one judge's keys, and none of the other's.
-func (l Revocations) onlySignedBy(ctx context.Context, p towpath.ProjectName, release towpath.Digest, before, now *judge) (bool, error) {
+// onlySignedBy says that a release has a signature or a provenance of a revoked
+// key, and none of another one that counts; empty when that is not so. A release
+// of which nobody can tell is said to be like that: who has the key must not get
+// through by attaching what can't be read. A good signature saves it all the same.
+func (s *Service) onlySignedBy(ctx context.Context, p towpath.ProjectName, release towpath.Digest, revoked towpath.TrustedKey, all []towpath.TrustedKey) (string, error) {
+	was := revoked
+	was.Revoked = nil // what did it sign, when it was still trusted?
+	before, err := newJudge([]towpath.TrustedKey{was})
+	if err != nil {
+		return "", err
+	}
+	now, err := newJudge(slices.DeleteFunc(slices.Clone(all), func(k towpath.TrustedKey) bool {
+		return k.Project != "" && k.Project != p || k.ID == revoked.ID
+	}))
+	if err != nil {
+		return "", err
+	}
 	var attached []towpath.Artifact
-	err := l.store.View(ctx, func(ctx context.Context, tx Tx) error {
-		q, err := tx.Quarantine(ctx, p, release)
-		if err != nil || q != nil {
+	var unread error
+	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		attached, unread = nil, nil
+		r, _, err := tx.Release(ctx, p, release)
+		if err != nil || r.Quarantine != nil {
 			return err
 		}
-		attached, err = bundles(ctx, tx, p, release)
-		return err
+		attached, unread = bundles(ctx, tx, p, release)
+		if towpath.KindOf(unread) == towpath.KindExhausted {
+			return nil
+		}
+		return unread
 	})
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	did, others := false, false
+	did := false
 	for _, a := range attached {
-		for _, j := range []*judge{before, now} {
-			x, err := l.verify(ctx, j, a, release)
+		for _, j := range []*judge{now, before} {
+			x, err := s.verify(ctx, j, a, release)
+			if err != nil && (ctx.Err() != nil || towpath.KindOf(err) == towpath.KindUnavailable) {
+				return "", err
+			}
 			if err != nil {
-				return false, err
+				unread = err
+				break
 			}
 			if x.Type != towpath.EvidenceSignature && x.Type != towpath.EvidenceProvenance || !x.Verified() {
 				continue
 			}
-			if j == before {
-				did = true
-			} else {
-				others = true
+			if j == now {
+				return "", nil
 			}
+			did = true
 		}
 	}
-	return did && !others, nil
+	switch {
+	case did:
+		return "only the key " + string(revoked.Name) + " signed it", nil
+	case unread != nil:
+		why, _ := towpath.PublicMessage(unread)
+		return "nobody can tell whether only the key " + string(revoked.Name) + " signed it (it could not be looked at: " + why + ")", nil //nolint:nilerr // that is the answer
+	}
+	return "", nil
 }

@@ -16,9 +16,11 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// WorkRevocation is the kind of work that looks for what only a revoked key
-// signed; its key is the name of the trusted key.
-const WorkRevocation = "revocation"
+// Work kinds of the loops that look for what only a revoked key signed.
+const (
+	WorkRevocation = "revocation" // key: the name of the trusted key
+	WorkSigners    = "signers"    // key: project/digest of a release
+)
 
 // maxKeys bounds how many keys are kept, the revoked ones among them.
 const maxKeys = 1000
@@ -48,13 +50,15 @@ type Tx interface {
 	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
 	FindCandidates(ctx context.Context, p towpath.ProjectName, name string, limit int) ([]towpath.Candidate, error)
 	Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error) // those that were not collected
-	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
+	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (r towpath.Release, content towpath.Digest, err error)
 	Referrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]towpath.Artifact, error)
 }
 
 // Quarantiner revokes a release everywhere.
 type Quarantiner interface {
-	Quarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error)
+	// QuarantineFor leaves a release alone that is quarantined, or of which a
+	// person said that the cause does not matter.
+	QuarantineFor(ctx context.Context, p towpath.ProjectName, d towpath.Digest, cause, reason string) error
 }
 
 // Config says how the service works.

@@ -159,7 +159,8 @@ func counts(k towpath.TrustedKey, p towpath.ProjectName, e towpath.EnvironmentNa
 	return (k.Project == "" || k.Project == p) && (e == "" || k.Environment == "" || k.Environment == e)
 }
 
-// bundles lists the manifests that attach a bundle to a release.
+// bundles lists the manifests that attach a bundle to a release. With the error
+// that there are too many, the first of them.
 func bundles(ctx context.Context, tx Tx, p towpath.ProjectName, release towpath.Digest) ([]towpath.Artifact, error) {
 	var out []towpath.Artifact
 	after := towpath.Digest("")
@@ -170,7 +171,7 @@ func bundles(ctx context.Context, tx Tx, p towpath.ProjectName, release towpath.
 		}
 		out = append(out, page...)
 		if len(out) > maxStatements {
-			return nil, towpath.E(towpath.KindExhausted, "trust.statements", "more than %d statements are attached to the release", maxStatements).
+			return out[:maxStatements], towpath.E(towpath.KindExhausted, "trust.statements", "more than %d statements are attached to the release", maxStatements).
 				On(string(release)).WithHint("delete those that are not needed in the registry")
 		}
 		if len(page) < pageStatements {

@@ -42,28 +42,37 @@ func (h *harness) trusts(name towpath.KeyName, pem string, change ...func(*trust
 	return err
 }
 
-// says pushes a signed statement about a release, as cosign does.
-func (h *harness) says(c *ocitest.Client, k *signing.Key, release towpath.Digest, predicateType string, predicate any) {
+// signedAbout is the attachment of a signed statement to a release.
+func (h *harness) signedAbout(k *signing.Key, release towpath.Digest, predicateType string, predicate any) oci.Attachment {
 	h.t.Helper()
 	ctx := context.Background()
 	statement, err := evidence.Make("", release, predicateType, predicate)
 	must(h.t, 0, err)
 	bundle, err := signing.Sign(ctx, k, statement)
 	must(h.t, 0, err)
-	h.attaches(c, release, predicateType, bundle, time.Unix(0, 0))
+	return h.bundled(release, predicateType, bundle, time.Unix(0, 0))
+}
+
+func (h *harness) bundled(release towpath.Digest, predicateType string, bundle []byte, created time.Time) oci.Attachment {
+	h.t.Helper()
+	manifest := must3(readBlob(context.Background(), h, release))(h.t)
+	a, err := oci.AttachBundle(oci.Blob{Digest: release, Size: int64(len(manifest))}, predicateType, bundle, created)
+	must(h.t, 0, err)
+	return a
+}
+
+// says pushes a signed statement about a release, as cosign does.
+func (h *harness) says(c *ocitest.Client, k *signing.Key, release towpath.Digest, predicateType string, predicate any) {
+	h.t.Helper()
+	h.pushes(c, h.signedAbout(k, release, predicateType, predicate))
 }
 
 // attaches pushes a bundle about a release, and answers the manifest that names
 // it.
 func (h *harness) attaches(c *ocitest.Client, release towpath.Digest, predicateType string, bundle []byte, created time.Time) towpath.Digest {
 	h.t.Helper()
-	manifest := must3(readBlob(context.Background(), h, release))(h.t)
-	a, err := oci.AttachBundle(oci.Blob{Digest: release, Size: int64(len(manifest))}, predicateType, bundle, created)
-	must(h.t, 0, err)
-	for _, b := range a.Blobs {
-		c.Expect(c.Do("POST", c.Repo("blobs/uploads/?digest="+ocitest.Sha256(b)), b, "Content-Type", "application/octet-stream"), 201)
-	}
-	c.Expect(c.Do("PUT", c.Repo("manifests/"+string(a.Digest)), a.Manifest, "Content-Type", towpath.MediaTypeManifest), 201)
+	a := h.bundled(release, predicateType, bundle, created)
+	h.pushes(c, a)
 	return a.Digest
 }
 
