@@ -51,6 +51,7 @@ type Tx interface {
 	FindCandidates(ctx context.Context, p towpath.ProjectName, name string, limit int) ([]towpath.Candidate, error)
 	Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error) // those that were not collected
 	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (r towpath.Release, content towpath.Digest, err error)
+	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error) // nil: it is not
 	Referrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]towpath.Artifact, error)
 }
 
