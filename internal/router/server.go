@@ -143,9 +143,11 @@ func (s *server) save(changed route.Route, remove bool) error {
 	return nil
 }
 
-// closeOthers closes the servers of listeners that are not in list. Requests
-// under way finish.
+// closeOthers closes the servers of listeners that are not in list: nobody gets in
+// any more when it returns. Requests under way finish.
 func (s *server) closeOthers(l *live, list []route.Listener) {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
 	for listen := range l.status().Closed {
 		if !slices.ContainsFunc(list, func(x route.Listener) bool { return x.Listen == listen }) {
 			l.forget(listen)
@@ -154,6 +156,7 @@ func (s *server) closeOthers(l *live, list []route.Listener) {
 	for listen, srv := range l.servers {
 		if !slices.ContainsFunc(list, func(x route.Listener) bool { return x.Listen == listen }) {
 			delete(l.servers, listen)
+			_ = srv.http.Shutdown(now) // closes the address, and waits for nothing
 			go func() { _ = srv.http.Shutdown(context.Background()) }() // ends with the last request
 		}
 	}
