@@ -44,10 +44,13 @@ func (r *Runner) untilMemory(ctx context.Context, w kind.Work, try func(context.
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return context.Cause(ctx)
-			}
+		}
+		switch {
+		case ctx.Err() == nil: // whichever of both was first
+		case errors.Is(ctx.Err(), context.DeadlineExceeded):
 			return &kind.Failure{Message: m + "; " + hint}
+		default:
+			return context.Cause(ctx)
 		}
 	}
 }
