@@ -156,7 +156,7 @@ func (s *server) closeOthers(l *live, list []route.Listener) {
 	for listen, srv := range l.servers {
 		if !slices.ContainsFunc(list, func(x route.Listener) bool { return x.Listen == listen }) {
 			delete(l.servers, listen)
-			_ = srv.http.Shutdown(now) // closes the address, and waits for nothing
+			_ = srv.http.Shutdown(now)                                  // closes the address, and waits for nothing
 			go func() { _ = srv.http.Shutdown(context.Background()) }() // ends with the last request
 		}
 	}
