@@ -81,7 +81,10 @@ func (b *body) begin() error {
 func (b *body) end(p []byte, n int, err error) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.reading, b.came = false, b.x.shared.now()
+	b.reading = false
+	if n > 0 || !errors.Is(err, io.EOF) { // to learn that there is no more takes no time of the client's
+		b.came = b.x.shared.now()
+	}
 	if b.done {
 		return 0, http.ErrBodyReadAfterClose
 	}
