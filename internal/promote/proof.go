@@ -25,9 +25,9 @@ func (s *Service) proof(ctx context.Context, in gate.Input) (proof, error) {
 	out := proof{signatures: signatures(in.Attestations)}
 	types := in.Environment.Rules.Gates.EvidenceTypes()
 	var keys map[towpath.KeyName]string
-	seen := map[words]bool{}
+	seen := map[towpath.Words]bool{}
 	for _, a := range in.Attestations {
-		w := words{a.Payload, a.KeyID}
+		w := a.Words()
 		if !a.Verified() || !slices.Contains(types, a.Type) || seen[w] || len(out.evidence) == maxProof {
 			continue
 		}
@@ -43,12 +43,6 @@ func (s *Service) proof(ctx context.Context, in gate.Input) (proof, error) {
 		})
 	}
 	return out, nil
-}
-
-// words is a statement by a key, whatever bundles it came in.
-type words struct {
-	payload towpath.Digest
-	key     string
 }
 
 // signatures are the bundles of signatures for agents that demand one of their

@@ -79,6 +79,16 @@ type Attestation struct {
 // Verified reports whether the statement proves what it says.
 func (a Attestation) Verified() bool { return a.Refused == "" && a.Key != "" }
 
+// Words are what somebody said: the bytes that a key signed, whatever bundles
+// they came in. Bundles can be changed without breaking a signature.
+type Words struct {
+	Payload Digest
+	KeyID   string
+}
+
+// Words are those of the statement.
+func (a Attestation) Words() Words { return Words{a.Payload, a.KeyID} }
+
 // ProvenanceFacts is what a SLSA provenance says about where a release comes
 // from; what it leaves out is empty.
 type ProvenanceFacts struct {

@@ -72,13 +72,9 @@ func (s *Service) Statements(ctx context.Context, p towpath.ProjectName, e towpa
 // them once more, who need not have the key, says nothing new. Only what was
 // verified counts, so that nobody makes a statement old before it is made.
 func repeated(all []towpath.Attestation) {
-	type words struct {
-		payload towpath.Digest
-		key     string
-	}
-	first := map[words]time.Time{}
+	first := map[towpath.Words]time.Time{}
 	for _, a := range all {
-		w := words{a.Payload, a.KeyID}
+		w := a.Words()
 		if at, ok := first[w]; a.Verified() && (!ok || a.Recorded.Before(at)) {
 			first[w] = a.Recorded
 		}
@@ -86,7 +82,7 @@ func repeated(all []towpath.Attestation) {
 	for i, a := range all {
 		all[i].First = a.Recorded
 		if a.Verified() {
-			all[i].First = first[words{a.Payload, a.KeyID}]
+			all[i].First = first[a.Words()]
 		}
 	}
 }
