@@ -231,9 +231,14 @@ func TestServer_CrashOfAPromotedExperiment(t *testing.T) {
 			w.until("the new one is better", func() bool { return w.experiment().Report.Settled() })
 			w.stop()
 			w.arm(point)
-			p, err := w.ana.PromoteExperiment(t.Context(), shop, "dev")
-			w.must(err)
-			w.resumed("promotion asked for")
+			var p towpath.Promotion
+			w.until("its promotion is asked for", func() bool { // the next interval may make it undecided for a while
+				if p, err = w.ana.PromoteExperiment(t.Context(), shop, "dev"); err != nil && strings.Contains(err.Error(), "the report does not say") {
+					return false
+				}
+				w.must(err)
+				return true
+			})
 			if w.kills.Load() != 1 || p.Experiment != nil || p.Version != "1.1.0" {
 				t.Errorf("killed %d times, and told of %+v", w.kills.Load(), p)
 			}
