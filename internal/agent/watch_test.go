@@ -154,7 +154,7 @@ func TestWatch_Ignores(t *testing.T) {
 				write(t, root, "lib/cache/a/b")
 				write(t, root, "var/one.db")
 			}, nil, []towpath.FileChange{
-				{Path: "lib/cache/a/b", How: towpath.FileWasAdded}, {Path: "out.log", How: towpath.FileWasAdded}, {Path: "var/one.db", How: towpath.FileWasAdded},
+				{Path: "lib/cache", How: towpath.FileWasAdded}, {Path: "out.log", How: towpath.FileWasAdded}, {Path: "var/one.db", How: towpath.FileWasAdded},
 			},
 		},
 		"what is of the release and covered, which is told first": {
