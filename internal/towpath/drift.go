@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -18,6 +19,9 @@ type Drift struct {
 	Differences []Difference `json:"differences,omitempty"`
 	Since       time.Time    `json:"since,omitzero"` // when the first of them was seen
 	Clean       time.Time    `json:"clean,omitzero"` // since when none is seen any more, of drift that was found
+	// Files is which look at files Since was at, or Clean, by the place's clock: that
+	// look does not confirm itself. Zero: none, or it is not known.
+	Files time.Time `json:"files,omitzero"`
 	// Told is that drift is on record, and not yet that it is gone.
 	Told bool `json:"told,omitempty"`
 	// ToldAt is when there was news of it last, and Untold that something else
@@ -56,6 +60,12 @@ const (
 // Standing reports whether people are to know of it.
 func (s DriftState) Standing() bool {
 	return s == DriftFound || s == DriftRepairing || s == DriftBackOff || s == DriftFlapping
+}
+
+// Unknown reports whether all that is known is that something could not be looked
+// at. That is not drift, and people are to know of it all the same.
+func (d Drift) Unknown() bool {
+	return d.State == DriftFound && !slices.ContainsFunc(d.Differences, func(x Difference) bool { return x.Kind != DiffersUnknown })
 }
 
 // Difference is one thing that is not as it was deployed. It names files and
