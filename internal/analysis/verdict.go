@@ -54,6 +54,7 @@ type Verdict struct {
 	Canary   Count `json:"canary"`
 	Baseline Count `json:"baseline"`
 	Before   Count `json:"before,omitzero"`
+	apart    Count // Before, where nothing is beside it
 	// Intervals were read, Errored could not be.
 	Intervals int `json:"intervals"`
 	Errored   int `json:"errored"`
@@ -80,7 +81,7 @@ func (v Verdict) Suspect(o Objective) bool {
 	if max(v.Breaks.E, v.Compares.E, v.Shifts.E, v.Burns.E) >= suspicion {
 		return true
 	}
-	return v.Canary.Bad >= fewBad && v.Canary.rate() > o.budget() && v.Canary.rate() > 2*v.Baseline.rate()
+	return v.Canary.Bad >= fewBad && v.Canary.rate() > o.budget() && v.Canary.rate() > 2*v.Baseline.rate() && v.Canary.rate() > 2*v.apart.rate()
 }
 
 // Judgement is the judgement of a revision, with what it was made of.
