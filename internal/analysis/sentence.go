@@ -21,9 +21,6 @@ func (t *tracker) verdict() Verdict {
 		Before:    Count{t.before.bad, t.before.total},
 		Intervals: t.read, Errored: t.errored, Decided: t.decided,
 	}
-	if t.after != nil {
-		v.apart = v.Before
-	}
 	t.deny(&v)
 	v.Outcome = t.outcome(v)
 	v.Sentence = t.sentence(v)

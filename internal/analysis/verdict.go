@@ -54,7 +54,6 @@ type Verdict struct {
 	Canary   Count `json:"canary"`
 	Baseline Count `json:"baseline"`
 	Before   Count `json:"before,omitzero"`
-	apart    Count // Before, where nothing is beside it
 	// Intervals were read, Errored could not be.
 	Intervals int `json:"intervals"`
 	Errored   int `json:"errored"`
@@ -81,7 +80,11 @@ func (v Verdict) Suspect(o Objective) bool {
 	if max(v.Breaks.E, v.Compares.E, v.Shifts.E, v.Burns.E) >= suspicion {
 		return true
 	}
-	return v.Canary.Bad >= fewBad && v.Canary.rate() > o.budget() && v.Canary.rate() > 2*v.Baseline.rate() && v.Canary.rate() > 2*v.apart.rate()
+	baseline := v.Baseline
+	if baseline.Total == 0 { // nothing is beside it
+		baseline = v.Before
+	}
+	return v.Canary.Bad >= fewBad && v.Canary.rate() > o.budget() && v.Canary.rate() > 2*baseline.rate()
 }
 
 // Judgement is the judgement of a revision, with what it was made of.
