@@ -35,6 +35,9 @@ type Decision struct {
 	Trigger towpath.DeploymentTrigger // empty: stay in this phase
 	Reason  string                    // of the trigger
 	Waiting string
+	// Over are the components whose time after the switch ends now: that has to be
+	// kept in [towpath.Canary.Over], and decided anew.
+	Over []towpath.ComponentName
 	// Again is when to decide again although nothing happened; zero: no need.
 	Again time.Time
 }
@@ -178,6 +181,9 @@ func move(r *towpath.Rollout, seen Seen) (dec Decision, back *Decision) {
 	}
 	if done && back == nil {
 		_, back = sequence(&dec, r, towpath.VerbSwitch, towpath.VerbVerifyAfter, true)
+		if back == nil && r.Canary != nil {
+			_, back = watch(&dec, r, seen)
+		}
 	}
 	return dec, back
 }
@@ -189,5 +195,6 @@ func (dec *Decision) add(own Decision) {
 		dec.Waiting += "; "
 	}
 	dec.Waiting += own.Waiting
+	dec.Over = append(dec.Over, own.Over...)
 	dec.Again = sooner(dec.Again, own.Again)
 }

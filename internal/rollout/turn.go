@@ -31,10 +31,11 @@ func moving(r *towpath.Rollout) bool {
 }
 
 // moved reports whether a component has all of its traffic on the new revision,
-// verified.
+// verified, and judged where it is to be.
 func moved(r *towpath.Rollout) bool {
 	step, ok := r.Find(towpath.VerbVerifyAfter)
-	return ok && step.Phase == towpath.OperationSucceeded
+	_, after := r.Canary.AfterSwitch()
+	return ok && step.Phase == towpath.OperationSucceeded && (!after || !r.Canary.Over.IsZero())
 }
 
 // circle are the components that wait for each other, by what is stored of a
