@@ -101,7 +101,11 @@ func unlessPaused(d *towpath.Deployment, dec Decision, seen Seen) Decision {
 
 // Paused says who holds a deployment, and what ends that.
 func Paused(p *towpath.Pause) string {
-	return fmt.Sprintf("paused by %s: %s; `towpath rollout resume` goes on", p.By, p.Reason)
+	why := ""
+	if p.Reason != "" {
+		why = ": " + p.Reason
+	}
+	return fmt.Sprintf("paused by %s%s; `towpath rollout resume` goes on", p.By, why)
 }
 
 // stopped reports whether a component had to end for its new revision, which

@@ -249,7 +249,7 @@ type Before struct {
 	Release  Digest          `json:"release"`
 	Layer    Digest          `json:"layer"`
 	Size     int64           `json:"size"` // bytes of the layer
-	Rendered json.RawMessage `json:"rendered"`
+	Rendered json.RawMessage `json:"rendered,omitempty"`
 	// Instances is how many of it run, of a component that is replaced instance
 	// by instance; 0: not known.
 	Instances int `json:"instances,omitempty"`
