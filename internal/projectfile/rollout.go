@@ -30,8 +30,12 @@ func readRollout(o object) towpath.RolloutSpec {
 	x.only("strategy", "timeout", "progress", "steps", "judged", "interval", "deadline", "undecided", "surge", "unavailable", "for", "preview", "keep",
 		"mirror", "sticky")
 	x.boolean("judged") // checked with the objectives
+	before := len(x.r.problems)
 	spec.Strategy = choice(x, "strategy", towpath.StrategyBlueGreen,
 		towpath.StrategyBlueGreen, towpath.StrategyCanary, towpath.StrategyRolling, towpath.StrategyAllAtOnce)
+	if len(x.r.problems) > before { // what it wants depends on what was meant
+		return spec
+	}
 	spec.Timeout = x.duration("timeout", 5*time.Minute, time.Second, 24*time.Hour)
 	spec.Progress = readProgress(x, spec.Timeout)
 	onlyOf(x, spec.Strategy)
@@ -149,11 +153,12 @@ func readSteps(rollout object) []towpath.RolloutStep {
 		}
 		x := rollout.r.object(e.path, e.n)
 		x.only("weight", "for", "manual")
+		before := len(rollout.r.problems)
 		x.need("weight", "say what share of the traffic the new revision gets, in percent: weight: 5")
 		s := towpath.RolloutStep{
 			Weight: x.integer("weight", 1, 1, 99), For: x.duration("for", 0, 0, 7*24*time.Hour), Manual: x.boolean("manual"),
 		}
-		if last := len(out) - 1; last >= 0 && s.Weight <= out[last].Weight {
+		if last := len(out) - 1; last >= 0 && s.Weight <= out[last].Weight && len(rollout.r.problems) == before {
 			rollout.r.problem(e.n, x.at("weight"), fmt.Sprintf("%d %% come after %d %%", s.Weight, out[last].Weight), "let the weights grow from step to step")
 		}
 		out = append(out, s)
