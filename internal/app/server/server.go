@@ -28,6 +28,7 @@ import (
 	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/promql"
+	"github.com/towpath/towpath/internal/promql/query"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
@@ -183,7 +184,7 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	keys := trust.New(trust.Config{Now: cfg.Now, Own: server}, store.For[trust.Tx](nouns), blobs, releases)
-	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next},
+	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next, QueryProblem: query.Problem},
 		store.For[promote.Tx](nouns), releases, keys, sign, &attestor{attesting, blobs, releases, cfg.Now}, repos)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
