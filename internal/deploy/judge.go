@@ -154,44 +154,40 @@ const keepCounts = 30 * 24 * time.Hour
 // interval, before what came until then says nothing about now.
 func silence(interval time.Duration) time.Duration { return 3*interval + 5*time.Second }
 
-// judge says what the counts of a rollout show.
-func (s *Service) judge(ctx context.Context, tx Tx, d *towpath.Deployment, r *towpath.Rollout, now time.Time) (*towpath.Judgement, error) {
-	counts, err := tx.TrafficCounts(ctx, d.ID, r.Component)
-	if err != nil || len(counts) == 0 {
-		return nil, err
+// judge says what was counted and measured of a rollout shows; nil when nothing can
+// be said yet. It may take long, and so it stays out of transactions.
+func judge(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.TrafficCount, measurements []towpath.Measurement, now time.Time) *towpath.Judgement {
+	if len(counts) == 0 {
+		return nil
 	}
 	last := counts[len(counts)-1]
 	if why := broken(last, r.To); why != "" {
-		return &towpath.Judgement{Outcome: towpath.JudgedWorse, Sentence: why, Intervals: intervals(counts), Until: last.At}, nil
+		return &towpath.Judgement{Outcome: towpath.JudgedWorse, Sentence: why, Intervals: intervals(counts), Until: last.At}
 	}
 	if r.Mirrors() {
 		r = guards(d, r)
 	}
 	intervals := intervals(counts)
 	if len(r.Canary.Objectives) == 0 || intervals == 0 {
-		return nil, nil
+		return nil
 	}
 	gap := max(silence(r.Canary.Spec.Interval), 3*last.At.Sub(counts[0].At)/countsKept)
 	if quiet := now.Sub(last.Received); quiet > gap {
 		return &towpath.Judgement{
 			Outcome: towpath.JudgedNoEvidence, Intervals: intervals, Until: last.At,
 			Sentence: fmt.Sprintf("Nothing has been counted for %s: is the agent of %s connected, and does its router run?", quiet.Round(time.Second), last.Target.Place),
-		}, nil
-	}
-	measurements, err := tx.Measurements(ctx, d.ID, r.Component)
-	if err != nil {
-		return nil, err
+		}
 	}
 	in := input(d, r, counts, measurements)
 	if len(in.Objectives) == 0 {
-		return withQueries(&towpath.Judgement{Outcome: towpath.JudgedNotWorse, Intervals: intervals, Until: last.At}, r), nil
+		return withQueries(&towpath.Judgement{Outcome: towpath.JudgedNotWorse, Intervals: intervals, Until: last.At}, r)
 	}
 	j, err := analysis.Judge(in)
 	if err != nil { // the deployment must go on all the same: a person decides
 		m, _ := towpath.PublicMessage(err)
-		return &towpath.Judgement{Outcome: towpath.JudgedNoEvidence, Sentence: m, Intervals: intervals, Until: last.At}, nil
+		return &towpath.Judgement{Outcome: towpath.JudgedNoEvidence, Sentence: m, Intervals: intervals, Until: last.At}
 	}
-	return withQueries(uncompared(summary(j, intervals, last.At), r), r), nil
+	return withQueries(uncompared(summary(j, intervals, last.At), r), r)
 }
 
 // input is what is judged of a component. The risk is that of the whole

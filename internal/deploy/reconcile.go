@@ -23,7 +23,11 @@ func (s *Service) Kind() string { return WorkDeployment }
 func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (reconcile.Result, error) {
 	id := towpath.DeploymentID(key)
 	after := reconcile.Done()
-	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+	said, err := s.judgeBefore(ctx, id, now)
+	if err != nil {
+		return after, err
+	}
+	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		peek, err := tx.Deployment(ctx, id)
 		if err != nil {
 			return err
@@ -39,7 +43,7 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 		if err := abortQuarantined(ctx, tx, &d); err != nil {
 			return err
 		}
-		seen, err := s.look(ctx, tx, &d, now)
+		seen, err := s.look(ctx, tx, &d, said, now)
 		if err != nil {
 			return err
 		}
@@ -71,10 +75,10 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 }
 
 // look gathers what is known of a deployment besides what it has done.
-func (s *Service) look(ctx context.Context, tx Tx, d *towpath.Deployment, now time.Time) (rollout.Seen, error) {
+func (s *Service) look(ctx context.Context, tx Tx, d *towpath.Deployment, said verdicts, now time.Time) (rollout.Seen, error) {
 	seen := rollout.Seen{Now: now}
 	for _, r := range rollout.Moving(d) {
-		j, err := s.judge(ctx, tx, d, r, now)
+		j, err := said.of(ctx, tx, d, r, now)
 		if err != nil {
 			return seen, err
 		}

@@ -96,6 +96,8 @@ type Tx interface {
 	MeasurementSpan(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (first, last time.Time, err error)
 	ForgetMeasurements(ctx context.Context, before time.Time) error
 	Measurements(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.Measurement, error)
+	// EvidenceSize is how much was counted and measured of a deployment's component.
+	EvidenceSize(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (EvidenceSize, error)
 
 	// Alert is what is known of an alert that an environment was told of.
 	Alert(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, fingerprint string, starts time.Time) (a towpath.AlertRecord, known bool, err error)

@@ -16,7 +16,7 @@ func pushedBy(agent, series int) []towpath.MetricSample {
 	for i := range series {
 		out = append(out, towpath.MetricSample{Value: float64(i * agent), Labels: map[string]string{
 			"__name__": "http_requests_total", "project": "shop", "environment": "prod", "component": fmt.Sprint("api-", agent), "place": fmt.Sprint("host-", agent),
-			"revision": "rev_2n5h4qk7mzz3a6c1", "release": "sha256:0f3a", "path": fmt.Sprint("/orders/", i%50), "code": fmt.Sprint(200 + i%10), "instance": fmt.Sprint(i % 5),
+			"revision": "rev_2n5h4qk7mzz3a6c1", "release": "sha256:0f3a", "path": fmt.Sprint("/orders/", i), "code": fmt.Sprint(200 + i%10), "instance": fmt.Sprint(i % 5),
 		}})
 	}
 	return out

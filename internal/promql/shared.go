@@ -181,9 +181,10 @@ func (s *Shared) pass(ctx context.Context) (more bool, err error) {
 }
 
 // compareClocks corrects what is known of how far the shared clock is ahead,
-// where it is shown to be wrong: queries of one moment are to be of one moment.
+// where it is shown to be wrong: queries of one moment are to be of one moment. The
+// shared clock may tell whole milliseconds only.
 func (t *taken) compareClocks(before, after, shared time.Time) {
-	t.ahead = min(max(t.ahead, shared.Sub(after)), shared.Sub(before))
+	t.ahead = min(max(t.ahead, shared.Sub(after)), shared.Add(time.Millisecond).Sub(before))
 }
 
 // begin goes on where the engine ended, as far back as batches are kept.

@@ -150,6 +150,8 @@ func (x *exchange) class(broke, gone bool) int {
 		return classAborted
 	case x.status == 0, broke && !gone && !x.lost:
 		return class5xx
+	case x.status == http.StatusOK && !broke && !gone && !x.lost && grpcFailed(x.Header(), x.Header()):
+		return class5xx
 	}
 	return min(max(x.status/100-1, class1xx), class5xx)
 }

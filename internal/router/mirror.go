@@ -196,7 +196,8 @@ func (c *copied) class(r *http.Request) int {
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
 		return class
 	}
-	if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, mirrorAnswer)); err != nil {
+	n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, mirrorAnswer))
+	if err != nil || n < mirrorAnswer && resp.StatusCode == http.StatusOK && grpcFailed(resp.Header, resp.Trailer) {
 		return class5xx
 	}
 	return class

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -26,6 +27,17 @@ func (tx *Tx) TrafficCountSpan(ctx context.Context, id towpath.DeploymentID, c t
 	var from, to int64
 	err = tx.QueryRow(ctx, `SELECT COALESCE(MIN(at), 0), COALESCE(MAX(at), 0) FROM traffic_count WHERE deployment = $1 AND component = $2`, id, c).Scan(&from, &to)
 	return sqldb.Time(from), sqldb.Time(to), sqldb.MapError("count.span", err)
+}
+
+// EvidenceSize is how much was counted and measured of a deployment's component.
+func (tx *Tx) EvidenceSize(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (out deploy.EvidenceSize, err error) {
+	err = tx.QueryRow(ctx, `SELECT
+		(SELECT COUNT(*) FROM traffic_count WHERE deployment = $1 AND component = $2),
+		(SELECT COALESCE(MAX(at), 0) FROM traffic_count WHERE deployment = $1 AND component = $2),
+		(SELECT COUNT(*) FROM measurement WHERE deployment = $1 AND component = $2),
+		(SELECT COALESCE(MAX(at), 0) FROM measurement WHERE deployment = $1 AND component = $2)`, id, c).
+		Scan(&out.Counts, &out.Counted, &out.Measurements, &out.Measured)
+	return out, sqldb.MapError("evidence.size", err)
 }
 
 // TrafficCounts lists the counts of a deployment's component, oldest first.
