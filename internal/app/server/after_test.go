@@ -26,7 +26,7 @@ func newBlueGreen(t *testing.T, h *harness) {
 
 // took has the new revision of a count take all of the traffic.
 func (c *counter) took() {
-	c.old.Weight, c.new.Weight = 0, 100
+	c.old.Weight, c.new.Weight = 0, 1 // as the router says of one alone
 }
 
 // TestServer_AfterTheSwitch: what has all of the traffic is judged by what it has to
