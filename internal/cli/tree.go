@@ -32,7 +32,7 @@ func deploymentTree(d towpath.Deployment) []branch {
 		if d.Experiment != nil {
 			steps = experimentSteps(r, d.Experiment, over || d.Phase == towpath.DeploymentReverting)
 		} else {
-			steps = componentSteps(r, plannedSteps(r), over || d.Phase == towpath.DeploymentReverting)
+			steps = withAfter(r, componentSteps(r, plannedSteps(r), over || d.Phase == towpath.DeploymentReverting), over || d.Phase == towpath.DeploymentReverting)
 		}
 		head := branch{name: string(r.Component), state: StepPending}
 		switch {
@@ -76,6 +76,32 @@ func componentSteps(r towpath.Rollout, plan []planned, over bool) []branch {
 	return out
 }
 
+// withAfter are the steps and, after those of the switch, the time in which the new
+// revision is judged with all of the traffic.
+func withAfter(r towpath.Rollout, steps []branch, over bool) []branch {
+	s, ok := r.Canary.AfterSwitch()
+	if !ok {
+		return steps
+	}
+	i := slices.IndexFunc(steps, func(b branch) bool { return b.name == string(towpath.VerbSwitch) })
+	if i < 0 || i+1 >= len(steps) || steps[i+1].name != "verify" {
+		return steps
+	}
+	after := branch{depth: 1, name: "judge for " + s.For.String(), state: StepPending}
+	if verified := steps[i+1]; verified.state == StepDone {
+		after.state, after.began = StepRunning, verified.ended
+		switch {
+		case !r.Canary.Over.IsZero():
+			after.state, after.ended = StepDone, r.Canary.Over
+		case over: // it went back before its time
+			after.state, after.ended = StepFailed, verified.ended
+		}
+	} else if over {
+		return steps
+	}
+	return slices.Insert(steps, i+2, after)
+}
+
 // experimentSteps is the steps of an experiment, which never switches: between
 // the share and the way back it only takes its time.
 func experimentSteps(r towpath.Rollout, e *towpath.Experiment, over bool) []branch {
@@ -114,7 +140,7 @@ func plannedSteps(r towpath.Rollout) []planned {
 	out := []planned{{verb: towpath.VerbPrepare}, {verb: towpath.VerbVerifyBefore}}
 	if r.Canary != nil {
 		for _, s := range r.Canary.Spec.Steps {
-			if !s.Judged() { // a preview is no operation
+			if !s.Judged() || s.AllOfIt() { // neither is an operation of its own
 				continue
 			}
 			out = append(out, planned{towpath.VerbShift, s.Weight, s.Copies.Share()})

@@ -82,7 +82,7 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 func switchedOver(iv analysis.Interval, r *towpath.Rollout, to towpath.TrafficCount) {
 	now, _ := revision(to, r.To)
 	for name, x := range iv.Readings {
-		if now.Weight == 100 && !to.Before {
+		if now.Weight > 0 && !to.Before { // of one alone it is no percentage
 			x.Baseline = nil
 		} else {
 			x.Canary = nil

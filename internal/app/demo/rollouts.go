@@ -16,7 +16,7 @@ import (
 // repaired when somebody changes it. Elsewhere nobody would notice.
 func (d *demo) careful() error {
 	return d.edit("towpath.yaml",
-		"project: shop\n", "project: shop\n\nobjectives:\n  - {name: errors, kind: errors, target: 0.99, minSamples: 10, critical: true}\n",
+		"project: shop\n", "project: shop\n\nobjectives:\n  - {name: errors, component: api, kind: errors, target: 0.99, minSamples: 10, critical: true}\n",
 		"    path: api\n", "    path: api\n    drift: repair\n    rollout:\n      strategy: canary\n      interval: 1s\n"+
 			"      steps: [{weight: 5, for: 1s}, {weight: 25, for: 1s}, {weight: 50, for: 1s}]\n",
 		"    branch: dev\n", "    branch: dev\n    rollout: blue-green\n",

@@ -118,8 +118,9 @@ func environment(ts *testscript.TestScript) []string {
 
 // traffic asks a component of an environment for its page again and again, as
 // its users do. Stopped, it fails when one answer was no success, unless it was
-// told that some may fail. Those who are impatient give up after a while, and are
-// several: traffic ENV COMPONENT [some-fail|impatient], traffic stop
+// told that some may fail, or that all have to be answered, if only with 500. Those
+// who are impatient give up after a while, and are several:
+// traffic ENV COMPONENT [some-fail|answered|impatient], traffic stop
 func traffic(ts *testscript.TestScript, _ bool, args []string) {
 	if args[0] == "stop" {
 		sent, failed := castOf(ts).traffic()
@@ -141,7 +142,7 @@ func traffic(ts *testscript.TestScript, _ bool, args []string) {
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil && failed == nil {
-			if failed = ask(url, patience); mayFail {
+			if failed = ask(url, patience); mayFail && (args[2] != "answered" || failed != nil && strings.Contains(failed.Error(), " answered 500 ")) {
 				failed = nil
 			}
 			sent++

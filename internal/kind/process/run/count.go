@@ -67,8 +67,12 @@ func (r *Runner) describe(c *towpath.RevisionCount, rec *target, t route.Traffic
 	if rec.wanted() < 2 { // nobody asks why
 		return nil
 	}
+	beside := t.Revision
+	if c.Revision == t.Revision {
+		beside = orElse(standBy(rec, t), t.Revision)
+	}
 	if c.Broken, err = r.broken(rec, c.Revision); c.Broken == "" {
-		c.Broken = r.watch.silent(sharers, c.Revision, t.Revision)
+		c.Broken = r.watch.silent(sharers, c.Revision, beside)
 	}
 	return err
 }

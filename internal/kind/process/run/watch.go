@@ -21,7 +21,8 @@ const (
 )
 
 // sharer is an instance whose revision shares the traffic of its target with
-// another one, or has copies of it.
+// another one, has copies of it, or stands by while another one is looked at that
+// has just got all of it.
 type sharer struct {
 	id, address  string
 	start, index int
@@ -29,29 +30,55 @@ type sharer struct {
 	spec         process.Spec
 }
 
-// sharers are those of a target that the router sends requests to: each was
-// healthy when it got the first.
+// sharers are those of a target that the router sends requests to, each of which
+// was healthy when it got the first, and where one revision gets them all the
+// instances of the one beside it: what they do says whose fault it is.
 func (r *Runner) sharers(rec *target, t route.Traffic) ([]sharer, error) {
-	if len(t.Others) == 0 {
-		return nil, nil
-	}
 	var out []sharer
 	for _, b := range t.Backends() {
 		if b.Weight == 0 && (t.Mirror == nil || t.Mirror.Revision != b.Revision) {
 			continue
 		}
-		for i, id := range rec.instances(b.Revision) {
-			in, err := r.look(id)
-			if err != nil {
-				return nil, err
-			}
-			s := sharer{id: id, start: in.spec.Start, index: i, revision: b.Revision, spec: rec.Revisions[b.Revision].Spec}
-			if s.address = in.record.address(); in.ready() && slices.Contains(b.Instances, route.Instance{ID: id, Address: s.address}) {
-				out = append(out, s)
-			}
+		all, err := r.ready(rec, b.Revision)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, slices.DeleteFunc(all, func(s sharer) bool {
+			return !slices.Contains(b.Instances, route.Instance{ID: s.id, Address: s.address})
+		})...)
+	}
+	if rev := standBy(rec, t); rev != "" {
+		all, err := r.ready(rec, rev)
+		return append(out, all...), err
+	}
+	return out, nil
+}
+
+// ready are the instances of a revision that run.
+func (r *Runner) ready(rec *target, rev towpath.RevisionID) (out []sharer, err error) {
+	for i, id := range rec.instances(rev) {
+		in, err := r.look(id)
+		if err != nil {
+			return nil, err
+		}
+		if in.ready() {
+			out = append(out, sharer{id: id, address: in.record.address(), start: in.spec.Start, index: i, revision: rev, spec: rec.Revisions[rev].Spec})
 		}
 	}
 	return out, nil
+}
+
+// standBy is the revision that runs without traffic beside the one that has all of
+// it, and is not only kept; "" when there is none.
+func standBy(rec *target, t route.Traffic) towpath.RevisionID {
+	if len(t.Others) > 0 {
+		return ""
+	}
+	rest := rec.unkept(t.Revision)
+	if len(rest) == 0 {
+		return ""
+	}
+	return rest[0]
 }
 
 // watch is how sharers answer their health checks. What is asked is found when
@@ -72,12 +99,12 @@ type checked struct {
 }
 
 // silent is why a revision's instances don't do their work although they run;
-// empty: they answer. What all of the main revision fail to answer as well is
-// an outage of both, and no fault of a revision beside it.
-func (w *watch) silent(all []sharer, rev, main towpath.RevisionID) string {
+// empty: they answer. What all of the one that it is compared with fail to answer
+// as well is an outage of both, and no fault of this revision.
+func (w *watch) silent(all []sharer, rev, beside towpath.RevisionID) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if rev != main && w.allFail(all, main) {
+	if rev != beside && w.allFail(all, beside) {
 		return ""
 	}
 	for _, s := range all {

@@ -23,6 +23,15 @@ func (h *hand) beside(revision string) {
 	h.must(h.r.Shift(h.t.Context(), w))
 }
 
+// switched brings one all the way and sends all of its traffic to another, beside
+// which it still runs.
+func (h *hand) switched(revision string) {
+	h.t.Helper()
+	h.up(one)
+	h.must(h.r.Prepare(h.t.Context(), h.work(towpath.VerbPrepare, revision)))
+	h.must(h.r.Switch(h.t.Context(), h.work(towpath.VerbSwitch, revision)))
+}
+
 // counted is what was counted of a revision.
 func (h *hand) counted(revision string) towpath.RevisionCount {
 	h.t.Helper()
@@ -100,6 +109,37 @@ func TestRunner_SaysWhatIsDeadlocked(t *testing.T) {
 		})
 		if c := h.counted(two); c.Broken != "" {
 			t.Errorf("the new one is blamed: %s", c.Broken)
+		}
+	})
+	t.Run("of a revision that has all of the traffic, and the one before still runs", func(t *testing.T) {
+		t.Parallel()
+		h := newHand(t)
+		h.change = quick
+		h.switched(kindtest.Deadlocked)
+		h.impatient(2)
+		h.eventually("it is broken", func() bool {
+			return strings.Contains(h.counted(kindtest.Deadlocked).Broken, "instance 0 does not answer its health check")
+		})
+	})
+	t.Run("and not when the one before, which still runs, does not answer either", func(t *testing.T) {
+		t.Parallel()
+		h := newHand(t)
+		h.change = func(s *process.Spec) {
+			quick(s)
+			s.Env[kindtest.AppMode] = process.Value{Literal: kindtest.Deadlocked}
+		}
+		h.up(one)
+		h.impatient(1) // from now on it hangs
+		h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, two)))
+		h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, two)))
+		h.impatient(1)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for range 100 { // twice as long as it takes to be broken
+			<-tick.C
+			if c := h.counted(two); c.Broken != "" {
+				t.Fatalf("the new one is blamed: %s", c.Broken)
+			}
 		}
 	})
 	t.Run("asks nobody who has the traffic alone", func(t *testing.T) {
