@@ -9,6 +9,7 @@ import (
 
 	"github.com/towpath/towpath/internal/agentrpc"
 	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/gate"
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/signing"
@@ -29,8 +30,9 @@ type Blobs interface {
 }
 
 // Verified checks releases for real. It believes the server's word for which
-// evidence the gates relied on, and verifies it again; with keys of its own it
-// demands a signature of one of them, whatever the server says.
+// evidence the gates relied on and for the rules that ask for it, verifies that
+// evidence and judges it by those rules again; with keys of its own it demands a
+// signature of one of them, whatever the server says.
 type Verified struct{ own *signing.Verifier }
 
 // NewVerified reads the agent's own keys, in PEM; none: it has none.
@@ -54,10 +56,16 @@ func (v *Verified) Check(ctx context.Context, blobs Blobs, op towpath.Operation,
 	if err := v.holds(ctx, blobs, op); err != nil {
 		return err
 	}
+	var said []towpath.Attestation
 	for _, e := range auth.Evidence {
-		if err := v.proves(ctx, blobs, op.Spec.Release, e); err != nil {
+		a, err := v.proves(ctx, blobs, op.Spec.Release, e)
+		if err != nil {
 			return err
 		}
+		said = append(said, a)
+	}
+	if err := passes(op, auth, said); err != nil {
+		return err
 	}
 	if v.own == nil {
 		return nil
@@ -108,18 +116,46 @@ func same(a, b []byte) bool {
 	return errA == nil && errB == nil && bytes.Equal(x, y)
 }
 
-// proves verifies again what a gate relied on.
-func (v *Verified) proves(ctx context.Context, blobs Blobs, release towpath.Digest, e towpath.Evidence) error {
+// proves verifies again what a gate relied on, and reads what it says.
+func (v *Verified) proves(ctx context.Context, blobs Blobs, release towpath.Digest, e towpath.Evidence) (towpath.Attestation, error) {
+	out := towpath.Attestation{Type: evidence.TypeOf(e.Type), Bundle: e.Bundle, Key: e.Key, Recorded: e.Recorded, First: e.First}
 	b, err := read(ctx, blobs, e.Bundle, signing.MaxBundle)
 	if err != nil {
-		return err
+		return out, err
 	}
 	verifier, err := signing.NewVerifier(signing.Trust{Keys: []signing.TrustedKey{{Name: "approved key", PublicKey: e.PublicKey, Types: []string{e.Type}}}})
+	var got *signing.Verified
 	if err == nil {
-		_, err = verifier.Verify(b, signing.Requirement{Type: e.Type, Subject: release, At: e.Recorded})
+		got, err = verifier.Verify(b, signing.Requirement{Type: e.Type, Subject: release, At: e.Recorded})
 	}
 	if err != nil {
-		return refused("evidence that its approval relied on does not hold", err)
+		return out, refused("evidence that its approval relied on does not hold", err)
+	}
+	out.KeyID, out.Payload = string(got.Key), got.Payload // the key itself, whatever name it is given
+	switch out.Type {
+	case towpath.EvidenceProvenance:
+		out.Provenance, err = evidence.ReadProvenance(got.Statement.Predicate)
+	case towpath.EvidenceScan:
+		out.Scan, err = evidence.ReadScan(got.Statement.Predicate)
+	case towpath.EvidenceSBOM:
+		out.SBOM, err = evidence.ReadSBOM(got.Statement.Predicate)
+	}
+	if err != nil {
+		return out, refused("evidence that its approval relied on can't be read", err)
+	}
+	return out, nil
+}
+
+// passes judges what was verified by the rules under which it was approved: that
+// an approval says so is not enough. Rollbacks and repairs bring what passed
+// before, and an approval of a server that did not name rules yet can't be judged.
+func passes(op towpath.Operation, auth agentrpc.Authorisation, said []towpath.Attestation) error {
+	if auth.Rules == nil {
+		return nil
+	}
+	c := towpath.Candidate{Release: op.Spec.Release, Commit: auth.Commit}
+	if open := gate.Again(*auth.Rules, op.Target.Environment, c, said, auth.At); len(open) > 0 {
+		return refused("the evidence does not satisfy the rules of "+string(op.Target.Environment)+": "+strings.TrimSuffix(strings.Join(open, " "), "."), nil)
 	}
 	return nil
 }

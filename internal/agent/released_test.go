@@ -255,3 +255,104 @@ func TestAuthorisation_CarriesEvidence(t *testing.T) {
 		t.Error("it was changed, and is believed")
 	}
 }
+
+// TestVerified_JudgesTheEvidenceAgain: that an approval says so is not enough for
+// the agent: what was attached must satisfy the rules by itself.
+func TestVerified_JudgesTheEvidenceAgain(t *testing.T) {
+	const commit = "0123456789abcdef0123456789abcdef01234567"
+	from := func(builder, ref, commit string) any {
+		return map[string]any{
+			"runDetails": map[string]any{"builder": map[string]any{"id": builder}},
+			"buildDefinition": map[string]any{"resolvedDependencies": []any{
+				map[string]any{"uri": "git+https://git.example.com/shop@" + ref, "digest": map[string]any{"gitCommit": commit}},
+			}},
+		}
+	}
+	scan := func(findings ...towpath.ScanFinding) evidence.Scan {
+		return evidence.Scan{Tool: "Trivy", Findings: findings}
+	}
+	bad := towpath.ScanFinding{ID: "CVE-7", Severity: towpath.SeverityCritical}
+	signed, builder, bill, clean := struct{}{}, from("https://ci.example.com", "refs/heads/main", commit),
+		map[string]any{"bomFormat": "CycloneDX", "specVersion": "1.6"}, scan()
+	type said struct {
+		predicate string
+		says      any
+	}
+	all := []said{{evidence.TypeSignature, signed}, {evidence.TypeProvenance, builder}, {evidence.TypeSBOM, bill}, {evidence.TypeScan, clean}}
+	with := func(i int, says any) []said {
+		return append(append(slices.Clone(all[:i]), said{all[i].predicate, says}), all[i+1:]...)
+	}
+	without := func(i int) []said { return append(slices.Clone(all[:i]), all[i+1:]...) }
+	for _, tt := range []struct {
+		name    string
+		said    []said
+		change  func(*towpath.GateRules)
+		name2   towpath.KeyName // that the server gives the key
+		refuses string
+	}{
+		{name: "carries out what satisfies the rules", said: all},
+		{name: "refuses without a signature", said: without(0), refuses: "0 of 1 signature by builder"},
+		{name: "refuses fewer keys than are asked for", said: append(slices.Clone(all), all[0]), change: func(r *towpath.GateRules) { r.Signed.Count = 2 }, refuses: "1 of 2 signatures by builder"},
+		{name: "refuses a key that the rules don't name", said: all, name2: "other", refuses: "0 of 1 signature by builder"},
+		{name: "refuses without a provenance", said: without(1), refuses: "No provenance that counts"},
+		{name: "refuses another builder", said: with(1, from("https://laptop", "refs/heads/main", commit)), refuses: "It was built by “https://laptop”"},
+		{name: "refuses another branch", said: with(1, from("https://ci.example.com", "refs/heads/mine", commit)), refuses: "It was built at “refs/heads/mine”"},
+		{name: "refuses another repository", said: all, change: func(r *towpath.GateRules) { r.Provenance.Repositories = []string{"https://git.example.com/other"} }, refuses: "It was built from the repository"},
+		{name: "refuses the provenance of another commit", said: with(1, from("https://ci.example.com", "refs/heads/main", "fedc")), refuses: "was built from commit 0123456789"},
+		{name: "does not ask who reviewed it, which it can't know", said: all, change: func(r *towpath.GateRules) { r.Provenance.Reviewed = true }},
+		{name: "refuses without a bill of materials", said: without(2), refuses: "No bill of materials that counts"},
+		{name: "refuses without a scan", said: without(3), refuses: "No scan by any scanner that counts"},
+		{name: "refuses a bad finding", said: with(3, scan(bad)), refuses: "Trivy found CVE-7 (critical)"},
+		{name: "unless it is excepted", said: with(3, scan(bad)), change: func(r *towpath.GateRules) {
+			r.Scan.Exceptions = []towpath.ScanException{{ID: "CVE-7", Reason: "not reached", Until: "2026-11-21"}}
+		}},
+		{name: "refuses a bad finding whose exception has ended", said: with(3, scan(bad)), change: func(r *towpath.GateRules) {
+			r.Scan.Exceptions = []towpath.ScanException{{ID: "CVE-7", Reason: "not reached", Until: "2026-11-20"}}
+		}, refuses: "the exception for it ended on 2026-11-20"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newReleased(t)
+			r.auth.Commit = commit
+			r.auth.Rules = &towpath.GateRules{
+				Signed:     &towpath.SignedRule{Count: 1, Keys: []towpath.KeyName{"builder"}},
+				Provenance: &towpath.ProvenanceRule{Builders: []string{"https://ci.example.com"}, Branches: []string{"main"}},
+				SBOM:       &towpath.SBOMRule{}, Scan: &towpath.ScanRule{Severity: towpath.SeverityHigh},
+			}
+			if tt.change != nil {
+				tt.change(r.auth.Rules)
+			}
+			name := towpath.KeyName("builder")
+			if tt.name2 != "" {
+				name = tt.name2
+			}
+			for _, s := range tt.said {
+				statement, err := evidence.Make("", r.op.Spec.Release, s.predicate, s.says)
+				if x, ok := s.says.(evidence.Scan); ok {
+					statement, err = evidence.MakeScan(r.op.Spec.Release, x)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				bundle, err := signing.Sign(t.Context(), r.key, statement)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.auth.Evidence = append(r.auth.Evidence, towpath.Evidence{
+					Type: s.predicate, Bundle: r.shelf.put(bundle), PublicKey: public(t, r.key), Key: name, Recorded: r.auth.At, First: r.auth.At,
+				})
+			}
+			v, err := agent.NewVerified(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = v.Check(t.Context(), r.shelf, r.op, r.auth)
+			var failure *kind.Failure
+			switch {
+			case tt.refuses == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case tt.refuses != "" && (!errors.As(err, &failure) || !strings.Contains(failure.Message, tt.refuses)):
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

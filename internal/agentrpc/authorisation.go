@@ -33,6 +33,8 @@ type Authorisation struct {
 	Changes       []towpath.PlannedChange `json:"changes,omitempty"` // what PlanHash is made of, on Previous
 	PolicyVersion towpath.Digest          `json:"policyVersion,omitempty"`
 	Approvers     []towpath.AccountName   `json:"approvers,omitempty"`
+	Commit        towpath.CommitID        `json:"commit,omitempty"`     // of Candidate
+	Rules         *towpath.GateRules      `json:"rules,omitempty"`      // that ask for evidence, as they were in force
 	Evidence      []towpath.Evidence      `json:"evidence,omitempty"`   // what the gates relied on, to be verified again
 	Signatures    []towpath.Digest        `json:"signatures,omitempty"` // bundles of all signatures over Release
 	At            time.Time               `json:"at"`

@@ -75,9 +75,9 @@ func readSARIF(b []byte) (Scan, error) {
 				continue
 			}
 			id := run.idOf(r)
-			f := towpath.ScanFinding{ID: short(id), Severity: r.severity(rulesOf(id, byID))}
+			f := towpath.ScanFinding{ID: identity(id), Severity: r.severity(rulesOf(id, byID))}
 			if len(r.Locations) > 0 {
-				f.In = short(r.Locations[0].PhysicalLocation.ArtifactLocation.URI)
+				f.In = identity(r.Locations[0].PhysicalLocation.ArtifactLocation.URI)
 			}
 			s.Findings = append(s.Findings, f)
 		}

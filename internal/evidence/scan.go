@@ -149,14 +149,14 @@ func readCycloneDX(b []byte) (Scan, error) {
 			}
 		}
 		if len(v.Affects) == 0 {
-			s.Findings = append(s.Findings, towpath.ScanFinding{ID: short(v.ID), Severity: worst})
+			s.Findings = append(s.Findings, towpath.ScanFinding{ID: identity(v.ID), Severity: worst})
 		}
 		for _, a := range v.Affects {
 			in := names[a.Ref]
 			if in == "" {
 				in = a.Ref
 			}
-			s.Findings = append(s.Findings, towpath.ScanFinding{ID: short(v.ID), Severity: worst, In: short(in)})
+			s.Findings = append(s.Findings, towpath.ScanFinding{ID: identity(v.ID), Severity: worst, In: identity(in)})
 		}
 	}
 	return s, nil

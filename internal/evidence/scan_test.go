@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -210,4 +212,24 @@ func FuzzReadReport(f *testing.F) {
 			t.Fatalf("what was made is not read: %v", err)
 		}
 	})
+}
+
+// TestReadReport_KeepsLongNamesApart: two findings whose names differ at their end
+// only are two, so that an exception for one is none for the other.
+func TestReadReport_KeepsLongNamesApart(t *testing.T) {
+	long := strings.Repeat("ü", 99)
+	report := fmt.Sprintf(`{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"Semgrep"}},"results":[
+		{"ruleId":"%sa","level":"error","message":{"text":"x"}},{"ruleId":"%sb","level":"error","message":{"text":"x"}}]}]}`, long, long)
+	got, err := ReadReport([]byte(report))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Findings) != 2 || got.Findings[0].ID == got.Findings[1].ID {
+		t.Fatalf("got %+v", got.Findings)
+	}
+	for _, f := range got.Findings {
+		if len(f.ID) > 100 || !utf8.ValidString(f.ID) {
+			t.Errorf("%q has %d bytes", f.ID, len(f.ID))
+		}
+	}
 }

@@ -224,3 +224,13 @@ func short(text string) string {
 	}
 	return text
 }
+
+// identity is text from outside that is compared: two that differ go on doing so
+// when they are too long to be kept.
+func identity(text string) string {
+	const most, kept = 100, 80
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:kept], "") + "…" + towpath.DigestOf([]byte(text)).Hex()[:12]
+}

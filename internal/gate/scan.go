@@ -73,16 +73,48 @@ func newestScans(all []towpath.Attestation) []towpath.Attestation {
 	return out
 }
 
+// FlagRule is by what the findings about what runs are judged: the rule of the
+// environment, or without one that what is high or worse counts.
+func FlagRule(rule *towpath.ScanRule) towpath.ScanRule {
+	if rule == nil {
+		return towpath.ScanRule{Severity: towpath.SeverityHigh}
+	}
+	return *rule
+}
+
+// counted are the scans by whose keys a rule goes.
+func counted(rule towpath.ScanRule, said []towpath.Attestation) []towpath.Attestation {
+	return slices.DeleteFunc(slices.Clone(said), func(a towpath.Attestation) bool {
+		return a.Type != towpath.EvidenceScan || !a.Verified() || len(rule.Keys) > 0 && !slices.Contains(rule.Keys, a.Key)
+	})
+}
+
+// Flagged are the findings of the newest scans that a rule does not let pass
+// today, each with the tool that made it, and how many more were left out.
+func Flagged(rule towpath.ScanRule, said []towpath.Attestation, now time.Time) (found []Flag, more int) {
+	today := now.UTC().Format(time.DateOnly)
+	for _, a := range newestScans(counted(rule, said)) {
+		for _, f := range a.Scan.Findings {
+			excepted := slices.ContainsFunc(rule.Exceptions, func(e towpath.ScanException) bool { return e.ID == f.ID && e.Until >= today })
+			if f.Severity.Rank() >= rule.Severity.Rank() && !excepted {
+				found = append(found, Flag{Tool: a.Scan.Tool, ScanFinding: f})
+			}
+		}
+		more += hidden(rule, a.Scan.Hidden)
+	}
+	return found, more
+}
+
+// Flag is a finding with the tool that made it.
+type Flag struct {
+	Tool string
+	towpath.ScanFinding
+}
+
 // Findings says, as sentences, which findings about what runs in an environment
 // its rules would not let pass today; age and tools are for the way in only.
 func Findings(rule towpath.ScanRule, said []towpath.Attestation, now time.Time) []string {
-	var good []towpath.Attestation
-	for _, a := range said {
-		if a.Type == towpath.EvidenceScan && a.Verified() && (len(rule.Keys) == 0 || slices.Contains(rule.Keys, a.Key)) {
-			good = append(good, a)
-		}
-	}
-	bad, _ := weigh(rule, newestScans(good), now)
+	bad, _ := weigh(rule, newestScans(counted(rule, said)), now)
 	if n := len(bad) - shown; n > 0 {
 		bad = append(bad[:shown], fmt.Sprintf("There are %d more findings.", n))
 	}

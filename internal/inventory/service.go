@@ -134,7 +134,7 @@ func (s *Service) Status(ctx context.Context, actor towpath.Actor, p towpath.Pro
 
 // scans says what scanners have found in what runs, also after it was promoted.
 func (s *Service) scans(ctx context.Context, st *Status, rule *towpath.ScanRule, now time.Time) {
-	if rule == nil || st.Release == "" {
+	if st.Release == "" {
 		return
 	}
 	said, err := s.said.Statements(ctx, st.Project, st.Environment, st.Release)
@@ -143,7 +143,7 @@ func (s *Service) scans(ctx context.Context, st *Status, rule *towpath.ScanRule,
 		st.Findings = []string{"What scanners found can't be read: " + m + "."}
 		return
 	}
-	st.Findings = gate.Findings(*rule, said, now)
+	st.Findings = gate.Findings(gate.FlagRule(rule), said, now)
 }
 
 func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, newest []towpath.Candidate, world seen, now time.Time) (Status, error) {

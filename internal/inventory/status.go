@@ -35,7 +35,8 @@ type Status struct {
 	Expires  time.Time      `json:"expires,omitzero"` // when what runs is older than the rules take
 	Expired  bool           `json:"expired,omitempty"`
 	// Findings are those of the newest scans of what runs that the environment's
-	// rules don't let pass, as sentences.
+	// rules don't let pass, as sentences; without a rule those that are high or
+	// worse.
 	Findings   []string            `json:"findings,omitempty"`
 	Deployment *towpath.Deployment `json:"deployment,omitempty"` // the active one
 	Queue      []towpath.Promotion `json:"queue,omitempty"`      // open promotions, oldest first

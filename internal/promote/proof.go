@@ -13,33 +13,29 @@ import (
 
 // proof is what an agent verifies again before it runs a release.
 type proof struct {
+	rules      *towpath.GateRules // that ask for evidence
 	evidence   []towpath.Evidence // what the gates rely on
 	signatures []towpath.Digest   // bundles of signatures that an agent may know the key of
 }
 
-// maxProof bounds the evidence that an authorisation names, of each sort.
+// maxProof bounds the signatures that an authorisation names.
 const maxProof = 32
 
 // proof puts together what an authorisation says of the release's evidence.
 func (s *Service) proof(ctx context.Context, in gate.Input) (proof, error) {
-	out := proof{signatures: signatures(in.Attestations)}
-	types := in.Environment.Rules.Gates.EvidenceTypes()
-	var keys map[towpath.KeyName]string
-	seen := map[towpath.Words]bool{}
-	for _, a := range in.Attestations {
-		w := a.Words()
-		if !a.Verified() || !slices.Contains(types, a.Type) || seen[w] || len(out.evidence) == maxProof {
-			continue
-		}
-		seen[w] = true
-		if keys == nil {
-			var err error
-			if keys, err = s.said.PublicKeys(ctx, in.Promotion.Project, in.Promotion.Environment); err != nil {
-				return out, err
-			}
-		}
+	gates := in.Environment.Rules.Gates
+	out := proof{signatures: signatures(in.Attestations), rules: gates.Evidence()}
+	relied := gate.Relied(gates, in.Candidate.Commit, in.Attestations)
+	if len(relied) == 0 {
+		return out, nil
+	}
+	keys, err := s.said.PublicKeys(ctx, in.Promotion.Project, in.Promotion.Environment)
+	if err != nil {
+		return out, err
+	}
+	for _, a := range relied {
 		out.evidence = append(out.evidence, towpath.Evidence{
-			Type: evidence.URI(a.Type), Bundle: a.Bundle, PublicKey: keys[a.Key], Recorded: a.Recorded,
+			Type: evidence.URI(a.Type), Bundle: a.Bundle, PublicKey: keys[a.Key], Key: a.Key, Recorded: a.Recorded, First: a.First,
 		})
 	}
 	return out, nil

@@ -90,7 +90,7 @@ func (tx *Tx) WakePromotions(ctx context.Context, p towpath.ProjectName, now tim
 // WakeExaminations has a release looked at: whether it is made with what is
 // quarantined, and who signed it.
 func (tx *Tx) WakeExaminations(ctx context.Context, p towpath.ProjectName, d towpath.Digest, now time.Time) error {
-	for _, kind := range []string{release.WorkExamination, trust.WorkSigners} {
+	for _, kind := range []string{release.WorkExamination, trust.WorkSigners, trust.WorkFindings} {
 		if err := tx.Enqueue(ctx, kind, string(p)+"/"+string(d), now); err != nil {
 			return err
 		}

@@ -2,8 +2,12 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
+	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/trust"
 )
 
 // InsertTrustedKey adds a trusted key; a name that is taken is a conflict.
@@ -51,4 +55,30 @@ func (tx *Tx) SaveTrustedKey(ctx context.Context, k towpath.TrustedKey) error {
 // TrustedKeys lists every trusted key by name, the revoked ones too.
 func (tx *Tx) TrustedKeys(ctx context.Context) ([]towpath.TrustedKey, error) {
 	return list[towpath.TrustedKey](ctx, tx, "key", `SELECT doc FROM trusted_key ORDER BY name`)
+}
+
+// FlaggedFindings reads the findings about a release of which an event told an
+// environment.
+func (tx *Tx) FlaggedFindings(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, d towpath.Digest) (trust.Flagged, error) {
+	var text string
+	var f trust.Flagged
+	err := tx.QueryRow(ctx, `SELECT doc FROM flagged_findings WHERE project = $1 AND environment = $2 AND digest = $3`, p, e, d).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return f, nil
+	}
+	if err != nil {
+		return f, sqldb.MapError("findings.get", err)
+	}
+	return f, undoc("findings", text, &f)
+}
+
+// SaveFlaggedFindings writes the findings of which events have told.
+func (tx *Tx) SaveFlaggedFindings(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, d towpath.Digest, f trust.Flagged) error {
+	text, err := doc(f)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "findings.save", `INSERT INTO flagged_findings (project, environment, digest, doc) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (project, environment, digest) DO UPDATE SET doc = excluded.doc`, p, e, d, text)
+	return err
 }

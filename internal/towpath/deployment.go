@@ -151,6 +151,8 @@ type Authorisation struct {
 	Changes       []PlannedChange `json:"changes,omitempty"` // what PlanHash is made of
 	PolicyVersion Digest          `json:"policyVersion,omitempty"`
 	Approvers     []AccountName   `json:"approvers,omitempty"`
+	Commit        CommitID        `json:"commit,omitempty"`     // of the candidate
+	Rules         *GateRules      `json:"rules,omitempty"`      // of the gates that ask for evidence; nil: none does
 	Evidence      []Evidence      `json:"evidence,omitempty"`   // what the gates relied on
 	Signatures    []Digest        `json:"signatures,omitempty"` // bundles of every signature over the release, trusted by the server or not
 	At            time.Time       `json:"at"`
@@ -160,8 +162,10 @@ type Authorisation struct {
 type Evidence struct {
 	Type      string    `json:"type"` // predicate type
 	Bundle    Digest    `json:"bundle"`
-	PublicKey string    `json:"publicKey"` // PEM
+	PublicKey string    `json:"publicKey"`     // PEM
+	Key       KeyName   `json:"key,omitempty"` // by which the rules mean it
 	Recorded  time.Time `json:"recorded"`
+	First     time.Time `json:"first,omitzero"` // when the ledger first took what it says
 }
 
 // PlannedChange is a component in an approved plan, without what changes in it.

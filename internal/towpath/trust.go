@@ -191,6 +191,14 @@ type SBOMRule struct {
 	Complete bool      `json:"complete,omitempty"` // it doesn't say that something is missing
 }
 
+// Evidence are those of the rules that ask for evidence; nil when none does.
+func (g GateRules) Evidence() *GateRules {
+	if len(g.EvidenceTypes()) == 0 {
+		return nil
+	}
+	return &GateRules{Signed: g.Signed, Provenance: g.Provenance, SBOM: g.SBOM, Scan: g.Scan}
+}
+
 // EvidenceTypes lists the types of evidence that the rules ask for.
 func (g GateRules) EvidenceTypes() []EvidenceType {
 	var out []EvidenceType

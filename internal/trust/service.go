@@ -16,10 +16,12 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// Work kinds of the loops that look for what only a revoked key signed.
+// Work kinds of the loops that look for what only a revoked key signed, and for
+// what scanners found in what runs.
 const (
 	WorkRevocation = "revocation" // key: the name of the trusted key
 	WorkSigners    = "signers"    // key: project/digest of a release
+	WorkFindings   = "findings"   // likewise: look whether it has findings that nobody was told of
 )
 
 // maxKeys bounds how many keys are kept, the revoked ones among them.
@@ -49,6 +51,10 @@ type Tx interface {
 	Environment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.Environment, error)
 	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
 	FindCandidates(ctx context.Context, p towpath.ProjectName, name string, limit int) ([]towpath.Candidate, error)
+	// FlaggedFindings are those of a release of which an environment was told.
+	FlaggedFindings(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, d towpath.Digest) (Flagged, error)
+	SaveFlaggedFindings(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, d towpath.Digest, f Flagged) error
+	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
 	Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error) // those that were not collected
 	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (r towpath.Release, content towpath.Digest, err error)
 	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error) // nil: it is not

@@ -200,7 +200,7 @@ func (s *Server) open(ctx context.Context) error {
 		func(w sqldb.Work) reconcile.Claim {
 			return reconcile.Claim{Kind: w.Kind, Key: w.Key, Fence: w.Fence, Attempts: w.Attempts}
 		},
-		deploys, deploy.Repairs{Service: deploys}, deploy.Measurements{Service: deploys}, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions}, trust.Revocations{Service: keys}, trust.Signers{Service: keys}, release.Materials{Service: releases}, release.Examinations{Service: releases}, copies, mirrors)
+		deploys, deploy.Repairs{Service: deploys}, deploy.Measurements{Service: deploys}, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions}, trust.Revocations{Service: keys}, trust.Signers{Service: keys}, trust.Findings{Service: keys}, release.Materials{Service: releases}, release.Examinations{Service: releases}, copies, mirrors)
 	if err != nil {
 		return err
 	}

@@ -148,13 +148,16 @@ func TestServer_GatesOfEvidence(t *testing.T) {
 			var types []string
 			for _, e := range auth.Evidence {
 				types = append(types, e.Type)
-				if e.PublicKey != builderPEM || e.Recorded.IsZero() {
+				if e.PublicKey != builderPEM || e.Key != "builder" || e.Recorded.IsZero() || e.First.IsZero() {
 					t.Errorf("got %+v", e)
 				}
 			}
 			slices.Sort(types)
-			if want := []string{evidence.TypeSBOM, evidence.TypeSBOM, evidence.TypeSignature, evidence.TypeProvenance, evidence.TypeProvenance}; !slices.Equal(types, want) {
+			if want := []string{evidence.TypeSBOM, evidence.TypeSignature, evidence.TypeProvenance}; !slices.Equal(types, want) {
 				t.Errorf("got %q, want %q", types, want)
+			}
+			if auth.Rules == nil || auth.Rules.Signed == nil || auth.Rules.Provenance == nil || auth.Rules.SBOM == nil || auth.Rules.Scan != nil || auth.Commit != one.Commit {
+				t.Errorf("it is to be judged by %+v, of commit %s", auth.Rules, auth.Commit)
 			}
 			if len(auth.Signatures) != 2 {
 				t.Errorf("got %d signatures, want the stranger's too", len(auth.Signatures))

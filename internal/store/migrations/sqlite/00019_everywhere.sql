@@ -5,5 +5,15 @@ CREATE TABLE material_quarantined_everywhere (
   doc      TEXT NOT NULL
 );
 
+-- Findings about what runs in an environment of which an event told.
+CREATE TABLE flagged_findings (
+  project     TEXT NOT NULL,
+  environment TEXT NOT NULL,
+  digest      TEXT NOT NULL,
+  doc         TEXT NOT NULL,
+  PRIMARY KEY (project, environment, digest)
+);
+
 -- +goose Down
+DROP TABLE flagged_findings;
 DROP TABLE material_quarantined_everywhere;
