@@ -39,7 +39,7 @@ func (h *harness) starts(version string, e towpath.Experiment) error {
 // experiment is the last one in dev.
 func (h *harness) experiment() deploy.Experiment {
 	h.t.Helper()
-	l, err := h.svc.Deploys.Experiments(h.t.Context(), h.ana, shop, "dev")
+	l, err := h.svc.Deploys.Experiments(h.t.Context(), h.ana, shop, "dev", 1)
 	must(h.t, 0, err)
 	if len(l.Items) == 0 {
 		return deploy.Experiment{}
