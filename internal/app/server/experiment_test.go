@@ -280,6 +280,27 @@ func TestServer_ExperimentPromotedAndDenied(t *testing.T) {
 	}
 }
 
+// TestServer_ExperimentPromotedOnce holds that who asks again for what was asked,
+// because the answer was lost, is answered with that: what is counted meanwhile
+// may have changed the report.
+func TestServer_ExperimentPromotedOnce(t *testing.T) {
+	h := newHarness(t)
+	newExperiment(t, h)
+	must(t, 0, h.starts("1.1.0", towpath.Experiment{Share: 10, For: 10 * time.Minute}))
+	h.waits("10 % of the traffic for another")
+	if _, err := h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev"); err == nil || !strings.Contains(err.Error(), "the report does not say") {
+		t.Fatalf("without a count: %v", err)
+	}
+	x := h.experiment() // as if its report had said so a moment ago
+	p, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Candidate)
+	must(t, p, err)
+	again, err := h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev")
+	if err != nil || again.Deployment != x.Deployment || !again.Experiment.Promoted || again.Report.Settled() {
+		t.Errorf("asked again: %+v, %v", again.Experiment, err)
+	}
+	h.runs("dev", "1.1.0")
+}
+
 // TestServer_ExperimentGuarded holds that an experiment is guarded by the
 // objectives in force: a release can't leave out what it would be sent back by.
 func TestServer_ExperimentGuarded(t *testing.T) {
