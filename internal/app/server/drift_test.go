@@ -409,7 +409,7 @@ func TestServer_DriftRules(t *testing.T) {
 	p.edit("dev")
 	p.look(0)
 	p.look(3 * time.Minute)
-	p.is("dev", towpath.DriftFlapping, "repaired 1 times within 24h0m0s")
+	p.is("dev", towpath.DriftFlapping, "repaired once within 24h and")
 	p.edit("staging")
 	p.look(0)
 	p.look(3 * time.Minute)
