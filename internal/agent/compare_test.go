@@ -251,8 +251,15 @@ func TestWatch_SaysWhatItDidNotLookAt(t *testing.T) {
 		root := described(t)
 		w := newWatch(time.Now)
 		f := w.folder(root, nil)
-		b := &budget{clock: time.Now, names: 3}
+		for i := range 4 {
+			must(t, os.WriteFile(filepath.Join(root, fmt.Sprintf("new%d", i)), nil, 0o644))
+		}
+		b := &budget{clock: time.Now, names: 4} // the release's own don't count
 		var s sight
+		if f.strangers(&s, b); s.partly != "" || s.changed != 4 {
+			t.Errorf("of all of them it says %q, %d changes", s.partly, s.changed)
+		}
+		b.names = 3
 		if f.strangers(&s, b); !strings.Contains(s.partly, "names") || s.intact() {
 			t.Errorf("it says %q", s.partly)
 		}
