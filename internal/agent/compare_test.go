@@ -272,10 +272,14 @@ func TestWatch_SaysWhatItDidNotLookAt(t *testing.T) {
 		for i := range files {
 			must(t, os.WriteFile(filepath.Join(root, fmt.Sprintf("%04d", i)), nil, 0o444))
 		}
-		must(t, writeManifest(t.Context(), dir), os.Remove(filepath.Join(root, "0990")))
 		now := time.Now()
 		slow := time.Second // each time that the clock is looked at
 		w := newWatch(func() time.Time { now = now.Add(slow); return now })
+		must(t, writeManifest(t.Context(), dir))
+		if !w.intact(root) {
+			t.Error("what starts from it does not wait for the end of the look")
+		}
+		must(t, os.Remove(filepath.Join(root, "0990")))
 		seen, looks := sight{}, 0
 		for ; seen.changed == 0 && looks < 20; looks++ {
 			now = now.Add(time.Hour)
