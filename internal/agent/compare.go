@@ -206,13 +206,17 @@ func (f *watched) names(folder string, b *budget, take func(p string, folder boo
 	for {
 		list, err := d.ReadDir(namesAtOnce)
 		for _, x := range list {
-			if b.names--; b.names < 0 {
-				return over(fmt.Sprintf("the look ended after %d names", watchNames))
+			p := path.Join(folder, x.Name())
+			if f.want[p] == nil { // those of the release are as many as they are
+				b.names--
 			}
-			if b.over() {
+			switch {
+			case b.names < 0:
+				return over(fmt.Sprintf("the look ended after %d names that the release does not have", watchNames))
+			case b.over():
 				return over(fmt.Sprintf("the look ended after %s", b.limit))
 			}
-			take(path.Join(folder, x.Name()), x.IsDir())
+			take(p, x.IsDir())
 		}
 		if errors.Is(err, io.EOF) {
 			return nil

@@ -251,8 +251,15 @@ func TestWatch_SaysWhatItDidNotLookAt(t *testing.T) {
 		root := described(t)
 		w := newWatch(time.Now)
 		f := w.folder(root, nil)
-		b := &budget{clock: time.Now, names: 3}
+		for i := range 4 {
+			must(t, os.WriteFile(filepath.Join(root, fmt.Sprintf("new%d", i)), nil, 0o644))
+		}
+		b := &budget{clock: time.Now, names: 4} // the release's own don't count
 		var s sight
+		if f.strangers(&s, b); s.partly != "" || s.changed != 4 {
+			t.Errorf("of all of them it says %q, %d changes", s.partly, s.changed)
+		}
+		b.names = 3
 		if f.strangers(&s, b); !strings.Contains(s.partly, "names") || s.intact() {
 			t.Errorf("it says %q", s.partly)
 		}
@@ -265,10 +272,14 @@ func TestWatch_SaysWhatItDidNotLookAt(t *testing.T) {
 		for i := range files {
 			must(t, os.WriteFile(filepath.Join(root, fmt.Sprintf("%04d", i)), nil, 0o444))
 		}
-		must(t, writeManifest(t.Context(), dir), os.Remove(filepath.Join(root, "0990")))
 		now := time.Now()
 		slow := time.Second // each time that the clock is looked at
 		w := newWatch(func() time.Time { now = now.Add(slow); return now })
+		must(t, writeManifest(t.Context(), dir))
+		if !w.intact(root) {
+			t.Error("what starts from it does not wait for the end of the look")
+		}
+		must(t, os.Remove(filepath.Join(root, "0990")))
 		seen, looks := sight{}, 0
 		for ; seen.changed == 0 && looks < 20; looks++ {
 			now = now.Add(time.Hour)

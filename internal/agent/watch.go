@@ -68,7 +68,7 @@ const (
 	watchRead   = 32 << 20        // bytes read again in one look
 	watchEdited = 256 << 20       // bytes read because they changed, in one look
 	watchTime   = 3 * time.Second // for the files of the release, and as long for what else there is
-	watchNames  = 200_000         // names in its folders, in one look
+	watchNames  = 200_000         // names that the release does not have, in one look
 )
 
 func newWatch(now func() time.Time) *watch { return &watch{now: now, folders: map[string]*watched{}} }

@@ -74,7 +74,7 @@ func (s *session) driftResult(report inventory.DriftReport) result {
 		if x.Why != "" {
 			more(p.style.dim(x.Why))
 		}
-		if x.State == towpath.DriftBackOff && !x.Again.IsZero() {
+		if x.State == towpath.DriftBackOff && x.Policy == towpath.DriftRepair && !x.Again.IsZero() {
 			more(p.style.dim("The next repair is tried at " + at(x.Again) + "; `towpath repair " + string(x.Environment) + "` tries it now."))
 		}
 		for _, text := range ignoredWords(x) {

@@ -54,15 +54,15 @@ func (s *session) lastExperiment(ctx context.Context, env towpath.EnvironmentNam
 	if err != nil {
 		return deploy.Experiment{}, nil, err
 	}
-	l, err := c.Experiments(ctx, project, env)
+	x, known, err := c.LastExperiment(ctx, project, env)
 	if err != nil {
 		return deploy.Experiment{}, c, s.suggestEnvironment(ctx, c, project, env, err)
 	}
-	if len(l.Items) == 0 {
+	if !known {
 		return deploy.Experiment{}, c, towpath.E(towpath.KindNotFound, "", "there is no experiment in %s", env).
 			WithHint("`towpath experiment start %s RELEASE` begins one; one that waits for gates is a promotion: `towpath promotion list`", env)
 	}
-	return l.Items[0], c, nil
+	return x, c, nil
 }
 
 func newExperimentList(s *session) *cobra.Command {

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -40,7 +41,7 @@ type ExperimentList struct {
 }
 
 const (
-	// listedExperiments is how many are listed at most.
+	// listedExperiments is how many are listed at most, and if nobody says how many.
 	listedExperiments = 20
 	// keptExperiments is of how many the evidence is kept in each environment; what
 	// they were and how they ended stays with their deployments.
@@ -95,13 +96,18 @@ func (s *Service) ExperimentOf(ctx context.Context, actor towpath.Actor, id towp
 	return out, err
 }
 
+// experimentOf is a deployment's experiment, without its report.
+func experimentOf(d *towpath.Deployment) Experiment {
+	return Experiment{
+		Deployment: d.ID, Promotion: d.Promotion, Project: d.Project, Environment: d.Environment, Component: d.Components[0].Component, Candidate: d.Candidate,
+		Phase: d.Phase, Reason: d.Reason, Waiting: d.Waiting, Experiment: *d.Experiment, By: d.By, CreatedAt: d.CreatedAt, FinishedAt: d.FinishedAt,
+	}
+}
+
 // record puts a deployment's experiment together: by what was kept of it, or by
 // what is counted as long as it is under way.
 func record(ctx context.Context, tx Tx, d *towpath.Deployment) (ExperimentRecord, error) {
-	out := ExperimentRecord{Experiment: Experiment{
-		Deployment: d.ID, Promotion: d.Promotion, Project: d.Project, Environment: d.Environment, Component: d.Components[0].Component, Candidate: d.Candidate,
-		Phase: d.Phase, Reason: d.Reason, Waiting: d.Waiting, Experiment: *d.Experiment, By: d.By, CreatedAt: d.CreatedAt, FinishedAt: d.FinishedAt,
-	}}
+	out := ExperimentRecord{Experiment: experimentOf(d)}
 	kept, ok, err := tx.Experiment(ctx, d.ID)
 	if err == nil && !ok && towpath.DeploymentTransitions().Terminal(d.Phase) {
 		return out, towpath.E(towpath.KindNotFound, "experiment.read", "what this experiment saw was given up: that of the last %d in %s is kept", keptExperiments, d.Environment).
@@ -118,9 +124,49 @@ func record(ctx context.Context, tx Tx, d *towpath.Deployment) (ExperimentRecord
 	return out, err
 }
 
+// reports remembers those of experiments that are over: what they were made of
+// does not change any more, and there may be an hour of it for each.
+type reports struct {
+	mu  sync.Mutex
+	all map[towpath.DeploymentID]experiment.Report
+}
+
+// maxReports bounds how many are remembered; some are then made once more.
+const maxReports = 1000
+
+// of is a deployment's experiment with its report, made only if it has to be.
+func (r *reports) of(ctx context.Context, tx Tx, d *towpath.Deployment) (Experiment, error) {
+	over := towpath.DeploymentTransitions().Terminal(d.Phase)
+	if over {
+		r.mu.Lock()
+		report, made := r.all[d.ID]
+		r.mu.Unlock()
+		if made {
+			x := experimentOf(d)
+			x.Report = report
+			return x, nil
+		}
+	}
+	out, err := record(ctx, tx, d)
+	if err != nil || !over {
+		return out.Experiment, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all == nil || len(r.all) >= maxReports {
+		r.all = map[towpath.DeploymentID]experiment.Report{}
+	}
+	r.all[d.ID] = out.Report
+	return out.Experiment, nil
+}
+
 // Experiments lists the experiments of an environment, newest first: the one
-// that is under way, and the last ones that have ended.
-func (s *Service) Experiments(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (ExperimentList, error) {
+// that is under way, and the last ones that have ended, so many at most; 0: as
+// many as are listed.
+func (s *Service) Experiments(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, limit int) (ExperimentList, error) {
+	if limit <= 0 || limit > listedExperiments {
+		limit = listedExperiments
+	}
 	if err := access.Check(actor, access.EnvironmentRead, access.Subject{Project: p, Environment: e}); err != nil {
 		return ExperimentList{}, err
 	}
@@ -131,7 +177,7 @@ func (s *Service) Experiments(ctx context.Context, actor towpath.Actor, p towpat
 		if err != nil {
 			return err
 		}
-		ids, err := tx.Experiments(ctx, p, e, listedExperiments)
+		ids, err := tx.Experiments(ctx, p, e, limit)
 		if err != nil {
 			return err
 		}
@@ -139,6 +185,9 @@ func (s *Service) Experiments(ctx context.Context, actor towpath.Actor, p towpat
 			ids = append([]towpath.DeploymentID{env.Active}, ids...)
 		}
 		for _, id := range ids {
+			if len(out.Items) == limit {
+				break
+			}
 			d, err := tx.Deployment(ctx, id)
 			if err != nil {
 				return err
@@ -146,11 +195,11 @@ func (s *Service) Experiments(ctx context.Context, actor towpath.Actor, p towpat
 			if d.Experiment == nil { // what is under way need not be one
 				continue
 			}
-			r, err := record(ctx, tx, &d)
+			x, err := s.reports.of(ctx, tx, &d)
 			if err != nil {
 				return err
 			}
-			out.Items = append(out.Items, r.Experiment)
+			out.Items = append(out.Items, x)
 		}
 		return nil
 	})
@@ -158,10 +207,11 @@ func (s *Service) Experiments(ctx context.Context, actor towpath.Actor, p towpat
 }
 
 // Winner is the last experiment of an environment, if its report says that the
-// new release is better on something and worse on nothing.
+// new release is better on something and worse on nothing, or said so when it was
+// asked to be promoted.
 func (s *Service) Winner(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (Experiment, error) {
 	const op = "experiment.promote"
-	all, err := s.Experiments(ctx, actor, p, e)
+	all, err := s.Experiments(ctx, actor, p, e, 1)
 	if err != nil {
 		return Experiment{}, err
 	}
@@ -181,7 +231,7 @@ func (s *Service) Winner(ctx context.Context, actor towpath.Actor, p towpath.Pro
 	case x.Phase != towpath.DeploymentConcluded && x.Experiment.Ended.IsZero() && x.Phase != towpath.DeploymentSwitching:
 		return x, towpath.E(towpath.KindConflict, op, "the experiment with %s is %s: %s", x.Report.New, x.Phase, x.Reason).
 			WithHint("`towpath experiment show %s` shows what it found", e)
-	case !x.Report.Settled():
+	case !x.Report.Settled() && !x.Experiment.Promoted:
 		return x, towpath.E(towpath.KindConflict, op, "the report does not say that %s is the better one: %s", x.Report.New, x.Report.Sentence).
 			WithHint("to have it all the same: %s`towpath promote %s --to %s`", first, x.Report.New, e)
 	case !same:

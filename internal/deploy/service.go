@@ -158,6 +158,7 @@ type Service struct {
 	signer   Signer
 	metrics  Metrics
 	asking   chan struct{} // a slot for each rollout that is measured
+	reports  reports
 }
 
 // New makes the service.

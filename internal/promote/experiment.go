@@ -42,7 +42,7 @@ func checkExperiment(e *towpath.Experiment, problem func(query string) string) e
 	}
 	say(e.Share < 1 || e.Share > 99, "the share is %d %%, and may be 1 to 99", e.Share)
 	say(e.For < shortestExperiment || e.For > longestExperiment, "it takes %s, and may take from %s to %d days", e.For, shortestExperiment, longestExperiment/24/time.Hour)
-	say(!e.Ended.IsZero(), "it has ended already")
+	say(!e.Ended.IsZero() || e.Promoted, "it has ended already")
 	checkMeasures(e, problem, say)
 	checkTraffic(e, say)
 	if len(wrong) == 0 {
@@ -236,9 +236,29 @@ func (s *Service) PromoteExperiment(ctx context.Context, actor towpath.Actor, p 
 		if err != nil || x == nil || x.Candidate != c {
 			return err
 		}
-		_, err = s.endExperiment(ctx, tx, actor, x.ID, "its release is promoted", now)
-		return err
+		ended, err := s.endExperiment(ctx, tx, actor, x.ID, "its release is promoted", now)
+		if err != nil {
+			return err
+		}
+		return promoted(ctx, tx, ended.Deployment)
 	})
 	failpoint.Hit("promotion.requested")
 	return out, err
+}
+
+// promoted notes that the release of an experiment was asked to be promoted. What
+// is counted until all of the traffic is back may change its report; who repeats
+// the request, because the answer was lost, is not told that by then.
+func promoted(ctx context.Context, tx Tx, id towpath.DeploymentID) error {
+	if id == "" { // it waits for a gate, and has no report
+		return nil
+	}
+	d, err := tx.LockDeployment(ctx, id)
+	if err != nil || d.Experiment == nil || d.Experiment.Promoted {
+		return err
+	}
+	e := *d.Experiment
+	e.Promoted = true
+	d.Experiment = &e
+	return tx.SaveDeployment(ctx, d)
 }

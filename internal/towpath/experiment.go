@@ -24,6 +24,9 @@ type Experiment struct {
 	// Ended is when it was over or stopped, and traffic began to go back. It stays
 	// zero when the release failed.
 	Ended time.Time `json:"ended,omitzero"`
+	// Promoted is that its release was asked to be promoted, by what its report said
+	// then: asking again asks for the same.
+	Promoted bool `json:"promoted,omitempty"`
 }
 
 // Measure is something that is counted of both releases, per request: how much

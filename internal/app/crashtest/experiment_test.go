@@ -147,12 +147,9 @@ func (w *world) publishToCompare(version string) {
 // experiment is the last one in dev.
 func (w *world) experiment() deploy.Experiment {
 	w.t.Helper()
-	l, err := w.ana.Experiments(w.t.Context(), shop, "dev")
+	x, _, err := w.ana.LastExperiment(w.t.Context(), shop, "dev")
 	w.must(err)
-	if len(l.Items) == 0 {
-		return deploy.Experiment{}
-	}
-	return l.Items[0]
+	return x
 }
 
 // concluded checks what is left of an experiment that is over.

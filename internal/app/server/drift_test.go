@@ -313,6 +313,41 @@ func TestServer_Drift(t *testing.T) {
 	})
 }
 
+// TestServer_DriftUnknown: what nobody could look at is told, and is neither drift
+// nor as it was deployed; and one look at files is one, however often it is told.
+func TestServer_DriftUnknown(t *testing.T) {
+	p := newWatched(t, "", towpath.DriftRepair)
+	looked := time.Now()
+	unread := func() *towpath.Observation {
+		o := p.asDeployed("dev")
+		o.FilesAt, o.FilesUnread, o.Unread = looked, 1, []towpath.FileUnread{{Path: "serve", Why: "input/output error"}}
+		return o
+	}
+	unread()
+	p.looks()
+	if d := p.drifted("dev"); d.State != towpath.DriftNone {
+		t.Errorf("told twice of one look: %+v", d)
+	}
+	looked = looked.Add(time.Minute)
+	unread()
+	p.look(time.Second)
+	d := p.is("dev", towpath.DriftUnknown, "can read its own folder")
+	if st := p.status("dev"); len(d.Differences) != 1 || d.Differences[0].Kind != towpath.DiffersUnknown || st.Drift != towpath.DriftUnknown || len(p.repairs("dev")) > 0 {
+		t.Errorf("%+v, and dev is %s", d, st.Drift)
+	}
+	if p.events("drift.unknown") != 1 || p.events("drift.found") != 0 {
+		t.Errorf("%d and %d events", p.events("drift.unknown"), p.events("drift.found"))
+	}
+	if _, err := p.repair(deploy.RepairRequest{}); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "input/output error") {
+		t.Errorf("a person repairs what nobody knows: %v", err)
+	}
+	looked = looked.Add(time.Minute)
+	o := unread()
+	o.Files, o.FilesChanged = []towpath.FileChange{{Path: "lib", How: towpath.FileWasEdited}}, 1
+	p.look(2 * time.Minute)
+	p.ended("dev", 1, towpath.DeploymentSucceeded)
+}
+
 // TestServer_DriftWritesOnlyWhatIsNew: looks that find what the look before found
 // write nothing about it.
 func TestServer_DriftWritesOnlyWhatIsNew(t *testing.T) {
@@ -374,7 +409,7 @@ func TestServer_DriftRules(t *testing.T) {
 	p.edit("dev")
 	p.look(0)
 	p.look(3 * time.Minute)
-	p.is("dev", towpath.DriftFlapping, "repaired 1 times within 24h0m0s")
+	p.is("dev", towpath.DriftFlapping, "repaired once within 24h and")
 	p.edit("staging")
 	p.look(0)
 	p.look(3 * time.Minute)

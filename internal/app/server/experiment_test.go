@@ -39,7 +39,7 @@ func (h *harness) starts(version string, e towpath.Experiment) error {
 // experiment is the last one in dev.
 func (h *harness) experiment() deploy.Experiment {
 	h.t.Helper()
-	l, err := h.svc.Deploys.Experiments(h.t.Context(), h.ana, shop, "dev")
+	l, err := h.svc.Deploys.Experiments(h.t.Context(), h.ana, shop, "dev", 1)
 	must(h.t, 0, err)
 	if len(l.Items) == 0 {
 		return deploy.Experiment{}
@@ -278,6 +278,27 @@ func TestServer_ExperimentPromotedAndDenied(t *testing.T) {
 	if _, err := h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev"); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "was compared with 1.0.0, and dev runs 1.2.0 by now") {
 		t.Errorf("it won against what it was not compared with: %v", err)
 	}
+}
+
+// TestServer_ExperimentPromotedOnce holds that who asks again for what was asked,
+// because the answer was lost, is answered with that: what is counted meanwhile
+// may have changed the report.
+func TestServer_ExperimentPromotedOnce(t *testing.T) {
+	h := newHarness(t)
+	newExperiment(t, h)
+	must(t, 0, h.starts("1.1.0", towpath.Experiment{Share: 10, For: 10 * time.Minute}))
+	h.waits("10 % of the traffic for another")
+	if _, err := h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev"); err == nil || !strings.Contains(err.Error(), "the report does not say") {
+		t.Fatalf("without a count: %v", err)
+	}
+	x := h.experiment() // as if its report had said so a moment ago
+	p, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Candidate)
+	must(t, p, err)
+	again, err := h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev")
+	if err != nil || again.Deployment != x.Deployment || !again.Experiment.Promoted || again.Report.Settled() {
+		t.Errorf("asked again: %+v, %v", again.Experiment, err)
+	}
+	h.runs("dev", "1.1.0")
 }
 
 // TestServer_ExperimentGuarded holds that an experiment is guarded by the

@@ -25,11 +25,15 @@ func (a *API) experimentRoutes() {
 			Project: in.Project, Environment: in.Environment, Release: in.Body.Release, Experiment: &in.Body.Experiment,
 		})
 	})
+	type last struct {
+		InEnvironment
+		Limit int `query:"limit" minimum:"0" maximum:"20" doc:"how many; 0: the last 20"`
+	}
 	register(a, route{
 		id: "list-experiments", method: http.MethodGet, path: path, tag: "experiments", policy: Authenticated,
 		summary: "List the last experiments of an environment with their reports, newest first",
-	}, func(ctx context.Context, actor towpath.Actor, in *InEnvironment) (deploy.ExperimentList, error) {
-		return deploys.Experiments(ctx, actor, in.Project, in.Environment)
+	}, func(ctx context.Context, actor towpath.Actor, in *last) (deploy.ExperimentList, error) {
+		return deploys.Experiments(ctx, actor, in.Project, in.Environment, in.Limit)
 	})
 	type one struct {
 		ID towpath.DeploymentID `path:"deployment"`

@@ -90,7 +90,7 @@ type Deploys interface {
 	// ExperimentOf and Experiments read experiments with their reports; Winner is
 	// the last one, if it says that the new release is better.
 	ExperimentOf(ctx context.Context, actor towpath.Actor, id towpath.DeploymentID) (deploy.ExperimentRecord, error)
-	Experiments(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.ExperimentList, error)
+	Experiments(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, limit int) (deploy.ExperimentList, error)
 	Winner(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.Experiment, error)
 	// Verify runs the verification jobs of what an environment runs again.
 	Verify(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.Verification, error)

@@ -218,7 +218,7 @@ func (s deploys) ExperimentOf(ctx context.Context, actor towpath.Actor, _ towpat
 	return s.w.Experiment, nil
 }
 
-func (s deploys) Experiments(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, _ towpath.EnvironmentName) (deploy.ExperimentList, error) {
+func (s deploys) Experiments(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, _ towpath.EnvironmentName, _ int) (deploy.ExperimentList, error) {
 	if err := s.w.enter(ctx, actor, "deploys.Experiments"); err != nil {
 		return deploy.ExperimentList{}, err
 	}

@@ -20,6 +20,16 @@ func (c *Client) Experiments(ctx context.Context, p towpath.ProjectName, e towpa
 	return ask[deploy.ExperimentList](ctx, c, get(environmentPath(p, e, "/experiments"), nil))
 }
 
+// LastExperiment is the one that is under way in an environment, or the last;
+// false: there is none.
+func (c *Client) LastExperiment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (deploy.Experiment, bool, error) {
+	l, err := ask[deploy.ExperimentList](ctx, c, get(environmentPath(p, e, "/experiments"), url.Values{"limit": {"1"}}))
+	if err != nil || len(l.Items) == 0 {
+		return deploy.Experiment{}, false, err
+	}
+	return l.Items[0], true, nil
+}
+
 // Experiment is one with all that its report is made of.
 func (c *Client) Experiment(ctx context.Context, id towpath.DeploymentID) (deploy.ExperimentRecord, error) {
 	return ask[deploy.ExperimentRecord](ctx, c, get("/deployments/"+url.PathEscape(string(id))+"/experiment", nil))

@@ -16,6 +16,8 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/kind/process"
@@ -83,13 +85,33 @@ func ignoredCommand(spec process.Spec) string {
 	for _, j := range slices.Concat(spec.Verify.Before, spec.Verify.Preview, spec.Verify.Step, spec.Verify.After) {
 		words = append(words, j.Command...)
 	}
-	i := slices.IndexFunc(words, func(w string) bool {
-		return towpath.Ignored(spec.Ignore, path.Clean(w), false) || towpath.Ignored(spec.Ignore, path.Join(spec.WorkDir, w), false)
-	})
-	if i < 0 {
-		return ""
+	for i, w := range words {
+		named := namesIn(w)
+		if i > 0 && words[i-1] == "-m" { // python -m app.main
+			module := strings.ReplaceAll(w, ".", "/")
+			named = append(named, module+".py", module+"/__main__.py")
+		}
+		for _, n := range named {
+			if towpath.Ignored(spec.Ignore, path.Clean(n), false) || towpath.Ignored(spec.Ignore, path.Join(spec.WorkDir, n), false) {
+				return n
+			}
+		}
 	}
-	return words[i]
+	return ""
+}
+
+// namesIn are the names of files that a word of a command may hold: itself, what
+// comes after the sign of an option, and what a shell would take for words of its
+// own. A program's own imports are none of them: the build lists what of the
+// release is covered.
+func namesIn(word string) []string {
+	all := []string{word}
+	for _, n := range strings.FieldsFunc(word, func(c rune) bool { return unicode.IsSpace(c) || strings.ContainsRune("\"'`;&|<>(){}=,:@$", c) }) {
+		if n != word {
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 // Addresses are the host:port pairs that the component takes in its place, by

@@ -387,6 +387,23 @@ func TestBuilder_RendersWhatIsIgnored(t *testing.T) {
 	if got, err := b.Render(seen, "dev", nil); towpath.KindOf(err) != towpath.KindInvalid {
 		t.Errorf("a job of the preview is ignored: %s, %v", got, err)
 	}
+	for command, p := range map[string]string{
+		`["sh", "-c", "exec python3 'conf/main.py' --port=$PORT"]`: "conf/**",
+		`["bin/api", "--config=conf/app.ini"]`:                     "conf/*.ini",
+		`["bin/api", "-javaagent:lib/agent.jar=on"]`:               "lib/**",
+		`["python3", "-m", "shop.api"]`:                            "shop/*.py",
+		`["sh", "-c", "cd var/tmp; ../../x"]`:                      "var/**",
+	} {
+		named := component(`{"command": ` + command + `}`)
+		named.DriftRules = &towpath.DriftRules{Ignore: []string{p}}
+		if got, err := b.Render(named, "dev", nil); towpath.KindOf(err) != towpath.KindInvalid || !strings.Contains(err.Error(), "which the component runs") {
+			t.Errorf("%s covers what %s runs: %s, %v", p, command, got, err)
+		}
+		named.DriftRules.Ignore = []string{"cache/**", "*.log"}
+		if _, err := b.Render(named, "dev", nil); err != nil {
+			t.Errorf("%s runs nothing that is ignored: %v", command, err)
+		}
+	}
 	for _, p := range []string{"bin/**", "*/api", "**/a*", "srv/conf/*", "**/*.py", "tests/*.sh"} {
 		c.DriftRules.Ignore = []string{"cache/**", p}
 		if got, err := b.Render(c, "dev", nil); towpath.KindOf(err) != towpath.KindInvalid || !strings.Contains(err.Error(), "which the component runs") {

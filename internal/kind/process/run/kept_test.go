@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -229,6 +230,24 @@ func TestRunner_Memory(t *testing.T) {
 	}
 	free = 1 << 40
 	h.up(two)
+}
+
+// TestRunner_MemoryThatNobodyKnows: what was not checked is not said to be fine.
+func TestRunner_MemoryThatNobodyKnows(t *testing.T) {
+	for declared, want := range map[int64]int{0: 1, 1 << 20: 0} {
+		h := newHand(t)
+		h.change = func(s *process.Spec) { s.Memory = declared }
+		h.up(one)
+		r := h.records()[0]
+		_ = syscall.Kill(r.Shim, syscall.SIGKILL)
+		h.eventually("the process has died with its shim", func() bool { return gone(r.PID) })
+		said, w := "", h.work(towpath.VerbPrepare, two)
+		w.Say = func(m string) { said += m + "\n" }
+		h.must(h.r.Prepare(t.Context(), w))
+		if n := strings.Count(said, "was not checked"); n != want {
+			t.Errorf("with %d declared it says %q", declared, said)
+		}
+	}
 }
 
 // What was stopped for a revision that there is no memory for must come back: the

@@ -59,7 +59,7 @@ func (r *Runner) untilMemory(ctx context.Context, w kind.Work, try func(context.
 // wait for room that nobody makes: it takes what it lacks from what it goes back
 // from, and all of that if need be.
 func (r *Runner) findMemory(ctx context.Context, w kind.Work, rec *target) error {
-	lacks, err := r.enoughMemory(rec, w.Operation)
+	lacks, err := r.enoughMemory(w, rec)
 	if w.Operation.Verb != towpath.VerbRestore && !w.Operation.Spec.Back {
 		return err
 	}
@@ -73,15 +73,17 @@ func (r *Runner) findMemory(ctx context.Context, w kind.Work, rec *target) error
 		if err := r.shrink(ctx, w, rec, left); err != nil {
 			return err
 		}
-		lacks, err = r.enoughMemory(rec, w.Operation)
+		lacks, err = r.enoughMemory(w, rec)
 	}
 	return err
 }
 
 // enoughMemory refuses to start what the place has no memory for beside what
 // runs: that would hurt both. It is the place's fault, not the release's. With
-// the error comes how many instances there is no room for.
-func (r *Runner) enoughMemory(rec *target, op towpath.Operation) (lacks int, err error) {
+// the error comes how many instances there is no room for. Where nobody knows how
+// much is needed it says so.
+func (r *Runner) enoughMemory(w kind.Work, rec *target) (lacks int, err error) {
+	op := w.Operation
 	missing := 0
 	for _, id := range rec.instances(op.Spec.Revision) {
 		in, err := r.look(id)
@@ -93,8 +95,14 @@ func (r *Runner) enoughMemory(rec *target, op towpath.Operation) (lacks int, err
 		}
 	}
 	each, err := r.memoryOf(rec, op.Spec.Revision)
-	if err != nil || missing == 0 || each == 0 {
+	if err != nil || missing == 0 {
 		return 0, err
+	}
+	if each == 0 {
+		if len(rec.others(op.Spec.Revision)) > 0 {
+			w.Say("whether there is memory for both revisions was not checked: the component declares none (memory), and nothing of it runs that could be measured")
+		}
+		return 0, nil
 	}
 	free, err := r.cfg.Free()
 	if err != nil {

@@ -94,7 +94,7 @@ func (r *Runner) startTwin(ctx context.Context, w kind.Work, rec *target, twin r
 		}
 	}
 	w.Operation.Spec.Revision = twin.Name
-	_, err := r.enoughMemory(rec, w.Operation)
+	_, err := r.enoughMemory(w, rec)
 	if err == nil {
 		err = r.bringUp(ctx, w, rec)
 	}
