@@ -8,7 +8,7 @@ import (
 
 // method names the statistics below. It changes with every change that could
 // change a verdict.
-const method = "towpath-4"
+const method = "towpath-5"
 
 // Judge judges a revision by all that was seen of it so far. An input that is
 // not valid is an error of kind invalid. The judgement at any time depends on

@@ -8,4 +8,6 @@ const (
 	rolloutsOfAPast = 2_000 // of which the baseline was seen for a minute before
 	rolloutInterval = 300
 	powerTrials     = 2_000
+
+	recordedRollouts = 1_000 // of each recording, in each way to draw them
 )

@@ -8,4 +8,6 @@ const (
 	rolloutsOfAPast = 300 // of which the baseline was seen for a minute before
 	rolloutInterval = 40
 	powerTrials     = 300
+
+	recordedRollouts = 60 // of each recording, in each way to draw them
 )
