@@ -76,3 +76,37 @@ func TestJudge_RecordedStreams(t *testing.T) {
 		t.Errorf("%d of %d; that is not at most 1 %% with a confidence of 95 %%", alarms, drawn)
 	}
 }
+
+// TestJudge_FindsWhatIsWorseInRecordedStreams makes one of the two worse. Where a
+// failure seldom comes alone, a doubling is found after minutes, or not at all:
+// that is what keeping quiet about bursts costs.
+func TestJudge_FindsWhatIsWorseInRecordedStreams(t *testing.T) {
+	const trials = 20
+	streams := recordings(t)
+	for _, tc := range []struct {
+		recording string
+		half      bool // of what did not fail, else failures are doubled
+		within    int  // seconds, that each rollout has
+		least     int  // found, of the trials
+	}{
+		{"accounts", false, 300, 20},
+		{"thumbnails", false, 700, 20},
+		{"accounts", true, 300, 20},
+		{"thumbnails", true, 300, 20},
+		{"orders", true, 300, 20},
+		{"gateway", true, 300, 18},
+		{"gateway-beside-three", true, 300, 18},
+	} {
+		c := cutting{share: 1, budget: 0.01, before: 60, length: tc.within, worse: !tc.half, half: tc.half, swap: tc.recording != "gateway-beside-three"}
+		found := 0
+		for seed := range uint64(trials) {
+			if judged(t, streams[tc.recording].rollout(seed, c)).Verdicts[0].Outcome == Worse {
+				found++
+			}
+		}
+		t.Logf("%+v: %d of %d", tc, found, trials)
+		if found < tc.least {
+			t.Errorf("%+v: found in %d of %d", tc, found, trials)
+		}
+	}
+}
