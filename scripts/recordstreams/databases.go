@@ -28,7 +28,7 @@ func prepareOrders(ctx context.Context, world string) error {
 		return err
 	}
 	go func() {
-		defer db.Close()
+		defer func() { _ = db.Close() }()
 		for pause(ctx, tidyUp) {
 			length := 50*time.Millisecond + time.Duration(rand.ExpFloat64()*float64(200*time.Millisecond))
 			_ = inTx(ctx, db, sql.LevelDefault, func(tx *sql.Tx) error { return tidy(ctx, tx, length) })
@@ -82,7 +82,7 @@ func prepareAccounts(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	_, err = db.ExecContext(ctx, `
 		drop table if exists account;
 		create table account (id int primary key, balance bigint not null);

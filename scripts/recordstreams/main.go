@@ -82,7 +82,7 @@ func (r recording) record(ctx context.Context) (err error) {
 	if r.dir, err = os.MkdirTemp("", "recordstreams"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(r.dir)
+	defer func() { _ = os.RemoveAll(r.dir) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	world, err := r.prepare(ctx)
