@@ -13,22 +13,13 @@ import (
 // maxSteps bounds the steps of a canary.
 const maxSteps = 20
 
-// Defaults of a canary.
-const (
-	defaultInterval = 10 * time.Second
-	defaultDeadline = 30 * time.Minute
-)
-
 // rolloutKeys are those of each strategy, besides strategy, timeout and progress.
 var rolloutKeys = map[towpath.RolloutStrategy][]string{
-	towpath.StrategyBlueGreen: {"preview", "keep", "mirror"},
+	towpath.StrategyBlueGreen: {"preview", "for", "judged", "interval", "deadline", "undecided", "keep", "mirror"},
 	towpath.StrategyCanary:    {"steps", "judged", "interval", "deadline", "undecided", "keep", "mirror", "sticky"},
 	towpath.StrategyRolling:   {"surge", "unavailable", "for", "judged", "interval", "deadline", "undecided", "mirror", "sticky"},
 	towpath.StrategyAllAtOnce: {},
 }
-
-// judgedKeys are for what is judged: also blue-green, if copies are.
-var judgedKeys = []string{"interval", "deadline", "undecided"}
 
 func readRollout(o object) towpath.RolloutSpec {
 	spec := towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: 5 * time.Minute}
@@ -47,14 +38,17 @@ func readRollout(o object) towpath.RolloutSpec {
 	switch spec.Strategy {
 	case towpath.StrategyBlueGreen:
 		spec.Preview = readPreview(x)
+		spec.For = x.duration("for", 0, 0, 7*24*time.Hour) // more is known with the objectives
 		if _, ok := x.value("mirror"); ok {
-			readJudged(x, &spec)
+			readJudged(x, &spec, towpath.DefaultInterval, towpath.DefaultDeadline)
+		} else {
+			readJudged(x, &spec, 0, 0)
 		}
 	case towpath.StrategyCanary:
-		readJudged(x, &spec)
+		readJudged(x, &spec, towpath.DefaultInterval, towpath.DefaultDeadline)
 		spec.Steps = readSteps(x)
 	case towpath.StrategyRolling:
-		readJudged(x, &spec)
+		readJudged(x, &spec, towpath.DefaultInterval, towpath.DefaultDeadline)
 		spec.Surge, spec.Unavailable = readShare(x, "surge", "25%"), readShare(x, "unavailable", "0")
 		spec.For = x.duration("for", 0, 0, 7*24*time.Hour)
 		if n, ok := x.value("surge"); ok && spec.Surge.Of(1, true)+spec.Unavailable.Of(100, false) == 0 {
@@ -84,9 +78,6 @@ func readProgress(x object, timeout time.Duration) time.Duration {
 // onlyOf reports keys that are for another strategy.
 func onlyOf(x object, strategy towpath.RolloutStrategy) {
 	allowed := rolloutKeys[strategy]
-	if _, ok := x.value("mirror"); ok && strategy == towpath.StrategyBlueGreen {
-		allowed = slices.Concat(allowed, judgedKeys)
-	}
 	seen := map[string]bool{}
 	for _, other := range []towpath.RolloutStrategy{towpath.StrategyCanary, towpath.StrategyRolling, towpath.StrategyBlueGreen} {
 		for _, key := range rolloutKeys[other] {
@@ -101,9 +92,9 @@ func onlyOf(x object, strategy towpath.RolloutStrategy) {
 }
 
 // readJudged reads what is common to the strategies that are judged.
-func readJudged(x object, spec *towpath.RolloutSpec) {
-	spec.Interval = x.duration("interval", defaultInterval, time.Second, time.Hour)
-	spec.Deadline = x.duration("deadline", defaultDeadline, time.Second, 7*24*time.Hour)
+func readJudged(x object, spec *towpath.RolloutSpec, interval, deadline time.Duration) {
+	spec.Interval = x.duration("interval", interval, time.Second, time.Hour)
+	spec.Deadline = x.duration("deadline", deadline, time.Second, 7*24*time.Hour)
 	if choice(x, "undecided", "proceed", "proceed", "hold") == "hold" {
 		spec.Undecided = towpath.UndecidedHolds
 	}

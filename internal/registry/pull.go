@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -17,6 +18,11 @@ func (s *Service) Manifest(ctx context.Context, actor towpath.Actor, r towpath.R
 		return towpath.Artifact{}, err
 	}
 	digest, tag, err := reference(op, ref)
+	if err != nil && !strings.Contains(ref, ":") {
+		// Nothing can have been pushed under it, and to pull what is not there
+		// is 404. What looks like a digest is refused as one instead.
+		return towpath.Artifact{}, fail(ManifestUnknown, op, "the repository has no such manifest").On(string(r) + ":" + shown(ref)).WithCause(err)
+	}
 	if err != nil {
 		return towpath.Artifact{}, err
 	}

@@ -1,5 +1,7 @@
 package ocitest
 
+import "strings"
+
 func management() []requirement {
 	return []requirement{
 		{"deleting a tag leaves the manifest", func(c *Client) {
@@ -21,6 +23,16 @@ func management() []requirement {
 			c.ExpectCode(c.Do("DELETE", c.Repo("manifests/"+d), nil), 404, "MANIFEST_UNKNOWN")
 			c.Push("gone-a", body) // and it can be pushed again
 			c.Expect(c.Do("GET", c.Repo("manifests/"+d), nil), 200)
+		}},
+		{"a repository whose content is deleted has an empty list of tags", func(c *Client) {
+			c.Target.Repository += "/emptied"
+			blob, d := c.PushBlob(Random(20)), c.Push("last", c.Manifest())
+			for _, path := range []string{"manifests/last", "manifests/" + d, "blobs/" + blob} {
+				c.Expect(c.Do("DELETE", c.Repo(path), nil), 202)
+			}
+			if a := c.Expect(c.Do("GET", c.Repo("tags/list"), nil), 200); !strings.Contains(string(a.Body), `"tags":[]`) {
+				c.T.Errorf("the list is %s", a.Body)
+			}
 		}},
 		{"deleting a blob", func(c *Client) {
 			for _, algorithm := range []string{"sha256", "sha512"} {

@@ -1,6 +1,7 @@
 package ocitest
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
@@ -25,6 +26,15 @@ func pushManifests() []requirement {
 				}
 				c.same(c.Expect(c.Do("GET", c.Location(a), nil), 200), body, Sha256(body), TypeManifest)
 			}
+		}},
+		{"may come without a length", func(c *Client) {
+			body := c.Manifest()
+			a, err := c.Try("PUT", c.Repo("manifests/streamed"), struct{ *bytes.Reader }{bytes.NewReader(body)}, "Content-Type", TypeManifest)
+			if err != nil {
+				c.T.Fatal(err)
+			}
+			c.Expect(a, 201)
+			c.same(c.Expect(c.Do("GET", c.Location(a), nil), 200), body, Sha256(body), TypeManifest)
 		}},
 		{"of every known kind are taken", func(c *Client) {
 			child := c.Manifest()

@@ -31,9 +31,17 @@ func pull() []requirement {
 				c.Expect(c.Do("HEAD", c.Repo("manifests/"+ref), nil), 404)
 			}
 		}},
-		{"a reference is a tag or a digest", func(c *Client) {
-			for _, ref := range []string{"sha256:baddigeststring", "-a", "a+b", strings.Repeat("a", 129), "sha256:" + strings.Repeat("A", 64), "md5:d41d8cd98f00b204e9800998ecf8427e"} {
-				c.Expect(c.Do("GET", c.Repo("manifests/"+ref), nil), 400, 404)
+		{"what can be no tag is not there", func(c *Client) {
+			c.Push("there", c.Manifest())
+			for _, ref := range []string{".INVALID_MANIFEST_NAME", "-a", "a+b", strings.Repeat("a", 129)} {
+				c.ExpectCode(c.Do("GET", c.Repo("manifests/"+ref), nil), 404, "MANIFEST_UNKNOWN")
+				c.Expect(c.Do("HEAD", c.Repo("manifests/"+ref), nil), 404)
+			}
+		}},
+		{"what looks like a digest and is none is refused", func(c *Client) {
+			for _, ref := range []string{"sha256:baddigeststring", "sha256:" + strings.Repeat("A", 64), "md5:d41d8cd98f00b204e9800998ecf8427e"} {
+				c.ExpectCode(c.Do("GET", c.Repo("manifests/"+ref), nil), 400, "DIGEST_INVALID")
+				c.Expect(c.Do("HEAD", c.Repo("manifests/"+ref), nil), 400)
 			}
 		}},
 		{"a blob is pulled", func(c *Client) {

@@ -119,6 +119,19 @@ func chunks() []requirement {
 			a = c.Expect(c.Do("PATCH", c.Location(a), b[1000:], "Content-Type", octets, "Content-Range", span(1000, 2999)), 202)
 			c.pulls(c.Expect(c.Do("PUT", c.Location(a, "digest", d), nil), 201), b, d)
 		}},
+		{"that go back, or are sent once more, are 416", func(c *Client) {
+			b := Random(3000)
+			first := c.begin()
+			for from := 0; from < len(b); from += 1000 {
+				c.Expect(c.Do("PATCH", c.Location(first), b[from:from+1000], "Content-Type", octets, "Content-Range", span(from, from+999)), 202)
+				c.Expect(c.Do("PATCH", c.Location(first), b[from:from+1000], "Content-Type", octets, "Content-Range", span(from, from+999)), 416)
+				c.Expect(c.Do("PATCH", c.Location(first), b[:1000], "Content-Type", octets, "Content-Range", span(0, 999)), 416)
+				if got := c.Expect(c.Do("GET", c.Location(first), nil), 204).Header.Get("Range"); got != span(0, from+999) {
+					c.T.Errorf("Range is %q", got)
+				}
+			}
+			c.pulls(c.Expect(c.Do("PUT", c.Location(first, "digest", Sha256(b)), nil), 201), b, Sha256(b))
+		}},
 		{"the status of an upload says where it is", func(c *Client) {
 			a := c.begin()
 			if got := c.Expect(c.Do("GET", c.Location(a), nil), 204); got.Header.Get("Range") != "0-0" || got.Header.Get("Location") == "" {
