@@ -108,6 +108,9 @@ func likelihood(bad, together, share, phi float64) float64 {
 	if phi == 1 {
 		return bad*math.Log(share) + rest*math.Log1p(-share)
 	}
+	if bad == 0 && together < phi { // less than one burst is left of the past: silence says less and less
+		return together / phi * likelihood(0, phi, share, phi)
+	}
 	all := together / (phi - 1)
 	return rising(all*share, bad) + rising(all*(1-share), rest) - rising(all, together)
 }

@@ -57,3 +57,19 @@ func TestJudge_ABaselineThatHardlyKeepsTheObjective(t *testing.T) {
 		})
 	}
 }
+
+// TestDispersion_SilenceIsNoCalm: of bursts that come seldom one sees nothing for
+// long, which is no evidence that there are none.
+func TestDispersion_SilenceIsNoCalm(t *testing.T) {
+	d := newDispersion()
+	for i := range 300 {
+		bad := 0.0
+		if i == 20 {
+			bad = 10
+		}
+		d.learn(baselineArm, count{bad, 180})
+	}
+	if s := d.estimate(); s.calm {
+		t.Errorf("calm after one burst and silence: %+v", s)
+	}
+}
