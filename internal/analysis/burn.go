@@ -22,6 +22,7 @@ type slice struct {
 // present. That mixture is again a test that may be looked at at any time.
 type burning struct {
 	Burn
+	budget float64
 	bound  float64 // the bad rate that is too fast
 	most   float64 // log evidence that one interval may bring; 0: any
 	log    [len(burnOdds)]float64
@@ -29,7 +30,7 @@ type burning struct {
 }
 
 func newBurning(b Burn, budget float64) *burning {
-	n := &burning{Burn: b, bound: budget * b.Factor}
+	n := &burning{Burn: b, budget: budget, bound: budget * b.Factor}
 	for i := range n.log {
 		n.log[i] = math.Inf(-1)
 	}
@@ -65,11 +66,32 @@ func (b *burning) evidence(past []slice) float64 {
 }
 
 // burns says whether the rates in both windows are too fast for the canary, and
-// not also for the baseline beside it.
+// the baseline beside it clearly keeps the objective. One interval, however bad,
+// is one coincidence: two of the long window have to burn.
 func (b *burning) burns(past []slice) bool {
 	long, short := within(past, b.Long), within(past, b.Short)
-	return long.canary.rate() >= b.bound && short.canary.rate() >= b.bound && long.baseline.rate() < b.bound
+	return b.burnsTwice(past) && clearlyKeeps(long.baseline, b.budget) &&
+		long.canary.rate() >= b.bound && short.canary.rate() >= b.bound
 }
+
+func (b *burning) burnsTwice(past []slice) bool {
+	const least = 2
+	burning := 0
+	for i := len(past) - 1; i >= 0 && burning < least; i-- {
+		if i < len(past)-least && past[i].start.Before(past[len(past)-1].end.Add(-b.Long)) {
+			break
+		}
+		if c := past[i].canary; c.total > 0 && c.rate() >= b.bound {
+			burning++
+		}
+	}
+	return burning >= least
+}
+
+// clearlyKeeps says that a baseline is far from what the budget allows. One that
+// hardly keeps it, or is bad now, has the same weather as the canary, and whose
+// part of it is larger is chance.
+func clearlyKeeps(baseline count, budget float64) bool { return baseline.rate() <= budget/2 }
 
 // within sums up the intervals that begin within the window that ends with the
 // last of them; always at least that one.

@@ -21,6 +21,14 @@ func (c count) rate() float64 {
 // pair is what was counted of both revisions in the same interval.
 type pair struct{ canary, baseline count }
 
+// arm is one of them.
+type arm int
+
+const (
+	canaryArm arm = iota
+	baselineArm
+)
+
 // dispersions are the ratios of variance to mean that are thought possible:
 // roughly the number of bad requests that come together. Their prior weights
 // say that independent requests are the rule.
@@ -68,18 +76,17 @@ func newDispersion() *dispersion {
 	return d
 }
 
-func (d *dispersion) learn(p pair) {
-	for arm, c := range [...]count{p.canary, p.baseline} {
-		past := &d.recent[arm]
-		if together := past.bad + c.bad; together > 0 && past.total > 0 && c.total > 0 {
-			share := min(max(c.total/(past.total+c.total), leastShareOfPast), 1-leastShareOfPast)
-			for i, phi := range dispersions {
-				d.log[i] += likelihood(c.bad, together, share, phi)
-			}
+// learn takes what one revision had in an interval.
+func (d *dispersion) learn(a arm, c count) {
+	past := &d.recent[a]
+	if together := past.bad + c.bad; together > 0 && past.total > 0 && c.total > 0 {
+		share := min(max(c.total/(past.total+c.total), leastShareOfPast), 1-leastShareOfPast)
+		for i, phi := range dispersions {
+			d.log[i] += likelihood(c.bad, together, share, phi)
 		}
-		past.bad = memory*past.bad + c.bad
-		past.total = memory*past.total + c.total
 	}
+	past.bad = memory*past.bad + c.bad
+	past.total = memory*past.total + c.total
 }
 
 // temper takes what was learnt so far for hearsay.
@@ -100,6 +107,9 @@ func likelihood(bad, together, share, phi float64) float64 {
 	rest := together - bad
 	if phi == 1 {
 		return bad*math.Log(share) + rest*math.Log1p(-share)
+	}
+	if bad == 0 && together < phi { // less than one burst is left of the past: silence says less and less
+		return together / phi * likelihood(0, phi, share, phi)
 	}
 	all := together / (phi - 1)
 	return rising(all*share, bad) + rising(all*(1-share), rest) - rising(all, together)

@@ -30,7 +30,8 @@
 // Objective: the same with binomial likelihood ratios of the canary's own rate
 // against the budget. Burn rate: a mixture of these over all intervals at which it
 // may have begun (Shiryaev and Roberts), at a multiple of the budget, while both
-// windows burn.
+// windows burn. Both are asked only beside a baseline that clearly keeps the
+// objective.
 //
 // # Bursts
 //
@@ -39,9 +40,9 @@
 // mean), which is exact for bursts of exactly that size, and for other things a
 // quasi-likelihood. The dispersion is the posterior, over a grid from 1 to 200, of
 // how the counts of each revision scatter about their own recent rate; an interval
-// is judged by what was known before it. As long as bursts of three and more are
-// not ruled out, each plausible dispersion has to be refuted by the bets and by
-// the scatter together. What happens within one interval is one coincidence,
+// is judged by what was known of the canary before it, and of the baseline with
+// it. As long as bursts of three and more are not ruled out, each plausible
+// dispersion has to be refuted by the bets and by the scatter together. What happens within one interval is one coincidence,
 // however large: beside a silent baseline bad requests in bulk speak when two or
 // three intervals in a row have them, and at once only if the baseline was silent
 // for long before the canary came. docs/adr/0050 has the figures, and what the

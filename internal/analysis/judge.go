@@ -8,10 +8,10 @@ import (
 
 // method names the statistics below. It changes with every change that could
 // change a verdict.
-const method = "towpath-4"
+const method = "towpath-5"
 
 // methodAfter names those of a revision that has all of the traffic.
-const methodAfter = "towpath-after-1"
+const methodAfter = "towpath-after-2"
 
 func methodOf(in Input) string {
 	if in.After {

@@ -9,4 +9,6 @@ const (
 	rolloutsOfASwitch = 2_000 // the new revision has all of the traffic at once
 	rolloutInterval   = 300
 	powerTrials       = 2_000
+
+	recordedRollouts = 1_000 // of each recording, in each way to draw them
 )

@@ -62,8 +62,13 @@ func TestJudge_FindsADoubledRate(t *testing.T) {
 		// bursts are ruled out; 400 trials are too few to tell 1.3 from 1.35.
 		{"5 to 10 %, a tenth of the traffic", 20, 180, 0.05, 0, 1.3, 2_000},
 		// Here it is 7 and 1.3 intervals: 1.3 is missed.
-		{"1 to 2 %, a tenth of ten times the traffic", 200, 1800, 0.01, 0, 1.6, powerTrials},
-		{"5 to 10 %, a tenth of ten times the traffic", 200, 1800, 0.05, 0, 3.75, powerTrials},
+		{"1 to 2 %, a tenth of ten times the traffic", 200, 1800, 0.01, 0, 1.5, powerTrials},
+		{"5 to 10 %, a tenth of ten times the traffic", 200, 1800, 0.05, 0, 3.5, powerTrials},
+		// With bursts ruled out by a minute before, what is left is that one can stop
+		// at the end of an interval only.
+		{"1 to 2 %, a tenth of ten times, the baseline seen for a minute before", 200, 1800, 0.01, 60, 1.35, powerTrials},
+		{"5 to 10 %, a tenth of ten times, the baseline seen for a minute before", 200, 1800, 0.05, 60, 1.8, powerTrials},
+		{"0.1 to 0.2 %, a tenth of a hundred times, the baseline seen for a minute before", 2000, 18000, 0.001, 60, 1.3, powerTrials},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -146,8 +146,8 @@ func TestDispersion_Extremes(t *testing.T) {
 	for _, jump := range []float64{1, 90, 1e4, 1e8, 1e11} {
 		d := newDispersion()
 		for range 5 {
-			d.learn(pair{baseline: count{0, 2 * jump}})
-			d.learn(pair{baseline: count{jump, 2 * jump}})
+			d.learn(baselineArm, count{0, 2 * jump})
+			d.learn(baselineArm, count{jump, 2 * jump})
 		}
 		s := d.estimate()
 		for name, x := range map[string]float64{"mean": s.mean, "harmonic": s.harmonic, "few": s.few} {

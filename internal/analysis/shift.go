@@ -45,9 +45,10 @@ func (s *shift) add(canary, baseline Histogram) {
 		return
 	}
 	p := pair{canary.beyond(s.cut).whole(), baseline.beyond(s.cut).whole()}
+	s.dispersion.learn(baselineArm, p.baseline)
 	known := s.dispersion.estimate()
+	s.dispersion.learn(canaryArm, p.canary)
 	s.comparison.addWorse(p)
-	s.dispersion.learn(p)
 	seen := s.comparison.seen
 	if seen.canary.total > 0 {
 		s.row.next(p.canary)

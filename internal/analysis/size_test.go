@@ -9,4 +9,6 @@ const (
 	rolloutsOfASwitch = 300 // the new revision has all of the traffic at once
 	rolloutInterval   = 40
 	powerTrials       = 300
+
+	recordedRollouts = 60 // of each recording, in each way to draw them
 )

@@ -159,8 +159,9 @@ func (t *tracker) keep(p pair) {
 }
 
 // accuse weighs the evidence against the revision after one more interval. How
-// the counts scatter is taken as it was known before, so that an interval can't
-// excuse itself.
+// the counts scatter is taken as it was known of the canary before, so that an
+// interval can't excuse itself, and of the baseline including this interval: what
+// hits both, and one of them harder, is a burst already when it begins.
 func (t *tracker) accuse(span slice) {
 	if !t.begun && t.samples.canary.total > 0 {
 		t.begun = true
@@ -169,7 +170,9 @@ func (t *tracker) accuse(span slice) {
 			t.after.begin(t.o, t.before)
 		}
 	}
+	t.dispersion.learn(baselineArm, span.baseline)
 	known := t.dispersion.estimate()
+	t.dispersion.learn(canaryArm, span.canary)
 	t.seen = t.seen.plus(span.pair)
 	if !t.begun {
 		t.before = t.before.plus(span.baseline)
@@ -191,7 +194,6 @@ func (t *tracker) accuse(span slice) {
 	if t.shifts != nil {
 		t.log.shifts = t.shifts.log
 	}
-	t.dispersion.learn(span.pair)
 	if t.isWorse() {
 		t.decided = &span.end
 	}
@@ -242,12 +244,12 @@ func (t *tracker) isWorse() bool {
 		t.baselineKeeps() && (yes(t.log.breaks, risk.breaks) || yes(t.log.burns, risk.burns))
 }
 
-// baselineKeeps says whether the baseline keeps the objective, beside the canary:
-// what it did before excuses nothing that happens to both now. Where it does not
-// keep it either, breaking it is no reason to go back to it.
+// baselineKeeps says whether the baseline clearly keeps the objective, beside the
+// canary: what it did before excuses nothing that happens to both now. Where it
+// hardly does, breaking it is no reason to go back to it: the comparison decides.
 func (t *tracker) baselineKeeps() bool {
 	beside := t.beside()
-	return t.alone || beside.total > 0 && beside.rate() <= t.o.budget()
+	return t.alone || beside.total > 0 && clearlyKeeps(beside, t.o.budget())
 }
 
 // beside is what was counted of the baseline since the canary has had requests.
