@@ -13,7 +13,8 @@ const (
 
 	ReleaseRead    Verb = "release.read"
 	ReleasePublish Verb = "release.publish"
-	Quarantine     Verb = "quarantine" // and its lifting
+	Quarantine     Verb = "quarantine"     // and its lifting
+	QuarantineAll  Verb = "quarantine.all" // of a material in every project, and its lifting
 
 	EnvironmentRead  Verb = "environment.read" // what runs, promotions, deployments, verdicts
 	PlanRequest      Verb = "plan.request"     // judge and plan; changes nothing
@@ -79,6 +80,8 @@ func table() []rule {
 		{verb: ReleaseRead, does: "read releases", roles: people(), anyEnvironment: true, system: true},
 		{verb: ReleasePublish, does: "publish releases", roles: roles(towpath.RoleReleaser)},
 		{verb: Quarantine, does: "quarantine releases", system: true, roles: roles(towpath.RoleOperator, towpath.RoleAdmin)},
+		// What is done to every project at once takes who answers for all of them.
+		{verb: QuarantineAll, does: "quarantine in every project, or lift that", roles: roles(towpath.RoleAdmin)},
 
 		{verb: EnvironmentRead, does: "see the environment", roles: people(), system: true},
 		{verb: PlanRequest, does: "plan promotions", system: true, roles: roles(towpath.RoleReleaser, towpath.RolePromoter, towpath.RoleApprover, towpath.RoleOperator)},

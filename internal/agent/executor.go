@@ -167,8 +167,10 @@ func (a *Agent) execute(ctx context.Context, as assignment, withdrawn bool) {
 			return
 		}
 	case agentrpc.JournalEffect:
-		a.finish(ctx, op, a.success(ctx, runner, op, nil))
-		return
+		if op.Verb != towpath.VerbPlan {
+			a.finish(ctx, op, a.success(ctx, runner, op, nil))
+			return
+		} // a plan changes nothing, and what it said was lost: it is made again
 	}
 	a.perform(ctx, runner, op)
 }

@@ -68,7 +68,7 @@ func (f *files) fetch(ctx context.Context, layer towpath.Digest, size int64, toS
 		copies := f.copies(layer)
 		for _, dest := range copies {
 			root := filepath.Join(dest, "root")
-			if !toStart || f.watch.look(root, nil).changed == 0 {
+			if !toStart || f.watch.intact(root) {
 				return root, nil
 			}
 		}
@@ -97,7 +97,7 @@ func (f *files) fresh(ctx context.Context, layer towpath.Digest, size int64, pur
 		dest := filepath.Join(f.dir, layer.Hex()+copyMark+purpose)
 		root := filepath.Join(dest, "root")
 		if f.holds(dest, layer) {
-			if f.watch.look(root, nil).changed == 0 {
+			if f.watch.intact(root) {
 				return root, nil // put there before a crash
 			}
 		}

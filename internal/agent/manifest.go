@@ -15,11 +15,12 @@ import (
 
 // entry is one thing in a folder of files, as its layer has it.
 type entry struct {
-	Path  string         `json:"path"`           // relative, with slashes
-	Mode  fs.FileMode    `json:"mode"`           // type and permissions
-	Sum   towpath.Digest `json:"sum,omitempty"`  // of a file's content
-	Link  string         `json:"link,omitempty"` // where a symbolic link leads
-	Stamp stamp          `json:"stamp,omitzero"` // of a file that has this content
+	Path  string         `json:"path"`            // relative, with slashes
+	Mode  fs.FileMode    `json:"mode"`            // type and permissions
+	Owner *owner         `json:"owner,omitempty"` // nil: of a version that did not write it down
+	Sum   towpath.Digest `json:"sum,omitempty"`   // of a file's content
+	Link  string         `json:"link,omitempty"`  // where a symbolic link leads
+	Stamp stamp          `json:"stamp,omitzero"`  // of a file that has this content
 }
 
 // stamp is what the file system says of a file without its content being read.
@@ -40,6 +41,33 @@ func stampOf(fi fs.FileInfo) stamp {
 	return s
 }
 
+// permissions are all bits that say who may do what with a file: a program that
+// has got the bit to run as its owner is another one.
+const permissions = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+
+func permissionsOf(m fs.FileMode) fs.FileMode { return m & permissions }
+
+// owner is whom a file belongs to: whoever that is may write to it, whatever its
+// permissions.
+type owner struct {
+	User  uint32 `json:"user"`
+	Group uint32 `json:"group"`
+}
+
+func ownerOf(fi fs.FileInfo) owner {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return owner{}
+	}
+	return owner{User: st.Uid, Group: st.Gid}
+}
+
+// mayBe reports whether somebody may own what was put in place for an owner: that
+// one, or whoever the agent runs as by now, who was given its folder.
+func (o owner) mayBe(now owner) bool {
+	return now == o || now == owner{User: uint32(os.Geteuid()), Group: uint32(os.Getegid())} //nolint:gosec // IDs of Linux have 32 bits
+}
+
 // manifestFile stands beside the folder that it describes.
 const manifestFile = "files.json"
 
@@ -57,11 +85,15 @@ func describe(ctx context.Context, root string) ([]entry, error) {
 		if err != nil {
 			return err
 		}
-		e := entry{Path: within(root, p), Mode: fi.Mode().Type() | fi.Mode().Perm()}
+		e := entry{Path: within(root, p), Mode: fi.Mode().Type() | permissionsOf(fi.Mode())}
+		if fi.Mode()&fs.ModeSymlink == 0 {
+			o := ownerOf(fi)
+			e.Owner = &o
+		}
 		switch {
 		case fi.Mode().IsRegular():
 			e.Stamp = stampOf(fi)
-			e.Sum, err = sumOfFile(p)
+			e.Sum, err = sumOfFile(p, fi.Size())
 		case fi.Mode()&fs.ModeSymlink != 0:
 			e.Link, err = os.Readlink(p)
 		}
@@ -79,14 +111,24 @@ func within(root, p string) string {
 	return filepath.ToSlash(rel)
 }
 
-func sumOfFile(path string) (towpath.Digest, error) {
-	f, err := os.Open(path)
+// sumOfFile is the digest of a file that was of a size a moment ago. It follows no
+// link, waits for no writer and reads one byte more at most, whatever has come in
+// the file's place or grows there.
+func sumOfFile(path string, size int64) (towpath.Digest, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if !fi.Mode().IsRegular() {
+		return "", nil // of no content
+	}
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+	if _, err := io.Copy(h, io.LimitReader(f, size+1)); err != nil {
 		return "", err
 	}
 	return towpath.DigestFrom(h.Sum(nil)), nil

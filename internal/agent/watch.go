@@ -2,7 +2,6 @@ package agent
 
 import (
 	"cmp"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,7 +27,11 @@ type watch struct {
 type watched struct {
 	root   string
 	ignore []string
+	all    []*entry // what its layer has, by path: a folder before what is in it
 	want   map[string]*entry
+	found  map[string]finding   // what is wrong with those, as last looked at
+	at     int                  // which of those is looked at next; 0 after all of them were
+	whole  time.Time            // when all of them had been looked at last
 	read   map[string]time.Time // when a file's content was last read and right
 	bad    map[string]stamp     // of files whose content was read and wrong
 	began  time.Time
@@ -37,16 +40,25 @@ type watched struct {
 }
 
 // sight is how a folder differs from what it held: the first changes and how
-// many there are, and likewise of what is ignored.
+// many there are, and likewise of what is ignored and of what nobody could read.
 type sight struct {
+	at               time.Time // of the look
 	changes, ignored []towpath.FileChange
 	changed, covered int
+	unread           []towpath.FileUnread
+	unknown          int
+	partly           string // why not everything was looked at; empty: it was
 }
 
 // into tells it in an observation.
 func (s sight) into(o *towpath.Observation) {
+	o.FilesAt = s.at
 	o.Files, o.FilesChanged, o.Ignored, o.FilesIgnored = s.changes, s.changed, s.ignored, s.covered
+	o.Unread, o.FilesUnread, o.FilesPartly = s.unread, s.unknown, s.partly
 }
+
+// intact reports whether everything was seen, and as it should be.
+func (s sight) intact() bool { return s.changed == 0 && s.unknown == 0 && s.partly == "" }
 
 // Bounds of looking.
 const (
@@ -55,36 +67,65 @@ const (
 	watchReread = 5 * time.Minute // every content is read again
 	watchRead   = 32 << 20        // bytes read again in one look
 	watchEdited = 256 << 20       // bytes read because they changed, in one look
+	watchTime   = 3 * time.Second // for the files of the release, and as long for what else there is
+	watchNames  = 200_000         // names in its folders, in one look
 )
 
 func newWatch(now func() time.Time) *watch { return &watch{now: now, folders: map[string]*watched{}} }
 
 // look says how a folder (root, beside its manifest) differs now, leaving out
-// what some patterns cover. One that nobody described has no differences.
+// what some patterns cover. One that nobody described has no differences. It
+// takes a bounded time; what it did not get to is looked at the next time.
 func (w *watch) look(root string, ignore []string) sight {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	key := strings.Join(append([]string{root}, ignore...), "\x00")
-	f, known := w.folders[key]
-	began := w.now()
-	if !known {
-		f = &watched{root: root, ignore: ignore, began: began, read: map[string]time.Time{}, bad: map[string]stamp{}, want: map[string]*entry{}}
-		all, described := readManifest(filepath.Dir(root))
-		if !described {
-			return sight{}
-		}
-		for i := range all {
-			f.want[all[i].Path] = &all[i]
-		}
-		w.folders[key] = f
+	f := w.folder(root, ignore)
+	if f == nil {
+		return sight{}
 	}
-	if began.Before(f.next) {
+	if w.now().Before(f.next) {
 		return f.last
 	}
-	f.last = f.compare(began)
-	end := w.now()
-	f.next = end.Add(max(watchEvery, watchShare*end.Sub(began)))
-	return f.last
+	return f.look(w.now, watchTime)
+}
+
+// intact reports whether a folder is as it was put in place, all of it: nothing
+// starts from what nobody has looked at, however long that takes.
+func (w *watch) intact(root string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := w.folder(root, nil)
+	switch {
+	case f == nil:
+		return true
+	case w.now().Before(f.next) && f.at == 0:
+		return f.last.intact()
+	}
+	f.at = 0
+	return f.look(w.now, 0).intact()
+}
+
+// folder is what is known of a folder; nil when nobody described it.
+func (w *watch) folder(root string, ignore []string) *watched {
+	key := strings.Join(append([]string{root}, ignore...), "\x00")
+	if f := w.folders[key]; f != nil {
+		return f
+	}
+	all, described := readManifest(filepath.Dir(root))
+	if !described {
+		return nil
+	}
+	now := w.now()
+	f := &watched{
+		root: root, ignore: ignore, began: now, whole: now, want: make(map[string]*entry, len(all)),
+		found: map[string]finding{}, read: map[string]time.Time{}, bad: map[string]stamp{},
+	}
+	for i := range all {
+		f.all, f.want[all[i].Path] = append(f.all, &all[i]), &all[i]
+	}
+	slices.SortFunc(f.all, func(a, b *entry) int { return cmp.Compare(a.Path, b.Path) })
+	w.folders[key] = f
+	return f
 }
 
 // forget drops what is known of folders that are gone.
@@ -98,67 +139,18 @@ func (w *watch) forget() {
 	}
 }
 
-// compare looks at every file.
-func (f *watched) compare(now time.Time) (s sight) {
-	met := make(map[string]bool, len(f.want))
-	budget := budget{again: watchRead, edited: watchEdited}
-	err := filepath.WalkDir(f.root, func(p string, d fs.DirEntry, err error) error {
-		if p == f.root {
-			return err
-		}
-		path := within(f.root, p)
-		folder := d != nil && d.IsDir()
-		ignored := towpath.Ignored(f.ignore, path, folder)
-		want := f.want[path]
-		if want == nil {
-			return f.added(&s, path, folder, ignored)
-		}
-		met[path] = true
-		if err != nil { // a folder that can't be read
-			s.say(path, towpath.FileModeChanged, ignored)
-			return fs.SkipDir
-		}
-		if how := f.differs(p, path, want, d, now, &budget, ignored); how != "" {
-			s.say(path, how, ignored)
-		}
-		return nil
-	})
-	if err != nil {
-		s = sight{}
-		s.say(".", towpath.FileWasRemoved, false)
-		return s
-	}
-	for path, e := range f.want {
-		if !met[path] && !f.goneWithFolder(path, met) {
-			s.say(path, towpath.FileWasRemoved, towpath.Ignored(f.ignore, path, e.Mode.IsDir()))
-		}
-	}
-	s.bound()
-	return s
+// look compares and says when to look next. Without a limit it takes as long as
+// it takes.
+func (f *watched) look(clock func() time.Time, limit time.Duration) sight {
+	began := clock()
+	f.last = f.compare(clock, limit)
+	f.last.at = began
+	end := clock()
+	f.next = end.Add(max(watchEvery, watchShare*end.Sub(began)))
+	return f.last
 }
 
-// added takes what the release does not have. What is in a folder is told one by
-// one where something of it may be ignored, also when the folder itself is.
-func (f *watched) added(s *sight, path string, folder, ignored bool) error {
-	switch {
-	case !folder:
-		s.say(path, towpath.FileWasAdded, ignored)
-	case ignored || towpath.MayIgnoreBelow(f.ignore, path):
-		return nil
-	default:
-		s.say(path, towpath.FileWasAdded, false)
-		return fs.SkipDir
-	}
-	return nil
-}
-
-// goneWithFolder reports whether a file that is not there any more is told of
-// by its folder. One that is ignored does not speak for what is in it.
-func (f *watched) goneWithFolder(path string, met map[string]bool) bool {
-	parent := filepath.ToSlash(filepath.Dir(path))
-	return parent != "." && !met[parent] && !towpath.Ignored(f.ignore, parent, true)
-}
-
+// say takes a change, of what is ignored apart from the others.
 func (s *sight) say(path string, how towpath.FileEdited, ignored bool) {
 	c := towpath.FileChange{Path: path, How: how}
 	if ignored {
@@ -168,6 +160,12 @@ func (s *sight) say(path string, how towpath.FileEdited, ignored bool) {
 	}
 	s.changed++
 	s.changes = append(s.changes, c)
+}
+
+// sayUnread takes what could not be read.
+func (s *sight) sayUnread(path, why string) {
+	s.unknown++
+	s.unread = append(s.unread, towpath.FileUnread{Path: path, Why: why})
 }
 
 // bound keeps the first changes. Of what is ignored the release's own come first:
@@ -185,63 +183,6 @@ func (s *sight) bound() {
 		return cmp.Or(own(a)-own(b), cmp.Compare(a.Path, b.Path))
 	})
 	s.ignored = s.ignored[:min(len(s.ignored), towpath.MaxFilesIgnored)]
-}
-
-// budget is how much one look may read.
-type budget struct{ again, edited int64 }
-
-// differs compares one thing; "" when it is as it was. What is ignored is not
-// read: a program may write there all the time.
-func (f *watched) differs(p, path string, want *entry, d fs.DirEntry, now time.Time, b *budget, ignored bool) towpath.FileEdited {
-	fi, err := d.Info()
-	switch {
-	case err != nil:
-		return towpath.FileWasRemoved
-	case fi.Mode().Type() != want.Mode.Type():
-		return towpath.FileWasReplaced
-	case fi.Mode()&fs.ModeSymlink != 0:
-		if link, err := os.Readlink(p); err != nil || link != want.Link {
-			return towpath.FileWasEdited
-		}
-		return ""
-	case ignored && fi.Mode().IsRegular() && stampOf(fi) != want.Stamp:
-		return towpath.FileWasEdited
-	case !ignored && fi.Mode().IsRegular() && f.edited(p, path, want, fi, now, b):
-		return towpath.FileWasEdited
-	case fi.Mode().Perm() != want.Mode.Perm():
-		return towpath.FileModeChanged
-	}
-	return ""
-}
-
-// edited reports whether a file's content is another. It is read when the file
-// system says that something about it has changed, and when it was not read for
-// long.
-func (f *watched) edited(p, path string, want *entry, fi fs.FileInfo, now time.Time, b *budget) bool {
-	s := stampOf(fi)
-	if s.Size != want.Stamp.Size || s == f.bad[path] {
-		return true
-	}
-	if s == want.Stamp {
-		last, ok := f.read[path]
-		if !ok {
-			last = f.began
-		}
-		if now.Sub(last) < watchReread || b.again <= 0 {
-			return false
-		}
-		b.again -= s.Size
-	} else {
-		if b.edited <= 0 {
-			return true // until there is time to read it: something happened to it
-		}
-		b.edited -= s.Size
-	}
-	sum, err := sumOfFile(p)
-	if err != nil || sum != want.Sum {
-		f.bad[path] = s
-		return true
-	}
-	f.read[path], want.Stamp = now, s
-	return false
+	slices.SortFunc(s.unread, func(a, b towpath.FileUnread) int { return cmp.Compare(a.Path, b.Path) })
+	s.unread = s.unread[:min(len(s.unread), towpath.MaxFilesUnread)]
 }

@@ -23,6 +23,7 @@ type slice struct {
 type burning struct {
 	Burn
 	bound  float64 // the bad rate that is too fast
+	most   float64 // log evidence that one interval may bring; 0: any
 	log    [len(burnOdds)]float64
 	number float64 // of intervals with requests
 }
@@ -47,7 +48,11 @@ func (b *burning) add(c count, dispersion float64) {
 	begin := -math.Log(b.number * (b.number + 1))
 	for i, odds := range burnOdds {
 		ratio := c.bad*math.Log(odds) - c.total*math.Log1p(b.bound*(odds-1))
-		b.log[i] = logSum([]float64{b.log[i], begin}) + ratio/dispersion
+		ratio /= dispersion
+		if b.most > 0 {
+			ratio = math.Min(ratio, b.most)
+		}
+		b.log[i] = logSum([]float64{b.log[i], begin}) + ratio
 	}
 }
 

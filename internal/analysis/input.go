@@ -30,6 +30,9 @@ type Input struct {
 	Objectives []Objective `json:"objectives"`
 	// Alone says that there is no baseline to run beside: a first release.
 	Alone bool `json:"alone,omitempty"`
+	// After says that the new revision has all of the traffic, so that all that is
+	// known of the baseline is from before. It is judged by what it has to keep to.
+	After bool `json:"after,omitempty"`
 	// Intervals are in the order of time and do not overlap, which windows of
 	// `increase()` longer than their step would. Those from before the new
 	// revision had requests teach how the baseline scatters, and make the first

@@ -10,6 +10,16 @@ import (
 // change a verdict.
 const method = "towpath-4"
 
+// methodAfter names those of a revision that has all of the traffic.
+const methodAfter = "towpath-after-1"
+
+func methodOf(in Input) string {
+	if in.After {
+		return methodAfter
+	}
+	return method
+}
+
 // Judge judges a revision by all that was seen of it so far. An input that is
 // not valid is an error of kind invalid. The judgement at any time depends on
 // the intervals only, never on how often or when it was asked for: whoever looks
@@ -19,9 +29,12 @@ func Judge(in Input) (Judgement, error) {
 		return Judgement{}, err
 	}
 	full := in.withDefaults()
-	j := Judgement{Method: method, Input: in, Verdicts: make([]Verdict, 0, len(in.Objectives))}
+	j := Judgement{Method: methodOf(in), Input: in, Verdicts: make([]Verdict, 0, len(in.Objectives))}
 	for _, o := range full.Objectives {
 		t := newTracker(o, full.Alpha/float64(len(full.Objectives)), full.Alone || o.Alone)
+		if full.After {
+			t.afterSwitch()
+		}
 		for _, interval := range full.Intervals {
 			t.see(interval)
 		}

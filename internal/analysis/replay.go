@@ -17,9 +17,9 @@ func Replay(record []byte) (again Judgement, same bool, err error) {
 		return Judgement{}, false, towpath.E(towpath.KindInvalid, "analysis.replay", "this is not a recorded judgement").
 			WithHint("give the file as it was recorded").WithCause(err)
 	}
-	if recorded.Method != method {
+	if recorded.Method != methodOf(recorded.Input) {
 		return Judgement{}, false, towpath.E(towpath.KindInvalid, "analysis.replay",
-			"it was judged by %q, and this towpath judges by %q", recorded.Method, method).
+			"it was judged by %q, and this towpath judges by %q", recorded.Method, methodOf(recorded.Input)).
 			WithHint("replay it with the version of towpath that judged it")
 	}
 	again, err = Judge(recorded.Input)

@@ -128,7 +128,7 @@ func (t *tracker) seenWords(v Verdict) string {
 	if !t.alone {
 		s += fmt.Sprintf(" beside %s of %s", percent(v.Baseline), number(v.Baseline.Total))
 	}
-	if !t.alone && v.Before.Total > 0 {
+	if (!t.alone || t.after != nil) && v.Before.Total > 0 {
 		s += fmt.Sprintf(", and %s of %s before", percent(v.Before), number(v.Before.Total))
 	}
 	return s
@@ -147,6 +147,8 @@ func (t *tracker) because(v Verdict) string {
 			p := t.shifts.comparison.seen
 			return weighed(v.Shifts) + fmt.Sprintf(", %s beyond %s beside %s", percent(Count{p.canary.bad, p.canary.total}),
 				strconv.FormatFloat(t.shifts.cut, 'g', 4, 64), percent(Count{p.baseline.bad, p.baseline.total}))
+		case v.Breaks.Outcome == Worse && t.after != nil && t.after.bound > t.o.budget():
+			return weighed(v.Breaks) + fmt.Sprintf(", %s may be, and %s after what was before", percent(Count{t.o.budget(), 1}), percent(Count{t.after.bound, 1}))
 		case v.Breaks.Outcome == Worse:
 			return weighed(v.Breaks) + fmt.Sprintf(", %s may be", percent(Count{t.o.budget(), 1}))
 		default:

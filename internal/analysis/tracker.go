@@ -32,6 +32,7 @@ type tracker struct {
 	breaks     limit
 	clear      limit // of half the budget: clearly no harm, whatever the baseline does
 	burns      []*burning
+	after      *after // of a revision that has all of the traffic; else nil
 	shifts     *shift // of a quantile that asks for it; else nil
 	gauge      *gauge // of a threshold
 
@@ -76,6 +77,15 @@ func newTracker(o Objective, alpha float64, alone bool) *tracker {
 		t.gauge = newGauge(o)
 	}
 	return t
+}
+
+// afterSwitch has a revision judged that has all of the traffic.
+func (t *tracker) afterSwitch() {
+	t.alone, t.shifts = true, nil
+	t.after = newAfter(t.alpha * riskBreaksAfter)
+	for _, b := range t.burns {
+		b.most = portion(t.alpha * riskBurnsAfter)
+	}
 }
 
 // see takes one interval. Nothing that comes after the decision changes it.
@@ -155,6 +165,9 @@ func (t *tracker) accuse(span slice) {
 	if !t.begun && t.samples.canary.total > 0 {
 		t.begun = true
 		t.dispersion.temper()
+		if t.after != nil {
+			t.after.begin(t.o, t.before)
+		}
 	}
 	known := t.dispersion.estimate()
 	t.seen = t.seen.plus(span.pair)
@@ -168,7 +181,7 @@ func (t *tracker) accuse(span slice) {
 	t.row.next(span.canary)
 	hushed := t.row.isNews(t.seen, span.pair, t.o.budget(), t.alpha)
 	t.log.compares = t.comparison(known, hushed)
-	t.log.breaks = known.weigh(t.breaks.breaks[:], t.breaks.sceptic[:], breakStakes[:], 0, hushed)
+	t.log.breaks = t.breaking(known, hushed, span.canary)
 	t.log.burns = math.Inf(-1)
 	for _, b := range t.burns {
 		// A change of the rate looks like a burst itself; it may not hide here.
@@ -184,6 +197,17 @@ func (t *tracker) accuse(span slice) {
 	}
 }
 
+func (t *tracker) breaking(known scatter, hushed bool, canary count) float64 {
+	switch {
+	case t.after == nil:
+		return known.weigh(t.breaks.breaks[:], t.breaks.sceptic[:], breakStakes[:], 0, hushed)
+	case !t.begun:
+		return math.Inf(-1)
+	}
+	t.after.add(canary, math.Max(known.cautious(), wander))
+	return t.after.evidence()
+}
+
 func (t *tracker) comparison(known scatter, hushed bool) float64 {
 	switch {
 	case t.o.Ranks:
@@ -197,7 +221,10 @@ func (t *tracker) comparison(known scatter, hushed bool) float64 {
 // risks are the risks of the questions, in the order of [logs].
 func (t *tracker) risks() logs {
 	r := logs{breaks: riskBreaks, compares: riskCompares, burns: riskBurns}
-	if t.alone {
+	switch {
+	case t.after != nil:
+		r = logs{breaks: riskBreaksAfter, burns: riskBurnsAfter}
+	case t.alone:
 		r.breaks += r.compares
 		r.compares = 0
 	}

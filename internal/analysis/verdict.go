@@ -80,7 +80,11 @@ func (v Verdict) Suspect(o Objective) bool {
 	if max(v.Breaks.E, v.Compares.E, v.Shifts.E, v.Burns.E) >= suspicion {
 		return true
 	}
-	return v.Canary.Bad >= fewBad && v.Canary.rate() > o.budget() && v.Canary.rate() > 2*v.Baseline.rate()
+	baseline := v.Baseline
+	if baseline.Total == 0 { // nothing is beside it
+		baseline = v.Before
+	}
+	return v.Canary.Bad >= fewBad && v.Canary.rate() > o.budget() && v.Canary.rate() > 2*baseline.rate()
 }
 
 // Judgement is the judgement of a revision, with what it was made of.

@@ -90,6 +90,20 @@ func TestFollow(t *testing.T) {
 			t.Errorf("got\n%s", out)
 		}
 	})
+	run(t, "says why it goes back, and who was judged worse", func(t *testing.T) {
+		d := towpath.Deployment{
+			ID: "dep_1", Environment: "dev", Version: "1.0.0", Kind: towpath.DeploymentPromotion, Phase: towpath.DeploymentRolledBack,
+			Cause: "the new revision of web is worse at 25 %: instance 0 exited with status 3",
+			Components: []towpath.Rollout{{
+				Component: "web", Action: towpath.ActionReplace, Canary: &towpath.Canary{Judgement: &towpath.Judgement{Outcome: towpath.JudgedWorse}},
+				Steps: []towpath.Step{{Verb: towpath.VerbPrepare, Phase: towpath.OperationSucceeded, Began: time.Now(), Ended: time.Now()}},
+			}},
+		}
+		v := snapshot{deployment: &d}.view()
+		if v.title != "promotion of 1.0.0 into dev: rolled-back: "+d.Cause || v.tree[0].state != StepFailed || v.tree[0].detail != "judged worse" {
+			t.Errorf("got %q, and %+v", v.title, v.tree[0])
+		}
+	})
 	run(t, "waits for a server that is away, and says so once", func(t *testing.T) {
 		out, n, err := watchTape(t.Context(), tape{
 			time.Now(), []time.Duration{0, 3 * time.Second, 60 * time.Second}, []any{towpath.DeploymentPreparing, away, towpath.DeploymentSucceeded},

@@ -22,14 +22,17 @@ func newQuarantine(s *session) *cobra.Command {
 			return s.print(result{data: q, names: []string{q.Material}, show: func(page *page) {
 				page.field("material", q.Material)
 				page.field("quarantined", page.style.bad(q.Reason))
+				page.field("project", orAll(q.Project))
 				page.line("releases that are made with it are quarantined within moments, and so are those that are published later")
 			}})
 		})
 	cmd.Long = "With RELEASE, revokes one release: no gate passes it, no rollback goes to it, a deployment that brings it goes back, and environments that run it are flagged.\n\n" +
 		"With --material, revokes every release of the project that is made with it, now and later: a digest (sha256:…, of an image or a file), a " +
 		"package URL (pkg:golang/example.com/lib@v1.2.0; without a version all of them), or the name of a pin of towpath.lock, as the " +
-		"provenance and the bill of materials name them."
-	cmd.Example = "  towpath quarantine 1.4.0 --reason 'it leaks'\n  towpath quarantine --material pkg:npm/left-pad@1.3.1 --reason CVE-2026-1234"
+		"provenance and the bill of materials name them. With --everywhere, in every project at once, those that are made later too; it takes an admin " +
+		"of everything, as does lifting it. A key is revoked with `towpath trust revoke`."
+	cmd.Example = "  towpath quarantine 1.4.0 --reason 'it leaks'\n  towpath quarantine --material pkg:npm/left-pad@1.3.1 --reason CVE-2026-1234\n" +
+		"  towpath quarantine --material pkg:npm/left-pad@1.3.1 --everywhere --reason CVE-2026-1234"
 	cmd.AddCommand(newQuarantineList(s))
 	return cmd
 }
@@ -40,6 +43,9 @@ func newUnquarantine(s *session) *cobra.Command {
 			if err := c.UnquarantineMaterial(ctx, p, material, reason); err != nil {
 				return listed(err, "towpath quarantine list")
 			}
+			if p == "" {
+				return s.done("material", material, "lifted; releases that were quarantined for it are lifted within moments")
+			}
 			return s.done("material", material, "lifted")
 		})
 }
@@ -48,13 +54,17 @@ type materialCall func(ctx context.Context, c *client.Client, p towpath.ProjectN
 
 func (s *session) newQuarantineCommand(name, short string, release quarantineCall, ofMaterial materialCall) *cobra.Command {
 	var reason, material string
+	var everywhere bool
 	cmd := &cobra.Command{
 		Use: name + " RELEASE --reason TEXT", Short: short, Args: positional(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == (material != "") {
 				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "name a release, or a material with --material"))
 			}
-			c, project, err := s.target()
+			if everywhere && material == "" {
+				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--everywhere goes with --material: a release belongs to one project"))
+			}
+			c, project, err := s.targetOrAll(everywhere)
 			if err != nil {
 				return err
 			}
@@ -73,14 +83,25 @@ func (s *session) newQuarantineCommand(name, short string, release quarantineCal
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why")
 	cmd.Flags().StringVar(&material, "material", "", "what releases are made with: a digest, a package URL, or the name of a pin")
+	cmd.Flags().BoolVar(&everywhere, "everywhere", false, "in every project")
 	return cmd
 }
 
+// targetOrAll is the project that is meant; none when all of them are.
+func (s *session) targetOrAll(everywhere bool) (*client.Client, towpath.ProjectName, error) {
+	if !everywhere {
+		return s.target()
+	}
+	c, err := s.client()
+	return c, "", err
+}
+
 func newQuarantineList(s *session) *cobra.Command {
-	return &cobra.Command{
+	var everywhere bool
+	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the materials with which no release may be made", Args: positional(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, project, err := s.target()
+			c, project, err := s.targetOrAll(everywhere)
 			if err != nil {
 				return err
 			}
@@ -90,12 +111,14 @@ func newQuarantineList(s *session) *cobra.Command {
 			}
 			p := &page{now: s.apps.Now()}
 			r := result{data: api.QuarantinedMaterials{Items: items}, none: "no material is quarantined; `towpath release list` shows releases that are"}
-			r.table.columns = []string{"MATERIAL", "BY", "AGE", "REASON"}
+			r.table.columns = []string{"MATERIAL", "PROJECT", "BY", "AGE", "REASON"}
 			for _, q := range items {
 				r.names = append(r.names, q.Material)
-				r.table.add(q.Material, string(q.By), p.age(q.At), q.Reason)
+				r.table.add(q.Material, orAll(q.Project), string(q.By), p.age(q.At), q.Reason)
 			}
 			return s.print(r)
 		},
 	}
+	cmd.Flags().BoolVar(&everywhere, "everywhere", false, "only those of every project")
+	return cmd
 }

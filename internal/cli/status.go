@@ -207,7 +207,7 @@ func showStatus(p *page, e inventory.Status) {
 				p.line("%s has its revision before running until %s: a rollback starts nothing", c.Component, at(c.KeptUntil))
 			}
 		}
-		if e.Drift.Standing() {
+		if differs(e) {
 			p.line("how it differs: towpath drift %s", e.Environment)
 		}
 	}
@@ -263,6 +263,16 @@ func showWayOut(p *page, e inventory.Status) {
 	case len(e.Findings) > 0:
 		p.line("%-13s go back with: towpath rollback %s", "", e.Environment)
 	}
+}
+
+// differs reports whether there is something that `towpath drift` shows.
+func differs(e inventory.Status) bool {
+	for _, c := range e.Components {
+		if len(c.Differences) > 0 {
+			return true
+		}
+	}
+	return e.Drift.Standing()
 }
 
 // driftLine is the drift of an environment in one line: the first difference of

@@ -41,6 +41,9 @@ func deploymentTree(d towpath.Deployment) []branch {
 		case len(steps) > 0:
 			head.state, head.began, head.ended = summary(steps)
 		}
+		if c := r.Canary; c != nil && c.Judgement != nil && c.Judgement.Outcome == towpath.JudgedWorse {
+			head.state, head.detail = StepFailed, "judged worse" // though each of its steps was done
+		}
 		out = append(append(out, head), steps...)
 	}
 	return out

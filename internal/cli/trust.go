@@ -212,10 +212,12 @@ func newTrustExpire(s *session) *cobra.Command {
 
 func newTrustRevoke(s *session) *cobra.Command {
 	var reason string
+	var everywhere bool
 	cmd := &cobra.Command{
 		Use: "revoke NAME --reason TEXT", Short: "Make everything that a key ever signed worthless, and quarantine what only it signed",
 		Long: "For a key that got into wrong hands. Nothing that it signed counts any more, whenever that was; releases that no other trusted " +
-			"key signed are quarantined. It can't be taken back: trust another key.",
+			"key signed are quarantined. It can't be taken back: trust another key.\n\n" +
+			"With --everywhere, in every project, under every name that the key has: nobody can trust it again. It takes an admin of everything.",
 		Args: positional(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if reason == "" {
@@ -225,7 +227,7 @@ func newTrustRevoke(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			k, err := c.RevokeKey(cmd.Context(), towpath.KeyName(args[0]), reason)
+			k, err := c.RevokeKey(cmd.Context(), towpath.KeyName(args[0]), reason, everywhere)
 			if err != nil {
 				return listed(err, "towpath trust list")
 			}
@@ -233,6 +235,7 @@ func newTrustRevoke(s *session) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	cmd.Flags().BoolVar(&everywhere, "everywhere", false, "in every project, under every name that the key has")
 	return cmd
 }
 

@@ -91,6 +91,9 @@ func (n snapshot) view() view {
 		if x := n.experiment; x != nil {
 			v.title = fmt.Sprintf("%s: %s: %s", doingIn(*d), d.Phase, x.Report.Sentence)
 		}
+		if d.Cause != "" && !strings.Contains(v.title, d.Cause) {
+			v.title += ": " + d.Cause
+		}
 		v.tree = deploymentTree(*d)
 	}
 	return v

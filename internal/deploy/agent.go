@@ -223,6 +223,9 @@ func (s *Service) Finish(ctx context.Context, actor towpath.Actor, id towpath.Op
 }
 
 func (s *Service) finish(ctx context.Context, tx Tx, op towpath.Operation, result towpath.OperationResult, ev towpath.Event, now time.Time) error {
+	if op.Verb == towpath.VerbPlan && result.Status == towpath.ResultDone && result.Plan == nil {
+		result = towpath.OperationResult{Status: towpath.ResultError, Message: "the agent sent no plan; it is asked again"}
+	}
 	trigger, known := map[towpath.ResultStatus]towpath.OperationTrigger{
 		towpath.ResultDone: towpath.TriggerDone, towpath.ResultFailed: towpath.TriggerBad,
 		towpath.ResultError: towpath.TriggerRetry, towpath.ResultStale: towpath.TriggerStale,

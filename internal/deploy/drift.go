@@ -33,15 +33,18 @@ func (s *Service) compare(ctx context.Context, tx Tx, place towpath.PlaceName, s
 		if p.Running.Unsure { // a deployment is at work on it, or left it in doubt
 			continue
 		}
-		var found []towpath.Difference
+		var look drift.Look
 		if p.Running.Revision != "" {
 			want := drift.Desired{Revision: p.Running.Revision, Settings: towpath.SettingsDigest(p.Running.Rendered)}
-			found = drift.Differences(want, observed[p.Target.Key()])
+			o := observed[p.Target.Key()]
+			if look.Found = drift.Differences(want, o); o != nil {
+				look.Files = o.FilesAt
+			}
 		}
-		if len(found) == 0 && p.Drift.State == "" { // the usual
+		if len(look.Found) == 0 && p.Drift.State == "" { // the usual
 			continue
 		}
-		if err := s.see(ctx, tx, p, found, s.limits(ctx, tx, p.Target), now); err != nil {
+		if err := s.see(ctx, tx, p, look, s.limits(ctx, tx, p.Target), now); err != nil {
 			return err
 		}
 	}
@@ -70,16 +73,16 @@ func (s *Service) limitsIn(content *towpath.ReleaseContent, name towpath.Compone
 }
 
 // see takes what was found on one target into its record, with the event.
-func (s *Service) see(ctx context.Context, tx Tx, p Placed, found []towpath.Difference, l drift.Limits, now time.Time) error {
+func (s *Service) see(ctx context.Context, tx Tx, p Placed, look drift.Look, l drift.Limits, now time.Time) error {
 	was := of(p.Drift, p)
-	if next, _ := drift.See(was, found, now, l); reflect.DeepEqual(next, p.Drift) || next.State == towpath.DriftNone && p.Drift.State == "" {
+	if next, _ := drift.See(was, look, now, l); reflect.DeepEqual(next, p.Drift) || next.State == towpath.DriftNone && p.Drift.State == "" {
 		return nil
 	}
 	locked, err := tx.LockDrift(ctx, p.Target)
 	if err != nil {
 		return err
 	}
-	next, news := drift.See(of(locked, p), found, now, l)
+	next, news := drift.See(of(locked, p), look, now, l)
 	if err := tx.SaveDrift(ctx, next); err != nil {
 		return err
 	}
@@ -88,7 +91,10 @@ func (s *Service) see(ctx context.Context, tx Tx, p Placed, found []towpath.Diff
 	}
 	ev := towpath.NewEvent(now, string(towpath.System().Account), "drift."+string(news))
 	ev.Project, ev.Environment, ev.Subject, ev.Release = p.Target.Project, p.Target.Environment, string(p.Target.Component), p.Running.Release
-	ev.Reason = sentences(found)
+	if next.Unknown() { // it is not certain that it has drifted
+		ev.Action = "drift.unknown"
+	}
+	ev.Reason = sentences(look.Found)
 	if news == drift.Gone {
 		ev.Reason = "It runs as it was deployed."
 	}

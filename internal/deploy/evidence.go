@@ -26,9 +26,10 @@ const (
 // to the interval in which the server learnt of it, so that intervals that were
 // judged never change. Of a new revision that has copies only, these are what is
 // counted; of one that has users, copies never are. Of the time before the rollout
-// it is only told how the old revision did.
+// it is only told how the old revision did, and so of the time before the switch of
+// one that is judged with all of the traffic.
 func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []towpath.Measurement) analysis.Input {
-	var in analysis.Input
+	in := analysis.Input{After: r.JudgedAfter()}
 	read := map[string][]reading{}
 	until := copiedUntil(r, counts)
 	for _, o := range r.Canary.Objectives {
@@ -68,9 +69,26 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 				read[o.Name] = rest[end:]
 			}
 		}
+		if in.After {
+			switchedOver(iv, r, to)
+		}
 		in.Intervals = append(in.Intervals, iv)
 	}
 	return in
+}
+
+// switchedOver leaves of an interval what the revision did that had all of the
+// traffic at its end: what the other one did by itself says nothing of users.
+func switchedOver(iv analysis.Interval, r *towpath.Rollout, to towpath.TrafficCount) {
+	now, _ := revision(to, r.To)
+	for name, x := range iv.Readings {
+		if now.Weight == 100 && !to.Before {
+			x.Baseline = nil
+		} else {
+			x.Canary = nil
+		}
+		iv.Readings[name] = x
+	}
 }
 
 // judged reports whether anything is judged by an objective.

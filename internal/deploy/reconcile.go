@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/failpoint"
@@ -51,6 +52,10 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 			after = reconcile.After(0)
 			return s.apply(ctx, tx, &env, &d, decision.Trigger, decision.Reason, now)
 		}
+		if len(decision.Over) > 0 {
+			endWatch(&d, decision.Over, now)
+			after = reconcile.After(0)
+		}
 		if err := s.issue(ctx, tx, &d, env, decision.Issue, now); err != nil {
 			return err
 		}
@@ -59,7 +64,7 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 				return err
 			}
 		}
-		return s.wait(ctx, tx, &d, decision.Waiting, seen, now)
+		return s.wait(ctx, tx, &d, decision, seen, now)
 	})
 	failpoint.Hit("deployment.stepped")
 	return after, err
@@ -85,10 +90,20 @@ func (s *Service) look(ctx context.Context, tx Tx, d *towpath.Deployment, now ti
 }
 
 // wait keeps what a deployment waits for and how it is judged, for people.
-func (s *Service) wait(ctx context.Context, tx Tx, d *towpath.Deployment, why string, seen rollout.Seen, now time.Time) error {
-	if why == d.Waiting && len(seen.Judgements) == 0 {
+func (s *Service) wait(ctx context.Context, tx Tx, d *towpath.Deployment, dec rollout.Decision, seen rollout.Seen, now time.Time) error {
+	if dec.Waiting == d.Waiting && len(seen.Judgements) == 0 && len(dec.Over) == 0 {
 		return nil
 	}
-	d.Waiting, d.UpdatedAt = why, now
+	d.Waiting, d.UpdatedAt = dec.Waiting, now
 	return tx.SaveDeployment(ctx, *d)
+}
+
+// endWatch keeps that the time of components after their switch is over. What is
+// said of them later changes nothing: others may move because they have.
+func endWatch(d *towpath.Deployment, over []towpath.ComponentName, now time.Time) {
+	for i := range d.Components {
+		if r := &d.Components[i]; slices.Contains(over, r.Component) {
+			r.Canary.Over = now
+		}
+	}
 }

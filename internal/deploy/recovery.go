@@ -117,10 +117,11 @@ func measuredSign(r *towpath.Rollout, counts []towpath.TrafficCount, measurement
 	return first
 }
 
-// hadUsers is when a rollout's new revision was first given a share of the traffic.
+// hadUsers is when a rollout's new revision was first given a share of the traffic,
+// or all of it.
 func hadUsers(r *towpath.Rollout) time.Time {
 	for _, s := range r.Steps {
-		if s.Verb == towpath.VerbShift && s.Weight > 0 && s.Phase == towpath.OperationSucceeded {
+		if (s.Verb == towpath.VerbShift && s.Weight > 0 || s.Verb == towpath.VerbSwitch) && s.Phase == towpath.OperationSucceeded {
 			return s.Ended
 		}
 	}

@@ -74,7 +74,8 @@ func (s *Service) toRepair(ctx context.Context, tx Tx, env towpath.Environment, 
 		return nil, err
 	}
 	var out []towpath.ComponentName
-	known, seen, port := false, false, false
+	known, seen := false, false
+	var helpless []towpath.Difference // that replacing what runs does not help against
 	for _, x := range running {
 		if x.Revision == "" || r.Component != "" && x.Component != r.Component {
 			continue
@@ -87,7 +88,9 @@ func (s *Service) toRepair(ctx context.Context, tx Tx, env towpath.Environment, 
 		d := driftOf(drifts, x.Component)
 		seen = seen || d.State == towpath.DriftSuspected
 		drifted := d.State.Standing()
-		port = port || drifted && !drift.Repairable(d.Differences)
+		if drifted && !drift.Repairable(d.Differences) {
+			helpless = d.Differences
+		}
 		if r.Force || drifted && drift.Repairable(d.Differences) {
 			out = append(out, x.Component)
 		}
@@ -97,7 +100,10 @@ func (s *Service) toRepair(ctx context.Context, tx Tx, env towpath.Environment, 
 		return nil, towpath.E(towpath.KindNotFound, op, "%s runs no component %q", env.Name, r.Component).WithHint("`towpath status %s` lists them", env.Name)
 	case len(out) > 0:
 		return out, nil
-	case port:
+	case unread(helpless):
+		return nil, towpath.E(towpath.KindConflict, op, "nothing is known to differ, and what could not be looked at is not repaired: %s", sentences(helpless)).
+			WithHint("see to it on its host that the agent can read its own folder; --force puts the files in place anew all the same")
+	case len(helpless) > 0:
 		return nil, towpath.E(towpath.KindConflict, op, "replacing what runs does not give an address back that somebody else has taken").
 			WithHint("end whoever listens there: the router takes it as soon as it is free; --force repairs all the same")
 	case seen:
@@ -106,6 +112,10 @@ func (s *Service) toRepair(ctx context.Context, tx Tx, env towpath.Environment, 
 	}
 	return nil, towpath.E(towpath.KindConflict, op, "there is nothing to repair: everything runs as it was deployed").
 		WithHint("--force replaces what runs all the same")
+}
+
+func unread(all []towpath.Difference) bool {
+	return len(all) > 0 && towpath.Drift{State: towpath.DriftFound, Differences: all}.Unknown()
 }
 
 func driftOf(all []towpath.Drift, c towpath.ComponentName) towpath.Drift {
@@ -287,7 +297,7 @@ func (r Repairs) Reconcile(ctx context.Context, key string, now time.Time) (reco
 // busy says what keeps repairs from being begun by themselves.
 func (r Repairs) busy(ctx context.Context, tx Tx, env towpath.Environment, now time.Time) (why string, until time.Time, err error) {
 	if env.Active != "" {
-		return "a deployment is active, and wakes it when it ends", time.Time{}, nil
+		return "a deployment is active, and it is decided again when that ends", time.Time{}, nil
 	}
 	freezes, err := tx.Freezes(ctx, env.Project)
 	for _, f := range freezes {

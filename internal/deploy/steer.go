@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -95,8 +96,8 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 		d.Paused = &towpath.Pause{By: actor.Account, Reason: r.Reason, At: now}
 		d.Waiting = rollout.Paused(d.Paused)
 		return nil
-	case r.Action == SteerPause:
-		return nil
+	case r.Action == SteerPause, r.Action == SteerSkip && d.Paused != nil: // whose pause it is has a reason
+		return towpath.E(towpath.KindConflict, op, "the rollout in %s is %s", d.Environment, rollout.Paused(d.Paused))
 	case r.Action == SteerResume && d.Paused != nil:
 		d.Paused, d.Waiting = nil, ""
 		return nil
@@ -112,7 +113,7 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 		return err
 	}
 	x.Canary.Passed, x.Canary.PassedBy = x.Step+1, actor.Account
-	d.Paused, d.Waiting = nil, "" // said anew by the next decision
+	d.Waiting = "" // said anew by the next decision
 	return nil
 }
 
@@ -152,12 +153,7 @@ func step(d *towpath.Deployment, r SteerRequest, now time.Time) (rollout.Stand, 
 	}
 	of := strings.Join(names, " and ")
 	if len(stands) == 0 {
-		what := "the rollout in " + string(d.Environment)
-		if r.Component != "" {
-			what = fmt.Sprintf("the rollout of %s in %s", r.Component, d.Environment)
-		}
-		return rollout.Stand{}, towpath.E(towpath.KindConflict, op, "%s stands at no step: %s", what, d.Waiting).
-			WithHint("it can be undone with `towpath rollback %s`", d.Environment)
+		return rollout.Stand{}, atNoStep(d, r)
 	}
 	if r.Action == SteerResume {
 		stands = slices.DeleteFunc(stands, func(x rollout.Stand) bool { return !x.AsksAPerson(now) })
@@ -170,4 +166,23 @@ func step(d *towpath.Deployment, r SteerRequest, now time.Time) (rollout.Stand, 
 		return rollout.Stand{}, towpath.E(towpath.KindConflict, op, "%s stand at a step each", of).WithHint("say whose to end with --component")
 	}
 	return stands[0], nil
+}
+
+// atNoStep is the error of a step that nobody waits at.
+func atNoStep(d *towpath.Deployment, r SteerRequest) error {
+	const op = "rollout.steer"
+	what := "the rollout in " + string(d.Environment)
+	if r.Component != "" {
+		var names []string
+		for _, x := range d.Components {
+			names = append(names, string(x.Component))
+		}
+		if !slices.Contains(names, string(r.Component)) {
+			return towpath.E(towpath.KindNotFound, op, "component %q is not one of those that move in %s", r.Component, d.Environment).
+				WithHint("they are %s", strings.Join(names, ", "))
+		}
+		what = fmt.Sprintf("the rollout of %s in %s", r.Component, d.Environment)
+	}
+	return towpath.E(towpath.KindConflict, op, "%s stands at no step: %s", what, cmp.Or(d.Waiting, "it is on its way to the next one")).
+		WithHint("`towpath status %s` shows how far it is; it can be undone with `towpath rollback %[1]s`", d.Environment)
 }

@@ -3,6 +3,7 @@ package drift
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -33,7 +34,7 @@ func Decide(d towpath.Drift, s Situation, now time.Time, l Limits) Decision {
 	if !d.State.Standing() || d.State == towpath.DriftRepairing || d.State == towpath.DriftFlapping {
 		return keep
 	}
-	if d.State == towpath.DriftBackOff && now.Before(d.Again) {
+	if d.State == towpath.DriftBackOff && s.Policy == towpath.DriftRepair && now.Before(d.Again) {
 		return keep
 	}
 	stay := func(why string, again time.Time) Decision {
@@ -41,18 +42,49 @@ func Decide(d towpath.Drift, s Situation, now time.Time, l Limits) Decision {
 	}
 	switch {
 	case !Repairable(d.Differences):
-		return stay("Replacing what runs would not help; the router takes the address as soon as it is free. `ss -ltnp` on its host shows who has it.", time.Time{})
+		return stay(NotRepairable(d.Differences), time.Time{})
 	case s.Policy != towpath.DriftRepair:
-		return stay("The component's policy is to report drift; `towpath repair` replaces what differs.", time.Time{})
+		return stay(lastFailed(d)+"The component's policy is to report drift: nothing is done by itself. `towpath repair` replaces what differs.", time.Time{})
 	}
 	if n := repaired(d, now, l); n >= l.Flaps {
 		return Decision{State: towpath.DriftFlapping, Why: fmt.Sprintf(
-			"It was repaired %d times within %s and changed back each time: it is left alone until a person repairs it (`towpath repair`) or it is as it should be.", n, l.Window)}
+			"It was repaired %s within %s and changed back each time, so it is left alone. Find out who changes it, then repair it: `towpath repair` begins the count anew.", times(n), span(l.Window))}
 	}
 	if s.Busy != "" {
-		return stay("A repair waits: "+s.Busy+".", s.Until)
+		return stay(lastFailed(d)+"A repair waits: "+s.Busy+".", s.Until)
 	}
 	return Decision{State: towpath.DriftRepairing, Repair: true}
+}
+
+// lastFailed is the sentence on the last repair, if that failed.
+func lastFailed(d towpath.Drift) string {
+	if n := len(d.Repairs); n > 0 && d.Repairs[n-1].Failed != "" {
+		return failed(d.Repairs[n-1].Failed) + " "
+	}
+	return ""
+}
+
+func failed(why string) string {
+	return "The last repair did not succeed: " + strings.TrimRight(why, ". ") + "."
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// span is a duration without the zeros at its end: 1h, not 1h0m0s.
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // repaired counts the repairs of late that succeeded.
@@ -76,24 +108,24 @@ func Begun(d towpath.Drift, r towpath.RepairAttempt, person bool) towpath.Drift 
 		d.Repairs = nil
 	}
 	d.Repairs = append(slices.Clone(d.Repairs[max(0, len(d.Repairs)-keepAttempts):]), r)
-	d.State, d.Why, d.Again, d.Clean = towpath.DriftRepairing, "", time.Time{}, time.Time{}
+	d.State, d.Why, d.Again, d.Clean, d.Files = towpath.DriftRepairing, "", time.Time{}, time.Time{}, time.Time{}
 	return d
 }
 
-// Ended notes the end of a repair; failed says why it did not succeed. Whether
+// Ended notes the end of a repair; why says why it did not succeed. Whether
 // the drift is gone the next looks say, from the beginning: what was seen before
 // the repair ended counts for nothing.
-func Ended(d towpath.Drift, id towpath.DeploymentID, failed string, now time.Time, l Limits) towpath.Drift {
+func Ended(d towpath.Drift, id towpath.DeploymentID, why string, now time.Time, l Limits) towpath.Drift {
 	i := len(d.Repairs) - 1
 	if i < 0 || d.Repairs[i].Deployment != id || !d.Repairs[i].Ended.IsZero() {
 		return d
 	}
 	d.Repairs = slices.Clone(d.Repairs)
-	d.Repairs[i].Ended, d.Repairs[i].Failed = now, failed
+	d.Repairs[i].Ended, d.Repairs[i].Failed = now, why
 	if d.State != towpath.DriftRepairing {
 		return d
 	}
-	if failed == "" {
+	if why == "" {
 		return towpath.Drift{Target: d.Target, Revision: d.Revision, State: towpath.DriftNone, Told: d.Told, Repairs: d.Repairs}
 	}
 	n := 0
@@ -101,6 +133,6 @@ func Ended(d towpath.Drift, id towpath.DeploymentID, failed string, now time.Tim
 		n++
 	}
 	d.State, d.Again = towpath.DriftBackOff, now.Add(min(l.Backoff<<min(n-1, 16), l.BackoffMax))
-	d.Why = "A repair did not succeed, and what ran before it runs: " + failed + "."
+	d.Why = failed(why)
 	return d
 }

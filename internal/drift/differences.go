@@ -2,6 +2,7 @@ package drift
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -55,6 +56,15 @@ func Differences(want Desired, seen *towpath.Observation) []towpath.Difference {
 	if more := seen.FilesChanged - len(seen.Files); more > 0 {
 		say(towpath.DiffersFile, "", "%d more of its files were changed.", more)
 	}
+	for _, f := range seen.Unread {
+		say(towpath.DiffersUnknown, f.Path, "%s", f.Sentence())
+	}
+	if more := seen.FilesUnread - len(seen.Unread); more > 0 {
+		say(towpath.DiffersUnknown, "more", "%d more of its files can't be read.", more)
+	}
+	if seen.FilesPartly != "" {
+		say(towpath.DiffersUnknown, "rest", "Not all of its files were looked at: %s. Whether the rest is as it was nobody knows.", strings.TrimSuffix(seen.FilesPartly, "."))
+	}
 	return out
 }
 
@@ -88,11 +98,18 @@ func orElse(s, otherwise string) string {
 
 // Repairable reports whether replacing what runs can help. It doesn't give an
 // address back that somebody else has: the router takes it as soon as it is free.
+// And what nobody could look at is no reason to replace anything.
 func Repairable(differences []towpath.Difference) bool {
-	for _, d := range differences {
-		if d.Kind != towpath.DiffersPort {
-			return true
-		}
+	return slices.ContainsFunc(differences, func(d towpath.Difference) bool {
+		return d.Kind != towpath.DiffersPort && d.Kind != towpath.DiffersUnknown
+	})
+}
+
+// NotRepairable says, for people, why replacing what runs would not help.
+func NotRepairable(differences []towpath.Difference) string {
+	if slices.ContainsFunc(differences, func(d towpath.Difference) bool { return d.Kind == towpath.DiffersPort }) {
+		return "Replacing what runs would not help; the router takes the address as soon as it is free. `ss -ltnp` on its host shows who has it."
 	}
-	return false
+	return "Nothing is replaced because of what can't be looked at: see to it on its host that the agent can read its own folder (its disk, its permissions). " +
+		"`towpath repair --force` puts the files in place anew all the same."
 }

@@ -49,6 +49,14 @@ func TestDifferences(t *testing.T) {
 		}, "file-changed: The file a of the release was edited.\nfile-changed: The file b was added to those of the release.\n" +
 			"file-changed: The file c of the release was removed.\nfile-changed: The permissions of the file d of the release were changed.\n" +
 			"file-changed: The folder with all of its files is gone.\nfile-changed: 4 more of its files were changed."},
+		"names what could not be looked at, and calls it unknown": {
+			func(o *towpath.Observation) {
+				o.FilesUnread, o.Unread = 3, []towpath.FileUnread{{Path: "a", Why: "input/output error"}}
+				o.FilesPartly = "the look ended after 200000 names"
+			},
+			"file-unknown: Whether a was changed nobody knows: it can't be read (input/output error).\nfile-unknown: 2 more of its files can't be read.\n" +
+				"file-unknown: Not all of its files were looked at: the look ended after 200000 names. Whether the rest is as it was nobody knows.",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := asDeployed()
@@ -71,6 +79,10 @@ var limits = Limits{}.WithDefaults()
 
 func edited() []towpath.Difference {
 	return []towpath.Difference{{Kind: towpath.DiffersFile, Subject: "serve", Sentence: "The file serve of the release was edited."}}
+}
+
+func unreadable() []towpath.Difference {
+	return []towpath.Difference{{Kind: towpath.DiffersUnknown, Subject: "serve", Sentence: "Whether serve was changed nobody knows."}}
 }
 
 func added(name string) []towpath.Difference {
@@ -102,40 +114,63 @@ func TestSee(t *testing.T) {
 		found []towpath.Difference
 		state towpath.DriftState
 		news  News
+		files time.Time // of the look at files; zero: of an agent that does not say
 	}
+	one, other := noon.Add(-time.Hour), noon.Add(-2*time.Hour) // by a clock that goes wrong
 	for name, looks := range map[string][]look{
-		"one look is no drift": {{0, edited(), towpath.DriftSuspected, Nothing}, {time.Second, nil, towpath.DriftNone, Nothing}},
+		"one look is no drift": {{0, edited(), towpath.DriftSuspected, Nothing, time.Time{}}, {time.Second, nil, towpath.DriftNone, Nothing, time.Time{}}},
 		"two looks at once are no drift either": {
-			{0, edited(), towpath.DriftSuspected, Nothing}, {time.Millisecond, edited(), towpath.DriftSuspected, Nothing},
+			{0, edited(), towpath.DriftSuspected, Nothing, time.Time{}}, {time.Millisecond, edited(), towpath.DriftSuspected, Nothing, time.Time{}},
 		},
 		"two looks apart are, and two without end it": {
-			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Settle, edited(), towpath.DriftFound, Found}, {time.Hour, edited(), towpath.DriftFound, Nothing},
-			{time.Second, nil, towpath.DriftFound, Nothing}, {limits.Settle, nil, towpath.DriftNone, Gone},
+			{0, edited(), towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Settle, edited(), towpath.DriftFound, Found, time.Time{}}, {time.Hour, edited(), towpath.DriftFound, Nothing, time.Time{}},
+			{time.Second, nil, towpath.DriftFound, Nothing, time.Time{}}, {limits.Settle, nil, towpath.DriftNone, Gone, time.Time{}},
 		},
 		"one look without does not end it": {
-			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Settle, edited(), towpath.DriftFound, Found},
-			{time.Second, nil, towpath.DriftFound, Nothing}, {limits.Settle, edited(), towpath.DriftFound, Nothing}, {time.Second, nil, towpath.DriftFound, Nothing},
+			{0, edited(), towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Settle, edited(), towpath.DriftFound, Found, time.Time{}},
+			{time.Second, nil, towpath.DriftFound, Nothing, time.Time{}}, {limits.Settle, edited(), towpath.DriftFound, Nothing, time.Time{}}, {time.Second, nil, towpath.DriftFound, Nothing, time.Time{}},
 		},
 		"the agent has time to start an instance again": {
-			{0, gone, towpath.DriftSuspected, Nothing}, {limits.Settle, gone, towpath.DriftSuspected, Nothing}, {limits.Restart, gone, towpath.DriftFound, Found},
+			{0, gone, towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Settle, gone, towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Restart, gone, towpath.DriftFound, Found, time.Time{}},
 		},
 		"other drift than before is news": {
-			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Settle, edited(), towpath.DriftFound, Found}, {limits.Quiet, append(edited(), gone...), towpath.DriftFound, Changed},
+			{0, edited(), towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Settle, edited(), towpath.DriftFound, Found, time.Time{}}, {limits.Quiet, append(edited(), gone...), towpath.DriftFound, Changed, time.Time{}},
 		},
 		"what changes at each look is news once in a while": {
-			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Settle, edited(), towpath.DriftFound, Found},
-			{time.Second, append(edited(), added("a")...), towpath.DriftFound, Nothing}, {time.Second, append(edited(), added("b")...), towpath.DriftFound, Nothing},
-			{limits.Quiet, append(edited(), added("b")...), towpath.DriftFound, Changed}, {limits.Quiet, append(edited(), added("b")...), towpath.DriftFound, Nothing},
+			{0, edited(), towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Settle, edited(), towpath.DriftFound, Found, time.Time{}},
+			{time.Second, append(edited(), added("a")...), towpath.DriftFound, Nothing, time.Time{}}, {time.Second, append(edited(), added("b")...), towpath.DriftFound, Nothing, time.Time{}},
+			{limits.Quiet, append(edited(), added("b")...), towpath.DriftFound, Changed, time.Time{}}, {limits.Quiet, append(edited(), added("b")...), towpath.DriftFound, Nothing, time.Time{}},
 		},
 		"what changes at each look does not hide what stays": {
-			{0, append(edited(), added("a")...), towpath.DriftSuspected, Nothing}, {time.Second, append(edited(), added("b")...), towpath.DriftSuspected, Nothing},
-			{limits.Settle, append(added("c"), edited()...), towpath.DriftFound, Found},
+			{0, append(edited(), added("a")...), towpath.DriftSuspected, Nothing, time.Time{}}, {time.Second, append(edited(), added("b")...), towpath.DriftSuspected, Nothing, time.Time{}},
+			{limits.Settle, append(added("c"), edited()...), towpath.DriftFound, Found, time.Time{}},
 		},
 		"each look something else of the kind is no drift yet": {
-			{0, added("a"), towpath.DriftSuspected, Nothing}, {limits.Settle, added("b"), towpath.DriftSuspected, Nothing}, {limits.Settle, added("c"), towpath.DriftSuspected, Nothing},
+			{0, added("a"), towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Settle, added("b"), towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Settle, added("c"), towpath.DriftSuspected, Nothing, time.Time{}},
+		},
+		"a look at files does not confirm itself, however often it is told": {
+			{0, edited(), towpath.DriftSuspected, Nothing, one}, {time.Hour, edited(), towpath.DriftSuspected, Nothing, one},
+			{time.Hour, edited(), towpath.DriftFound, Found, other},
+		},
+		"nor does it end what another one found": {
+			{0, edited(), towpath.DriftSuspected, Nothing, one}, {limits.Settle, edited(), towpath.DriftFound, Found, other},
+			{time.Second, nil, towpath.DriftFound, Nothing, one}, {time.Hour, nil, towpath.DriftFound, Nothing, one}, {time.Second, nil, towpath.DriftNone, Gone, other},
+		},
+		"what is no file is seen at each look": {
+			{0, append(edited(), gone...), towpath.DriftSuspected, Nothing, one}, {limits.Settle, append(edited(), gone...), towpath.DriftSuspected, Nothing, one},
+			{limits.Restart, append(edited(), gone...), towpath.DriftFound, Found, one},
+			{time.Second, nil, towpath.DriftFound, Nothing, one}, {limits.Settle, nil, towpath.DriftFound, Nothing, one}, {time.Second, nil, towpath.DriftNone, Gone, other},
+		},
+		"what is no file is over, whenever the files were looked at": {
+			{0, gone, towpath.DriftSuspected, Nothing, one}, {limits.Restart, gone, towpath.DriftFound, Found, one},
+			{time.Second, nil, towpath.DriftFound, Nothing, one}, {limits.Settle, nil, towpath.DriftNone, Gone, one},
+		},
+		"a file that nobody can read is told of as any other": {
+			{0, unreadable(), towpath.DriftSuspected, Nothing, one}, {limits.Settle, unreadable(), towpath.DriftSuspected, Nothing, one},
+			{limits.Settle, unreadable(), towpath.DriftFound, Found, other},
 		},
 		"something else each time is no drift yet": {
-			{0, edited(), towpath.DriftSuspected, Nothing}, {limits.Restart, gone, towpath.DriftSuspected, Nothing}, {limits.Restart, edited(), towpath.DriftSuspected, Nothing},
+			{0, edited(), towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Restart, gone, towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Restart, edited(), towpath.DriftSuspected, Nothing, time.Time{}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +178,7 @@ func TestSee(t *testing.T) {
 			for i, l := range looks {
 				now = now.Add(l.after)
 				var news News
-				if d, news = See(d, l.found, now, limits); d.State != l.state || news != l.news {
+				if d, news = See(d, Look{Found: l.found, Files: l.files}, now, limits); d.State != l.state || news != l.news {
 					t.Fatalf("look %d: %s, news %q; want %s, %q", i+1, d.State, news, l.state, l.news)
 				}
 			}
@@ -160,17 +195,22 @@ func TestDecide(t *testing.T) {
 		want towpath.DriftState
 		says string
 	}{
-		"repairs what it may":                     {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, repair, towpath.DriftRepairing, ""},
-		"reports when that is the policy":         {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, Situation{Policy: towpath.DriftReport}, towpath.DriftFound, "to report"},
-		"leaves a taken address to the router":    {towpath.Drift{State: towpath.DriftFound, Differences: []towpath.Difference{{Kind: towpath.DiffersPort}}}, repair, towpath.DriftFound, "would not help"},
-		"says so too where it is only reported":   {towpath.Drift{State: towpath.DriftFound, Differences: []towpath.Difference{{Kind: towpath.DiffersPort}}}, Situation{Policy: towpath.DriftReport}, towpath.DriftFound, "would not help"},
-		"waits for a deployment":                  {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, Situation{Policy: towpath.DriftRepair, Busy: "a deployment is under way"}, towpath.DriftFound, "A repair waits: a deployment is under way."},
-		"does nothing about what is only suspect": {towpath.Drift{State: towpath.DriftSuspected, Differences: edited()}, repair, towpath.DriftSuspected, ""},
-		"waits after a repair that failed":        {towpath.Drift{State: towpath.DriftBackOff, Again: noon.Add(time.Second), Why: "A repair failed.", Differences: edited()}, repair, towpath.DriftBackOff, "A repair failed."},
-		"tries again after that":                  {towpath.Drift{State: towpath.DriftBackOff, Again: noon, Differences: edited()}, repair, towpath.DriftRepairing, ""},
-		"repairs a third time":                    {towpath.Drift{State: towpath.DriftFound, Differences: edited(), Repairs: []towpath.RepairAttempt{succeeded, succeeded}}, repair, towpath.DriftRepairing, ""},
-		"leaves alone what comes back":            {towpath.Drift{State: towpath.DriftFound, Differences: edited(), Repairs: []towpath.RepairAttempt{succeeded, succeeded, succeeded}}, repair, towpath.DriftFlapping, "3 times within 1h0m0s"},
-		"and goes on leaving it alone":            {towpath.Drift{State: towpath.DriftFlapping, Differences: edited(), Why: "left alone"}, repair, towpath.DriftFlapping, "left alone"},
+		"repairs what it may":                                    {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, repair, towpath.DriftRepairing, ""},
+		"reports when that is the policy":                        {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, Situation{Policy: towpath.DriftReport}, towpath.DriftFound, "to report"},
+		"leaves a taken address to the router":                   {towpath.Drift{State: towpath.DriftFound, Differences: []towpath.Difference{{Kind: towpath.DiffersPort}}}, repair, towpath.DriftFound, "would not help"},
+		"says so too where it is only reported":                  {towpath.Drift{State: towpath.DriftFound, Differences: []towpath.Difference{{Kind: towpath.DiffersPort}}}, Situation{Policy: towpath.DriftReport}, towpath.DriftFound, "would not help"},
+		"waits for a deployment":                                 {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, Situation{Policy: towpath.DriftRepair, Busy: "a deployment is under way"}, towpath.DriftFound, "A repair waits: a deployment is under way."},
+		"does nothing about what is only suspect":                {towpath.Drift{State: towpath.DriftSuspected, Differences: edited()}, repair, towpath.DriftSuspected, ""},
+		"waits after a repair that failed":                       {towpath.Drift{State: towpath.DriftBackOff, Again: noon.Add(time.Second), Why: "A repair failed.", Differences: edited()}, repair, towpath.DriftBackOff, "A repair failed."},
+		"tries again after that":                                 {towpath.Drift{State: towpath.DriftBackOff, Again: noon, Differences: edited()}, repair, towpath.DriftRepairing, ""},
+		"repairs nothing that it can't look at":                  {towpath.Drift{State: towpath.DriftFound, Differences: unreadable()}, repair, towpath.DriftFound, "can read its own folder"},
+		"repairs what differs, whatever else can't be looked at": {towpath.Drift{State: towpath.DriftFound, Differences: append(unreadable(), edited()...)}, repair, towpath.DriftRepairing, ""},
+		"tries nothing again by itself where that is not the policy": {
+			towpath.Drift{State: towpath.DriftBackOff, Again: noon.Add(time.Hour), Why: "x", Differences: edited(), Repairs: []towpath.RepairAttempt{{Failed: "an instance crashed."}}},
+			Situation{Policy: towpath.DriftReport}, towpath.DriftFound, "The last repair did not succeed: an instance crashed. The component's policy is to report"},
+		"repairs a third time":         {towpath.Drift{State: towpath.DriftFound, Differences: edited(), Repairs: []towpath.RepairAttempt{succeeded, succeeded}}, repair, towpath.DriftRepairing, ""},
+		"leaves alone what comes back": {towpath.Drift{State: towpath.DriftFound, Differences: edited(), Repairs: []towpath.RepairAttempt{succeeded, succeeded, succeeded}}, repair, towpath.DriftFlapping, "3 times within 1h and"},
+		"and goes on leaving it alone": {towpath.Drift{State: towpath.DriftFlapping, Differences: edited(), Why: "left alone"}, repair, towpath.DriftFlapping, "left alone"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Decide(tt.d, tt.s, noon, limits)
@@ -187,33 +227,45 @@ func TestDrift_Model(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := towpath.Drift{State: towpath.DriftNone}
 		now, differs := noon, false
-		since, told := time.Time{}, false // differs, or does not
+		told := false
 		var succeeded []time.Time
 		failures, lastFailed := 0, time.Time{}
+		var look Look
+		var row struct { // of looks that found something
+			since time.Time
+			looks int // at files
+		}
 		for range rapid.IntRange(1, 200).Draw(t, "looks") {
 			now = now.Add(time.Duration(rapid.IntRange(1, 90_000).Draw(t, "after")) * time.Millisecond)
-			if was := differs; rapid.IntRange(0, 3).Draw(t, "somebody changes it") == 0 {
-				if differs = rapid.Bool().Draw(t, "differs"); differs != was {
-					since = now
-				}
+			if rapid.IntRange(0, 3).Draw(t, "somebody changes it") == 0 {
+				differs = rapid.Bool().Draw(t, "differs")
 			}
-			var found []towpath.Difference
-			if differs {
-				found = edited()
+			if look.Files.IsZero() || rapid.IntRange(0, 2).Draw(t, "the files are not looked at") > 0 {
+				look = Look{Files: now}
+				if differs {
+					look.Found = edited()
+				}
+				row.looks++
+			}
+			switch {
+			case len(look.Found) == 0:
+				row.since = time.Time{}
+			case row.since.IsZero():
+				row.since, row.looks = now, 1
 			}
 			before := d
-			next, news := See(d, found, now, limits)
-			again, _ := See(d, found, now, limits)
+			next, news := See(d, look, now, limits)
+			again, _ := See(d, look, now, limits)
 			if !reflect.DeepEqual(next, again) || !reflect.DeepEqual(before, d) {
 				t.Fatalf("seeing twice gives %+v, then %+v", next, again)
 			}
-			if d = next; d.State.Standing() && before.State == d.State && differs && before.Clean.IsZero() && !reflect.DeepEqual(before, d) {
+			if d = next; d.State.Standing() && before.State == d.State && len(look.Found) > 0 && before.Clean.IsZero() && !reflect.DeepEqual(before, d) {
 				t.Fatalf("the same look writes: %+v, then %+v", before, d)
 			}
 			switch news {
 			case Found:
-				if now.Sub(since) < limits.Settle {
-					t.Fatalf("found after %s", now.Sub(since))
+				if row.looks < 2 || now.Sub(row.since) < limits.Settle {
+					t.Fatalf("found after %s, by %d looks", now.Sub(row.since), row.looks)
 				}
 				told = true
 			case Gone:
@@ -255,13 +307,13 @@ func TestDrift_Model(t *testing.T) {
 				continue
 			}
 			d = Ended(d, id, "", now, limits)
-			succeeded, failures, differs, since = append(succeeded, now), 0, false, now
+			succeeded, failures, differs, row.since = append(succeeded, now), 0, false, time.Time{}
 		}
 		// In the end whoever changes it goes away, and nothing is left to keep.
 		for range 3 {
 			now = now.Add(2 * limits.Window)
 			var news News
-			if d, news = See(d, nil, now, limits); news == Gone {
+			if d, news = See(d, Look{}, now, limits); news == Gone {
 				told = false
 			}
 		}

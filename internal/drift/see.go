@@ -76,22 +76,35 @@ const (
 	Gone    News = "gone"
 )
 
+// Look is what was seen of a target.
+type Look struct {
+	Found []towpath.Difference
+	// Files is when its files were looked at, by its place's clock: a place looks
+	// at them less often than at all else, and tells what it saw again until then.
+	// Zero: it does not say.
+	Files time.Time
+}
+
+// same reports whether its files were not looked at since a look.
+func (k Look) same(files time.Time) bool { return !files.IsZero() && k.Files.Equal(files) }
+
 // See takes a look at a target into account: what differs now, if anything. A
 // difference counts once it was seen in two looks that are Settle apart, and is
 // gone once it was not seen in two. It changes only the record, which is equal
 // to the one before when there is nothing to write.
-func See(d towpath.Drift, found []towpath.Difference, now time.Time, l Limits) (towpath.Drift, News) {
+func See(d towpath.Drift, k Look, now time.Time, l Limits) (towpath.Drift, News) {
+	found := k.Found
 	switch {
 	case !d.State.Standing():
 		d.Repairs = slices.DeleteFunc(slices.Clone(d.Repairs), func(r towpath.RepairAttempt) bool { return now.Sub(r.Ended) > l.Window })
 		if len(found) > 0 {
-			return suspect(d, found, now, l)
+			return suspect(d, k, now, l)
 		}
 		return none(d)
 	case len(found) == 0:
-		return clean(d, now, l)
+		return clean(d, k, now, l)
 	}
-	d.Clean = time.Time{}
+	d.Clean, d.Files = time.Time{}, time.Time{}
 	// A count or a sentence may differ: it is kept for people, and no news.
 	d.Untold = d.Untold || !slices.Equal(kindsOf(d.Differences), kindsOf(found))
 	d.Differences = found
@@ -103,14 +116,14 @@ func See(d towpath.Drift, found []towpath.Difference, now time.Time, l Limits) (
 }
 
 // clean is a look that found nothing any more.
-func clean(d towpath.Drift, now time.Time, l Limits) (towpath.Drift, News) {
+func clean(d towpath.Drift, k Look, now time.Time, l Limits) (towpath.Drift, News) {
 	switch {
 	case d.State == towpath.DriftRepairing:
 		return d, Nothing // its end says more
 	case d.Clean.IsZero():
-		d.Clean = now
+		d.Clean, d.Files = now, k.Files
 		return d, Nothing
-	case now.Sub(d.Clean) < l.Settle:
+	case now.Sub(d.Clean) < l.Settle, k.same(d.Files) && slices.ContainsFunc(d.Differences, ofFile):
 		return d, Nothing
 	}
 	return none(d)
@@ -128,20 +141,25 @@ func none(d towpath.Drift) (towpath.Drift, News) {
 // suspect is a look that found something which is not certain yet. What has been
 // there in every look since the first one counts: who changes something else
 // each time does not put it off.
-func suspect(d towpath.Drift, found []towpath.Difference, now time.Time, l Limits) (towpath.Drift, News) {
+func suspect(d towpath.Drift, k Look, now time.Time, l Limits) (towpath.Drift, News) {
+	found := k.Found
 	still := found
 	if d.State == towpath.DriftSuspected {
 		still = common(found, d.Differences)
 	}
 	if d.State != towpath.DriftSuspected || len(still) == 0 {
-		d.State, d.Differences, d.Since, d.Clean, d.Why, d.Again = towpath.DriftSuspected, found, now, time.Time{}, "", time.Time{}
+		d.State, d.Differences, d.Since, d.Files, d.Clean, d.Why, d.Again = towpath.DriftSuspected, found, now, k.Files, time.Time{}, "", time.Time{}
 		return d, Nothing
 	}
-	if now.Sub(d.Since) < settle(still, l) {
+	again := still
+	if k.same(d.Files) { // what was seen of the files was seen once
+		again = notOfFiles(still)
+	}
+	if len(again) == 0 || now.Sub(d.Since) < settle(again, l) {
 		d.Differences = still
 		return d, Nothing
 	}
-	d.State, d.Differences, d.Told, d.ToldAt, d.Untold = towpath.DriftFound, found, true, now, false
+	d.State, d.Differences, d.Files, d.Told, d.ToldAt, d.Untold = towpath.DriftFound, found, time.Time{}, true, now, false
 	return d, Found
 }
 
@@ -149,6 +167,14 @@ func suspect(d towpath.Drift, found []towpath.Difference, now time.Time, l Limit
 func common(all, other []towpath.Difference) []towpath.Difference {
 	known := kindsOf(other)
 	return slices.DeleteFunc(slices.Clone(all), func(d towpath.Difference) bool { return !slices.Contains(known, key{d.Kind, d.Subject}) })
+}
+
+func ofFile(d towpath.Difference) bool {
+	return d.Kind == towpath.DiffersFile || d.Kind == towpath.DiffersUnknown
+}
+
+func notOfFiles(all []towpath.Difference) []towpath.Difference {
+	return slices.DeleteFunc(slices.Clone(all), ofFile)
 }
 
 // settle is how long differences have to be seen: the shortest of theirs.

@@ -121,7 +121,7 @@ func find(e Evidence, m Metric) Finding {
 		least = leastSpans
 	}
 	if len(spans) < leastSpans || t <= z2 || all.old.Over < least || all.new.Over < least {
-		f.Sentence = f.missing(e, m, int(math.Max(leastSpans, math.Floor(z2)+1)), least)
+		f.Sentence = f.missing(e, m, takes(planned, risk), least)
 		return f
 	}
 	v := variance(spans, all, m.Share) * m.Scale * m.Scale // of a span
@@ -142,6 +142,15 @@ func find(e Evidence, m Metric) Finding {
 	}
 	f.Sentence = f.found(e, m)
 	return f
+}
+
+// takes is the least number of spans at which anything is said.
+func takes(planned int, risk float64) int {
+	t := leastSpans
+	for float64(t) <= bound(horizon*float64(t)/float64(planned), risk) {
+		t++
+	}
+	return t
 }
 
 // cut makes spans of the intervals in which both releases, or one of them, had

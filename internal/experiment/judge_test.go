@@ -65,6 +65,17 @@ func TestJudge_Over(t *testing.T) {
 	}
 }
 
+// TestJudge_WithoutAnything: an experiment that went back before anything was
+// counted says what it would have taken, in numbers that there are.
+func TestJudge_WithoutAnything(t *testing.T) {
+	r := judge(t, Evidence{Old: "1.0.0", New: "1.1.0", Share: 20, For: time.Minute, Metrics: []Metric{errors, orders}})
+	for _, f := range r.Findings {
+		if f.Outcome != NoEvidence || !strings.HasPrefix(f.Sentence, "No evidence: it takes 2") || !strings.Contains(f.Sentence, "; there are 0, ") {
+			t.Errorf("it says %q", f.Sentence)
+		}
+	}
+}
+
 func TestJudge(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	e := stream([]Metric{errors, orders, cost}, 60, func(int) map[string]Reading {

@@ -131,7 +131,7 @@ func (s *Service) componentDrift(env towpath.Environment, r rollout.Running, wor
 	if o, ok := world.observed[target.Key()]; ok {
 		out.Observed, out.Ignored, out.FilesIgnored = o.At, o.Ignored, o.FilesIgnored
 	}
-	if state.Standing() {
+	if state.Standing() || len(differences) > 0 {
 		out.Since, out.Why, out.Again = d.Since, d.Why, d.Again
 	}
 	if why := s.unseen(r, out.Observed, state, now); why != "" {
@@ -163,6 +163,8 @@ func (s *Service) drift(r rollout.Running, world seen, target towpath.Target, no
 	o, ok := world.observed[target.Key()]
 	standing := known && d.Revision == r.Revision && d.State.Standing()
 	switch {
+	case standing && !r.Unsure && d.Unknown():
+		return towpath.DriftUnknown, d.Differences
 	case standing && (!r.Unsure || d.State == towpath.DriftRepairing):
 		return d.State, d.Differences
 	case r.Unsure, !ok, now.Sub(o.At) > s.cfg.Stale:

@@ -28,16 +28,21 @@ func (r *reader) checkMirrors(components []component, objectives []towpath.Objec
 }
 
 // checkJudged reports rollouts by steps that time alone takes to the end, unless
-// the file says that this is meant; and files that say so of what is judged.
+// the file says that this is meant; and files that say so of what is judged. What
+// gets all of the traffic at once is judged after that by the objectives for it.
 func (r *reader) checkJudged(components []component, objectives []towpath.Objective, o object) {
-	for _, c := range components {
+	for i := range components {
+		c := &components[i]
+		if c.spec.Rollout.Strategy == towpath.StrategyBlueGreen {
+			r.judgeAfter(c, judging(*c, objectives), o)
+		}
 		if s := c.spec.Rollout.Strategy; s != towpath.StrategyCanary && s != towpath.StrategyRolling {
 			continue
 		}
 		rollout, _ := o.n.find(c.path + ".rollout")
 		said, explicit := rollout.get("judged")
 		meant := explicit && said.kind == kindBool && said.text == "false"
-		by := judging(c, objectives)
+		by := judging(*c, objectives)
 		switch {
 		case len(by) == 0 && !meant:
 			path := c.path + ".rollout.strategy"
@@ -48,5 +53,29 @@ func (r *reader) checkJudged(components []component, objectives []towpath.Object
 			r.problem(said, c.path+".rollout.judged", fmt.Sprintf("it is judged: the objective %s is for %s", by[0].Name, c.spec.Name),
 				"take judged out, or give the objective the component that it is for")
 		}
+	}
+}
+
+// judgeAfter has what is switched to judged for a while, where there is something
+// to judge it by.
+func (r *reader) judgeAfter(c *component, by []towpath.Objective, o object) {
+	spec, path := &c.spec.Rollout, c.path+".rollout"
+	rollout, _ := o.n.find(path)
+	said, explicit := rollout.get("judged")
+	long, written := rollout.get("for")
+	meant := explicit && said.kind == kindBool && said.text == "false"
+	switch {
+	case meant && len(by) > 0 && (spec.For > 0 || spec.Mirror != nil):
+		r.problem(said, path+".judged", fmt.Sprintf("it is judged: the objective %s is for %s", by[0].Name, c.spec.Name),
+			"take judged out, or for and mirror")
+	case meant:
+	case written && spec.For > 0 && len(by) == 0:
+		r.problem(long, path+".for", fmt.Sprintf("nothing judges it: no objective is for %s, so its time after the switch ends by itself", c.spec.Name),
+			"add an objective: objectives: [{name: errors, kind: errors, target: 0.999}], or say that this is meant: judged: false")
+	case written && spec.For == 0 && len(by) > 0 && spec.Mirror == nil:
+		r.problem(long, path+".for", fmt.Sprintf("nothing judges it, although the objective %s is for %s", by[0].Name, c.spec.Name),
+			"take for out, or say that this is meant: judged: false")
+	case !written && len(by) > 0:
+		spec.For = towpath.DefaultFor
 	}
 }

@@ -60,12 +60,12 @@ func TestParse_FillsInNounsAndDefaults(t *testing.T) {
 				Name: "api", Kind: "process", Path: "api", Inputs: []string{"lib"},
 				Build:     &towpath.BuildSpec{Command: []string{"go", "build", "-trimpath", "-o", "bin/api", "."}, Outputs: []string{"bin"}},
 				DependsOn: []towpath.ComponentName{"db"},
-				Rollout:   towpath.RolloutSpec{Strategy: "blue-green", Timeout: 2 * time.Minute}, Drift: "report",
+				Rollout:   towpath.RolloutSpec{Strategy: "blue-green", Timeout: 2 * time.Minute, For: towpath.DefaultFor}, Drift: "report",
 				Spec: json.RawMessage(`{"command":["bin/api"],"env":{"DATABASE":"${components.db.address}","GREETING":"hello"},"health":{"path":"/healthz"},"verify":{"after":[{"http":{"path":"/"},"name":"front page"}]}}`),
 			},
 			{
 				Name: "db", Kind: "process", Path: "db",
-				Rollout: towpath.RolloutSpec{Strategy: "blue-green", Timeout: 5 * time.Minute}, Drift: "report",
+				Rollout: towpath.RolloutSpec{Strategy: "blue-green", Timeout: 5 * time.Minute, For: towpath.DefaultFor}, Drift: "report",
 				Spec: json.RawMessage(`{"command":["bin/db"],"stopGrace":"20s"}`),
 			},
 		},
@@ -199,6 +199,17 @@ objectives: [%s]
 		{"what is judged and said to be not", steps + ", judged: false", ofWeb,
 			"towpath.yaml:7:63: components.web.rollout.judged: it is judged: the objective speed is for web (take judged out, or give the objective the component that it is for)"},
 		{"nothing at all of what moves at once", "strategy: blue-green", "", ""},
+		{"what moves at once and is judged after that", "for: 5m", errs, ""},
+		{"what moves at once and is meant to be unjudged", "judged: false", errs, ""},
+		{"what moves at once and is only looked at", "judged: false, for: 5m", "", ""},
+		{"a time for nothing to judge", "for: 5m", ofDB,
+			"towpath.yaml:7:20: components.web.rollout.for: nothing judges it: no objective is for web, so its time after the switch ends by itself " +
+				"(add an objective: objectives: [{name: errors, kind: errors, target: 0.999}], or say that this is meant: judged: false)"},
+		{"no time, and something to judge", "for: 0s", ofWeb,
+			"towpath.yaml:7:20: components.web.rollout.for: nothing judges it, although the objective speed is for web (take for out, or say that this is meant: judged: false)"},
+		{"no time, and copies that are judged", "for: 0s, mirror: {percent: 5}", ofWeb, ""},
+		{"what is judged after the switch and said to be not", "judged: false, for: 5m", ofWeb,
+			"towpath.yaml:7:23: components.web.rollout.judged: it is judged: the objective speed is for web (take judged out, or for and mirror)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := projectfile.Parse(fmt.Appendf(nil, file, tt.rollout, tt.objectives), builders())
@@ -246,6 +257,37 @@ func TestTemplate_IsValid(t *testing.T) {
 		}
 		if p.Project != name || len(p.Environments) != 3 {
 			t.Errorf("got %q with %d environments", p.Project, len(p.Environments))
+		}
+	}
+}
+
+// TestParse_JudgedAfterTheSwitch: what an objective is for is judged for a while
+// after it was switched to, unless it says otherwise.
+func TestParse_JudgedAfterTheSwitch(t *testing.T) {
+	const file = `version: 1
+project: shop
+components:
+  web:
+    kind: process
+    path: web
+    rollout: {%s}
+    process: {command: [a]}
+environments: {prod: {}}
+objectives: [%s]
+`
+	const errs = "{name: errors, kind: errors, target: 0.9}"
+	for _, tt := range []struct {
+		rollout, objectives string
+		want                time.Duration
+	}{
+		{"timeout: 1m", errs, towpath.DefaultFor}, {"for: 5m", errs, 5 * time.Minute}, {"judged: false", errs, 0}, {"timeout: 1m", "", 0},
+	} {
+		f, err := projectfile.Parse(fmt.Appendf(nil, file, tt.rollout, tt.objectives), builders())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Components[0].Rollout.For; got != tt.want {
+			t.Errorf("%s, %s: judged for %s, want %s", tt.rollout, tt.objectives, got, tt.want)
 		}
 	}
 }

@@ -13,22 +13,13 @@ import (
 // maxSteps bounds the steps of a canary.
 const maxSteps = 20
 
-// Defaults of a canary.
-const (
-	defaultInterval = 10 * time.Second
-	defaultDeadline = 30 * time.Minute
-)
-
 // rolloutKeys are those of each strategy, besides strategy, timeout and progress.
 var rolloutKeys = map[towpath.RolloutStrategy][]string{
-	towpath.StrategyBlueGreen: {"preview", "keep", "mirror"},
+	towpath.StrategyBlueGreen: {"preview", "for", "judged", "interval", "deadline", "undecided", "keep", "mirror"},
 	towpath.StrategyCanary:    {"steps", "judged", "interval", "deadline", "undecided", "keep", "mirror", "sticky"},
 	towpath.StrategyRolling:   {"surge", "unavailable", "for", "judged", "interval", "deadline", "undecided", "mirror", "sticky"},
 	towpath.StrategyAllAtOnce: {},
 }
-
-// judgedKeys are for what is judged: also blue-green, if copies are.
-var judgedKeys = []string{"interval", "deadline", "undecided"}
 
 func readRollout(o object) towpath.RolloutSpec {
 	spec := towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: 5 * time.Minute}
@@ -39,22 +30,29 @@ func readRollout(o object) towpath.RolloutSpec {
 	x.only("strategy", "timeout", "progress", "steps", "judged", "interval", "deadline", "undecided", "surge", "unavailable", "for", "preview", "keep",
 		"mirror", "sticky")
 	x.boolean("judged") // checked with the objectives
+	before := len(x.r.problems)
 	spec.Strategy = choice(x, "strategy", towpath.StrategyBlueGreen,
 		towpath.StrategyBlueGreen, towpath.StrategyCanary, towpath.StrategyRolling, towpath.StrategyAllAtOnce)
+	if len(x.r.problems) > before { // what it wants depends on what was meant
+		return spec
+	}
 	spec.Timeout = x.duration("timeout", 5*time.Minute, time.Second, 24*time.Hour)
 	spec.Progress = readProgress(x, spec.Timeout)
 	onlyOf(x, spec.Strategy)
 	switch spec.Strategy {
 	case towpath.StrategyBlueGreen:
 		spec.Preview = readPreview(x)
+		spec.For = x.duration("for", 0, 0, 7*24*time.Hour) // more is known with the objectives
 		if _, ok := x.value("mirror"); ok {
-			readJudged(x, &spec)
+			readJudged(x, &spec, towpath.DefaultInterval, towpath.DefaultDeadline)
+		} else {
+			readJudged(x, &spec, 0, 0)
 		}
 	case towpath.StrategyCanary:
-		readJudged(x, &spec)
+		readJudged(x, &spec, towpath.DefaultInterval, towpath.DefaultDeadline)
 		spec.Steps = readSteps(x)
 	case towpath.StrategyRolling:
-		readJudged(x, &spec)
+		readJudged(x, &spec, towpath.DefaultInterval, towpath.DefaultDeadline)
 		spec.Surge, spec.Unavailable = readShare(x, "surge", "25%"), readShare(x, "unavailable", "0")
 		spec.For = x.duration("for", 0, 0, 7*24*time.Hour)
 		if n, ok := x.value("surge"); ok && spec.Surge.Of(1, true)+spec.Unavailable.Of(100, false) == 0 {
@@ -84,9 +82,6 @@ func readProgress(x object, timeout time.Duration) time.Duration {
 // onlyOf reports keys that are for another strategy.
 func onlyOf(x object, strategy towpath.RolloutStrategy) {
 	allowed := rolloutKeys[strategy]
-	if _, ok := x.value("mirror"); ok && strategy == towpath.StrategyBlueGreen {
-		allowed = slices.Concat(allowed, judgedKeys)
-	}
 	seen := map[string]bool{}
 	for _, other := range []towpath.RolloutStrategy{towpath.StrategyCanary, towpath.StrategyRolling, towpath.StrategyBlueGreen} {
 		for _, key := range rolloutKeys[other] {
@@ -101,9 +96,9 @@ func onlyOf(x object, strategy towpath.RolloutStrategy) {
 }
 
 // readJudged reads what is common to the strategies that are judged.
-func readJudged(x object, spec *towpath.RolloutSpec) {
-	spec.Interval = x.duration("interval", defaultInterval, time.Second, time.Hour)
-	spec.Deadline = x.duration("deadline", defaultDeadline, time.Second, 7*24*time.Hour)
+func readJudged(x object, spec *towpath.RolloutSpec, interval, deadline time.Duration) {
+	spec.Interval = x.duration("interval", interval, time.Second, time.Hour)
+	spec.Deadline = x.duration("deadline", deadline, time.Second, 7*24*time.Hour)
 	if choice(x, "undecided", "proceed", "proceed", "hold") == "hold" {
 		spec.Undecided = towpath.UndecidedHolds
 	}
@@ -158,11 +153,12 @@ func readSteps(rollout object) []towpath.RolloutStep {
 		}
 		x := rollout.r.object(e.path, e.n)
 		x.only("weight", "for", "manual")
+		before := len(rollout.r.problems)
 		x.need("weight", "say what share of the traffic the new revision gets, in percent: weight: 5")
 		s := towpath.RolloutStep{
 			Weight: x.integer("weight", 1, 1, 99), For: x.duration("for", 0, 0, 7*24*time.Hour), Manual: x.boolean("manual"),
 		}
-		if last := len(out) - 1; last >= 0 && s.Weight <= out[last].Weight {
+		if last := len(out) - 1; last >= 0 && s.Weight <= out[last].Weight && len(rollout.r.problems) == before {
 			rollout.r.problem(e.n, x.at("weight"), fmt.Sprintf("%d %% come after %d %%", s.Weight, out[last].Weight), "let the weights grow from step to step")
 		}
 		out = append(out, s)

@@ -44,3 +44,27 @@ func TestParse_Progress(t *testing.T) {
 		t.Errorf("an old release has %s", got)
 	}
 }
+
+// One mistake is one problem: what follows from it only hides it.
+func TestParse_OneMistakeIsOneProblem(t *testing.T) {
+	for rollout, want := range map[string]string{
+		"{strategy: canari, interval: 5s, steps: [{weight: 10}]}":      `rollout.strategy: "canari" is not known`,
+		"{strategy: canary, steps: [{weight: 50}, {weight: 100}]}":     "rollout.steps[1].weight: ",
+		"{strategy: canary, judged: false, steps: [{weight: 50}, {}]}": "rollout.steps[1].weight: ",
+	} {
+		t.Run(rollout, func(t *testing.T) {
+			src := strings.Replace(string(example(t, "minimal.yaml")), "    kind: process\n", "    kind: process\n    rollout: "+rollout+"\n", 1)
+			_, err := projectfile.Parse([]byte(src), builders())
+			p := problemsOf(t, err)
+			var about []string
+			for _, x := range p {
+				if !strings.Contains(x.String(), "judged") {
+					about = append(about, x.String())
+				}
+			}
+			if len(about) != 1 || !strings.Contains(about[0], want) {
+				t.Errorf("the report is %q", p)
+			}
+		})
+	}
+}

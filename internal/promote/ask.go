@@ -18,7 +18,7 @@ func (s *Service) Request(ctx context.Context, actor towpath.Actor, r Request) (
 	if err := access.Check(actor, access.PromotionRequest, subject); err != nil {
 		return towpath.Promotion{}, err
 	}
-	if err := checkExperiment(r.Experiment); err != nil {
+	if err := checkExperiment(r.Experiment, s.cfg.QueryProblem); err != nil {
 		return towpath.Promotion{}, err
 	}
 	now := s.cfg.Now()

@@ -29,7 +29,8 @@ const (
 )
 
 // checkExperiment reports all that is wrong with an experiment; nil is none.
-func checkExperiment(e *towpath.Experiment) error {
+// problem says what is wrong with a query.
+func checkExperiment(e *towpath.Experiment, problem func(query string) string) error {
 	if e == nil {
 		return nil
 	}
@@ -42,7 +43,7 @@ func checkExperiment(e *towpath.Experiment) error {
 	say(e.Share < 1 || e.Share > 99, "the share is %d %%, and may be 1 to 99", e.Share)
 	say(e.For < shortestExperiment || e.For > longestExperiment, "it takes %s, and may take from %s to %d days", e.For, shortestExperiment, longestExperiment/24/time.Hour)
 	say(!e.Ended.IsZero(), "it has ended already")
-	checkMeasures(e, say)
+	checkMeasures(e, problem, say)
 	checkTraffic(e, say)
 	if len(wrong) == 0 {
 		return nil
@@ -51,7 +52,7 @@ func checkExperiment(e *towpath.Experiment) error {
 		WithHint("`towpath experiment start --help` says what it takes")
 }
 
-func checkMeasures(e *towpath.Experiment, say func(bool, string, ...any)) {
+func checkMeasures(e *towpath.Experiment, problem func(query string) string, say func(bool, string, ...any)) {
 	names := map[string]bool{towpath.CostMeasure: true}
 	named := func(name string) {
 		say(name == "" || names[name], "the name %q of something that is measured is missing or used twice", name)
@@ -61,9 +62,13 @@ func checkMeasures(e *towpath.Experiment, say func(bool, string, ...any)) {
 		say(len(query) > maxQuery, "the query of %q is longer than %d bytes", name, maxQuery)
 		o := towpath.Objective{Kind: towpath.ObjectiveMeasure, Query: query}
 		say(!o.Compares(), "the query of %q names neither {{revision}}, {{release}} nor {{deployment}}, so it can't tell one from the other", name)
+		filled := map[towpath.Placeholder]string{towpath.InInterval: "1m", towpath.InWindow: "1m"}
 		for _, p := range towpath.PlaceholdersIn(query) {
 			say(!slices.Contains(towpath.Placeholders(), p), "the query of %q has an unknown placeholder {{%s}}", name, p)
+			filled[p] = cmp.Or(filled[p], "x")
 		}
+		why := problem(towpath.Expand(query, filled))
+		say(why != "", "the query of %q is none in PromQL: %s", name, why)
 	}
 	say(len(e.Measures) > maxMeasures, "it has %d measures; %d are the most", len(e.Measures), maxMeasures)
 	for _, m := range e.Measures {

@@ -130,6 +130,9 @@ type Config struct {
 	// Changed returns a channel that is closed at the next change; previews wait
 	// on it.
 	Changed func() <-chan struct{}
+	// QueryProblem says what is wrong with a query of a metric; empty: nothing.
+	// Without it none is looked at.
+	QueryProblem func(query string) string
 }
 
 // Service is the use case.
@@ -147,6 +150,9 @@ type Service struct {
 func New(cfg Config, store Store, contents Contents, said Statements, signer Signer, attestor Attestor, repos Repositories) *Service {
 	if cfg.Claimable == nil {
 		cfg.Claimable = func(towpath.PlaceName) {}
+	}
+	if cfg.QueryProblem == nil {
+		cfg.QueryProblem = func(string) string { return "" }
 	}
 	if cfg.PlanTimeout <= 0 {
 		cfg.PlanTimeout = 20 * time.Second

@@ -35,8 +35,7 @@ type EmbeddedConfig struct {
 const lookback = time.Minute
 
 // Embedded is the engine of Prometheus over samples on the local disk. Every
-// server has its own: where several serve one installation, queries want a
-// source that all of them reach.
+// server has its own; [Shared] gives those of several the same samples.
 type Embedded struct {
 	cfg    EmbeddedConfig
 	db     *tsdb.DB
@@ -115,30 +114,60 @@ func (e *Embedded) Close() error {
 // of new series beyond the limit are left out and counted; others are kept. A
 // moment that is not after the last one becomes the next millisecond.
 func (e *Embedded) Append(ctx context.Context, at time.Time, samples []towpath.MetricSample) (left int, err error) {
-	const op = "metrics.append"
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	ms := max(at.UnixMilli(), e.last+1)
 	if ahead := ms - at.UnixMilli(); ahead > time.Minute.Milliseconds() {
 		ms = at.UnixMilli() // the clock was set back: series are silent until it has caught up
 	}
+	left, old, err := e.commit(ctx, ms, samples)
+	if err != nil {
+		return 0, err
+	}
+	e.last = ms
+	return left + old, nil
+}
+
+// takeIn keeps samples of a moment that somebody else has set. What is there
+// already, or is older than what is there, changes nothing; those of new series
+// beyond the limit are counted.
+func (e *Embedded) takeIn(ctx context.Context, at time.Time, samples []towpath.MetricSample) (left int, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	left, _, err = e.commit(ctx, at.UnixMilli(), samples)
+	return left, err
+}
+
+// newest is the moment of the newest sample; zero when there is none.
+func (e *Embedded) newest() time.Time {
+	if ms := e.db.Head().MaxTime(); ms > 0 {
+		return time.UnixMilli(ms)
+	}
+	return time.Time{}
+}
+
+// commit keeps samples, but for those of too many series and those that come too
+// late.
+func (e *Embedded) commit(ctx context.Context, ms int64, samples []towpath.MetricSample) (many, old int, err error) {
+	const op = "metrics.append"
 	app := e.db.Appender(ctx)
 	for _, s := range samples {
 		_, err := app.Append(0, labels.FromMap(s.Labels), ms, s.Value)
 		switch {
 		case err == nil:
-		case errors.Is(err, errTooMany), errors.Is(err, storage.ErrOutOfOrderSample), errors.Is(err, storage.ErrOutOfBounds),
-			errors.Is(err, storage.ErrDuplicateSampleForTimestamp), errors.Is(err, tsdb.ErrInvalidSample):
-			left++
+		case errors.Is(err, errTooMany), errors.Is(err, tsdb.ErrInvalidSample):
+			many++
+		case errors.Is(err, storage.ErrOutOfOrderSample), errors.Is(err, storage.ErrOutOfBounds),
+			errors.Is(err, storage.ErrDuplicateSampleForTimestamp):
+			old++
 		default:
-			return 0, errors.Join(towpath.E(towpath.KindUnavailable, op, "samples can't be kept").WithCause(err), app.Rollback())
+			return 0, 0, errors.Join(towpath.E(towpath.KindUnavailable, op, "samples can't be kept").WithCause(err), app.Rollback())
 		}
 	}
 	if err := app.Commit(); err != nil {
-		return 0, towpath.E(towpath.KindUnavailable, op, "samples can't be kept").WithCause(err)
+		return 0, 0, towpath.E(towpath.KindUnavailable, op, "samples can't be kept").WithCause(err)
 	}
-	e.last = ms
-	return left, nil
+	return many, old, nil
 }
 
 // Query implements [Source].

@@ -23,6 +23,7 @@ import (
 
 	"github.com/towpath/towpath/internal/promql"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 )
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -104,6 +105,17 @@ func TestSource(t *testing.T) {
 		"over HTTP": func(t *testing.T) (promql.Source, fill) {
 			srv, add := prometheusAPI(t)
 			return must(promql.NewHTTP(promql.HTTPConfig{URL: srv.URL, Limits: promql.Limits{Samples: 1000}}))(t), add
+		},
+		"of another server": func(t *testing.T) (promql.Source, fill) {
+			db := clocked{dbtest.SQLite(t), new(noon)}
+			told, asked := db.server(t, promql.EmbeddedConfig{}), db.server(t, promql.EmbeddedConfig{Limits: promql.Limits{Samples: 1000}})
+			return asked, func(at time.Time, samples ...towpath.MetricSample) {
+				t.Helper()
+				*db.at = at
+				if left := must(told.Append(t.Context(), samples))(t); left > 0 {
+					t.Fatalf("%d samples were left out", left)
+				}
+			}
 		},
 	}
 	for name, open := range kinds {

@@ -49,17 +49,41 @@ func (l Examinations) Reconcile(ctx context.Context, key string, _ time.Time) (r
 	return reconcile.Done(), l.examine(ctx, p, towpath.Digest(d), all)
 }
 
-// examine quarantines a release that is made with one of some materials, and one
-// that nobody can tell of: who wants to hide a material must not get through by
-// attaching what can't be read. Its error is that it can't be looked at now.
+// examine quarantines a release that is made with one of some materials. Its
+// error is that it can't be looked at now.
 func (s *Service) examine(ctx context.Context, p towpath.ProjectName, d towpath.Digest, all []towpath.MaterialQuarantine) error {
+	var have *towpath.Quarantine
+	var lifted []string
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
+		if have, err = tx.Quarantine(ctx, p, d); err != nil {
+			return err
+		}
+		lifted, err = tx.LiftedQuarantines(ctx, p, d)
+		return err
+	})
+	if err != nil || have != nil {
+		return err
+	}
+	q, err := s.blame(ctx, p, d, all, lifted)
+	if err != nil || q == nil {
+		return err
+	}
+	return s.QuarantineFor(ctx, p, *q)
+}
+
+// blame says for which of some materials a release is to be quarantined, but for
+// none for which that was lifted; nil for none. One that nobody can tell of is to
+// be as well: who wants to hide a material must not get through by attaching what
+// can't be read. Its error is that it can't be looked at now.
+func (s *Service) blame(ctx context.Context, p towpath.ProjectName, d towpath.Digest, all []towpath.MaterialQuarantine, lifted []string) (*towpath.Quarantine, error) {
+	all = slices.DeleteFunc(slices.Clone(all), func(q towpath.MaterialQuarantine) bool { return slices.Contains(lifted, causeOf(q)) })
 	if len(all) == 0 {
-		return nil
+		return nil, nil
 	}
 	e := examination{left: maxBillBytes}
 	attached, err := s.said(ctx, p, d, &e)
-	if err != nil || e.over {
-		return err
+	if err != nil {
+		return nil, err
 	}
 	for _, a := range attached {
 		materials, err := a(ctx)
@@ -69,20 +93,50 @@ func (s *Service) examine(ctx context.Context, p towpath.ProjectName, d towpath.
 		}
 		for _, q := range all {
 			if evidence.MadeWith(materials, q.Material) {
-				return s.QuarantineFor(ctx, p, d, causeOf(q), madeWith(q))
+				return &towpath.Quarantine{Release: d, Cause: causeOf(q), Reason: madeWith(q), Everywhere: q.Project == ""}, nil
 			}
 		}
 	}
 	if e.later != nil || e.never == nil {
-		return e.later
+		return nil, e.later
+	}
+	q, ok := untold(all, lifted)
+	if !ok {
+		return nil, nil
 	}
 	why, _ := towpath.PublicMessage(e.never)
-	return s.QuarantineFor(ctx, p, d, causeOf(all[0]), "nobody can tell whether "+madeWith(all[0])+" (it could not be looked at: "+why+")")
+	return &towpath.Quarantine{
+		Release: d, Cause: unread + causeOf(q), Everywhere: q.Project == "",
+		Reason: "nobody can tell whether " + madeWith(q) + " (it could not be looked at: " + why + ")",
+	}, nil
+}
+
+// unread begins the cause of a quarantine for what can't be read.
+const unread = "unread "
+
+// untold is the material in whose name a release is quarantined that can't be
+// read: the first that was quarantined after somebody last looked at the release
+// and lifted that, before all one that is so in every project.
+func untold(all []towpath.MaterialQuarantine, lifted []string) (towpath.MaterialQuarantine, bool) {
+	var looked time.Time
+	for _, cause := range lifted {
+		at, err := time.Parse(time.RFC3339Nano, cause[strings.LastIndexByte(cause, ' ')+1:])
+		if err == nil && strings.HasPrefix(cause, unread) && at.After(looked) {
+			looked = at
+		}
+	}
+	all = slices.DeleteFunc(slices.Clone(all), func(q towpath.MaterialQuarantine) bool { return !q.At.After(looked) })
+	if len(all) == 0 {
+		return towpath.MaterialQuarantine{}, false
+	}
+	if i := slices.IndexFunc(all, func(q towpath.MaterialQuarantine) bool { return q.Project == "" }); i >= 0 {
+		return all[i], true
+	}
+	return all[0], true
 }
 
 // examination is how far one has come.
 type examination struct {
-	over         bool  // the release is quarantined already
 	left         int64 // bytes that may still be read
 	never, later error // why something can't be read at all, or not now
 }
@@ -102,19 +156,21 @@ func madeWith(q towpath.MaterialQuarantine) string {
 
 // causeOf names a material's quarantine: one that is said again is another.
 func causeOf(q towpath.MaterialQuarantine) string {
+	if q.Project == "" {
+		return causeEverywhere(q.Material) + q.At.UTC().Format(time.RFC3339Nano)
+	}
 	return "material " + q.Material + " " + q.At.UTC().Format(time.RFC3339Nano)
 }
+
+// causeEverywhere begins the cause of a material that is quarantined in every
+// project.
+func causeEverywhere(material string) string { return "everywhere " + material + " " }
 
 // said lists how to read what a release is made with: from its provenances, its
 // statements and its bills, the signed ones first, whoever signed them.
 func (s *Service) said(ctx context.Context, p towpath.ProjectName, d towpath.Digest, e *examination) (out []func(context.Context) ([]string, error), err error) {
 	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		out = nil
-		have, err := tx.Quarantine(ctx, p, d)
-		if err != nil || have != nil {
-			e.over = true
-			return err
-		}
 		candidates, err := tx.CandidatesOf(ctx, p, d)
 		if err != nil {
 			return err
@@ -192,24 +248,24 @@ func (s *Service) materialsOf(ctx context.Context, a towpath.Artifact, left *int
 
 // QuarantineFor quarantines a release by itself, for a cause, unless it is
 // quarantined, or a person has lifted what it was quarantined for by this cause.
-func (s *Service) QuarantineFor(ctx context.Context, p towpath.ProjectName, d towpath.Digest, cause, reason string) error {
+func (s *Service) QuarantineFor(ctx context.Context, p towpath.ProjectName, q towpath.Quarantine) error {
 	now := s.cfg.Now()
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-		return quarantineFor(ctx, tx, p, d, cause, reason, now)
+		return quarantineFor(ctx, tx, p, q, now)
 	})
 }
 
-func quarantineFor(ctx context.Context, tx Tx, p towpath.ProjectName, d towpath.Digest, cause, reason string, now time.Time) error {
-	have, err := tx.Quarantine(ctx, p, d)
+func quarantineFor(ctx context.Context, tx Tx, p towpath.ProjectName, q towpath.Quarantine, now time.Time) error {
+	have, err := tx.Quarantine(ctx, p, q.Release)
 	if err != nil || have != nil {
 		return err
 	}
-	lifted, err := tx.LiftedQuarantines(ctx, p, d)
-	if err != nil || slices.Contains(lifted, cause) {
+	lifted, err := tx.LiftedQuarantines(ctx, p, q.Release)
+	if err != nil || slices.Contains(lifted, q.Cause) {
 		return err
 	}
-	system := towpath.System().Account
-	ev := towpath.NewEvent(now, string(system), "release.quarantined")
-	ev.Project, ev.Subject, ev.Release, ev.Reason = p, string(d), d, reason
-	return changeQuarantine(ctx, tx, p, d, &towpath.Quarantine{Release: d, Reason: reason, Cause: cause, By: system, At: now}, ev, now)
+	q.By, q.At = towpath.System().Account, now
+	ev := towpath.NewEvent(now, string(q.By), "release.quarantined")
+	ev.Project, ev.Subject, ev.Release, ev.Reason = p, string(q.Release), q.Release, q.Reason
+	return changeQuarantine(ctx, tx, p, q.Release, &q, ev, now)
 }

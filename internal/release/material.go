@@ -16,23 +16,24 @@ import (
 
 // Work kinds of the loops over what is quarantined.
 const (
-	WorkMaterial    = "material"    // key: project/material: look for releases that are made with it
+	WorkMaterial    = "material"    // key: project/material, or /material in every project: look for releases that are made with it
 	WorkExamination = "examination" // key: project/digest: look whether a release is made with any
 )
 
 const (
 	maxMaterial  = 500      // bytes of a material's name
-	maxMaterials = 1000     // of one project
+	maxMaterials = 1000     // of one project, and of every project
 	maxBill      = 64 << 20 // bytes of a bill of materials that is read
 )
 
-// QuarantineMaterial revokes every release that is made with something, those
-// that are published later too: an image or file by digest, a package by its
-// URL, a pinned reference by name.
+// QuarantineMaterial revokes every release of a project that is made with
+// something, those that are published later too: an image or file by digest, a
+// package by its URL, a pinned reference by name. Without a project it does so in
+// all of them, those that are made later too.
 func (s *Service) QuarantineMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, material, reason string) (towpath.MaterialQuarantine, error) {
 	const op = "release.quarantine"
 	var none towpath.MaterialQuarantine
-	if err := access.Check(actor, access.Quarantine, access.Subject{Project: p}); err != nil {
+	if err := mayQuarantine(actor, p); err != nil {
 		return none, err
 	}
 	material = strings.TrimSpace(material)
@@ -49,8 +50,10 @@ func (s *Service) QuarantineMaterial(ctx context.Context, actor towpath.Actor, p
 		if err != nil {
 			return err
 		}
+		have = slices.DeleteFunc(have, func(q towpath.MaterialQuarantine) bool { return q.Project != p || q.Material == material })
 		if len(have) >= maxMaterials {
-			return towpath.E(towpath.KindExhausted, op, "%d materials of %s are quarantined already", len(have), p)
+			return towpath.E(towpath.KindExhausted, op, "%d materials are quarantined already", len(have)).
+				WithHint("lift those that matter no more: towpath quarantine list")
 		}
 		if err := tx.SaveQuarantinedMaterial(ctx, q); err != nil {
 			return err
@@ -59,15 +62,38 @@ func (s *Service) QuarantineMaterial(ctx context.Context, actor towpath.Actor, p
 	})
 }
 
-// UnquarantineMaterial lets releases be made with something again. Those that
-// were quarantined for it stay so: each is lifted by itself.
+// UnquarantineMaterial lets releases be made with something again. Those of a
+// project that were quarantined for it stay so: each is lifted by itself. Without
+// a project they are lifted too: nobody goes through a hundred projects.
 func (s *Service) UnquarantineMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, material, reason string) error {
-	if err := access.Check(actor, access.Quarantine, access.Subject{Project: p}); err != nil {
+	if err := mayQuarantine(actor, p); err != nil {
 		return err
 	}
-	return s.changeMaterial(ctx, actor, p, "material.unquarantined", material, reason, s.cfg.Now(), func(ctx context.Context, tx Tx) error {
-		return tx.DeleteQuarantinedMaterial(ctx, p, material)
+	now := s.cfg.Now()
+	return s.changeMaterial(ctx, actor, p, "material.unquarantined", material, reason, now, func(ctx context.Context, tx Tx) error {
+		err := tx.DeleteQuarantinedMaterial(ctx, p, material)
+		switch {
+		case err == nil && p == "":
+			return tx.Enqueue(ctx, WorkMaterial, "/"+material, now)
+		case p == "" || towpath.KindOf(err) != towpath.KindNotFound:
+			return err
+		}
+		all, listErr := tx.QuarantinedMaterials(ctx, "")
+		if listErr == nil && slices.ContainsFunc(all, func(q towpath.MaterialQuarantine) bool { return q.Material == material }) {
+			return towpath.E(towpath.KindConflict, "release.quarantine", "%s is quarantined in every project", material).On(material).
+				WithHint("an admin of everything lifts it: towpath unquarantine --material %s --everywhere --reason …", material)
+		}
+		return err
 	})
+}
+
+// mayQuarantine: a role in a project reaches that project; what is done to all of
+// them takes an admin of everything.
+func mayQuarantine(actor towpath.Actor, p towpath.ProjectName) error {
+	if p == "" {
+		return access.Check(actor, access.QuarantineAll, access.Subject{})
+	}
+	return access.Check(actor, access.Quarantine, access.Subject{Project: p})
 }
 
 func (s *Service) changeMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, action, material, reason string, now time.Time, f func(context.Context, Tx) error) error {
@@ -82,10 +108,13 @@ func (s *Service) changeMaterial(ctx context.Context, actor towpath.Actor, p tow
 }
 
 // QuarantinedMaterials lists the materials with which no release of a project
-// may be made.
+// may be made, those of every project among them; without a project only these.
+// Who may read releases somewhere may know them: they hold there too.
 func (s *Service) QuarantinedMaterials(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error) {
-	if err := access.Check(actor, access.ReleaseRead, access.Subject{Project: p}); err != nil {
-		return nil, err
+	if all, in := access.Projects(actor, access.ReleaseRead); p != "" || !all && len(in) == 0 {
+		if err := access.Check(actor, access.ReleaseRead, access.Subject{Project: p}); err != nil {
+			return nil, err
+		}
 	}
 	var out []towpath.MaterialQuarantine
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
@@ -101,12 +130,20 @@ type Materials struct{ *Service }
 // Kind is the kind of work of the loop.
 func (Materials) Kind() string { return WorkMaterial }
 
-// Reconcile quarantines the releases that are made with a material. It may
-// begin again at any time: what is quarantined is left alone. A release that
-// can't be looked at now holds up no other one: it is examined by itself.
+// Reconcile quarantines the releases that are made with a material, and lifts
+// those that were quarantined for one that is not any more in every project. It
+// may begin again at any time: what is quarantined is left alone. A release that
+// can't be looked at now holds up no other one: it is examined by itself. What is
+// for every project is work of each of them, so that none waits for another.
 func (l Materials) Reconcile(ctx context.Context, key string, now time.Time) (reconcile.Result, error) {
 	project, material, _ := strings.Cut(key, "/")
 	p := towpath.ProjectName(project)
+	if p == "" {
+		return reconcile.Done(), l.inEveryProject(ctx, material, now)
+	}
+	if err := l.liftEverywhere(ctx, p, material); err != nil {
+		return reconcile.Result{}, err
+	}
 	var releases []towpath.Release
 	var all []towpath.MaterialQuarantine
 	err := l.store.View(ctx, func(ctx context.Context, tx Tx) error {
@@ -174,9 +211,13 @@ func refuseMaterials(ctx context.Context, tx Tx, p towpath.ProjectName, d towpat
 	if err != nil {
 		return err
 	}
-	for _, q := range all {
-		if evidence.MadeWith(materials, q.Material) {
-			return quarantineFor(ctx, tx, p, d, causeOf(q), madeWith(q), now)
+	for _, q := range all { // once is enough; what was lifted leaves it to the next
+		if !evidence.MadeWith(materials, q.Material) {
+			continue
+		}
+		because := towpath.Quarantine{Release: d, Cause: causeOf(q), Reason: madeWith(q), Everywhere: q.Project == ""}
+		if err := quarantineFor(ctx, tx, p, because, now); err != nil {
+			return err
 		}
 	}
 	return nil

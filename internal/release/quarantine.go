@@ -16,24 +16,60 @@ func (s *Service) Quarantine(ctx context.Context, actor towpath.Actor, p towpath
 		return towpath.Release{}, towpath.E(towpath.KindInvalid, "release.quarantine", "a quarantine needs a reason").
 			WithHint("say why with --reason: people will read it at night")
 	}
-	return s.setQuarantine(ctx, actor, p, name, reason, true)
+	return s.setQuarantine(ctx, actor, p, name, "release.quarantined", reason, func(ctx context.Context, tx Tx, have *towpath.Quarantine, ev towpath.Event) error {
+		q := towpath.Quarantine{Release: ev.Release, Reason: reason, By: actor.Account, At: ev.At}
+		if have != nil { // said by hand on top: it still needs whoever may lift what is beneath
+			q.Cause, q.Everywhere = have.Cause, have.Everywhere
+		}
+		return changeQuarantine(ctx, tx, p, ev.Release, &q, ev, ev.At)
+	})
 }
 
-// Unquarantine lifts a quarantine.
+// Unquarantine lifts a quarantine. A release that is to be quarantined for
+// something else too is so at once.
 func (s *Service) Unquarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error) {
-	return s.setQuarantine(ctx, actor, p, name, reason, false)
-}
-
-func (s *Service) setQuarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string, on bool) (towpath.Release, error) {
 	if err := access.Check(actor, access.Quarantine, access.Subject{Project: p}); err != nil {
 		return towpath.Release{}, err
 	}
-	now := s.cfg.Now()
-	action := "release.unquarantined"
-	if on {
-		action = "release.quarantined"
+	var was *towpath.Quarantine
+	var all []towpath.MaterialQuarantine
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		c, err := find(ctx, tx, p, name)
+		if err != nil {
+			return err
+		}
+		if was, err = tx.Quarantine(ctx, p, c.Release); err != nil || was == nil {
+			return err
+		}
+		all, err = tx.QuarantinedMaterials(ctx, p)
+		return err
+	})
+	if err != nil {
+		return towpath.Release{}, err
 	}
-	ev := towpath.NewEvent(now, string(actor.Account), action)
+	var other *towpath.Quarantine
+	if was != nil {
+		other = s.other(ctx, p, was.Release, was.Cause, all)
+	}
+	return s.setQuarantine(ctx, actor, p, name, "release.unquarantined", reason, func(ctx context.Context, tx Tx, have *towpath.Quarantine, ev towpath.Event) error {
+		if have != nil && have.Everywhere {
+			if err := access.Check(actor, access.QuarantineAll, access.Subject{}); err != nil {
+				return err
+			}
+		}
+		return lift(ctx, tx, p, ev.Release, other, ev, ev.At)
+	})
+}
+
+// setQuarantine changes the quarantine of the release that a name means. What f
+// gets is what it has, and the event to record.
+func (s *Service) setQuarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, action, reason string,
+	f func(ctx context.Context, tx Tx, have *towpath.Quarantine, ev towpath.Event) error,
+) (towpath.Release, error) {
+	if err := access.Check(actor, access.Quarantine, access.Subject{Project: p}); err != nil {
+		return towpath.Release{}, err
+	}
+	ev := towpath.NewEvent(s.cfg.Now(), string(actor.Account), action)
 	ev.Project, ev.Reason, ev.RequestID = p, reason, actor.RequestID
 	var out towpath.Release
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
@@ -41,13 +77,13 @@ func (s *Service) setQuarantine(ctx context.Context, actor towpath.Actor, p towp
 		if err != nil {
 			return err
 		}
-		var q *towpath.Quarantine
-		if on {
-			q = &towpath.Quarantine{Release: c.Release, Reason: reason, By: actor.Account, At: now}
+		have, err := tx.Quarantine(ctx, p, c.Release)
+		if err != nil {
+			return err
 		}
 		ev := ev
 		ev.Subject, ev.Release = string(c.Release), c.Release
-		if err := changeQuarantine(ctx, tx, p, c.Release, q, ev, now); err != nil {
+		if err := f(ctx, tx, have, ev); err != nil {
 			return err
 		}
 		out, err = s.read(ctx, tx, p, c.Release)

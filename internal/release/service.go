@@ -50,7 +50,11 @@ type Tx interface {
 	// LiftedQuarantines are the causes of those of a release that were lifted.
 	LiftedQuarantines(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]string, error)
 	SetQuarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest, q *towpath.Quarantine) error
-	QuarantinedMaterials(ctx context.Context, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error) // by material
+	// Quarantines are those of a project by digest, at most limit, after one.
+	Quarantines(ctx context.Context, p towpath.ProjectName, after towpath.Digest, limit int) ([]towpath.Quarantine, error)
+	// QuarantinedMaterials are those of every project and a project's own, by
+	// material. What is saved, deleted or listed without a project is of all.
+	QuarantinedMaterials(ctx context.Context, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error)
 	SaveQuarantinedMaterial(ctx context.Context, q towpath.MaterialQuarantine) error
 	DeleteQuarantinedMaterial(ctx context.Context, p towpath.ProjectName, material string) error // not-found
 	Referrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]towpath.Artifact, error)

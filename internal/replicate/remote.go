@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry"
@@ -34,6 +35,7 @@ type RemoteConfig struct {
 	Login     func(ctx context.Context, host string) (Login, error)
 	Transport http.RoundTripper // default: a copy of http.DefaultTransport
 	UserAgent string
+	Stall     time.Duration // that nothing may move for; default: [DefaultStall]
 }
 
 // Remote is a repository of any OCI registry. Where that has no API of
@@ -68,6 +70,9 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "towpath"
 	}
+	if cfg.Stall <= 0 {
+		cfg.Stall = DefaultStall
+	}
 	repo.PlainHTTP = cfg.PlainHTTP
 	repo.MaxMetadataBytes = DefaultLimits().ManifestBytes
 	repo.ReferrerListMaxPages = DefaultLimits().Manifests
@@ -75,7 +80,7 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	// would race with who reads it.
 	repo.SkipReferrersGC = true
 	client := &auth.Client{
-		Client: &http.Client{Transport: &hearing{cfg.Transport}}, Cache: auth.NewCache(), Header: http.Header{"User-Agent": {cfg.UserAgent}},
+		Client: &http.Client{Transport: &hearing{&patient{cfg.Transport, cfg.Stall}}}, Cache: auth.NewCache(), Header: http.Header{"User-Agent": {cfg.UserAgent}},
 	}
 	if cfg.Login != nil {
 		client.Credential = func(ctx context.Context, host string) (auth.Credential, error) {

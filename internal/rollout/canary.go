@@ -41,15 +41,28 @@ func sharing(d *towpath.Deployment) []*towpath.Rollout {
 		return nil
 	}
 	return slices.DeleteFunc(turn(d), func(r *towpath.Rollout) bool {
-		_, switching := r.Find(towpath.VerbSwitch)
-		return r.Canary == nil || switching
+		return r.Canary == nil || isOver(r)
 	})
+}
+
+// isOver reports whether the steps of a canary are: it is being switched to, or
+// has been, where that is not looked at.
+func isOver(r *towpath.Rollout) bool {
+	if _, after := r.Canary.AfterSwitch(); after {
+		return !r.Canary.Over.IsZero()
+	}
+	_, switching := r.Find(towpath.VerbSwitch)
+	return switching
 }
 
 // begun is the operation that began a step; without a phase when none did. What
 // is looked at without traffic begins when it is verified.
 func begun(r *towpath.Rollout, s towpath.RolloutStep) towpath.Step {
-	if !s.Judged() {
+	switch {
+	case s.AllOfIt():
+		step, _ := r.Find(towpath.VerbVerifyAfter)
+		return step
+	case !s.Judged():
 		step, _ := r.Find(towpath.VerbVerifyBefore)
 		return step
 	}
@@ -66,7 +79,7 @@ func Counted(d *towpath.Deployment, name towpath.ComponentName) *towpath.Rollout
 	}
 	for i := range d.Components {
 		r := &d.Components[i]
-		if _, switching := r.Find(towpath.VerbSwitch); r.Component == name && r.Canary != nil && !switching {
+		if r.Component == name && r.Canary != nil && !isOver(r) {
 			return r
 		}
 	}
@@ -81,8 +94,9 @@ func (s Stand) AsksAPerson(now time.Time) bool {
 	return step.Manual && !now.Before(over) || step.Judged() && !now.Before(over.Add(s.Canary.Spec.Deadline))
 }
 
-// canary takes a component through the steps of its canary. It reports whether
-// all of them are over, or that the deployment has to go back.
+// canary takes a component through the steps of its canary that come before the
+// switch. It reports whether all of them are over, or that the deployment has to
+// go back.
 func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Decision) {
 	c := r.Canary
 	if c == nil {
@@ -91,14 +105,14 @@ func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Deci
 	if _, switching := r.Find(towpath.VerbSwitch); switching {
 		return true, nil
 	}
-	var j towpath.Judgement // no evidence
-	if said := seen.Judgements[r.Component]; said != nil && (r.Weight() > 0 || r.Mirrors()) {
-		j = *said
-	}
-	if j.Outcome == towpath.JudgedWorse {
-		return false, &Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse %s: %s", r.Component, by(r), j.Sentence)}
+	j, back := judgement(r, seen)
+	if back != nil {
+		return false, back
 	}
 	for i, s := range c.Spec.Steps {
+		if s.AllOfIt() {
+			break
+		}
 		step := begun(r, s)
 		if step.Phase == "" {
 			dec.Issue = append(dec.Issue, shift(r, s))
@@ -120,10 +134,50 @@ func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Deci
 	return true, nil
 }
 
+// judgement is what is said of a component now, or that the deployment has to go
+// back for it.
+func judgement(r *towpath.Rollout, seen Seen) (j towpath.Judgement, back *Decision) {
+	said := seen.Judgements[r.Component]
+	if said == nil || r.Weight() == 0 && !r.Mirrors() {
+		return j, nil // no evidence
+	}
+	if said.Outcome == towpath.JudgedWorse {
+		return j, &Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse %s: %s", r.Component, by(r), said.Sentence)}
+	}
+	return *said, nil
+}
+
+// watch looks at a component that has all of the traffic, verified, for as long as
+// what it replaced still runs. It reports whether that is over, or that the
+// deployment has to go back.
+func watch(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Decision) {
+	s, ok := r.Canary.AfterSwitch()
+	if !ok || !r.Canary.Over.IsZero() {
+		return true, nil
+	}
+	j, back := judgement(r, seen)
+	if back != nil {
+		return false, back
+	}
+	step := begun(r, s)
+	if step.Phase != towpath.OperationSucceeded {
+		return false, nil
+	}
+	if held := hold(r, len(r.Canary.Spec.Steps)-1, step, j, seen.Now); held.why != "" {
+		dec.Waiting, dec.Again = held.why, held.again
+		return false, nil
+	}
+	dec.Over = append(dec.Over, r.Component)
+	return true, nil
+}
+
 // by is what a revision was seen to be worse by.
 func by(r *towpath.Rollout) string {
 	if r.Mirrors() {
 		return "by what it did with copies of requests, and no user had it"
+	}
+	if r.Weight() == 100 {
+		return "since it has all of the traffic"
 	}
 	return fmt.Sprintf("at %d %%", r.Weight())
 }
@@ -155,6 +209,8 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 	}
 	at := fmt.Sprintf("%s has %d %% of the traffic", r.Component, s.Weight)
 	switch {
+	case s.AllOfIt():
+		at = fmt.Sprintf("%s has all of the traffic, and the revision before it still runs", r.Component)
 	case s.Copies != nil:
 		at = fmt.Sprintf("the new revision of %s has no users yet and gets copies of %d %% of the requests", r.Component, s.Copies.Percent)
 	case s.Weight == 0:

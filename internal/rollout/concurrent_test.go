@@ -215,3 +215,31 @@ func TestNext_PausesAllButWhatIsStopped(t *testing.T) {
 		t.Errorf("it waits for %q", dec.Waiting)
 	}
 }
+
+// TestNext_WhatWaitsInACircleFails: stored dependencies that go in a circle are a
+// failure, and not that all has moved because nothing can.
+func TestNext_WhatWaitsInACircleFails(t *testing.T) {
+	d := &towpath.Deployment{Kind: towpath.DeploymentPromotion, Phase: towpath.DeploymentSwitching, Previous: "sha256:1", Components: []towpath.Rollout{
+		{Component: "a", Action: towpath.ActionReplace, From: "old", To: "new", DependsOn: []towpath.ComponentName{"b"}},
+		{Component: "b", Action: towpath.ActionReplace, From: "old", To: "new", DependsOn: []towpath.ComponentName{"a"}},
+		{Component: "c", Action: towpath.ActionReplace, From: "old", To: "new"},
+	}}
+	for _, phase := range []towpath.DeploymentPhase{towpath.DeploymentPreparing, towpath.DeploymentSwitching} {
+		d.Phase = phase
+		if dec := Next(d, Seen{}); dec.Trigger != towpath.TriggerStepFail || !strings.Contains(dec.Reason, "a, b;") {
+			t.Errorf("%s: %+v", phase, dec)
+		}
+	}
+	d.Phase = towpath.DeploymentReverting
+	for i := range d.Components {
+		d.Components[i].Steps = []towpath.Step{{Verb: towpath.VerbPrepare, Phase: towpath.OperationSucceeded}}
+	}
+	if dec := Next(d, Seen{}); len(dec.Issue) != 3 {
+		t.Errorf("the way back: %+v", dec)
+	}
+	d.Kind = towpath.DeploymentRollback
+	d.Phase = towpath.DeploymentSwitching
+	if dec := Next(d, Seen{}); dec.Trigger == towpath.TriggerStepFail {
+		t.Errorf("a rollback goes by another order: %+v", dec)
+	}
+}

@@ -17,12 +17,25 @@ type Running struct {
 	Release   towpath.Digest // in which the revision was deployed
 	Revision  towpath.RevisionID
 	Layer     towpath.Digest
-	Size      int64 // bytes
-	Rendered  json.RawMessage
+	Size      int64           // bytes
+	Rendered  json.RawMessage `json:",omitempty"`
 	Timeout   time.Duration
 	// Unsure is set from the first step of a deployment until its last: what
 	// runs may differ from Revision, so that the next one may not skip it.
 	Unsure bool
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. Records of where nothing runs say
+// that it was rendered null, which is nothing, and no text to plan with.
+func (r *Running) UnmarshalJSON(b []byte) error {
+	type plain Running
+	if err := json.Unmarshal(b, (*plain)(r)); err != nil {
+		return err
+	}
+	if string(r.Rendered) == "null" {
+		r.Rendered = nil
+	}
+	return nil
 }
 
 // New lists the rollouts of a deployment of a release into an environment, in

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -62,5 +63,20 @@ func TestChanges(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// Records of where nothing runs were written with a null; a plan is made with
+// nothing, and has to be found again.
+func TestRunning_NothingIsNothing(t *testing.T) {
+	for _, text := range []string{`{"Component": "api", "Rendered": null}`, `{"Component": "api"}`} {
+		var r Running
+		if err := json.Unmarshal([]byte(text), &r); err != nil || r.Component != "api" || r.Rendered != nil {
+			t.Errorf("%s is %+v, %v", text, r, err)
+		}
+	}
+	b, err := json.Marshal(Running{Component: "api"})
+	if err != nil || strings.Contains(string(b), "Rendered") {
+		t.Errorf("%s, %v", b, err)
 	}
 }

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -24,7 +25,7 @@ func Strategies(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 			r.Scales, r.Keep = allAtOnce(), 0
 		case towpath.StrategyBlueGreen:
 			if inForce.Rollout == "" {
-				unused(r, c.Rollout, objectives(content, running, r.Component))
+				blueGreen(r, inForceAfter(c, running), objectives(content, running, r.Component))
 			}
 		case towpath.StrategyCanary:
 			if len(c.Rollout.Steps) > 0 && r.From != r.To {
@@ -67,23 +68,44 @@ func allAtOnce() *towpath.Scales {
 	return &towpath.Scales{Prepare: &towpath.Scale{}, Switch: &towpath.Scale{}, Restore: &towpath.Scale{}, Late: true}
 }
 
-// unused has a revision that gets all of the traffic at once looked at, or given
-// copies of requests, before. Only copies are judged.
-func unused(r *towpath.Rollout, spec towpath.RolloutSpec, by []towpath.Objective) {
+// blueGreen has a revision that gets all of the traffic at once looked at, or given
+// copies of requests, before, and judged after, while the one that it replaces
+// still runs.
+func blueGreen(r *towpath.Rollout, spec towpath.RolloutSpec, by []towpath.Objective) {
 	var steps []towpath.RolloutStep
 	if spec.Preview != nil {
 		steps = append(steps, *spec.Preview)
 	}
-	if spec.Mirror == nil || r.From == r.To {
-		by = nil
-	} else {
+	if spec.Mirror != nil && r.From != r.To {
 		steps = append(steps, *spec.Mirror)
+	}
+	if spec.For > 0 && r.From != r.To {
+		steps = append(steps, towpath.RolloutStep{Weight: 100, For: spec.For})
+	}
+	if !slices.ContainsFunc(steps, towpath.RolloutStep.Judged) {
+		by = nil
 	}
 	if len(steps) == 0 {
 		return
 	}
 	r.Canary = &towpath.Canary{Spec: spec, Objectives: by}
 	r.Canary.Spec.Steps = steps
+	r.Canary.Spec.Interval = cmp.Or(spec.Interval, towpath.DefaultInterval)
+	r.Canary.Spec.Deadline = cmp.Or(spec.Deadline, towpath.DefaultDeadline)
+}
+
+// inForceAfter is how long a component is judged after its switch: as the release
+// says that is to run, or if it does not, the one that runs. None is judged
+// less for saying so itself.
+func inForceAfter(c towpath.ReleaseComponent, running *towpath.ReleaseContent) towpath.RolloutSpec {
+	spec := c.Rollout
+	if running == nil || spec.For > 0 {
+		return spec
+	}
+	if was, ok := running.Component(c.Name); ok && was.Rollout.Strategy == towpath.StrategyBlueGreen {
+		spec.For = was.Rollout.For
+	}
+	return spec
 }
 
 // mirrored are steps, and the one with copies of requests before them, if there

@@ -176,10 +176,35 @@ func (tx *Tx) SetQuarantine(ctx context.Context, p towpath.ProjectName, d towpat
 	return err
 }
 
+// Quarantines lists the releases of a project that are revoked, by digest, at
+// most limit, those after one.
+func (tx *Tx) Quarantines(ctx context.Context, p towpath.ProjectName, after towpath.Digest, limit int) ([]towpath.Quarantine, error) {
+	var out []towpath.Quarantine
+	for {
+		page, err := list[towpath.Quarantine](ctx, tx, "quarantine", `SELECT doc FROM quarantine
+			WHERE project = $1 AND digest > $2 ORDER BY digest LIMIT $3`, p, after, limit)
+		if err != nil {
+			return nil, err
+		}
+		for _, q := range page {
+			after = q.Release
+			if q.Reason != "" && len(out) < limit { // else it was lifted
+				out = append(out, q)
+			}
+		}
+		if len(page) < limit || len(out) == limit {
+			return out, nil
+		}
+	}
+}
+
 // QuarantinedMaterials lists the materials with which no release of a project
-// may be made.
+// may be made: its own, and those of every project. Without a project it lists
+// the latter.
 func (tx *Tx) QuarantinedMaterials(ctx context.Context, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error) {
-	return list[towpath.MaterialQuarantine](ctx, tx, "material", `SELECT doc FROM quarantined_material WHERE project = $1 ORDER BY material`, p)
+	return list[towpath.MaterialQuarantine](ctx, tx, "material", `SELECT doc FROM (
+		SELECT material, 0 AS own, doc FROM material_quarantined_everywhere
+		UNION ALL SELECT material, 1 AS own, doc FROM quarantined_material WHERE project = $1) AS m ORDER BY material, own`, p)
 }
 
 // SaveQuarantinedMaterial adds a material, or gives it another reason.
@@ -188,14 +213,24 @@ func (tx *Tx) SaveQuarantinedMaterial(ctx context.Context, q towpath.MaterialQua
 	if err != nil {
 		return err
 	}
+	if q.Project == "" {
+		_, err = tx.exec(ctx, "material.save", `INSERT INTO material_quarantined_everywhere (material, doc) VALUES ($1, $2)
+			ON CONFLICT (material) DO UPDATE SET doc = excluded.doc`, q.Material, text)
+		return err
+	}
 	_, err = tx.exec(ctx, "material.save", `INSERT INTO quarantined_material (project, material, doc) VALUES ($1, $2, $3)
 		ON CONFLICT (project, material) DO UPDATE SET doc = excluded.doc`, q.Project, q.Material, text)
 	return err
 }
 
-// DeleteQuarantinedMaterial lets releases be made with a material again.
+// DeleteQuarantinedMaterial lets releases of a project be made with a material
+// again; without one, what was said of every project is taken back.
 func (tx *Tx) DeleteQuarantinedMaterial(ctx context.Context, p towpath.ProjectName, material string) error {
-	n, err := tx.exec(ctx, "material.delete", `DELETE FROM quarantined_material WHERE project = $1 AND material = $2`, p, material)
+	query, args := `DELETE FROM quarantined_material WHERE project = $1 AND material = $2`, []any{p, material}
+	if p == "" {
+		query, args = `DELETE FROM material_quarantined_everywhere WHERE material = $1`, []any{material}
+	}
+	n, err := tx.exec(ctx, "material.delete", query, args...)
 	if err == nil && n == 0 {
 		return notFound("material", material)
 	}

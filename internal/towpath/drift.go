@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -18,6 +19,9 @@ type Drift struct {
 	Differences []Difference `json:"differences,omitempty"`
 	Since       time.Time    `json:"since,omitzero"` // when the first of them was seen
 	Clean       time.Time    `json:"clean,omitzero"` // since when none is seen any more, of drift that was found
+	// Files is which look at files Since was at, or Clean, by the place's clock: that
+	// look does not confirm itself. Zero: none, or it is not known.
+	Files time.Time `json:"files,omitzero"`
 	// Told is that drift is on record, and not yet that it is gone.
 	Told bool `json:"told,omitempty"`
 	// ToldAt is when there was news of it last, and Untold that something else
@@ -58,6 +62,12 @@ func (s DriftState) Standing() bool {
 	return s == DriftFound || s == DriftRepairing || s == DriftBackOff || s == DriftFlapping
 }
 
+// Unknown reports whether all that is known is that something could not be looked
+// at. That is not drift, and people are to know of it all the same.
+func (d Drift) Unknown() bool {
+	return d.State == DriftFound && !slices.ContainsFunc(d.Differences, func(x Difference) bool { return x.Kind != DiffersUnknown })
+}
+
 // Difference is one thing that is not as it was deployed. It names files and
 // variables and never shows what is in them.
 type Difference struct {
@@ -77,6 +87,7 @@ const (
 	DiffersFile      DifferenceKind = "file-changed"   // a file of the release that runs was edited, added or removed
 	DiffersSettings  DifferenceKind = "settings"       // it was started with others than it has now
 	DiffersPort      DifferenceKind = "port-taken"     // the router can't listen
+	DiffersUnknown   DifferenceKind = "file-unknown"   // a file could not be looked at: nobody knows whether it differs
 )
 
 // FileChange is a file of a revision that is not as its layer has it.
@@ -88,7 +99,10 @@ type FileChange struct {
 // Sentence says what became of it.
 func (f FileChange) Sentence() string {
 	name := f.Path
-	if name == "." {
+	switch {
+	case name == "." && f.How == FileWasReplaced:
+		return "In place of the folder with all of its files stands something of another kind."
+	case name == ".":
 		return "The folder with all of its files is gone."
 	}
 	switch f.How {
@@ -98,6 +112,8 @@ func (f FileChange) Sentence() string {
 		return fmt.Sprintf("The file %s of the release was removed.", name)
 	case FileModeChanged:
 		return fmt.Sprintf("The permissions of the file %s of the release were changed.", name)
+	case FileOwnerChanged:
+		return fmt.Sprintf("The file %s of the release was given to another user or group.", name)
 	case FileWasReplaced:
 		return fmt.Sprintf("In place of %s of the release stands something of another kind (a link, a file, a folder).", name)
 	}
@@ -109,12 +125,28 @@ type FileEdited string
 
 // What becomes of files.
 const (
-	FileWasEdited   FileEdited = "edited"
-	FileWasAdded    FileEdited = "added"
-	FileWasRemoved  FileEdited = "removed"
-	FileModeChanged FileEdited = "mode"
-	FileWasReplaced FileEdited = "replaced" // by something that is no file: a link, a folder
+	FileWasEdited    FileEdited = "edited"
+	FileWasAdded     FileEdited = "added"
+	FileWasRemoved   FileEdited = "removed"
+	FileModeChanged  FileEdited = "mode"
+	FileOwnerChanged FileEdited = "owner"
+	FileWasReplaced  FileEdited = "replaced" // by something that is no file: a link, a folder
 )
+
+// FileUnread is a file or folder of a revision that nobody could look at.
+type FileUnread struct {
+	Path string `json:"path"` // relative to the revision's folder, with slashes
+	Why  string `json:"why"`  // "permission denied"
+}
+
+// Sentence says so.
+func (f FileUnread) Sentence() string {
+	name := f.Path
+	if name == "." {
+		name = "the folder with all of its files"
+	}
+	return fmt.Sprintf("Whether %s was changed nobody knows: it can't be read (%s).", name, f.Why)
+}
 
 // SettingsDigest is the digest of a component's rendered settings, however the
 // JSON was written on its way; empty when it is none.

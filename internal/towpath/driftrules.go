@@ -48,6 +48,12 @@ func Ignored(patterns []string, name string, folder bool) bool {
 	})
 }
 
+// AllIgnoredIn says whether one of some patterns covers everything in a folder, at
+// any depth: nothing is to be found by looking into it.
+func AllIgnoredIn(patterns []string, folder string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return strings.HasSuffix(p, "/**") && MatchPath(p, folder) })
+}
+
 // MayIgnoreBelow says whether one of some patterns can cover something in a
 // folder, which has to be there for that.
 func MayIgnoreBelow(patterns []string, folder string) bool {

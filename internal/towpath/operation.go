@@ -225,6 +225,14 @@ type Observation struct {
 	// FilesIgnored.
 	Ignored      []FileChange `json:"ignored,omitempty"`
 	FilesIgnored int          `json:"filesIgnored,omitempty"`
+	// FilesAt is when the place looked at files, by its own clock: observations with
+	// the same tell of one look. Zero: it does not say.
+	FilesAt time.Time `json:"filesAt,omitzero"`
+	// Unread are files that nobody could look at, at most [MaxFilesUnread], of
+	// FilesUnread; FilesPartly says why not everything was looked at.
+	Unread      []FileUnread `json:"unread,omitempty"`
+	FilesUnread int          `json:"filesUnread,omitempty"`
+	FilesPartly string       `json:"filesPartly,omitempty"`
 	// Folder is where the place has those files, and Ignore the patterns. They
 	// stay there.
 	Folder string   `json:"-"`
@@ -238,11 +246,12 @@ type RevisionSeen struct {
 	Wanted    int        `json:"wanted"` // as many as its settings ask for
 }
 
-// MaxFileChanges bounds how many files an observation names, and MaxFilesIgnored
-// how many that are ignored.
+// MaxFileChanges bounds how many files an observation names, MaxFilesIgnored how
+// many that are ignored, and MaxFilesUnread how many that could not be read.
 const (
 	MaxFileChanges  = 20
 	MaxFilesIgnored = 5
+	MaxFilesUnread  = 5
 )
 
 // Health is whether something does its work.

@@ -130,6 +130,8 @@ type RolloutSpec struct {
 	Undecided Undecided `json:"undecided,omitempty"`
 	// Of a rolling update: how many instances more than wanted there may be
 	// meanwhile, how many fewer, and how long each batch is looked at.
+	// Of blue/green For is how long the new revision is judged once it has all of
+	// the traffic, and the old one runs on; 0: not.
 	Surge       Share         `json:"surge,omitempty"`
 	Unavailable Share         `json:"unavailable,omitempty"`
 	For         time.Duration `json:"for,omitempty"` // nanoseconds
@@ -146,6 +148,14 @@ type RolloutSpec struct {
 	// back to it takes no start, nanoseconds.
 	Keep time.Duration `json:"keep,omitempty"`
 }
+
+// What a rollout does that says nothing of it.
+const (
+	DefaultInterval = 10 * time.Second // between two counts
+	DefaultDeadline = 30 * time.Minute // for a judgement
+	// DefaultFor is how long all of the traffic is looked at after a switch.
+	DefaultFor = time.Minute
+)
 
 // DefaultProgress is the progress time of what says nothing of it.
 const DefaultProgress = 30 * time.Minute
@@ -190,7 +200,7 @@ const (
 
 // RolloutStep is a share of the traffic and how long it stays.
 type RolloutStep struct {
-	Weight int           `json:"weight"`           // percent, 0 (of a preview or a mirror) to 99; all of it comes after the last step
+	Weight int           `json:"weight"`           // percent, 0 (of a preview or a mirror) to 99; 100 once it was switched to
 	For    time.Duration `json:"for,omitempty"`    // at least, nanoseconds
 	Manual bool          `json:"manual,omitempty"` // until a person resumes
 	// Scale is of a rolling update.
@@ -202,6 +212,9 @@ type RolloutStep struct {
 // Judged reports whether there is something at a step that a revision can be
 // judged by.
 func (s RolloutStep) Judged() bool { return s.Weight > 0 || s.Copies != nil }
+
+// AllOfIt reports whether it is the step after the switch.
+func (s RolloutStep) AllOfIt() bool { return s.Weight == 100 }
 
 // DriftPolicy is what happens when the world differs from what is desired.
 type DriftPolicy string

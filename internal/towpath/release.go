@@ -162,13 +162,16 @@ type Quarantine struct {
 	// Cause is what it was quarantined for by itself: a material or a key, and
 	// when that was revoked. Who lifts it says that this does not matter here.
 	Cause string `json:"cause,omitempty"`
+	// Everywhere: what it was quarantined for is revoked in every project. Only
+	// who may do that may lift it.
+	Everywhere bool `json:"everywhere,omitempty"`
 }
 
-// MaterialQuarantine revokes every release of a project that is made with
-// something.
+// MaterialQuarantine revokes every release of a project, or of all of them, that
+// is made with something.
 type MaterialQuarantine struct {
-	Project  ProjectName `json:"project"`
-	Material string      `json:"material"` // a digest, a package URL or the name of a pin
+	Project  ProjectName `json:"project,omitempty"` // empty: every project
+	Material string      `json:"material"`          // a digest, a package URL or the name of a pin
 	Reason   string      `json:"reason"`
 	By       AccountName `json:"by"`
 	At       time.Time   `json:"at"`

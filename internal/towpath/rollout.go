@@ -2,6 +2,7 @@ package towpath
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -125,6 +126,13 @@ func (r *Rollout) Mirrors() bool {
 	return mirrors
 }
 
+// JudgedAfter reports whether the new revision is judged with all of the traffic,
+// or was when it went back.
+func (r *Rollout) JudgedAfter() bool {
+	_, after := r.Canary.AfterSwitch()
+	return after && slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Verb == VerbSwitch && s.Phase == OperationSucceeded })
+}
+
 // Canary is a rollout by steps (of weights, or of instances), and what people and the analysis have said of
 // it so far.
 type Canary struct {
@@ -136,8 +144,21 @@ type Canary struct {
 	Passed int `json:"passed,omitempty"`
 	// PassedBy is who let the last of them pass.
 	PassedBy AccountName `json:"passedBy,omitempty"`
+	// Over is when the step after the switch ended, with which the component has
+	// moved; zero: it has not, or there is none.
+	Over time.Time `json:"over,omitzero"`
 	// Judgement is the last one.
 	Judgement *Judgement `json:"judgement,omitempty"`
+}
+
+// AfterSwitch is the step in which the new revision is judged with all of the
+// traffic, if there is one.
+func (c *Canary) AfterSwitch() (RolloutStep, bool) {
+	if c == nil || len(c.Spec.Steps) == 0 {
+		return RolloutStep{}, false
+	}
+	last := c.Spec.Steps[len(c.Spec.Steps)-1]
+	return last, last.AllOfIt()
 }
 
 // Pause is why a deployment stands still.
@@ -228,7 +249,7 @@ type Before struct {
 	Release  Digest          `json:"release"`
 	Layer    Digest          `json:"layer"`
 	Size     int64           `json:"size"` // bytes of the layer
-	Rendered json.RawMessage `json:"rendered"`
+	Rendered json.RawMessage `json:"rendered,omitempty"`
 	// Instances is how many of it run, of a component that is replaced instance
 	// by instance; 0: not known.
 	Instances int `json:"instances,omitempty"`

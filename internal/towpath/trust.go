@@ -25,6 +25,8 @@ type KeyRevocation struct {
 	Reason string      `json:"reason"`
 	By     AccountName `json:"by"`
 	At     time.Time   `json:"at"`
+	// Everywhere: wherever the key is trusted, and nobody can trust it again.
+	Everywhere bool `json:"everywhere,omitempty"`
 }
 
 // Overlaps reports whether two keys speak about some environment both.

@@ -6,9 +6,52 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/towpath"
 )
+
+// revokeEverywhere revokes every record of the key that a name means. One that
+// was revoked before keeps its reason, and counts everywhere from now on too.
+func (s *Service) revokeEverywhere(ctx context.Context, actor towpath.Actor, name towpath.KeyName, reason string) (towpath.TrustedKey, error) {
+	if err := access.Check(actor, access.TrustManage, access.Subject{}); err != nil {
+		return towpath.TrustedKey{}, err
+	}
+	now := s.cfg.Now()
+	var out towpath.TrustedKey
+	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		all, err := tx.TrustedKeys(ctx)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(k towpath.TrustedKey) bool { return k.Name == name })
+		if i < 0 {
+			_, err := tx.LockTrustedKey(ctx, name) // which says that it is not there
+			return err
+		}
+		id := all[i].ID
+		for _, k := range all { // by name, so that two of these don't wait for each other
+			if k.ID != id {
+				continue
+			}
+			if k, err = tx.LockTrustedKey(ctx, k.Name); err != nil {
+				return err
+			}
+			if k.Revoked == nil {
+				k.Revoked = &towpath.KeyRevocation{Reason: reason, By: actor.Account, At: now}
+			}
+			k.Revoked.Everywhere = true
+			if err := changed(ctx, tx, actor, k, "key.revoked", reason, now); err != nil {
+				return err
+			}
+			if k.Name == name {
+				out = k
+			}
+		}
+		return nil
+	})
+	return out, err
+}
 
 // Revocations is the loop over revoked keys.
 type Revocations struct{ *Service }
@@ -105,7 +148,8 @@ func (s *Service) signers(ctx context.Context, p towpath.ProjectName, d towpath.
 		}
 		cause := "key " + string(k.Name) + " " + k.Revoked.At.UTC().Format(time.RFC3339Nano)
 		reason := why + ", which was revoked by " + string(k.Revoked.By) + ": " + k.Revoked.Reason
-		if err := s.quarantiner.QuarantineFor(ctx, p, d, cause, reason); err != nil {
+		q := towpath.Quarantine{Release: d, Cause: cause, Reason: reason, Everywhere: k.Project == "" || k.Revoked.Everywhere}
+		if err := s.quarantiner.QuarantineFor(ctx, p, q); err != nil {
 			return err
 		}
 	}

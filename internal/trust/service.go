@@ -59,7 +59,7 @@ type Tx interface {
 type Quarantiner interface {
 	// QuarantineFor leaves a release alone that is quarantined, or of which a
 	// person said that the cause does not matter.
-	QuarantineFor(ctx context.Context, p towpath.ProjectName, d towpath.Digest, cause, reason string) error
+	QuarantineFor(ctx context.Context, p towpath.ProjectName, q towpath.Quarantine) error
 }
 
 // Config says how the service works.
@@ -201,7 +201,8 @@ func fits(k towpath.TrustedKey, all []towpath.TrustedKey) error {
 		return towpath.E(towpath.KindExhausted, "trust.add", "there are %d keys already", len(all))
 	}
 	for _, old := range all {
-		if old.ID != k.ID || !old.Overlaps(k) {
+		everywhere := old.Revoked != nil && old.Revoked.Everywhere
+		if old.ID != k.ID || !everywhere && !old.Overlaps(k) {
 			continue
 		}
 		e := towpath.E(towpath.KindConflict, "trust.add", "this key is there already, as %s", old.Name).On(string(old.Name))
@@ -258,11 +259,15 @@ func (s *Service) Expire(ctx context.Context, actor towpath.Actor, name towpath.
 }
 
 // Revoke makes everything that a key ever signed worthless, and has what only
-// it signed quarantined.
-func (s *Service) Revoke(ctx context.Context, actor towpath.Actor, name towpath.KeyName, reason string) (towpath.TrustedKey, error) {
+// it signed quarantined: where it is trusted under this name, or everywhere, under
+// whatever names, and for ever.
+func (s *Service) Revoke(ctx context.Context, actor towpath.Actor, name towpath.KeyName, reason string, everywhere bool) (towpath.TrustedKey, error) {
 	if reason == "" {
 		return towpath.TrustedKey{}, towpath.E(towpath.KindInvalid, "trust.revoke", "a revocation needs a reason").
 			WithHint("say why with --reason: it stands on everything that the key signed")
+	}
+	if everywhere {
+		return s.revokeEverywhere(ctx, actor, name, reason)
 	}
 	return s.change(ctx, actor, name, "key.revoked", reason, func(k *towpath.TrustedKey, now time.Time) error {
 		k.Revoked = &towpath.KeyRevocation{Reason: reason, By: actor.Account, At: now}
@@ -290,24 +295,30 @@ func (s *Service) change(ctx context.Context, actor towpath.Actor, name towpath.
 		if err := f(&k, now); err != nil {
 			return err
 		}
-		if err := tx.SaveTrustedKey(ctx, k); err != nil {
-			return err
-		}
-		ev := towpath.NewEvent(now, string(actor.Account), action)
-		ev.Project, ev.Environment, ev.Subject, ev.Reason, ev.RequestID = k.Project, k.Environment, string(k.Name), reason, actor.RequestID
-		if err := tx.Record(ctx, ev); err != nil {
-			return err
-		}
 		out = k
-		if err := tx.WakePromotions(ctx, k.Project, now); err != nil {
-			return err
-		}
-		if k.Revoked == nil {
-			return nil
-		}
-		return tx.Enqueue(ctx, WorkRevocation, string(k.Name), now)
+		return changed(ctx, tx, actor, k, action, reason, now)
 	})
 	return out, err
+}
+
+// changed writes a key that was changed, and has looked at again what its
+// signatures are worth.
+func changed(ctx context.Context, tx Tx, actor towpath.Actor, k towpath.TrustedKey, action, reason string, now time.Time) error {
+	if err := tx.SaveTrustedKey(ctx, k); err != nil {
+		return err
+	}
+	ev := towpath.NewEvent(now, string(actor.Account), action)
+	ev.Project, ev.Environment, ev.Subject, ev.Reason, ev.RequestID = k.Project, k.Environment, string(k.Name), reason, actor.RequestID
+	if err := tx.Record(ctx, ev); err != nil {
+		return err
+	}
+	if err := tx.WakePromotions(ctx, k.Project, now); err != nil {
+		return err
+	}
+	if k.Revoked == nil {
+		return nil
+	}
+	return tx.Enqueue(ctx, WorkRevocation, string(k.Name), now)
 }
 
 // trustOf is what package signing believes, of records.

@@ -48,7 +48,9 @@ func (s *Service) Statements(ctx context.Context, p towpath.ProjectName, e towpa
 		if err != nil {
 			return err
 		}
-		keys = slices.DeleteFunc(all, func(k towpath.TrustedKey) bool { return !counts(k, p, e) })
+		keys = slices.DeleteFunc(all, func(k towpath.TrustedKey) bool {
+			return !counts(k, p, e) && (k.Revoked == nil || !k.Revoked.Everywhere)
+		})
 		keys = append(keys, s.cfg.Own)
 		attached, err = bundles(ctx, tx, p, release)
 		return err

@@ -25,14 +25,14 @@ import (
 // effect twice.
 func TestServer_CrashOfACanary(t *testing.T) {
 	for _, engine := range []struct {
-		name string
-		new  func(t *testing.T) string
-		hits func(point string, n int) bool
+		name  string
+		new   func(t *testing.T) string
+		spare bool
+		hits  func(point string, n int) bool
 	}{
-		{"on SQLite", func(*testing.T) string { return "" }, canaryHits},
-		{"on PostgreSQL", func(t *testing.T) string { return pgtest.New(t) }, func(point string, n int) bool {
-			return point == "deployment.stepped" && n%10 == 0 && canaryHits(point, n)
-		}},
+		{"on SQLite", func(*testing.T) string { return "" }, false, canaryHits},
+		{"on PostgreSQL", func(t *testing.T) string { return pgtest.New(t) }, false, tenths},
+		{"of two on PostgreSQL", func(t *testing.T) string { return pgtest.New(t) }, true, tenths},
 	} {
 		t.Run(engine.name, func(t *testing.T) {
 			for _, point := range []string{
@@ -46,7 +46,8 @@ func TestServer_CrashOfACanary(t *testing.T) {
 						}
 						reached := false
 						passed := t.Run(fmt.Sprint("the time ", n), func(t *testing.T) {
-							reached = canaryStory(t, engine.new(t), fmt.Sprintf("%s:%d", point, n), nil)
+							b := blow{server: fmt.Sprintf("%s:%d", point, n), spare: engine.spare}
+							reached = canaryStory(t, engine.new(t), b, nil)
 							if !reached && point == "rollout.measured" && n <= 3 {
 								t.Error("nothing passes it")
 							}
@@ -61,13 +62,32 @@ func TestServer_CrashOfACanary(t *testing.T) {
 	}
 }
 
+// tenths are the passings that kill a server on PostgreSQL, where another one
+// waits for the leases of the one that died.
+func tenths(point string, n int) bool {
+	return point == "deployment.stepped" && n%10 == 0 && canaryHits(point, n)
+}
+
+// TestAgent_CrashOfACanary is the same for the agent, at each step that its code
+// names: of a good release, and of one that goes back.
+func TestAgent_CrashOfACanary(t *testing.T) {
+	for _, point := range agentHits() {
+		t.Run("at "+point, func(t *testing.T) {
+			t.Parallel()
+			if !canaryStory(t, "", blow{agent: point}, nil) {
+				t.Error("nothing passes it")
+			}
+		})
+	}
+}
+
 // TestServer_CrashOfAMirror is the same with copies of requests before the steps:
 // the bad one is gone back from without a user having met it.
 func TestServer_CrashOfAMirror(t *testing.T) {
 	for _, point := range mirrorHits() {
 		t.Run("at "+point, func(t *testing.T) {
 			t.Parallel()
-			if !canaryStory(t, "", point, &towpath.RolloutStep{Copies: &towpath.TrafficCopies{Percent: 100}}) {
+			if !canaryStory(t, "", blow{server: point}, &towpath.RolloutStep{Copies: &towpath.TrafficCopies{Percent: 100}}) {
 				t.Error("nothing passes it")
 			}
 		})
@@ -75,8 +95,9 @@ func TestServer_CrashOfAMirror(t *testing.T) {
 }
 
 // canaryStory has dev run 1.1.0 by steps, perhaps after copies, and go back from
-// 1.2.0, with a server that dies at a step, and reports whether it got there.
-func canaryStory(t *testing.T, database, point string, mirror *towpath.RolloutStep) (reached bool) {
+// 1.2.0, with a server or an agent that dies at a step, and reports whether it
+// got there.
+func canaryStory(t *testing.T, database string, b blow, mirror *towpath.RolloutStep) (reached bool) {
 	t.Helper()
 	w := newWorld(t, database)
 	w.canary = &towpath.Canary{
@@ -96,8 +117,16 @@ func canaryStory(t *testing.T, database, point string, mirror *towpath.RolloutSt
 	if mirror != nil { // as many steps as without
 		w.canary.Spec.Mirror, w.canary.Spec.Steps = mirror, w.canary.Spec.Steps[1:]
 	}
-	w.stop()
-	w.arm(point)
+	if b.server != "" {
+		w.stop()
+		if b.spare {
+			w.serveBeside()
+		}
+		w.arm(b.server)
+	}
+	if b.agent != "" {
+		w.armAgent(b.agent)
+	}
 	lost := w.users()
 	w.publish("1.1.0")
 	w.runs("dev", "1.1.0")
@@ -152,7 +181,7 @@ func canaryStory(t *testing.T, database, point string, mirror *towpath.RolloutSt
 		}
 		return r.Unsequenced == 0
 	})
-	return w.kills.Load() > 0
+	return w.kills.Load()+w.deaths.Load() > 0
 }
 
 // TestServer_CrashOfAnAlert kills the server when it has heeded an alert and not

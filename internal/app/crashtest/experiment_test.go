@@ -15,10 +15,11 @@ import (
 	"github.com/towpath/towpath/internal/towpathtest/pgtest"
 )
 
-// A blow kills something at a moment of an experiment.
+// A blow kills something at a moment of a canary or of an experiment.
 type blow struct {
 	name   string
 	server string         // step that the server dies at; empty: none
+	spare  bool           // another server goes on
 	agent  string         // step that the agent dies at; empty: none
 	half   func(w *world) // done half way through; nil: nothing
 	end    func(w *world) // done when traffic goes back; nil: nothing
@@ -87,7 +88,7 @@ func experimentStory(t *testing.T, database string, b blow) {
 	}
 	w.publishToCompare("1.1.0")
 	if b.agent != "" {
-		w.killAgentFor(b.agent)
+		w.armAgent(b.agent)
 	}
 	lost := w.users()
 	_, err := w.ana.StartExperiment(t.Context(), shop, "dev", api.StartExperiment{Release: "1.1.0", Experiment: towpath.Experiment{
@@ -95,32 +96,22 @@ func experimentStory(t *testing.T, database string, b blow) {
 	}})
 	w.must(err)
 	w.resumed("experiment asked for")
-	dies := b.agent != ""
-	revive := func() {
-		select {
-		case <-w.agent.ended:
-			dies = false
-			w.startAgent("")
-		default:
-		}
-	}
-	w.until("it is half way", func() bool { revive(); return w.experiment().Report.Seen >= 2*time.Second })
+	w.until("it is half way", func() bool { return w.experiment().Report.Seen >= 2*time.Second })
 	if b.half != nil {
 		b.half(w)
 	}
-	w.until("its time is over", func() bool { revive(); return !w.experiment().Experiment.Ended.IsZero() })
+	w.until("its time is over", func() bool { return !w.experiment().Experiment.Ended.IsZero() })
 	if b.end != nil {
 		b.end(w)
 	}
 	w.until("what ran before runs alone again", func() bool {
-		revive()
 		st := w.status("dev")
 		return w.experiment().Phase == towpath.DeploymentConcluded && st.Deployment == nil && st.Components[0].Running == st.Components[0].Revision
 	})
 	if n, asked := lost(); n > 0 || asked < 20 {
 		t.Errorf("%d of %d requests were lost\n%s", n, asked, w.log)
 	}
-	if dies {
+	if b.agent != "" && w.deaths.Load() == 0 {
 		t.Errorf("the agent does not pass %s", b.agent)
 	}
 	w.concluded()
@@ -141,17 +132,6 @@ func (w *world) killServer() {
 	w.must(err)
 	w.front.leadTo(next.address())
 	w.set(next)
-}
-
-// killAgent ends the agent as kill -9 does, and starts another one.
-func (w *world) killAgent() { w.t.Helper(); w.killAgentFor("") }
-
-// killAgentFor is killAgent for one that dies at a step.
-func (w *world) killAgentFor(point string) {
-	w.t.Helper()
-	w.must(w.agent.cmd.Process.Kill())
-	<-w.agent.ended
-	w.startAgent(point)
 }
 
 // publishToCompare publishes a version that is compared every second.

@@ -2,7 +2,10 @@
 
 package crashtest_test
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // sqliteHits is which passings of each step kill the server: all, and of those
 // that nearly everything passes every fourth.
@@ -30,4 +33,22 @@ func canaryHits(point string, n int) bool {
 // mirrorHits are the passings that kill the server during copies.
 func mirrorHits() []string {
 	return []string{"deployment.stepped:8", "operation.claimed:5", "operation.finished:4", "operation.finished:11"}
+}
+
+// agentHits are the passings that kill the agent during a canary: every other one
+// of all that it passes while a good release gets its traffic and a bad one goes
+// back.
+func agentHits() []string {
+	var out []string
+	for point, most := range map[string]int{
+		"agent.after-accepted": 12, "agent.after-intent": 12, "agent.before-effect": 12, "agent.after-effect": 12, "agent.after-done": 12,
+		"agent.before-report": 12, "agent.after-report": 12, "agent.before-files": 2,
+		"run.before-shim": 2, "run.after-shim": 2, "run.after-healthy": 2, "run.before-shift": 3, "run.after-shift": 3,
+		"run.before-switch": 2, "run.after-switch": 2, "run.before-stop": 2, "run.after-stop": 2,
+	} {
+		for n := 1; n <= most; n += 2 {
+			out = append(out, fmt.Sprintf("%s:%d", point, n))
+		}
+	}
+	return out
 }

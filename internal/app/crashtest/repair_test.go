@@ -114,13 +114,12 @@ func (w *world) editAndRepair(e towpath.EnvironmentName, version string, n int) 
 
 func (w *world) editWhileTheAgentDies(e towpath.EnvironmentName, version string, n int) {
 	w.t.Helper()
-	w.must(w.agent.cmd.Process.Kill())
-	<-w.agent.ended
-	w.startAgent("run.after-repair-switch:1")
+	w.armAgent("run.after-repair-switch:1")
 	w.edit(version)
-	<-w.agent.ended
-	w.startAgent("")
 	w.repaired(e, version, n)
+	if w.deaths.Load() != 1 {
+		w.t.Errorf("the agent died %d times", w.deaths.Load())
+	}
 }
 
 // flaps edits once more what was repaired as often as the limits let it.

@@ -123,10 +123,7 @@ func story(t testing.TB, database, point string, spare bool) (reached bool, took
 	lost := w.traffic()
 	w.stop()
 	if spare {
-		var err error
-		w.spare, err = w.serve("")
-		w.must(err)
-		w.spare.address()
+		w.serveBeside()
 	}
 	w.arm(point)
 	w.publish("1.1.0")

@@ -31,3 +31,12 @@ func canaryHits(point string, n int) bool {
 func mirrorHits() []string {
 	return []string{"deployment.stepped:8", "operation.claimed:5", "operation.finished:4", "operation.finished:11"}
 }
+
+// agentHits are the passings that kill the agent during a canary: some while the
+// good release gets its traffic, some while the bad one goes back.
+func agentHits() []string {
+	return []string{
+		"agent.after-effect:1", "run.after-shim:1", "run.before-shift:1", "run.after-shift:2", "run.before-switch:1", "agent.after-done:4",
+		"run.after-shift:3", "run.after-switch:2", "run.after-stop:2",
+	}
+}

@@ -47,6 +47,7 @@ type world struct {
 	log      *log
 	database string        // URL; empty: SQLite
 	kills    atomic.Int64  // of the server
+	deaths   atomic.Int64  // of the agent, at a step
 	killed   atomic.Int64  // when, until a step has ended since; Unix µs
 	took     time.Duration // the longest step that the server was killed in
 	mu       sync.Mutex
@@ -83,7 +84,7 @@ func newWorld(t testing.TB, database string) *world {
 	w.ana = w.person(admin, "ana", gittest.Ana.Email, towpath.RoleReleaser, towpath.RolePromoter, towpath.RoleOperator, towpath.RoleAdmin)
 	w.ben = w.person(admin, "ben", gittest.Ben.Email, towpath.RoleApprover, towpath.RoleViewer)
 	w.machine = []string{"TOWPATH_URL=" + w.front.url(), "TOWPATH_TOKEN=" + w.agentToken(admin)}
-	w.startAgent("")
+	w.must(w.startAgent(""))
 	w.publish("1.0.0")
 	w.runs("dev", "1.0.0")
 	w.promote("1.0.0")
@@ -91,11 +92,57 @@ func newWorld(t testing.TB, database string) *world {
 }
 
 // startAgent starts the agent, which dies at a step unless that is empty.
-func (w *world) startAgent(point string) {
-	w.t.Helper()
+func (w *world) startAgent(point string) error {
 	p, err := w.start(append(slices.Clone(w.machine), failpoint.Variable+"="+point), "agent", "--place", "local", "--data", filepath.Join(w.dir, "agent"))
-	w.must(err)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.agent = p
+	return nil
+}
+
+// killAgent ends the agent as kill -9 does, and starts another one.
+func (w *world) killAgent() {
+	w.t.Helper()
+	w.endAgent()
+	w.must(w.startAgent(""))
+}
+
+func (w *world) endAgent() {
+	w.t.Helper()
+	w.mu.Lock()
+	p := w.agent
+	w.mu.Unlock()
+	p.stopping.Store(true)
+	w.must(p.cmd.Process.Kill())
+	<-p.ended
+}
+
+// armAgent starts the agent with a step to die at, and another one when it died.
+func (w *world) armAgent(point string) {
+	w.t.Helper()
+	w.endAgent()
+	w.must(w.startAgent(point))
+	armed := w.agent
+	watched, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-armed.ended:
+		case <-stop:
+			return
+		}
+		if armed.stopping.Load() {
+			return
+		}
+		w.deaths.Add(1)
+		if err := w.startAgent(""); err != nil {
+			w.t.Errorf("the agent does not come back: %v\n%s", err, w.log)
+		}
+	}()
+	w.t.Cleanup(func() { close(stop); <-watched })
 }
 
 func (w *world) must(err error) {
@@ -283,6 +330,15 @@ func (w *world) stop() {
 	p.stopping.Store(true)
 	w.must(p.cmd.Process.Signal(syscall.SIGTERM))
 	<-p.ended
+}
+
+// serveBeside starts another server on the same database.
+func (w *world) serveBeside() {
+	w.t.Helper()
+	var err error
+	w.spare, err = w.serve("")
+	w.must(err)
+	w.spare.address()
 }
 
 // serve starts a server, which dies at a step unless that is empty.

@@ -23,14 +23,19 @@ var namePattern = regexp.MustCompile(towpath.NamePattern)
 // watchEvery is how often the branches are looked at.
 const watchEvery = 2 * time.Second
 
+// tryAgainEvery is how often a commit is tried again that the server could not
+// take.
+const tryAgainEvery = 30 * time.Second
+
 // watcher makes a release of every new commit at the tip of an environment's
 // branch, unless Towpath put it there. A commit that can't be built is logged
 // once. A branch that is behind one before it when it is first looked at waits
 // for what comes upstream: nobody asked for the commit that it has.
 func (d *Dev) watcher() *reconcile.Loop {
 	tried, met, missing := map[towpath.CommitID]bool{}, map[string]bool{}, false
+	again := map[towpath.CommitID]time.Time{} // of those that only the server could not take
 	return reconcile.NewLoop(reconcile.LoopConfig{Interval: watchEvery, Now: time.Now, Log: d.opts.Log},
-		func(ctx context.Context, _ time.Time) (bool, error) {
+		func(ctx context.Context, now time.Time) (bool, error) {
 			repo, err := git.Open(ctx, d.opts.Root)
 			if err != nil {
 				return false, err
@@ -50,7 +55,7 @@ func (d *Dev) watcher() *reconcile.Loop {
 					}
 					met[branch], tried[tip] = true, tried[tip] || behind
 				}
-				if tried[tip] {
+				if due, later := again[tip]; tried[tip] && (!later || now.Before(due)) {
 					continue
 				}
 				known, err := d.Server.Known(ctx, d.Project, tip)
@@ -58,13 +63,20 @@ func (d *Dev) watcher() *reconcile.Loop {
 					return false, err
 				}
 				if !known {
-					d.build(ctx, branch, tip)
+					err = d.build(ctx, branch, tip)
+				}
+				if _, told := again[tip]; err != nil && !told {
+					d.complain(branch, tip, err)
+				}
+				delete(again, tip)
+				if passes(err) {
+					again[tip] = now.Add(tryAgainEvery)
 				}
 				if ctx.Err() == nil {
 					tried[tip] = true
 				}
 			}
-			if !seen && !missing && len(branches) > 0 {
+			if !seen && !missing && len(branches) > 0 && ctx.Err() == nil {
 				missing = true
 				d.say("waiting for the branch %s: make it with git branch %[1]s", branches[0])
 			}
@@ -118,22 +130,29 @@ func (d *Dev) branches(ctx context.Context) []string {
 	return nil
 }
 
-func (d *Dev) build(ctx context.Context, branch string, tip towpath.CommitID) {
+// build makes a release of a commit and publishes it.
+func (d *Dev) build(ctx context.Context, branch string, tip towpath.CommitID) error {
 	log := d.opts.Log.With("branch", branch, "commit", string(tip))
 	built, err := builder.Build(ctx, cli.BuildRequest{Dir: d.opts.Root, Ref: branch}, nil)
 	if err != nil {
 		log.Error("the commit can't be built", "error", err)
-		d.complain(branch, tip, err)
-		return
+		return err
 	}
 	out, err := Publish(ctx, d.Client, built)
 	if err != nil {
 		log.Error("the release can't be published", "error", err)
-		d.complain(branch, tip, err)
-		return
+		return err
 	}
 	d.say("%s: commit %s is release %s (%s)", branch, towpath.Short(tip), out.Candidate.Version, towpath.Short(out.Release.Digest))
 	log.Info("released", "release", string(out.Release.Digest), "version", out.Candidate.Version)
+	return nil
+}
+
+// passes reports whether a release may be taken later as it is: the disk was full,
+// or the server not there.
+func passes(err error) bool {
+	kind := towpath.KindOf(err)
+	return err != nil && (kind == towpath.KindExhausted || kind == towpath.KindUnavailable)
 }
 
 // complain says why a commit is no release, and what to do.

@@ -246,7 +246,7 @@ func TestServer_CanariesBesideEachOther(t *testing.T) {
 	if err := h.steer(deploy.SteerSkip); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "api and search stand at a step each") {
 		t.Errorf("got %v", err)
 	}
-	if err := h.steer(deploy.SteerSkip, "web"); towpath.KindOf(err) != towpath.KindConflict {
+	if err := h.steer(deploy.SteerSkip, "web"); towpath.KindOf(err) != towpath.KindNotFound {
 		t.Errorf("got %v", err)
 	}
 	must(t, 0, h.steer(deploy.SteerSkip, "search"))
@@ -318,6 +318,11 @@ func TestServer_CanaryWithoutEvidence(t *testing.T) {
 	must(t, 0, h.steer(deploy.SteerPause))
 	c.seconds(9, 0)
 	h.waits("paused by ana: a test")
+	for _, a := range []deploy.Steering{deploy.SteerPause, deploy.SteerSkip} { // somebody's reason is not passed over
+		if err := h.steer(a); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "is paused by ana: a test") {
+			t.Errorf("%s while it is paused: %v", a, err)
+		}
+	}
 	if err := h.steer(deploy.SteerSkip + "!"); towpath.KindOf(err) != towpath.KindInvalid {
 		t.Errorf("got %v", err)
 	}

@@ -26,7 +26,7 @@ func bill(purl string) string {
 // quarantined is why a release is; empty when it is not.
 func (h *harness) quarantined(c towpath.Candidate) string {
 	h.t.Helper()
-	r, err := h.svc.Releases.Get(context.Background(), h.ana, shop, string(c.Release))
+	r, err := h.svc.Releases.Get(context.Background(), h.ana, c.Project, string(c.Release))
 	must(h.t, 0, err)
 	if r.Quarantine == nil {
 		return ""
@@ -185,7 +185,7 @@ func TestServer_RevocationGoesOn(t *testing.T) {
 		h.signs(c, kept, saved.Release)
 		only := h.publish("1.2.0", "only")
 		h.signs(c, lost, only.Release)
-		_, err := h.svc.Trust.Revoke(ctx, h.ana, "lost", "it was on a laptop")
+		_, err := h.svc.Trust.Revoke(ctx, h.ana, "lost", "it was on a laptop", false)
 		must(t, 0, err)
 		h.untilQuarantined(only, "only the key lost signed it, which was revoked by ana: it was on a laptop")
 		h.untilQuarantined(damaged, "nobody can tell whether only the key lost signed it (it could not be looked at: there is no blob")

@@ -340,6 +340,9 @@ func TestServer_ExperimentRefused(t *testing.T) {
 		{"a measure of both", "1.1.0", func(e *towpath.Experiment) {
 			e.Measures = []towpath.Measure{{Name: "orders", Query: "sum(orders)", Better: "most"}}
 		}, towpath.KindInvalid, "can't tell one from the other"},
+		{"a query that is none", "1.1.0", func(e *towpath.Experiment) {
+			e.Measures = []towpath.Measure{{Name: "orders", Better: "more", Query: `sum(orders_total{revision="{{revision}}"`}}
+		}, towpath.KindInvalid, `the query of "orders" is none in PromQL: unexpected end of input inside braces`},
 		{"a match of nothing", "1.1.0", func(e *towpath.Experiment) { e.Match = []towpath.TrafficMatch{{Regex: "("}} }, towpath.KindInvalid, "a header or at a cookie"},
 		{"a match of a header that can't be", "1.1.0", func(e *towpath.Experiment) {
 			e.Match = []towpath.TrafficMatch{{Header: "X Beta", Exact: "1"}, {Header: "host", Exact: "shop"}}

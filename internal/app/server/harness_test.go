@@ -30,6 +30,7 @@ type harness struct {
 	s          *Server
 	svc        rest.Services
 	repo       *gittest.Repo
+	project    towpath.ProjectName   // of releases and status; empty is shop
 	place      towpath.PlaceName     // of dev in releases; empty is local
 	dev        towpath.PromotionMode // empty is automatic
 	staging    towpath.PromotionMode // likewise
@@ -161,6 +162,9 @@ func (h *harness) answer(f func(op towpath.Operation) towpath.OperationResult) {
 	h.outcome = f
 }
 
+// in is the project that is meant.
+func (h *harness) in() towpath.ProjectName { return cmp.Or(h.project, shop) }
+
 // publish commits and publishes a release whose component says what.
 func (h *harness) publish(version, what string) towpath.Candidate {
 	h.t.Helper()
@@ -169,7 +173,7 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 	commit := h.repo.CommitAs(gittest.Ana, version)
 	layer := []byte("files of " + what)
 	content := &towpath.ReleaseContent{
-		Schema: towpath.ReleaseSchema, Project: shop,
+		Schema: towpath.ReleaseSchema, Project: h.in(),
 		Components: []towpath.ReleaseComponent{{
 			Name: cmp.Or(h.component, "api"), Kind: towpath.KindProcess, Layer: towpath.DigestOf(layer), Size: int64(len(layer)),
 			Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, Timeout: time.Minute}, Drift: cmp.Or(h.drift, towpath.DriftReport), DriftRules: h.rules,
@@ -208,10 +212,10 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 	enc, err := oci.Encode(content)
 	must(h.t, 0, err)
 	for _, b := range [][]byte{layer, enc.Content} {
-		must(h.t, 0, h.svc.Releases.PutBlob(ctx, h.ana, shop, towpath.DigestOf(b), bytes.NewReader(b)))
+		must(h.t, 0, h.svc.Releases.PutBlob(ctx, h.ana, h.in(), towpath.DigestOf(b), bytes.NewReader(b)))
 	}
 	out := must2(h.t)(h.svc.Releases.Publish(ctx, h.ana, release.PublishRequest{
-		Project: shop, Manifest: enc.Manifest, Provenance: h.provenance(enc.Digest, version), Commit: commit, Ref: cmp.Or(h.ref, "main"), Version: version,
+		Project: h.in(), Manifest: enc.Manifest, Provenance: h.provenance(enc.Digest, version), Commit: commit, Ref: cmp.Or(h.ref, "main"), Version: version,
 	}))
 	return out.Candidate
 }
@@ -247,16 +251,16 @@ func (h *harness) until(what string, f func() bool) {
 }
 
 func (h *harness) dump() string {
-	st, err := h.svc.Inventory.Status(context.Background(), h.ana, shop, "")
+	st, err := h.svc.Inventory.Status(context.Background(), h.ana, h.in(), "")
 	b, _ := json.MarshalIndent(st, "", " ")
-	l, _ := h.svc.Promotions.List(context.Background(), h.ana, promote.Filter{Project: shop})
+	l, _ := h.svc.Promotions.List(context.Background(), h.ana, promote.Filter{Project: h.in()})
 	c, _ := json.MarshalIndent(l, "", " ")
 	return fmt.Sprint(string(b), string(c), err)
 }
 
 func (h *harness) status(e towpath.EnvironmentName) inventory.Status {
 	h.t.Helper()
-	st, err := h.svc.Inventory.Status(context.Background(), h.ana, shop, e)
+	st, err := h.svc.Inventory.Status(context.Background(), h.ana, h.in(), e)
 	must(h.t, 0, err)
 	return st[0]
 }
@@ -275,7 +279,7 @@ func (h *harness) promotion(e towpath.EnvironmentName, version string, phase tow
 	h.t.Helper()
 	var found towpath.Promotion
 	h.until(fmt.Sprintf("promotion of %s to %s is %s", version, e, phase), func() bool {
-		l, err := h.svc.Promotions.List(context.Background(), h.ana, promote.Filter{Project: shop, Environment: e})
+		l, err := h.svc.Promotions.List(context.Background(), h.ana, promote.Filter{Project: h.in(), Environment: e})
 		must(h.t, 0, err)
 		i := slices.IndexFunc(l.Items, func(p towpath.Promotion) bool { return p.Version == version })
 		if i >= 0 {

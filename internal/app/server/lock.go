@@ -9,16 +9,16 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// lockFile makes sure that one server at a time works on an SQLite database.
-// The lock ends with the process, however that ends.
-func lockFile(database string) (*os.File, error) {
+// lockFile makes sure that one server at a time works on an SQLite database, or
+// on a folder of samples. The lock ends with the process, however that ends.
+func lockFile(path string) (*os.File, error) {
 	const op = "server.start"
-	f, err := os.OpenFile(database+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, towpath.E(towpath.KindUnavailable, op, "the database's folder can't be written").On(database).WithCause(err)
+		return nil, towpath.E(towpath.KindUnavailable, op, "the folder can't be written").On(path).WithCause(err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		taken := towpath.E(towpath.KindLocked, op, "another server works on this database").On(database).
+		taken := towpath.E(towpath.KindLocked, op, "another server works on this database").On(path).
 			WithHint("stop it, or use PostgreSQL, which several servers can share").WithCause(err)
 		return nil, errors.Join(taken, f.Close())
 	}

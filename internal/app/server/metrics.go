@@ -4,12 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/towpath/towpath/internal/promql"
+	"github.com/towpath/towpath/internal/reconcile"
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -56,10 +60,59 @@ func (s *Server) metricSources() (promql.Sources, error) {
 	if s.cfg.MetricsURL != "" {
 		return out, nil
 	}
-	s.metrics, err = promql.OpenEmbedded(promql.EmbeddedConfig{
-		Dir: filepath.Join(s.cfg.Data, "metrics"), Retention: s.cfg.MetricsRetention, Log: s.cfg.Log.With("of", "metrics"),
-	})
-	return append(out, promql.Rule{Source: s.metrics}), err
+	own, err := s.openMetrics()
+	return append(out, promql.Rule{Source: own}), err
+}
+
+// openMetrics opens the engine in this process. Several servers of one database
+// hand each other what they are told.
+func (s *Server) openMetrics() (promql.Source, error) {
+	log := s.cfg.Log.With("of", "metrics")
+	dir, err := s.metricsFolder()
+	if err != nil {
+		return nil, err
+	}
+	s.metrics, err = promql.OpenEmbedded(promql.EmbeddedConfig{Dir: dir, Retention: s.cfg.MetricsRetention, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	if s.db.Dialect() == sqldb.SQLite {
+		s.samples = pushed{s.metrics, s.cfg.Now}
+		return s.metrics, nil
+	}
+	shared := promql.NewShared(promql.SharedConfig{Now: s.cfg.Now, Log: log}, s.metrics, store.NewSampleBatches(s.db))
+	s.samples = shared
+	s.sharing = []reconcile.Task{{Name: "samples", Run: reconcile.NewLoop(
+		reconcile.LoopConfig{Name: "samples", Interval: time.Second, Now: s.cfg.Now, Log: log},
+		func(ctx context.Context, _ time.Time) (bool, error) { return shared.Pass(ctx) }).Run}}
+	return shared, nil
+}
+
+// maxMetricsFolders bounds how many servers may share one data folder.
+const maxMetricsFolders = 32
+
+// metricsFolder is where this server's engine keeps its samples: a folder that
+// has one engine at a time. Servers of one database share the data folder (ADR
+// 0011), so each takes the first that nobody has.
+func (s *Server) metricsFolder() (string, error) {
+	first := filepath.Join(s.cfg.Data, "metrics")
+	if s.db.Dialect() == sqldb.SQLite { // which has one server
+		return first, nil
+	}
+	for i := range maxMetricsFolders {
+		dir := first
+		if i > 0 {
+			dir = fmt.Sprintf("%s-%d", first, i+1)
+		}
+		f, err := lockFile(dir)
+		if towpath.KindOf(err) == towpath.KindLocked {
+			continue
+		}
+		s.metricsLock = f
+		return dir, err
+	}
+	return "", towpath.E(towpath.KindExhausted, "server.start", "%d servers have their samples in this data folder", maxMetricsFolders).On(s.cfg.Data).
+		WithHint("stop one, or name a source that all of them ask with --metrics-url")
 }
 
 // readMetricSources reads the file of metric sources: a JSON list of entries.

@@ -44,7 +44,8 @@ const (
 type far struct {
 	host  string
 	fault atomic.Int32
-	reads atomic.Int32 // of blobs
+	quiet atomic.Pointer[chan struct{}] // closed when it is silent no more
+	reads atomic.Int32                  // of blobs
 	files *peertest.Registry
 }
 
@@ -71,7 +72,11 @@ func (f *far) serve(proxy http.Handler, w http.ResponseWriter, r *http.Request) 
 	case fault == empty && strings.Contains(r.URL.Path, "/blobs/") && r.Method != http.MethodPost:
 		http.NotFound(w, r)
 	case fault == silent && reading:
-		<-r.Context().Done()
+		select {
+		case <-r.Context().Done():
+		case <-*f.quiet.Load(): // nobody is left waiting for good
+			panic(http.ErrAbortHandler)
+		}
 	case (fault == truncated || fault == tampered) && reading:
 		got := httptest.NewRecorder()
 		proxy.ServeHTTP(got, r)
@@ -90,8 +95,10 @@ func (f *far) serve(proxy http.Handler, w http.ResponseWriter, r *http.Request) 
 
 func (f *far) set(t *testing.T, to fault) {
 	t.Helper()
+	quiet := make(chan struct{})
+	f.quiet.Store(&quiet)
 	f.fault.Store(int32(to))
-	t.Cleanup(func() { f.fault.Store(int32(well)) })
+	t.Cleanup(func() { f.fault.Store(int32(well)); close(quiet) })
 }
 
 // live has the releases of the project live in a registry.

@@ -28,6 +28,7 @@ import (
 	"github.com/towpath/towpath/internal/project"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/promql"
+	"github.com/towpath/towpath/internal/promql/query"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/release"
@@ -83,6 +84,10 @@ type Server struct {
 	supervisor *reconcile.Supervisor
 	lock       *os.File         // of an SQLite database
 	metrics    *promql.Embedded // nil: queries are asked elsewhere
+
+	samples     deploy.Samples   // into metrics
+	sharing     []reconcile.Task // of what is pushed, with other servers
+	metricsLock *os.File         // of the engine's folder, where servers may share the data folder
 }
 
 // lease is how long others wait for a server that died: what it worked on is
@@ -179,7 +184,7 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	keys := trust.New(trust.Config{Now: cfg.Now, Own: server}, store.For[trust.Tx](nouns), blobs, releases)
-	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next},
+	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next, QueryProblem: query.Problem},
 		store.For[promote.Tx](nouns), releases, keys, sign, &attestor{attesting, blobs, releases, cfg.Now}, repos)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -187,10 +192,7 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	deployment := deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable, Recovered: recoveries(metrics)}
-	if s.metrics != nil {
-		deployment.Samples = pushed{s.metrics, cfg.Now}
-	}
+	deployment := deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable, Recovered: recoveries(metrics), Samples: s.samples}
 	deploys := deploy.New(deployment,
 		store.For[deploy.Tx](nouns), releases, sign, metricSources)
 
@@ -241,7 +243,7 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	s.handler = api
-	s.supervisor = reconcile.NewSupervisor(reconcile.SupervisorConfig{Log: cfg.Log},
+	s.supervisor = reconcile.NewSupervisor(reconcile.SupervisorConfig{Log: cfg.Log}, append(s.sharing,
 		reconcile.Task{Name: "sequencer", Run: s.ledger.Sequencer().Run},
 		reconcile.Task{Name: "presence", Run: presence.Run},
 		reconcile.Task{Name: "loops", Run: runner.Run},
@@ -261,7 +263,7 @@ func (s *Server) open(ctx context.Context) error {
 			reconcile.LoopConfig{Name: "places", Interval: 10 * time.Minute, Now: cfg.Now, Log: cfg.Log},
 			func(ctx context.Context, _ time.Time) (bool, error) { _, err := keeper.LetGo(ctx); return false, err }).Run},
 		reconcile.Task{Name: "http", Run: s.serve},
-	)
+	)...)
 	return nil
 }
 
@@ -384,6 +386,10 @@ func (s *Server) Close() error {
 	if s.metrics != nil {
 		err = errors.Join(err, s.metrics.Close())
 		s.metrics = nil
+	}
+	if s.metricsLock != nil {
+		err = errors.Join(err, s.metricsLock.Close())
+		s.metricsLock = nil
 	}
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())

@@ -245,7 +245,7 @@ func TestServer_ARevokedKeyTakesWhatOnlyItSigned(t *testing.T) {
 		h.runs("dev", "1.2.0")
 		h.publish("1.3.0", "nobody's")
 
-		_, err := h.svc.Trust.Revoke(ctx, h.ana, "lost", "it was on a laptop")
+		_, err := h.svc.Trust.Revoke(ctx, h.ana, "lost", "it was on a laptop", false)
 		must(t, 0, err)
 		quarantine := func(d towpath.Digest) *towpath.Quarantine {
 			r, err := h.svc.Releases.Get(ctx, h.ana, shop, string(d))
@@ -271,7 +271,7 @@ func TestServer_ARevokedKeyTakesWhatOnlyItSigned(t *testing.T) {
 			}
 		})
 		t.Run("nor revoked again", func(t *testing.T) {
-			if _, err := h.svc.Trust.Revoke(ctx, h.ana, "lost", "twice"); towpath.KindOf(err) != towpath.KindConflict {
+			if _, err := h.svc.Trust.Revoke(ctx, h.ana, "lost", "twice", false); towpath.KindOf(err) != towpath.KindConflict {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -355,7 +355,7 @@ func TestServer_TrustedKeys(t *testing.T) {
 			if err := h.trusts("third", third); towpath.KindOf(err) != towpath.KindForbidden {
 				t.Errorf("added: %v", err)
 			}
-			if _, err := h.svc.Trust.Revoke(ctx, h.ana, "builder", "x"); towpath.KindOf(err) != towpath.KindForbidden {
+			if _, err := h.svc.Trust.Revoke(ctx, h.ana, "builder", "x", false); towpath.KindOf(err) != towpath.KindForbidden {
 				t.Errorf("revoked: %v", err)
 			}
 			if err := h.trusts("third", third, in(shop, "prod")); err != nil {
@@ -377,7 +377,7 @@ func TestServer_TrustedKeys(t *testing.T) {
 			}
 		})
 		t.Run("a revocation says why", func(t *testing.T) {
-			if _, err := h.svc.Trust.Revoke(ctx, h.ana, "builder", ""); towpath.KindOf(err) != towpath.KindInvalid {
+			if _, err := h.svc.Trust.Revoke(ctx, h.ana, "builder", "", false); towpath.KindOf(err) != towpath.KindInvalid {
 				t.Errorf("got %v", err)
 			}
 		})

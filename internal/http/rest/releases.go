@@ -95,17 +95,19 @@ func (a *API) releaseRoutes() {
 // materialRoutes are those of what no release may be made with. Materials have
 // slashes and stand in bodies.
 func (a *API) materialRoutes() {
-	const path = "/projects/{project}/quarantined-materials"
+	const path, everywhere = "/projects/{project}/quarantined-materials", "/quarantined-materials"
 	svc := a.deps.Services.Releases
 	register(a, route{
 		id: "list-quarantined-materials", method: http.MethodGet, path: path, tag: "releases", policy: Authenticated,
 		summary: "List the materials with which no release may be made",
 	}, func(ctx context.Context, actor towpath.Actor, in *InProject) (api.QuarantinedMaterials, error) {
-		items, err := svc.QuarantinedMaterials(ctx, actor, in.Project)
-		if items == nil {
-			items = []towpath.MaterialQuarantine{}
-		}
-		return api.QuarantinedMaterials{Items: items}, err
+		return quarantined(svc.QuarantinedMaterials(ctx, actor, in.Project))
+	})
+	register(a, route{
+		id: "list-materials-quarantined-everywhere", method: http.MethodGet, path: everywhere, tag: "releases", policy: Authenticated,
+		summary: "List the materials with which no release of any project may be made",
+	}, func(ctx context.Context, actor towpath.Actor, _ *none) (api.QuarantinedMaterials, error) {
+		return quarantined(svc.QuarantinedMaterials(ctx, actor, ""))
 	})
 	type material struct {
 		InProject
@@ -123,4 +125,25 @@ func (a *API) materialRoutes() {
 	}, func(ctx context.Context, actor towpath.Actor, in *material) error {
 		return svc.UnquarantineMaterial(ctx, actor, in.Project, in.Body.Material, in.Body.Reason)
 	})
+	type anywhere struct{ Body api.Material }
+	register(a, route{
+		id: "quarantine-material-everywhere", method: http.MethodPost, path: everywhere, tag: "releases", policy: Authenticated, status: http.StatusCreated,
+		summary: "Revoke every release of every project that is made with something, now and later; it takes an admin of everything",
+	}, func(ctx context.Context, actor towpath.Actor, in *anywhere) (towpath.MaterialQuarantine, error) {
+		return svc.QuarantineMaterial(ctx, actor, "", in.Body.Material, in.Body.Reason)
+	})
+	registerDone(a, route{
+		id: "unquarantine-material-everywhere", method: http.MethodPost, path: everywhere + "/lift", tag: "releases", policy: Authenticated,
+		summary: "Let releases of every project be made with something again; those quarantined for it by that are lifted",
+	}, func(ctx context.Context, actor towpath.Actor, in *anywhere) error {
+		return svc.UnquarantineMaterial(ctx, actor, "", in.Body.Material, in.Body.Reason)
+	})
+}
+
+// quarantined is an answer whose list is never null.
+func quarantined(items []towpath.MaterialQuarantine, err error) (api.QuarantinedMaterials, error) {
+	if items == nil {
+		items = []towpath.MaterialQuarantine{}
+	}
+	return api.QuarantinedMaterials{Items: items}, err
 }

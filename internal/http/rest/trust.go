@@ -47,13 +47,13 @@ func (a *API) trustRoutes() {
 	})
 	type revoke struct {
 		Name towpath.KeyName `path:"key"`
-		Body api.Reason
+		Body api.RevokeKey
 	}
 	register(a, route{
 		id: "revoke-key", method: http.MethodPost, path: "/trusted-keys/{key}/revoke", tag: "trust", policy: Authenticated,
 		summary: "Make everything that a key ever signed worthless; what only it signed is quarantined",
 	}, func(ctx context.Context, actor towpath.Actor, in *revoke) (towpath.TrustedKey, error) {
-		return svc.Revoke(ctx, actor, in.Name, in.Body.Reason)
+		return svc.Revoke(ctx, actor, in.Name, in.Body.Reason, in.Body.Everywhere)
 	})
 	type said struct {
 		InProject

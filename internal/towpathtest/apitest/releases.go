@@ -3,6 +3,7 @@ package apitest
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/towpath/towpath/internal/release"
@@ -160,13 +161,13 @@ func (s releases) QuarantineMaterial(ctx context.Context, actor towpath.Actor, p
 	return q, nil
 }
 
-func (s releases) UnquarantineMaterial(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, material, _ string) error {
+func (s releases) UnquarantineMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, material, _ string) error {
 	if err := s.w.enter(ctx, actor, "releases.UnquarantineMaterial"); err != nil {
 		return err
 	}
 	defer s.w.mu.Unlock()
 	for i, q := range s.w.Materials {
-		if q.Material == material {
+		if q.Material == material && q.Project == p {
 			s.w.Materials = append(s.w.Materials[:i:i], s.w.Materials[i+1:]...)
 			return nil
 		}
@@ -174,10 +175,10 @@ func (s releases) UnquarantineMaterial(ctx context.Context, actor towpath.Actor,
 	return absent("material", material)
 }
 
-func (s releases) QuarantinedMaterials(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName) ([]towpath.MaterialQuarantine, error) {
+func (s releases) QuarantinedMaterials(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error) {
 	if err := s.w.enter(ctx, actor, "releases.QuarantinedMaterials"); err != nil {
 		return nil, err
 	}
 	defer s.w.mu.Unlock()
-	return s.w.Materials, nil
+	return slices.DeleteFunc(slices.Clone(s.w.Materials), func(q towpath.MaterialQuarantine) bool { return q.Project != "" && q.Project != p }), nil
 }

@@ -35,9 +35,9 @@ func (s trusts) Expire(ctx context.Context, actor towpath.Actor, name towpath.Ke
 	return s.change(ctx, actor, "trust.Expire", name, func(k *towpath.TrustedKey) { k.NotAfter = at })
 }
 
-func (s trusts) Revoke(ctx context.Context, actor towpath.Actor, name towpath.KeyName, reason string) (towpath.TrustedKey, error) {
+func (s trusts) Revoke(ctx context.Context, actor towpath.Actor, name towpath.KeyName, reason string, everywhere bool) (towpath.TrustedKey, error) {
 	return s.change(ctx, actor, "trust.Revoke", name, func(k *towpath.TrustedKey) {
-		k.Revoked = &towpath.KeyRevocation{Reason: reason, By: actor.Account}
+		k.Revoked = &towpath.KeyRevocation{Reason: reason, By: actor.Account, Everywhere: everywhere}
 	})
 }
 

@@ -32,6 +32,12 @@ type Reason struct {
 	Reason string `json:"reason,omitempty" maxLength:"2000" doc:"kept in the ledger"`
 }
 
+// RevokeKey says why a key is revoked, and where.
+type RevokeKey struct {
+	Reason     string `json:"reason,omitempty" maxLength:"2000" doc:"kept in the ledger"`
+	Everywhere bool   `json:"everywhere,omitempty" doc:"in every project, under every name that it has, for ever; it takes an admin of everything"`
+}
+
 // Material names something that releases are made with.
 type Material struct {
 	Material string `json:"material" minLength:"1" maxLength:"500" doc:"a digest (sha256:…), a package URL (without a version: all), or the name of a pin"`

@@ -111,19 +111,29 @@ func (c *Client) Quarantine(ctx context.Context, p towpath.ProjectName, name, re
 	return ask[towpath.Release](ctx, c, post(projectPath(p, "/releases/"+url.PathEscape(name)+"/quarantine"), api.Reason{Reason: reason}))
 }
 
-// QuarantineMaterial revokes every release that is made with something.
+// materialsPath is where the quarantined materials of a project are; without one
+// those of every project.
+func materialsPath(p towpath.ProjectName, rest string) string {
+	if p == "" {
+		return "/quarantined-materials" + rest
+	}
+	return projectPath(p, "/quarantined-materials"+rest)
+}
+
+// QuarantineMaterial revokes every release of a project that is made with
+// something; without a project, of every one.
 func (c *Client) QuarantineMaterial(ctx context.Context, p towpath.ProjectName, material, reason string) (towpath.MaterialQuarantine, error) {
-	return ask[towpath.MaterialQuarantine](ctx, c, post(projectPath(p, "/quarantined-materials"), api.Material{Material: material, Reason: reason}))
+	return ask[towpath.MaterialQuarantine](ctx, c, post(materialsPath(p, ""), api.Material{Material: material, Reason: reason}))
 }
 
 // UnquarantineMaterial lets releases be made with something again.
 func (c *Client) UnquarantineMaterial(ctx context.Context, p towpath.ProjectName, material, reason string) error {
-	return c.tell(ctx, post(projectPath(p, "/quarantined-materials/lift"), api.Material{Material: material, Reason: reason}))
+	return c.tell(ctx, post(materialsPath(p, "/lift"), api.Material{Material: material, Reason: reason}))
 }
 
 // QuarantinedMaterials lists the materials with which no release may be made.
 func (c *Client) QuarantinedMaterials(ctx context.Context, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error) {
-	out, err := ask[api.QuarantinedMaterials](ctx, c, get(projectPath(p, "/quarantined-materials"), nil))
+	out, err := ask[api.QuarantinedMaterials](ctx, c, get(materialsPath(p, ""), nil))
 	return out.Items, err
 }
 

@@ -35,8 +35,8 @@ func (c *Client) ExpireKey(ctx context.Context, name towpath.KeyName, at time.Ti
 }
 
 // RevokeKey makes everything that a key signed worthless.
-func (c *Client) RevokeKey(ctx context.Context, name towpath.KeyName, reason string) (towpath.TrustedKey, error) {
-	return ask[towpath.TrustedKey](ctx, c, post(keyPath(name, "/revoke"), api.Reason{Reason: reason}))
+func (c *Client) RevokeKey(ctx context.Context, name towpath.KeyName, reason string, everywhere bool) (towpath.TrustedKey, error) {
+	return ask[towpath.TrustedKey](ctx, c, post(keyPath(name, "/revoke"), api.RevokeKey{Reason: reason, Everywhere: everywhere}))
 }
 
 // Evidence lists the signed statements about a release, each verified under the

@@ -1,0 +1,121 @@
+package replicate_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/towpath/towpath/internal/replicate"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// TestRemote_Stalls: a registry that takes a request and then says nothing is
+// one that does not answer. One that is slow and goes on is not hurried.
+func TestRemote_Stalls(t *testing.T) {
+	content := []byte("0123456789")
+	d := v1.Descriptor{MediaType: "application/octet-stream", Size: int64(len(content))}
+	d.Digest = digest.FromBytes(content)
+	until := func(ctx context.Context, pause time.Duration) error {
+		select {
+		case <-time.After(pause):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	answer := func(req *http.Request, body io.Reader) *http.Response {
+		return &http.Response{
+			StatusCode: http.StatusOK, Header: http.Header{"Content-Length": {"10"}}, ContentLength: d.Size,
+			Body: io.NopCloser(body), Request: req,
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		answer func(req *http.Request) (*http.Response, error)
+		stalls bool
+	}{
+		{"it never answers", func(req *http.Request) (*http.Response, error) {
+			return nil, until(req.Context(), time.Hour)
+		}, true},
+		{"it breaks off without a word", func(req *http.Request) (*http.Response, error) {
+			return answer(req, &dripping{ctx: req.Context(), content: content[:5], pause: until, last: time.Hour}), nil
+		}, true},
+		{"it is slow", func(req *http.Request) (*http.Response, error) {
+			return answer(req, &dripping{ctx: req.Context(), content: content, pause: until}), until(req.Context(), 50*time.Second)
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := must(replicate.NewRemote(replicate.RemoteConfig{
+					Repository: "localhost:5000/shop", PlainHTTP: true, Stall: time.Minute, Transport: roundTrip(c.answer),
+				}))(t)
+				began := time.Now()
+				got, err := replicate.ReadBlob(t.Context(), r, d, 100)
+				switch took := time.Since(began); {
+				case c.stalls && (towpath.KindOf(err) != towpath.KindUnavailable || took > 10*time.Minute):
+					t.Errorf("after %s: %v", took, err)
+				case !c.stalls && (err != nil || !bytes.Equal(got, content) || took < 5*time.Minute):
+					t.Errorf("after %s: %q, %v", took, got, err)
+				}
+			})
+		})
+	}
+	t.Run("it takes half of a blob", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := must(replicate.NewRemote(replicate.RemoteConfig{
+				Repository: "localhost:5000/shop", PlainHTTP: true, Stall: time.Minute,
+				Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+					if req.Method == http.MethodPost {
+						resp := answer(req, strings.NewReader(""))
+						resp.StatusCode, resp.Header = http.StatusAccepted, http.Header{"Location": {"/v2/shop/blobs/uploads/1"}}
+						return resp, nil
+					}
+					if _, err := io.ReadFull(req.Body, make([]byte, 5)); err != nil {
+						return nil, err
+					}
+					return nil, until(req.Context(), time.Hour)
+				}),
+			}))(t)
+			began := time.Now()
+			err := r.PutBlob(t.Context(), d, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
+			if took := time.Since(began); towpath.KindOf(err) != towpath.KindUnavailable || took > 10*time.Minute {
+				t.Errorf("after %s: %v", took, err)
+			}
+		})
+	})
+}
+
+// roundTrip is a registry that is a function.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// dripping sends a byte every 50 seconds.
+type dripping struct {
+	ctx     context.Context
+	content []byte
+	pause   func(context.Context, time.Duration) error
+	last    time.Duration // before it ends
+}
+
+func (d *dripping) Read(p []byte) (int, error) {
+	if len(d.content) == 0 {
+		if err := d.pause(d.ctx, d.last); err != nil {
+			return 0, err
+		}
+		return 0, io.EOF
+	}
+	if err := d.pause(d.ctx, 50*time.Second); err != nil {
+		return 0, err
+	}
+	p[0], d.content = d.content[0], d.content[1:]
+	return 1, nil
+}

@@ -1,0 +1,134 @@
+package rollout
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// switched is a deployment whose only component got all of the traffic a while ago,
+// and is judged with it for a minute.
+func switched(ago time.Duration) (*towpath.Deployment, *towpath.Canary, time.Time) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	d := &towpath.Deployment{Phase: towpath.DeploymentSwitching, Kind: towpath.DeploymentPromotion, Previous: "sha256:1", Environment: "prod"}
+	r := towpath.Rollout{Component: "api", Action: towpath.ActionReplace, From: "old", To: "new"}
+	blueGreen(&r, towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, For: time.Minute}, []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.99}})
+	for _, v := range []towpath.Verb{towpath.VerbPrepare, towpath.VerbVerifyBefore, towpath.VerbSwitch, towpath.VerbVerifyAfter} {
+		r.Steps = append(r.Steps, towpath.Step{Verb: v, Phase: towpath.OperationSucceeded, Ended: now.Add(-ago)})
+	}
+	d.Components = []towpath.Rollout{r}
+	return d, d.Components[0].Canary, now
+}
+
+func TestNext_WatchesWhatItSwitchedTo(t *testing.T) {
+	type want struct {
+		trigger towpath.DeploymentTrigger
+		waits   string
+		over    bool
+	}
+	for name, x := range map[string]struct {
+		ago    time.Duration
+		said   *towpath.Judgement
+		change func(*towpath.Deployment, *towpath.Canary)
+		want   want
+	}{
+		"looks at it for its time":               {30 * time.Second, judged(towpath.JudgedNotWorse), nil, want{waits: "api has all of the traffic, and the revision before it still runs for another 30s"}},
+		"goes back when it is worse":             {time.Second, judged(towpath.JudgedWorse), nil, want{trigger: towpath.TriggerWorse}},
+		"goes back when it is worse, being late": {time.Hour, judged(towpath.JudgedWorse), nil, want{trigger: towpath.TriggerWorse}},
+		"is over when it is fine":                {time.Minute, judged(towpath.JudgedNotWorse), nil, want{over: true}},
+		"is over when nothing speaks against it": {time.Minute, judged(towpath.JudgedUndecided), nil, want{over: true}},
+		"waits when it is suspected":             {time.Minute, &towpath.Judgement{Outcome: towpath.JudgedUndecided, Suspect: true}, nil, want{waits: "looks worse"}},
+		"waits for evidence":                     {2 * time.Minute, nil, nil, want{waits: "is not judged yet. Nothing has been counted"}},
+		"waits for traffic":                      {2 * time.Minute, judged(towpath.JudgedNoEvidence), nil, want{waits: "is not judged yet"}},
+		"asks a person after the deadline":       {32 * time.Minute, judged(towpath.JudgedNoEvidence), nil, want{waits: "could not be judged within 30m0s: `towpath rollout resume` goes on all the same"}},
+		"lets a person decide":                   {2 * time.Minute, judged(towpath.JudgedNoEvidence), func(_ *towpath.Deployment, c *towpath.Canary) { c.Passed = 1 }, want{over: true}},
+		"stays while it is paused": {time.Minute, judged(towpath.JudgedNotWorse), func(d *towpath.Deployment, _ *towpath.Canary) {
+			d.Paused = &towpath.Pause{By: "ana", Reason: "lunch"}
+		}, want{waits: "paused by ana"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, c, now := switched(x.ago)
+			if x.change != nil {
+				x.change(d, c)
+			}
+			dec := Next(d, Seen{Now: now, Judgements: of("api", x.said)})
+			if dec.Trigger != x.want.trigger || !strings.Contains(dec.Waiting, x.want.waits) || (len(dec.Over) > 0) != x.want.over {
+				t.Errorf("%+v", dec)
+			}
+			if dec.Trigger != "" && !strings.Contains(dec.Reason, "the new revision of api is worse since it has all of the traffic: ") {
+				t.Error(dec.Reason)
+			}
+			if dec.Waiting != "" && dec.Again.IsZero() && d.Paused == nil {
+				t.Errorf("nobody looks again: %+v", dec)
+			}
+		})
+	}
+	t.Run("and has moved when that is over", func(t *testing.T) {
+		d, c, now := switched(time.Minute)
+		if Counted(d, "api") == nil || len(Moving(d)) != 1 {
+			t.Error("it is not judged")
+		}
+		c.Over = now
+		if dec := Next(d, Seen{Now: now, Judgements: of("api", judged(towpath.JudgedWorse))}); dec.Trigger != towpath.TriggerSwitched {
+			t.Errorf("%+v", dec)
+		}
+		if Counted(d, "api") != nil || len(Moving(d)) != 0 {
+			t.Error("it is still judged")
+		}
+	})
+	t.Run("and what needs it waits", func(t *testing.T) {
+		d, c, now := switched(30 * time.Second)
+		d.Components = append(d.Components, towpath.Rollout{Component: "web", Action: towpath.ActionReplace, From: "old", To: "new", DependsOn: []towpath.ComponentName{"api"}})
+		if dec := Next(d, Seen{Now: now}); len(dec.Issue) != 0 {
+			t.Errorf("%+v", dec)
+		}
+		c.Over = now
+		if dec := Next(d, Seen{Now: now}); len(dec.Issue) != 1 || dec.Issue[0].Component != "web" {
+			t.Errorf("%+v", dec)
+		}
+	})
+	t.Run("and a person can end it", func(t *testing.T) {
+		d, _, now := switched(30 * time.Second)
+		at := Standing(d)
+		if len(at) != 1 || at[0].Step != 0 || at[0].AsksAPerson(now) || !at[0].AsksAPerson(now.Add(time.Hour)) {
+			t.Errorf("it stands at %+v", at)
+		}
+	})
+}
+
+func TestStrategies_AfterTheSwitch(t *testing.T) {
+	errors := []towpath.Objective{{Name: "errors"}}
+	for name, x := range map[string]struct {
+		spec, running towpath.RolloutSpec
+		after         time.Duration // 0: there is no such step
+		steps         int
+	}{
+		"judged for as long as it says":   {towpath.RolloutSpec{For: time.Hour}, towpath.RolloutSpec{For: time.Minute}, time.Hour, 1},
+		"judged for as long as what runs": {towpath.RolloutSpec{}, towpath.RolloutSpec{For: time.Minute}, time.Minute, 1},
+		"not judged where nobody says so": {towpath.RolloutSpec{}, towpath.RolloutSpec{}, 0, 0},
+		"judged after a preview and copies": {towpath.RolloutSpec{
+			For: time.Minute, Preview: &towpath.RolloutStep{Manual: true}, Mirror: &towpath.RolloutStep{Copies: &towpath.TrafficCopies{Percent: 10}},
+		}, towpath.RolloutSpec{}, time.Minute, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x.spec.Strategy, x.running.Strategy = towpath.StrategyBlueGreen, towpath.StrategyBlueGreen
+			release := func(spec towpath.RolloutSpec) *towpath.ReleaseContent {
+				return &towpath.ReleaseContent{Objectives: errors, Components: []towpath.ReleaseComponent{{Name: "api", Rollout: spec}}}
+			}
+			all := []towpath.Rollout{{Component: "api", Action: towpath.ActionReplace, From: "old", To: "new"}}
+			Strategies(all, release(x.spec), release(x.running), towpath.ReleaseEnvironment{}, towpath.EnvironmentSpec{})
+			c := all[0].Canary
+			if last, ok := c.AfterSwitch(); ok != (x.after > 0) || last.For != x.after {
+				t.Errorf("the step is %+v", last)
+			}
+			switch {
+			case x.steps == 0 && c != nil:
+				t.Errorf("it has steps: %+v", c)
+			case x.steps > 0 && (len(c.Spec.Steps) != x.steps || c.Spec.Interval != towpath.DefaultInterval || c.Spec.Deadline != towpath.DefaultDeadline || len(c.Objectives) != 1):
+				t.Errorf("the rollout is %+v", c)
+			}
+		})
+	}
+}
