@@ -82,7 +82,7 @@ func (s *session) runReleaseCopy(ctx context.Context, name string, o copyOptions
 	if err != nil {
 		return err
 	}
-	from, err := s.copySource(ctx, name, o)
+	from, err := s.copySource(ctx, name, repository, o)
 	if err != nil {
 		return err
 	}
@@ -173,12 +173,32 @@ type copied struct {
 	close  func() error
 }
 
+// onlyWriter refuses to write where a rule of the project writes: a subject has one
+// writer, for a registry without lists of referrers has them in a tag, and who
+// writes that at the same time as another takes away what the other added.
+func onlyWriter(ctx context.Context, h held, repository string) error {
+	all, err := h.client.Replications(ctx, h.project)
+	if err != nil {
+		return err
+	}
+	for _, rule := range all.Items {
+		if rule.To == repository {
+			return towpath.E(towpath.KindConflict, "", "the rule %s copies releases there, and a repository has one writer", rule.Name).On(repository).
+				WithHint("it copies what is published or attached by itself: see `towpath replication list`; or copy to another repository")
+		}
+	}
+	return nil
+}
+
 // copySource finds the release where it is copied from.
-func (s *session) copySource(ctx context.Context, name string, o copyOptions) (copied, error) {
+func (s *session) copySource(ctx context.Context, name, repository string, o copyOptions) (copied, error) {
 	from := copied{name: o.from, close: func() error { return nil }}
 	if o.from == "" {
 		h, err := s.takeRelease(ctx, name)
 		if err != nil {
+			return from, err
+		}
+		if err := onlyWriter(ctx, h, repository); err != nil {
 			return from, err
 		}
 		from.name, from.source, from.graph, from.tags = s.connection.URL(), h.source, h.graph, tags(h.versions)

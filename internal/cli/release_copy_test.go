@@ -12,10 +12,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/towpath/towpath/internal/cli"
+	"github.com/towpath/towpath/internal/http/rest/api"
+	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/cosigntest"
@@ -62,6 +65,23 @@ type copied struct {
 	Manifests, Blobs counted
 	Bytes            int64
 	Verified         bool
+}
+
+// TestReleaseCopy_BesideARule: where a rule of the server copies to, nobody else
+// writes.
+func TestReleaseCopy_BesideARule(t *testing.T) {
+	from := newSite(t)
+	from.publish("one", "1.4.0")
+	made, err := from.server.Account(t.Context(), "root", nil, []towpath.Role{towpath.RoleAdmin}, time.Hour)
+	fatal(t, err)
+	admin, err := client.New(client.Config{URL: from.server.URL(), Token: client.Token(made.Secret)})
+	fatal(t, err)
+	_, err = admin.AddReplication(t.Context(), "shop", api.PostReplication{Name: "eu", To: "127.0.0.1:1/team/shop", PlainHTTP: true})
+	fatal(t, err)
+	got := from.shell.run("release", "copy", "1.4.0", "--to", "127.0.0.1:1/team/shop:mine", "--plain-http")
+	if got.code != 1 || !strings.Contains(got.stderr, "the rule eu copies releases there") {
+		t.Errorf("exit %d: %s", got.code, got.stderr)
+	}
 }
 
 func TestReleaseCopy_ToAnotherRegistry(t *testing.T) {

@@ -116,6 +116,17 @@ func TestReplicated(t *testing.T) {
 			change: func(in *Input) {
 				in.Replications[0].Done, in.Replications[0].Error = time.Time{}, "the registry can't be reached"
 			}},
+		{name: "waits for a statement that came after the copy", outcome: towpath.Wait, says: "without what is attached to it since: a statement.", hints: "opens by itself",
+			change: func(in *Input) { in.Replications[0].Attached = in.Replications[0].Attached[1:] }},
+		{name: "says why what came after is not copied", outcome: towpath.Wait, says: "4 statements. The last attempt failed: it is down.",
+			change: func(in *Input) {
+				in.Replications[0].Attached, in.Replications[0].Error = nil, "it is down"
+			}},
+		{name: "does not wait for what proves nothing", outcome: towpath.Allow, change: func(in *Input) {
+			in.Attestations = append(in.Attestations, towpath.Attestation{Artifact: "sha256:flood", Refused: "its key is not trusted"})
+		}},
+		{name: "waits for the provenance of a candidate that came after the copy", outcome: towpath.Wait, says: "since: what it was published with",
+			change: func(in *Input) { in.Replications[0].Candidates = []towpath.CandidateID{"cnd_other"} }},
 		{name: "waits for a rule that nobody made", outcome: towpath.Wait, says: "not copied by a rule", hints: "towpath replication add eu",
 			change: func(in *Input) { in.Replications = nil }},
 		{name: "does not count another release's copy", outcome: towpath.Wait, change: func(in *Input) { in.Replications[0].Release = "sha256:old" }},

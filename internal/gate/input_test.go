@@ -64,6 +64,10 @@ func passing() Input {
 		statement(towpath.EvidenceSignature, "builder-2026"), statement(towpath.EvidenceProvenance, "builder-2026"), statement(towpath.EvidenceSBOM, "builder-2026"),
 		statement(towpath.EvidenceScan, "scanner"),
 	}
+	for _, a := range in.Attestations {
+		in.Replications[0].Attached = append(in.Replications[0].Attached, a.Artifact)
+	}
+	in.Replications[0].Candidates = []towpath.CandidateID{in.Candidate.ID}
 	in.Attestations[1].Provenance = &towpath.ProvenanceFacts{
 		Builder: "https://ci.example.com", Repository: "https://git.example.com/shop", Ref: "refs/heads/main", Commit: "c2",
 	}

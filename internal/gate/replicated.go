@@ -3,13 +3,17 @@ package gate
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// replicated wants the release to be in other places, with all that was
-// attached to it when it was copied: what is promoted must not need a registry
-// that may be gone when it is rolled back to.
+// replicated wants the release to be in other places, with all that a verifier
+// there needs: the provenance of this candidate and every statement about it that
+// is verified now, those on how it was promoted before among them. What is promoted
+// must not need a registry that may be gone when it is rolled back to. What proves
+// nothing is not waited for, so that nobody keeps the gate shut by attaching it; nor
+// is what this promotion will add, which is attached when it has ended.
 func replicated(in Input) finding {
 	names := slices.Clone(in.Environment.Rules.Gates.Replicated)
 	if in.Place != "" && !slices.Contains(names, in.Place) {
@@ -33,6 +37,12 @@ func replicated(in Input) finding {
 			missing = append(missing, fmt.Sprintf("%s could not be copied by %s yet: %s.", label(in), name, r.Error))
 		case r.Done.IsZero():
 			missing = append(missing, fmt.Sprintf("%s is being copied by %s.", label(in), name))
+		case slices.Contains(in.Environment.Rules.Gates.Replicated, name) && len(since(in, r)) > 0:
+			text := fmt.Sprintf("%s was copied by %s, and without what is attached to it since: %s.", label(in), name, strings.Join(since(in, r), ", "))
+			if r.Error != "" {
+				text += fmt.Sprintf(" The last attempt failed: %s.", strings.TrimSuffix(r.Error, "."))
+			}
+			missing = append(missing, text)
 		default:
 			there = append(there, fmt.Sprintf("%s was copied by %s.", label(in), name))
 		}
@@ -41,6 +51,27 @@ func replicated(in Input) finding {
 		return wait(inputs, hint, missing...)
 	}
 	return allow(inputs, there...)
+}
+
+// since lists what a verifier needs and a copy lacks, in words.
+func since(in Input, r towpath.Replication) (out []string) {
+	if !slices.Contains(r.Candidates, in.Candidate.ID) {
+		out = append(out, "what it was published with")
+	}
+	n := 0
+	for _, a := range in.Attestations {
+		if a.Verified() && !slices.Contains(r.Attached, a.Artifact) {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+	case 1:
+		out = append(out, "a statement")
+	default:
+		out = append(out, fmt.Sprintf("%d statements", n))
+	}
+	return out
 }
 
 func replicationOf(in Input, name towpath.ReplicationName) (towpath.Replication, bool) {

@@ -91,6 +91,9 @@ func (s *Service) statements(ctx context.Context, in *gate.Input) {
 		for _, t := range in.Environment.Rules.Gates.EvidenceTypes() { // who asks for nothing need not wait
 			in.Errors[gateOf(t)] = "what is attached to the release can't be read: " + m
 		}
+		if len(in.Environment.Rules.Gates.Replicated) > 0 { // a copy is compared with it
+			in.Errors[towpath.GateReplicated] = "what is attached to the release can't be read: " + m
+		}
 	}
 	in.Attestations = said
 }

@@ -144,8 +144,8 @@ func (s *Service) bring(ctx context.Context, rule towpath.ReplicationRule, targe
 	bounded, cancel := context.WithTimeout(ctx, s.cfg.Longest)
 	defer cancel()
 	load, err := s.pack(bounded, rule.Project, x.Release)
-	if err == nil && !x.Fresh.IsZero() && x.Content == load.content() {
-		return nil
+	if err == nil && !x.Fresh.IsZero() && x.Content == load.content() && len(x.Candidates) == len(load.candidates) {
+		return nil // a copy that was written down before its candidates were is compared once more
 	}
 	if err == nil {
 		if !x.Fresh.IsZero() { // something was attached since
@@ -205,6 +205,7 @@ func (s *Service) note(ctx context.Context, x towpath.Replication, load shipment
 		action = "replication.failed"
 	} else {
 		x.Attempts, x.Error, x.Content, x.Fresh = 0, "", load.content(), now
+		x.Attached, x.Candidates = load.attached(), load.candidates
 		if x.Done.IsZero() {
 			x.Done = now
 		}

@@ -66,6 +66,16 @@ type shipment struct {
 	source replicate.Source
 	graph  *replicate.Graph
 	tags   []string
+	// candidates are those whose records are in it.
+	candidates []towpath.CandidateID
+}
+
+// attached are the manifests that are about the release itself.
+func (s shipment) attached() (out []towpath.Digest) {
+	for _, n := range s.graph.About(s.graph.Root.Digest) {
+		out = append(out, towpath.Digest(n.Digest))
+	}
+	return out
 }
 
 // content names everything in a shipment.
@@ -113,6 +123,9 @@ func (s *Service) pack(ctx context.Context, p towpath.ProjectName, release towpa
 		records = append(records, a)
 	}
 	out := shipment{source: replicate.NewOverlay(src, root.Digest, records)}
+	for _, c := range candidates {
+		out.candidates = append(out.candidates, c.ID)
+	}
 	for _, v := range versions {
 		if tag := towpath.VersionTag(v.Version); tag != "" {
 			out.tags = append(out.tags, tag)

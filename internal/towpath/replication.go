@@ -33,9 +33,13 @@ type Replication struct {
 	Done  time.Time `json:"done,omitzero"`
 	Fresh time.Time `json:"fresh,omitzero"`
 	// Content names everything that was copied: the release and what is about it.
-	Content  Digest `json:"content,omitempty"`
-	Attempts int    `json:"attempts,omitempty"` // that failed since it was last whole
-	Error    string `json:"error,omitempty"`    // of the last one
+	Content Digest `json:"content,omitempty"`
+	// Attached are the manifests about the release that were copied, and Candidates
+	// those whose provenance was.
+	Attached   []Digest      `json:"attached,omitempty"`
+	Candidates []CandidateID `json:"candidates,omitempty"`
+	Attempts   int           `json:"attempts,omitempty"` // that failed since it was last whole
+	Error      string        `json:"error,omitempty"`    // of the last one
 }
 
 // PlaceRule makes the repository of a rule the place of a project's releases: a
