@@ -175,8 +175,9 @@ func (l Materials) Reconcile(ctx context.Context, key string, now time.Time) (re
 	return reconcile.Done(), nil
 }
 
-// bill reads the bill of materials, or the bundle, that a manifest attaches.
-func (s *Service) bill(ctx context.Context, manifest towpath.Digest, limit int64) ([]byte, error) {
+// bills reads the bills of materials, or the bundle, that a manifest attaches.
+// Limit is how many bytes all of them may have.
+func (s *Service) bills(ctx context.Context, manifest towpath.Digest, limit int64) ([][]byte, error) {
 	raw, err := blob.ReadAll(ctx, s.blobs, manifest, oci.MaxManifest)
 	if err != nil {
 		return nil, err
@@ -185,7 +186,16 @@ func (s *Service) bill(ctx context.Context, manifest towpath.Digest, limit int64
 	if err != nil {
 		return nil, nil //nolint:nilerr // somebody attached something else under this type
 	}
-	return blob.ReadAll(ctx, s.blobs, m.Blobs[len(m.Blobs)-1].Digest, limit)
+	var out [][]byte
+	for _, b := range m.Content() {
+		content, err := blob.ReadAll(ctx, s.blobs, b.Digest, limit)
+		if err != nil {
+			return nil, err
+		}
+		limit -= int64(len(content))
+		out = append(out, content)
+	}
+	return out, nil
 }
 
 // materials are those of a release that is being published.
@@ -195,11 +205,13 @@ func (s *Service) materials(ctx context.Context, provenance []byte, attached []t
 		if a.ArtifactType != oci.MediaTypeSBOM {
 			continue
 		}
-		bill, err := s.bill(ctx, a.Digest, maxBill)
+		bills, err := s.bills(ctx, a.Digest, maxBill)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, evidence.Materials(nil, bill)...)
+		for _, bill := range bills {
+			out = append(out, evidence.Materials(nil, bill)...)
+		}
 	}
 	return out, nil
 }
