@@ -159,8 +159,11 @@ func causeOf(q towpath.MaterialQuarantine) string {
 	if q.Project == "" {
 		return causeEverywhere(q.Material) + q.At.UTC().Format(time.RFC3339Nano)
 	}
-	return "material " + q.Material + " " + q.At.UTC().Format(time.RFC3339Nano)
+	return causeHere(q.Material) + q.At.UTC().Format(time.RFC3339Nano)
 }
+
+// causeHere begins the cause of a material that is quarantined in one project.
+func causeHere(material string) string { return "material " + material + " " }
 
 // causeEverywhere begins the cause of a material that is quarantined in every
 // project.

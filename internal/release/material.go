@@ -41,6 +41,9 @@ func (s *Service) QuarantineMaterial(ctx context.Context, actor towpath.Actor, p
 		return none, towpath.E(towpath.KindInvalid, op, "%q is no material", material).
 			WithHint("give a digest (sha256:…), a package URL (pkg:golang/example.com/lib@v1.2.0; without a version all of them), or the name of a pin")
 	}
+	if err := checkDigest(material); err != nil {
+		return none, err
+	}
 	if reason == "" {
 		return none, towpath.E(towpath.KindInvalid, op, "a quarantine needs a reason").WithHint("say why with --reason: people will read it at night")
 	}
@@ -60,6 +63,29 @@ func (s *Service) QuarantineMaterial(ctx context.Context, actor towpath.Actor, p
 		}
 		return tx.Enqueue(ctx, WorkMaterial, string(p)+"/"+material, q.At)
 	})
+}
+
+// checkDigest refuses what looks like a digest and is none: no release would ever
+// be found to be made with it. Names of pins may have colons too.
+func checkDigest(material string) error {
+	algorithm, sum, _ := strings.Cut(strings.ToLower(material), ":")
+	lengths, ok := map[string][]int{
+		"md5": {32}, "sha1": {40}, "sha224": {56}, "sha256": {64}, "sha384": {96}, "sha512": {128}, "gitcommit": {40, 64},
+	}[strings.ReplaceAll(algorithm, "-", "")]
+	if !ok {
+		return nil
+	}
+	if !strings.Contains(algorithm, "-") && slices.Contains(lengths, len(sum)) && strings.Trim(sum, "0123456789abcdef") == "" {
+		return nil
+	}
+	return towpath.E(towpath.KindInvalid, "release.quarantine", "%.100q is no whole digest", material).
+		WithHint("give all of its hexadecimal digits (sha256: has 64), as `towpath lock`, provenance and bill of materials name it")
+}
+
+// ForMaterial reports whether a release is quarantined for a material of its
+// project, by itself.
+func ForMaterial(q *towpath.Quarantine, material string) bool {
+	return q != nil && strings.HasPrefix(strings.TrimPrefix(q.Cause, unread), causeHere(material))
 }
 
 // UnquarantineMaterial lets releases be made with something again. Those of a

@@ -10,6 +10,7 @@ import (
 	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/cosigntest"
+	"github.com/towpath/towpath/internal/trust"
 )
 
 // TestServer_GatesTakeWhatCosignAttaches has the real cosign sign a release and
@@ -41,7 +42,10 @@ func TestServer_GatesTakeWhatCosignAttaches(t *testing.T) {
 		}
 		c.Must("generate-key-pair", "--output-key-prefix", "stranger")
 		c.Must("generate-key-pair")
-		must(t, 0, h.trusts("builder", string(c.Read("cosign.pub"))))
+		const reviewed = "https://example.com/reviewed/v1"
+		must(t, 0, h.trusts("builder", string(c.Read("cosign.pub")), func(r *trust.AddRequest) {
+			r.Types = []towpath.EvidenceType{towpath.EvidenceSignature, towpath.EvidenceProvenance, towpath.EvidenceSBOM, reviewed}
+		}))
 
 		run("sign", "--key", "stranger.key")
 		h.reason("dev", "1.0.0", towpath.GateSigned, "which is not trusted")
@@ -61,7 +65,7 @@ func TestServer_GatesTakeWhatCosignAttaches(t *testing.T) {
 		h.runs("dev", "1.0.0")
 
 		t.Run("and people see what it says, also what no gate asks for", func(t *testing.T) {
-			attest("https://example.com/reviewed/v1", map[string]any{"by": "eva"})
+			attest(reviewed, map[string]any{"by": "eva"})
 			got, err := h.svc.Trust.Evidence(context.Background(), h.ana, shop, "1.0.0", "dev")
 			must(t, 0, err)
 			var held []string
@@ -75,7 +79,7 @@ func TestServer_GatesTakeWhatCosignAttaches(t *testing.T) {
 				}
 			}
 			slices.Sort(held)
-			if want := []string{evidence.TypeSBOM, "https://example.com/reviewed/v1", evidence.TypeSignature, evidence.TypeProvenance}; !slices.Equal(held, want) {
+			if want := []string{evidence.TypeSBOM, reviewed, evidence.TypeSignature, evidence.TypeProvenance}; !slices.Equal(held, want) {
 				t.Errorf("held %q, want %q", held, want)
 			}
 		})
