@@ -54,6 +54,9 @@ func nearestVersion(got string, known []string) string {
 // suggestEnvironment adds a guess to the error of an environment that was not
 // found.
 func (s *session) suggestEnvironment(ctx context.Context, c *client.Client, project towpath.ProjectName, got towpath.EnvironmentName, err error) error {
+	if got == "" { // none was named, so that something else was not found
+		return err
+	}
 	return suggest(err, func(has string) string {
 		known, err := environments(ctx, c, project)
 		if err != nil || slices.Contains(known, got) { // something else was not found

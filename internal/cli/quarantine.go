@@ -2,11 +2,14 @@ package cli
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/towpath/towpath/internal/http/rest/api"
 	"github.com/towpath/towpath/internal/http/rest/client"
+	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -23,7 +26,8 @@ func newQuarantine(s *session) *cobra.Command {
 				page.field("material", q.Material)
 				page.field("quarantined", page.style.bad(q.Reason))
 				page.field("project", orAll(q.Project))
-				page.line("releases that are made with it are quarantined within moments, and so are those that are published later")
+				page.line("releases that are made with it are quarantined within moments, and so are those that are published later;")
+				page.line("`towpath release list` shows which. Are there none, it holds for later ones: look whether the name is right")
 			}})
 		})
 	cmd.Long = "With RELEASE, revokes one release: no gate passes it, no rollback goes to it, a deployment that brings it goes back, and environments that run it are flagged.\n\n" +
@@ -46,8 +50,37 @@ func newUnquarantine(s *session) *cobra.Command {
 			if p == "" {
 				return s.done("material", material, "lifted; releases that were quarantined for it are lifted within moments")
 			}
-			return s.done("material", material, "lifted")
+			if err := s.done("material", material, "lifted"); err != nil {
+				return err
+			}
+			s.tellWhatStays(ctx, c, p, material)
+			return nil
 		})
+}
+
+// tellWhatStays names the releases that stay quarantined for a material that was
+// lifted: each is lifted by itself, because somebody has to look at it. That they
+// can't be found out is no error: it is lifted.
+func (s *session) tellWhatStays(ctx context.Context, c *client.Client, p towpath.ProjectName, material string) {
+	list, err := c.Releases(ctx, p, client.Page{Limit: 100})
+	if err != nil {
+		return
+	}
+	var stay []string
+	for _, r := range list.Items {
+		if !r.Quarantined {
+			continue
+		}
+		whole, err := c.Release(ctx, p, string(r.Digest))
+		if err == nil && release.ForMaterial(whole.Quarantine, material) && !slices.Contains(stay, r.Version) {
+			stay = append(stay, r.Version)
+		}
+	}
+	if len(stay) == 0 {
+		return
+	}
+	s.say("%s quarantined for it: %s; lift each with: towpath unquarantine %s --reason …",
+		plural(len(stay), "release stays", "releases stay"), strings.Join(stay, ", "), stay[0])
 }
 
 type materialCall func(ctx context.Context, c *client.Client, p towpath.ProjectName, material, reason string) error

@@ -4,10 +4,13 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/towpath"
@@ -117,6 +120,7 @@ func (s *session) runScanAttach(ctx context.Context, report, release, keyFile st
 	for _, f := range scan.Findings {
 		out.Findings[f.Severity]++
 	}
+	s.warnUncounted(ctx, c, project, r.Digest, a.Digest)
 	return s.print(result{data: out, names: []string{string(out.Manifest)}, show: func(p *page) {
 		p.field("release", string(out.Release))
 		p.field("tool", out.Tool)
@@ -130,6 +134,34 @@ func (s *session) runScanAttach(ctx context.Context, report, release, keyFile st
 		}
 		p.field("signed by", string(out.SignedBy))
 	}})
+}
+
+// warnUncounted says when what was just attached counts in no environment, and
+// whose would. That the server can't tell now is no error: it is attached.
+func (s *session) warnUncounted(ctx context.Context, c *client.Client, p towpath.ProjectName, release, manifest towpath.Digest) {
+	said, err := c.Evidence(ctx, p, string(release), "")
+	if err != nil {
+		return
+	}
+	i := slices.IndexFunc(said.Statements, func(a towpath.Attestation) bool { return a.Artifact == manifest })
+	if i < 0 || said.Statements[i].Verified() {
+		return
+	}
+	keys, err := c.TrustedKeys(ctx, p, "")
+	if err != nil {
+		return
+	}
+	var may []string
+	for _, k := range keys {
+		if k.Revoked == nil && (len(k.Types) == 0 || slices.Contains(k.Types, towpath.EvidenceScan)) {
+			may = append(may, string(k.Name))
+		}
+	}
+	whose := "no key that is trusted may sign scans: towpath trust add NAME --type scan --key FILE.pub"
+	if len(may) > 0 {
+		whose = "scans count that are signed by " + strings.Join(may, ", ")
+	}
+	s.say("%s it is attached, and does not count: %s; %s", s.style.warn("warning:"), said.Statements[i].Refused, whose)
 }
 
 func (s *session) readReport(name string) ([]byte, error) {

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"strings"
-	"unicode"
 
 	intoto "github.com/in-toto/attestation/go/v1"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -182,7 +180,7 @@ func object(b []byte) (map[string]json.RawMessage, error) {
 		if err != nil || !ok {
 			return nil, errors.New("it is no well-formed JSON")
 		}
-		key := strings.Map(fold, name)
+		key := oci.FoldName(name)
 		if folded[key] {
 			return nil, errors.New("the name " + short(name) + " comes twice")
 		}
@@ -195,18 +193,6 @@ func object(b []byte) (map[string]json.RawMessage, error) {
 		return nil, errors.New("something comes after its end")
 	}
 	return fields, nil
-}
-
-// fold maps letters that differ in case only to one, as encoding/json does when
-// it looks for the field of a name.
-func fold(r rune) rune {
-	for {
-		next := unicode.SimpleFold(r)
-		if next <= r {
-			return next
-		}
-		r = next
-	}
 }
 
 func orNull(raw json.RawMessage) json.RawMessage {

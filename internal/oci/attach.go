@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"encoding/json"
 	"maps"
 	"time"
 
@@ -82,53 +83,79 @@ func attachAs(subject Blob, artifactType, mediaType string, content []byte, anno
 	}, nil
 }
 
+// Bounds of a manifest of evidence, which anybody may have made.
+const (
+	maxEvidenceLayers = 16
+	maxEvidenceDepth  = 16  // of objects and arrays in each other
+	maxArtifactType   = 255 // bytes
+)
+
 // Attached is what a manifest attaches to a release.
 type Attached struct {
 	ArtifactType string
 	Annotations  map[string]string
 	Subject      towpath.Digest
-	Blobs        []Blob // the empty config, and what is attached
+	Blobs        []Blob // the config, and what is attached: one or more
 }
 
-// ParseAttachment reads a manifest of the form that [AttachBundle] and
-// [AttachSBOM] make; whatever else a manifest may have is refused.
+// Content is what is attached, without the config.
+func (a *Attached) Content() []Blob { return a.Blobs[1:] }
+
+// ParseAttachment reads a manifest that attaches evidence, whoever made it:
+// [AttachBundle], cosign, oras. Its form is not ours to demand: what it attaches
+// is judged by its signature and by what it is about. It only must be one that no
+// two readers take for different things, and not too large to read.
 func ParseAttachment(b []byte) (*Attached, error) {
 	const op = "oci.parse-attachment"
 	if len(b) > MaxManifest {
 		return nil, towpath.E(towpath.KindExhausted, op, "the manifest of the evidence is larger than %d bytes", MaxManifest)
 	}
-	var raw v1.Manifest
-	if err := decodeStrict(op, "manifest of evidence", b, &raw); err != nil {
-		return nil, err
-	}
 	wrong := func(format string, args ...any) error {
 		return towpath.E(towpath.KindInvalid, op, format, args...).
-			WithHint("hand over what `towpath release build` made; attach anything else through the registry")
+			WithHint("attach it with `cosign sign`, `cosign attest`, `oras attach` or `towpath release build --key`")
 	}
-	switch {
-	case raw.SchemaVersion != 2 || raw.MediaType != towpath.MediaTypeManifest:
-		return nil, wrong("the evidence is not an OCI image manifest")
-	case raw.ArtifactType == "" || raw.ArtifactType == towpath.ArtifactTypeRelease:
-		return nil, wrong("%q is no type of evidence", raw.ArtifactType)
-	case raw.Subject == nil || len(raw.Layers) != 1:
-		return nil, wrong("evidence has one subject and one layer")
-	case raw.Config.MediaType != v1.MediaTypeEmptyJSON:
-		return nil, wrong("the evidence has a config, and evidence has none")
+	if err := unambiguous(b, maxEvidenceDepth); err != nil {
+		return nil, wrong("the manifest of the evidence can't be read: %v", err)
+	}
+	var raw v1.Manifest
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return nil, wrong("the manifest of the evidence can't be read: %v", err)
 	}
 	out := &Attached{ArtifactType: raw.ArtifactType, Annotations: raw.Annotations}
-	subject, ok := plain(*raw.Subject)
+	if out.ArtifactType == "" { // before OCI 1.1 it was said there
+		out.ArtifactType = raw.Config.MediaType
+	}
+	switch {
+	case raw.SchemaVersion != 2 || raw.MediaType != "" && raw.MediaType != towpath.MediaTypeManifest:
+		return nil, wrong("the evidence is not an OCI image manifest")
+	case out.ArtifactType == "" || len(out.ArtifactType) > maxArtifactType || out.ArtifactType == towpath.ArtifactTypeRelease || raw.Config.MediaType == towpath.MediaTypeReleaseContent:
+		return nil, wrong("%.100q is no type of evidence", out.ArtifactType)
+	case raw.Subject == nil:
+		return nil, wrong("the evidence says not what it is about: it has no subject")
+	case len(raw.Layers) == 0 || len(raw.Layers) > maxEvidenceLayers:
+		return nil, wrong("the evidence has %d layers; 1 to %d are accepted", len(raw.Layers), maxEvidenceLayers)
+	}
+	subject, ok := named(*raw.Subject)
 	if !ok {
 		return nil, wrong("the evidence's subject is not a valid descriptor")
 	}
 	out.Subject = subject.Digest
-	for _, d := range []v1.Descriptor{raw.Config, raw.Layers[0]} {
-		blob, ok := plain(d)
+	for _, d := range append([]v1.Descriptor{raw.Config}, raw.Layers...) {
+		blob, ok := named(d)
 		if !ok {
 			return nil, wrong("a descriptor of the evidence is not a valid one")
 		}
 		out.Blobs = append(out.Blobs, blob)
 	}
 	return out, nil
+}
+
+// named is what a descriptor of others names: cosign says the type once more in
+// that of the config, oras repeats its content there. Bytes that are elsewhere
+// are not read.
+func named(d v1.Descriptor) (Blob, bool) {
+	b := Blob{Digest: towpath.Digest(d.Digest), Size: d.Size}
+	return b, b.Digest.Valid() && b.Size >= 0 && len(d.URLs) == 0
 }
 
 func emptyJSON() []byte { return []byte("{}") }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,8 +18,8 @@ func subject() oci.Blob {
 	return oci.Blob{Digest: "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", Size: 7}
 }
 
-// TestAttachBundle has the manifest that cosign 3.1.3 pushes, member by member,
-// in canonical order.
+// TestAttachBundle has what the manifests say that cosign 3.1.3 pushes, in our
+// canonical form. Theirs has another, see [TestParseAttachment_ofOthers].
 func TestAttachBundle(t *testing.T) {
 	created := time.Date(2026, 11, 20, 13, 0, 0, 5, time.FixedZone("CET", 3600))
 	a, err := oci.AttachBundle(subject(), "https://sigstore.dev/cosign/sign/v1", []byte("bundle"), created)
@@ -94,13 +95,23 @@ func TestParseAttachment(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	for what, change := range map[string][2]string{
-		"an unknown field":   {`"schemaVersion":2`, `"schemaVersion":2,"more":1`},
-		"another schema":     {`"schemaVersion":2`, `"schemaVersion":1`},
-		"a release":          {`"artifactType":"` + oci.MediaTypeSBOM + `"`, `"artifactType":"` + towpath.ArtifactTypeRelease + `"`},
-		"no type":            {`"artifactType":"` + oci.MediaTypeSBOM + `",`, ``},
-		"no subject":         {`"subject":`, `"annotations":{},"ignored":`},
-		"a digest of nobody": {string(subject.Digest), "sha256:short"},
-		"a config":           {`application/vnd.oci.empty.v1+json`, `application/vnd.oci.image.config.v1+json`},
+		"another schema":        {`"schemaVersion":2`, `"schemaVersion":1`},
+		"an index":              {`"mediaType":"` + towpath.MediaTypeManifest + `","schema`, `"mediaType":"application/vnd.oci.image.index.v1+json","schema`},
+		"a release":             {`"artifactType":"` + oci.MediaTypeSBOM + `"`, `"artifactType":"` + towpath.ArtifactTypeRelease + `"`},
+		"a release's content":   {`application/vnd.oci.empty.v1+json`, towpath.MediaTypeReleaseContent},
+		"a type without end":    {oci.MediaTypeSBOM + `"`, oci.MediaTypeSBOM + strings.Repeat("x", 300) + `"`},
+		"no subject":            {`"subject":`, `"annotations":{},"ignored":`},
+		"a digest of nobody":    {string(subject.Digest), "sha256:short"},
+		"what is elsewhere":     {`"layers":[{`, `"layers":[{"urls":["https://example.com"],`},
+		"no layers":             {`"layers":[{`, `"layers":[],"ignored":[{`},
+		"many layers":           {`"layers":[{`, `"layers":[` + strings.Repeat("{},", 16) + `{`},
+		"a name that is twice":  {`"schemaVersion":2`, `"schemaVersion":2,"subject":{}`},
+		"one in another case":   {`"schemaVersion":2`, `"schemaVersion":2,"ſubject":{}`},
+		"one twice, deeper":     {`"layers":[{`, `"layers":[{"digest":"",`},
+		"what is nested deep":   {`"schemaVersion":2`, `"schemaVersion":2,"more":` + strings.Repeat("[", 16) + strings.Repeat("]", 16)},
+		"something after it":    {`"size":9}}`, `"size":9}}{}`},
+		"what is no JSON":       {`{`, `{{`},
+		"another type of value": {`"schemaVersion":2`, `"schemaVersion":"2"`},
 	} {
 		t.Run("refuses "+what, func(t *testing.T) {
 			b := bytes.Replace(bill.Manifest, []byte(change[0]), []byte(change[1]), 1)
@@ -114,15 +125,66 @@ func TestParseAttachment(t *testing.T) {
 	}
 }
 
+// ofOthers are manifests of evidence that others write, about sha256:bed6….
+var ofOthers = map[string]struct {
+	manifest, artifactType string
+	content                int
+}{
+	"cosign 3.1.3": {
+		manifest: `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.empty.v1+json","size":2,` +
+			`"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","artifactType":"application/vnd.dev.sigstore.bundle.v0.3+json"},` +
+			`"layers":[{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","size":659,"digest":"sha256:9e8168929ab7fe41c41b854429f11b65779b0537b4b5792dd46238c623d8350d"}],` +
+			`"annotations":{"dev.sigstore.bundle.content":"dsse-envelope","dev.sigstore.bundle.predicateType":"https://sigstore.dev/cosign/sign/v1","org.opencontainers.image.created":"2026-11-21T22:57:15Z"},` +
+			`"subject":{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":509,"digest":"sha256:bed627e612d77321bd4ad4dca41140b795263fa4deba85fc32e402094bd4d10b"},` +
+			`"artifactType":"application/vnd.dev.sigstore.bundle.v0.3+json"}`,
+		artifactType: oci.MediaTypeBundle, content: 1,
+	},
+	"the layout before OCI 1.1": {
+		manifest: `{"schemaVersion":2,"config":{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","size":2,` +
+			`"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"},` +
+			`"layers":[{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","size":659,"digest":"sha256:9e8168929ab7fe41c41b854429f11b65779b0537b4b5792dd46238c623d8350d"}],` +
+			`"subject":{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":509,"digest":"sha256:bed627e612d77321bd4ad4dca41140b795263fa4deba85fc32e402094bd4d10b"}}`,
+		artifactType: oci.MediaTypeBundle, content: 1,
+	},
+	"oras attach, of two files": {
+		manifest: `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"application/vnd.cyclonedx+json",` +
+			`"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2,"data":"e30="},` +
+			`"layers":[{"mediaType":"application/json","digest":"sha256:9e8168929ab7fe41c41b854429f11b65779b0537b4b5792dd46238c623d8350d","size":659,"annotations":{"org.opencontainers.image.title":"a.json"}},` +
+			`{"mediaType":"application/json","digest":"sha256:b94f84289482d159a70ba1d9ba819e43953530ec1ea33b886e4b5dde541f1660","size":671,"annotations":{"org.opencontainers.image.title":"b.json"}}],` +
+			`"subject":{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:bed627e612d77321bd4ad4dca41140b795263fa4deba85fc32e402094bd4d10b","size":509}}`,
+		artifactType: oci.MediaTypeSBOM, content: 2,
+	},
+}
+
+// TestParseAttachment_ofOthers has the bytes that other tools push, in an order
+// and with members of their own.
+func TestParseAttachment_ofOthers(t *testing.T) {
+	for what, x := range ofOthers {
+		t.Run("reads "+what, func(t *testing.T) {
+			got, err := oci.ParseAttachment([]byte(x.manifest))
+			if err != nil {
+				t.Fatal(err)
+			}
+			const about, first = "sha256:bed627e612d77321bd4ad4dca41140b795263fa4deba85fc32e402094bd4d10b", "sha256:9e8168929ab7fe41c41b854429f11b65779b0537b4b5792dd46238c623d8350d"
+			if got.Subject != about || got.ArtifactType != x.artifactType || len(got.Content()) != x.content || got.Content()[0].Digest != first {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
 func FuzzParseAttachment(f *testing.F) {
 	bill, err := oci.AttachSBOM(oci.Blob{Digest: towpath.DigestOf([]byte("a release")), Size: 9}, []byte("{}"))
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(bill.Manifest)
+	for _, x := range ofOthers {
+		f.Add([]byte(x.manifest))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := oci.ParseAttachment(b)
-		if err == nil && (!a.Subject.Valid() || len(a.Blobs) != 2) {
+		if err == nil && (!a.Subject.Valid() || len(a.Content()) == 0 || a.ArtifactType == "") {
 			t.Errorf("%s is %+v", b, a)
 		}
 	})

@@ -34,6 +34,10 @@ func AttachCandidate(subject Blob, c CandidateRecord) (Attachment, error) {
 // record has no provenance yet: that is the last of the blobs.
 func ParseCandidate(b []byte) (CandidateRecord, *Attached, error) {
 	const op = "oci.parse-candidate"
+	// It is ours alone, and so has one form, unlike what others attach.
+	if err := decodeStrict(op, "record of a candidate", b, &v1.Manifest{}); err != nil {
+		return CandidateRecord{}, nil, err
+	}
 	m, err := ParseAttachment(b)
 	if err != nil {
 		return CandidateRecord{}, nil, err
@@ -41,7 +45,7 @@ func ParseCandidate(b []byte) (CandidateRecord, *Attached, error) {
 	c := CandidateRecord{
 		Commit: towpath.CommitID(m.Annotations[v1.AnnotationRevision]), Ref: m.Annotations[annotationRef], Version: m.Annotations[v1.AnnotationVersion],
 	}
-	if m.ArtifactType != ArtifactTypeCandidate || c.Commit == "" || c.Version == "" {
+	if m.ArtifactType != ArtifactTypeCandidate || len(m.Content()) != 1 || c.Commit == "" || c.Version == "" {
 		return CandidateRecord{}, nil, towpath.E(towpath.KindInvalid, op, "the manifest is no record of a candidate").
 			On(string(towpath.DigestOf(b))).WithHint("`towpath release export` writes one")
 	}

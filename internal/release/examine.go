@@ -159,8 +159,11 @@ func causeOf(q towpath.MaterialQuarantine) string {
 	if q.Project == "" {
 		return causeEverywhere(q.Material) + q.At.UTC().Format(time.RFC3339Nano)
 	}
-	return "material " + q.Material + " " + q.At.UTC().Format(time.RFC3339Nano)
+	return causeHere(q.Material) + q.At.UTC().Format(time.RFC3339Nano)
 }
+
+// causeHere begins the cause of a material that is quarantined in one project.
+func causeHere(material string) string { return "material " + material + " " }
 
 // causeEverywhere begins the cause of a material that is quarantined in every
 // project.
@@ -224,14 +227,25 @@ func (s *Service) materialsOf(ctx context.Context, a towpath.Artifact, left *int
 	if *left <= 0 {
 		return nil, towpath.E(towpath.KindExhausted, "release.examine", "more than %d MiB of bills and statements are attached to it", maxBillBytes>>20)
 	}
-	content, err := s.bill(ctx, a.Digest, min(maxBill, *left))
+	contents, err := s.bills(ctx, a.Digest, min(maxBill, *left))
 	if err != nil {
 		return nil, err
 	}
-	*left -= int64(len(content))
-	if a.ArtifactType == oci.MediaTypeSBOM {
-		return evidence.Materials(nil, content), nil
+	var out []string
+	for _, content := range contents {
+		*left -= int64(len(content))
+		if a.ArtifactType == oci.MediaTypeSBOM {
+			out = append(out, evidence.Materials(nil, content)...)
+		} else {
+			out = append(out, bundled(content)...)
+		}
 	}
+	return out, nil
+}
+
+// bundled are the materials that the statement in a bundle names. What is none
+// says nothing: no gate takes it either.
+func bundled(content []byte) []string {
 	var bundle struct {
 		Envelope struct {
 			Payload []byte `json:"payload"`
@@ -241,9 +255,9 @@ func (s *Service) materialsOf(ctx context.Context, a towpath.Artifact, left *int
 		Predicate json.RawMessage `json:"predicate"`
 	}
 	if json.Unmarshal(content, &bundle) != nil || json.Unmarshal(bundle.Envelope.Payload, &statement) != nil {
-		return nil, nil //nolint:nilerr // it says nothing: no gate takes it either
+		return nil
 	}
-	return evidence.Materials(bundle.Envelope.Payload, statement.Predicate), nil
+	return evidence.Materials(bundle.Envelope.Payload, statement.Predicate)
 }
 
 // QuarantineFor quarantines a release by itself, for a cause, unless it is

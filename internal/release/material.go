@@ -41,6 +41,9 @@ func (s *Service) QuarantineMaterial(ctx context.Context, actor towpath.Actor, p
 		return none, towpath.E(towpath.KindInvalid, op, "%q is no material", material).
 			WithHint("give a digest (sha256:…), a package URL (pkg:golang/example.com/lib@v1.2.0; without a version all of them), or the name of a pin")
 	}
+	if err := checkDigest(material); err != nil {
+		return none, err
+	}
 	if reason == "" {
 		return none, towpath.E(towpath.KindInvalid, op, "a quarantine needs a reason").WithHint("say why with --reason: people will read it at night")
 	}
@@ -60,6 +63,29 @@ func (s *Service) QuarantineMaterial(ctx context.Context, actor towpath.Actor, p
 		}
 		return tx.Enqueue(ctx, WorkMaterial, string(p)+"/"+material, q.At)
 	})
+}
+
+// checkDigest refuses what looks like a digest and is none: no release would ever
+// be found to be made with it. Names of pins may have colons too.
+func checkDigest(material string) error {
+	algorithm, sum, _ := strings.Cut(strings.ToLower(material), ":")
+	lengths, ok := map[string][]int{
+		"md5": {32}, "sha1": {40}, "sha224": {56}, "sha256": {64}, "sha384": {96}, "sha512": {128}, "gitcommit": {40, 64},
+	}[strings.ReplaceAll(algorithm, "-", "")]
+	if !ok {
+		return nil
+	}
+	if !strings.Contains(algorithm, "-") && slices.Contains(lengths, len(sum)) && strings.Trim(sum, "0123456789abcdef") == "" {
+		return nil
+	}
+	return towpath.E(towpath.KindInvalid, "release.quarantine", "%.100q is no whole digest", material).
+		WithHint("give all of its hexadecimal digits (sha256: has 64), as `towpath lock`, provenance and bill of materials name it")
+}
+
+// ForMaterial reports whether a release is quarantined for a material of its
+// project, by itself.
+func ForMaterial(q *towpath.Quarantine, material string) bool {
+	return q != nil && strings.HasPrefix(strings.TrimPrefix(q.Cause, unread), causeHere(material))
 }
 
 // UnquarantineMaterial lets releases be made with something again. Those of a
@@ -175,8 +201,9 @@ func (l Materials) Reconcile(ctx context.Context, key string, now time.Time) (re
 	return reconcile.Done(), nil
 }
 
-// bill reads the bill of materials, or the bundle, that a manifest attaches.
-func (s *Service) bill(ctx context.Context, manifest towpath.Digest, limit int64) ([]byte, error) {
+// bills reads the bills of materials, or the bundle, that a manifest attaches.
+// Limit is how many bytes all of them may have.
+func (s *Service) bills(ctx context.Context, manifest towpath.Digest, limit int64) ([][]byte, error) {
 	raw, err := blob.ReadAll(ctx, s.blobs, manifest, oci.MaxManifest)
 	if err != nil {
 		return nil, err
@@ -185,7 +212,16 @@ func (s *Service) bill(ctx context.Context, manifest towpath.Digest, limit int64
 	if err != nil {
 		return nil, nil //nolint:nilerr // somebody attached something else under this type
 	}
-	return blob.ReadAll(ctx, s.blobs, m.Blobs[len(m.Blobs)-1].Digest, limit)
+	var out [][]byte
+	for _, b := range m.Content() {
+		content, err := blob.ReadAll(ctx, s.blobs, b.Digest, limit)
+		if err != nil {
+			return nil, err
+		}
+		limit -= int64(len(content))
+		out = append(out, content)
+	}
+	return out, nil
 }
 
 // materials are those of a release that is being published.
@@ -195,11 +231,13 @@ func (s *Service) materials(ctx context.Context, provenance []byte, attached []t
 		if a.ArtifactType != oci.MediaTypeSBOM {
 			continue
 		}
-		bill, err := s.bill(ctx, a.Digest, maxBill)
+		bills, err := s.bills(ctx, a.Digest, maxBill)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, evidence.Materials(nil, bill)...)
+		for _, bill := range bills {
+			out = append(out, evidence.Materials(nil, bill)...)
+		}
 	}
 	return out, nil
 }

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -20,6 +21,34 @@ type history struct {
 	rule  towpath.RetentionRule
 	runs  []towpath.Run    // newest first
 	inUse []towpath.Digest // that run, wait or are being deployed
+}
+
+// keeps is the environment's rule, with what it does not say.
+func (h history) keeps() towpath.RetentionRule {
+	rule := h.rule
+	if rule.Keep <= 0 {
+		rule.Keep = defaultKeep
+	}
+	if rule.Age <= 0 {
+		rule.Age = defaultAge
+	}
+	return rule
+}
+
+// why is why an environment needs a release, as a part of a sentence that begins
+// with the environment; empty when it does not. One that failed and was rolled
+// back is kept as any that ran, for who wants to know what happened; nothing goes
+// back to it.
+func (h history) why(d towpath.Digest, now time.Time) string {
+	if inUse([]history{h})[d] {
+		return "runs it or may go back to it"
+	}
+	if keep, _ := needed([]history{h}, now); keep[d] {
+		rule := h.keeps()
+		return fmt.Sprintf("ran it, and its rule of retention keeps the last %d releases that it ran and what ended within %d days",
+			rule.Keep, int(rule.Age.Hours()/24))
+	}
+	return ""
 }
 
 // retained decides which releases keep their layers: what is in use, the last
@@ -42,13 +71,7 @@ func needed(environments []history, now time.Time) (keep map[towpath.Digest]bool
 	keep = map[towpath.Digest]bool{}
 	patience = defaultAge
 	for _, h := range environments {
-		rule := h.rule
-		if rule.Keep <= 0 {
-			rule.Keep = defaultKeep
-		}
-		if rule.Age <= 0 {
-			rule.Age = defaultAge
-		}
+		rule := h.keeps()
 		patience = max(patience, rule.Age)
 		for _, d := range h.inUse {
 			keep[d] = true

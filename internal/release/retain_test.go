@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,4 +84,37 @@ func TestRetained_NeverGivesUpWhatARollbackWouldGoTo(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestHistory_why: what failed in an environment is kept, and not for a rollback.
+func TestHistory_why(t *testing.T) {
+	h := history{inUse: []towpath.Digest{"waits"}, runs: []towpath.Run{ // newest first
+		{Release: "failed", Began: day(-3), Ended: day(-3)},
+		{Release: "runs", Began: day(-4), Verified: true},
+		{Release: "before", Began: day(-5), Ended: day(-4), Verified: true},
+		{Release: "long ago", Began: day(-6), Ended: day(-5), Verified: true},
+	}}
+	for d, want := range map[towpath.Digest]string{
+		"waits": "runs it or may go back to it", "runs": "runs it or may go back to it", "before": "runs it or may go back to it",
+		"failed":   "ran it, and its rule of retention keeps the last 10 releases that it ran and what ended within 30 days",
+		"long ago": "ran it, and its rule of retention keeps the last 10 releases that it ran and what ended within 30 days",
+		"never":    "",
+	} {
+		if got := h.why(d, today); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestCheckDigest(t *testing.T) {
+	for material, ok := range map[string]bool{
+		"sha256:" + strings.Repeat("a", 64): true, "SHA256:" + strings.Repeat("A", 64): true, "gitCommit:" + strings.Repeat("1", 40): true,
+		"left-pad": true, "redis:7": true, "pkg:npm/left-pad@1.3.1": true, "sha256sums": true,
+		"sha256:zz": false, "sha256:": false, "sha256:" + strings.Repeat("z", 64): false, "sha256:" + strings.Repeat("a", 63): false,
+		"sha-256:" + strings.Repeat("a", 64): false, "gitCommit:1a2b3c4": false,
+	} {
+		if err := checkDigest(material); (err == nil) != ok || err != nil && towpath.KindOf(err) != towpath.KindInvalid {
+			t.Errorf("%s: %v", material, err)
+		}
+	}
 }

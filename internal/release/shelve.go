@@ -148,8 +148,8 @@ func (s *Service) Protected(ctx context.Context, tx Tx, p towpath.ProjectName, d
 	}
 	now := s.cfg.Now()
 	for i, h := range all {
-		if keep, _ := needed([]history{h}, now); keep[d] {
-			return "environment " + string(environments[i].Name) + " runs it or may go back to it", nil
+		if why := h.why(d, now); why != "" {
+			return "environment " + string(environments[i].Name) + " " + why, nil
 		}
 	}
 	return "", nil

@@ -265,7 +265,11 @@ func (s *Service) bundle(ctx context.Context, a towpath.Artifact, release towpat
 		refuse(x, towpath.E(towpath.KindInvalid, "", "its manifest is about something else"))
 		return nil, nil
 	}
-	content := m.Blobs[len(m.Blobs)-1]
+	if n := len(m.Content()); n != 1 {
+		refuse(x, towpath.E(towpath.KindInvalid, "", "its manifest names %d things, and a bundle is one", n))
+		return nil, nil
+	}
+	content := m.Content()[0]
 	x.Bundle = content.Digest
 	if content.Size > signing.MaxBundle {
 		refuse(x, towpath.E(towpath.KindInvalid, "", "the bundle has %d bytes; at most %d are read", content.Size, signing.MaxBundle))

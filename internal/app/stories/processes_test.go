@@ -138,16 +138,20 @@ func agentOf(ts *testscript.TestScript, _ bool, args []string) {
 // killAgent kills the story's agent.
 func killAgent(ts *testscript.TestScript, _ bool, _ []string) { castOf(ts).agent.kill() }
 
-// cosign has the real cosign verify the release of a digest in the registry of
-// the server that is known in the current folder: cosign VERB KEY DIGESTFILE
-// [TYPE]
+// cosign has the real cosign verify, or sign, the release of a digest in the
+// registry of the server that is known in the current folder: cosign VERB KEY
+// DIGESTFILE [TYPE]
 func cosign(ts *testscript.TestScript, neg bool, args []string) {
 	var known struct{ URL, Token, Project string }
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(".towpath/client.json")), &known))
 	c := cosigntest.New(stories)
 	run := []string{
-		args[0], "--key", ts.MkAbs(args[1]), "--insecure-ignore-tlog=true", "--allow-http-registry=true",
-		"--registry-username", "ana", "--registry-password", known.Token,
+		args[0], "--key", ts.MkAbs(args[1]), "--allow-http-registry=true", "--registry-username", "ana", "--registry-password", known.Token,
+	}
+	if args[0] == "sign" {
+		run = append(run, "--tlog-upload=false", "--use-signing-config=false", "--yes")
+	} else {
+		run = append(run, "--insecure-ignore-tlog=true")
 	}
 	if len(args) > 3 {
 		run = append(run, "--type", args[3])

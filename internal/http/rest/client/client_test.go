@@ -16,6 +16,7 @@ import (
 	"github.com/towpath/towpath/internal/http/rest/api"
 	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/apitest"
@@ -207,6 +208,22 @@ func TestErrors(t *testing.T) {
 		defer s.Close()
 		_, err := connect(t, s.URL).Me(t.Context())
 		if _, hint := towpath.PublicMessage(err); towpath.KindOf(err) != towpath.KindNotFound || !strings.Contains(hint, "towpath server") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("of the registry tell what it says", func(t *testing.T) {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set(api.HeaderRequestID, "req")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":"vic may not push: ask an admin"}]}`)
+		}))
+		defer s.Close()
+		a, err := oci.AttachSBOM(oci.Blob{Digest: towpath.DigestOf([]byte("a release")), Size: 9}, []byte("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = connect(t, s.URL).Attach(t.Context(), "shop", a)
+		if message, _ := towpath.PublicMessage(err); towpath.KindOf(err) != towpath.KindForbidden || message != "vic may not push: ask an admin" {
 			t.Errorf("got %v", err)
 		}
 	})

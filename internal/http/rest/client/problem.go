@@ -22,7 +22,7 @@ func problemOf(r *http.Response) error {
 	contentType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	var p api.Problem
 	if contentType != api.ProblemType || json.Unmarshal(body, &p) != nil || p.Kind == "" {
-		return foreign(r)
+		return foreign(r, registrySays(body))
 	}
 	e := towpath.E(p.Kind, "", "%s", p.Detail)
 	e.Hint = p.Hint
@@ -30,8 +30,23 @@ func problemOf(r *http.Response) error {
 	return withRequest(e, p.RequestID)
 }
 
-// foreign is an answer that is not of a Towpath server, or has no body.
-func foreign(r *http.Response) error {
+// registrySays is what a registry says of an error, by the specification of OCI;
+// empty when it is something else. Ours says what to do there, too.
+func registrySays(body []byte) string {
+	var said struct {
+		Errors []struct {
+			Message string `json:"message"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(body, &said) != nil || len(said.Errors) == 0 {
+		return ""
+	}
+	return said.Errors[0].Message
+}
+
+// foreign is an answer of our registry, or one that is not of a Towpath server,
+// or has no body.
+func foreign(r *http.Response, says string) error {
 	kind := towpath.KindInternal
 	switch r.StatusCode {
 	case http.StatusUnauthorized:
@@ -40,12 +55,17 @@ func foreign(r *http.Response) error {
 		kind = towpath.KindForbidden
 	case http.StatusNotFound:
 		kind = towpath.KindNotFound
+	case http.StatusConflict:
+		kind = towpath.KindConflict
 	case http.StatusUnprocessableEntity, http.StatusBadRequest:
 		kind = towpath.KindInvalid
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		kind = towpath.KindUnavailable
 	}
 	e := towpath.E(kind, "", "the server answered %s", r.Status)
+	if says != "" {
+		e = towpath.E(kind, "", "%s", says)
+	}
 	if r.Header.Get(api.HeaderRequestID) == "" {
 		e = e.WithHint("check that the URL is that of a towpath server")
 	}
