@@ -67,6 +67,9 @@ func TestDispersion_SilenceIsNoCalm(t *testing.T) {
 		if i == 20 {
 			bad = 10
 		}
+		if i == 60 {
+			d.temper() // the rollout begins
+		}
 		d.learn(baselineArm, count{bad, 180})
 	}
 	if s := d.estimate(); s.calm {
