@@ -25,7 +25,7 @@ func pushedBy(agent, series int) []towpath.MetricSample {
 func TestBatch(t *testing.T) {
 	for name, in := range map[string][]towpath.MetricSample{
 		"many":    pushedBy(3, 500),
-		"numbers": {{Value: math.Inf(1)}, {Value: -0.0}, {Value: 5e-324, Labels: map[string]string{"": "", "ö": "\xff"}}},
+		"numbers": {{Value: math.Inf(1)}, {Value: math.Copysign(0, -1)}, {Value: 5e-324, Labels: map[string]string{"": "", "ö": "\xff"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := pack(in)

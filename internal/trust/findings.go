@@ -82,16 +82,21 @@ func hasSince(ctx context.Context, tx Tx, e towpath.Environment, release towpath
 	return d.CreatedAt, nil
 }
 
+// passing is an error that another try may not meet; nil for one that stays.
+func passing(ctx context.Context, err error) error {
+	if ctx.Err() != nil || towpath.KindOf(err) == towpath.KindUnavailable {
+		return err
+	}
+	return nil
+}
+
 // flag tells one environment. What was found before it had the release is no
 // news: it was judged on the way in, and status shows it. What can't be read for
 // good is shown by status too.
 func (l Findings) flag(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, release towpath.Digest, now time.Time) error {
 	said, err := l.Statements(ctx, p, e, release)
-	switch {
-	case err != nil && (ctx.Err() != nil || towpath.KindOf(err) == towpath.KindUnavailable):
-		return err
-	case err != nil:
-		return nil
+	if err != nil {
+		return passing(ctx, err)
 	}
 	return l.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		env, err := tx.Environment(ctx, p, e)
