@@ -102,6 +102,9 @@ func showDeployment(p *page, d towpath.Deployment) {
 			p.field("judged", string(r.Component)+": "+p.style.word(string(r.Canary.Judgement.Outcome))+". "+r.Canary.Judgement.Sentence)
 		}
 	}
+	if d.Cause != "" {
+		p.field("cause", d.Cause)
+	}
 	if r := d.Recovery; r != nil {
 		said := "found out " + seconds(r.ToDetect()) + " after the first sign"
 		if !r.Restored.IsZero() {

@@ -218,6 +218,9 @@ func showExperiment(p *page, x deploy.Experiment) {
 		phase += ": " + x.Reason
 	}
 	p.field("phase", phase)
+	if x.Cause != "" {
+		p.field("cause", x.Cause)
+	}
 	p.field("share", percent(x.Experiment.Share)+" to "+x.Report.New+" for "+x.Experiment.For.String())
 	if x.Experiment.Reason != "" {
 		p.field("because", x.Experiment.Reason)

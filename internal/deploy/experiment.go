@@ -21,6 +21,7 @@ type Experiment struct {
 	Candidate   towpath.CandidateID     `json:"candidate"` // of the new release
 	Phase       towpath.DeploymentPhase `json:"phase"`
 	Reason      string                  `json:"reason,omitempty"`  // of the phase
+	Cause       string                  `json:"cause,omitempty"`   // why it went back before its time
 	Waiting     string                  `json:"waiting,omitempty"` // what it waits for
 	Experiment  towpath.Experiment      `json:"experiment"`
 	By          towpath.AccountName     `json:"by"`
@@ -100,7 +101,7 @@ func (s *Service) ExperimentOf(ctx context.Context, actor towpath.Actor, id towp
 func experimentOf(d *towpath.Deployment) Experiment {
 	return Experiment{
 		Deployment: d.ID, Promotion: d.Promotion, Project: d.Project, Environment: d.Environment, Component: d.Components[0].Component, Candidate: d.Candidate,
-		Phase: d.Phase, Reason: d.Reason, Waiting: d.Waiting, Experiment: *d.Experiment, By: d.By, CreatedAt: d.CreatedAt, FinishedAt: d.FinishedAt,
+		Phase: d.Phase, Reason: d.Reason, Cause: d.Cause, Waiting: d.Waiting, Experiment: *d.Experiment, By: d.By, CreatedAt: d.CreatedAt, FinishedAt: d.FinishedAt,
 	}
 }
 

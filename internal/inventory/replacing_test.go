@@ -36,3 +36,24 @@ func TestReplacing(t *testing.T) {
 		}
 	}
 }
+
+func TestMoved(t *testing.T) {
+	step := func(phase towpath.OperationPhase) *towpath.Deployment {
+		return &towpath.Deployment{Components: []towpath.Rollout{{Component: "api", Steps: []towpath.Step{{Verb: towpath.VerbSwitch, Phase: phase}}}}}
+	}
+	for name, c := range map[string]struct {
+		d    *towpath.Deployment
+		want bool
+	}{
+		"nothing is deployed":      {nil, false},
+		"it is about to be":        {&towpath.Deployment{Components: []towpath.Rollout{{Component: "api"}}}, false},
+		"it is being switched":     {step(towpath.OperationRunning), false},
+		"it was switched":          {step(towpath.OperationSucceeded), true},
+		"something else was":       {&towpath.Deployment{Components: []towpath.Rollout{{Component: "web", Steps: step(towpath.OperationSucceeded).Components[0].Steps}}}, false},
+		"it could not be switched": {step(towpath.OperationFailed), false},
+	} {
+		if got := moved(c.d, "api"); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

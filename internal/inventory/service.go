@@ -225,12 +225,28 @@ func (s *Service) component(env towpath.Environment, r rollout.Running, d *towpa
 	}
 	c.Running, c.Address, c.Instances, c.Detail, c.Observed = o.Revision, o.Address, o.Instances, o.Detail, o.At
 	c.Preview, c.KeptUntil, c.Replacing = o.Preview, o.KeptUntil, replacing(d, o)
+	if moved(d, r.Component) {
+		c.Preview = "" // who looks there sees what everybody sees, or what is going
+	}
 	if now.Sub(o.At) > s.cfg.Stale {
 		c.Detail = "last seen " + o.At.Format(time.RFC3339)
 		return c
 	}
 	c.Health = o.Health
 	return c
+}
+
+// moved reports whether all of a component's traffic went to its new revision.
+func moved(d *towpath.Deployment, name towpath.ComponentName) bool {
+	if d == nil {
+		return false
+	}
+	i := slices.IndexFunc(d.Components, func(r towpath.Rollout) bool { return r.Component == name })
+	if i < 0 {
+		return false
+	}
+	s, ok := d.Components[i].Find(towpath.VerbSwitch)
+	return ok && s.Phase == towpath.OperationSucceeded
 }
 
 // replacing counts the instances of both revisions of a component that a
