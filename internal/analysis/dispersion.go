@@ -46,6 +46,10 @@ const (
 	doubt = 0.01
 	// leastShareOfPast keeps logarithms finite when traffic changes by any factor.
 	leastShareOfPast = 1e-12
+	// leftover is the part of a bad request that, when that is all that is left of the
+	// past, tells dispersions apart no more. Without it each second of silence would
+	// speak against bursts by the same, for ever.
+	leftover = 0.25
 	// bursty is the least dispersion that is called bursts.
 	bursty = 3
 	// hearsay is the log evidence that the time before the canary may bring for one
@@ -105,11 +109,10 @@ func (d *dispersion) temper() {
 // requests, when they come in bursts that make the variance phi times as large.
 func likelihood(bad, together, share, phi float64) float64 {
 	rest := together - bad
-	if phi == 1 {
+	// One bad request falls anywhere, however they come, and so does what is left of
+	// one: silence long after a burst is no evidence that there are none.
+	if phi == 1 || bad == 0 && together < leftover {
 		return bad*math.Log(share) + rest*math.Log1p(-share)
-	}
-	if bad == 0 && together < phi { // less than one burst is left of the past: silence says less and less
-		return together / phi * likelihood(0, phi, share, phi)
 	}
 	all := together / (phi - 1)
 	return rising(all*share, bad) + rising(all*(1-share), rest) - rising(all, together)
