@@ -81,6 +81,21 @@ func (s *Service) link(ctx context.Context, r towpath.RepositoryName, d towpath.
 // false: no repository that the actor may pull from has it. From may be empty:
 // any repository will do.
 func (s *Service) Mount(ctx context.Context, actor towpath.Actor, r towpath.RepositoryName, d towpath.Digest, from towpath.RepositoryName) (bool, error) {
+	return s.mount(ctx, actor, r, d, func(ctx context.Context, tx Tx) (towpath.RepositoryName, error) {
+		return mountable(ctx, tx, actor, d, from)
+	})
+}
+
+// MountOwn is [Service.Mount] from any repository of the same project. Who does
+// for a project what it asked for, as the mirror does, may pull from all of
+// them; the project, which named the digest, may not.
+func (s *Service) MountOwn(ctx context.Context, actor towpath.Actor, r towpath.RepositoryName, d towpath.Digest) (bool, error) {
+	return s.mount(ctx, actor, r, d, func(ctx context.Context, tx Tx) (towpath.RepositoryName, error) {
+		return tx.RepositoryWithBlob(ctx, Projects{Names: []towpath.ProjectName{r.Project()}}, d)
+	})
+}
+
+func (s *Service) mount(ctx context.Context, actor towpath.Actor, r towpath.RepositoryName, d towpath.Digest, find func(context.Context, Tx) (towpath.RepositoryName, error)) (bool, error) {
 	const op = "registry.mount"
 	if err := allowed(op, actor, access.RegistryPush, r); err != nil {
 		return false, err
@@ -95,7 +110,7 @@ func (s *Service) Mount(ctx context.Context, actor towpath.Actor, r towpath.Repo
 		if err := open(ctx, tx, op, r, now); err != nil {
 			return err
 		}
-		source, err := mountable(ctx, tx, actor, d, from)
+		source, err := find(ctx, tx)
 		if err != nil || source == "" {
 			return err
 		}

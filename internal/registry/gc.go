@@ -206,12 +206,13 @@ func (c *collection) giveUp(ctx context.Context, tx Tx, r towpath.RepositoryName
 	steps := []struct {
 		n      *int
 		list   func(ctx context.Context, r towpath.RepositoryName, before time.Time, limit int) ([]Bytes, error)
-		remove func(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) error
+		remove func(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, before time.Time) (bool, error)
 		before time.Time
 	}{
-		{&p.Untagged, tx.Untagged, tx.DeleteArtifact, c.now.Add(-c.UntaggedAge)},
-		{&p.Dangling, tx.Dangling, tx.DeleteArtifact, c.before},
-		{&p.Unused, tx.Unreferenced, tx.UnlinkBlob, c.before},
+		{&p.Untagged, tx.Untagged, removal(tx), c.now.Add(-c.UntaggedAge)},
+		{&p.Dangling, tx.Dangling, removal(tx), c.before},
+		// A blob may have been pushed or asked for again since it was listed.
+		{&p.Unused, tx.Unreferenced, tx.UnlinkUnused, c.before},
 	}
 	switch {
 	case r.IsMirror(): // what no release pins any more goes by itself
@@ -230,8 +231,12 @@ func (c *collection) giveUp(ctx context.Context, tx Tx, r towpath.RepositoryName
 				return err
 			}
 			for _, f := range all {
-				if err := step.remove(ctx, r, f.Digest); err != nil {
+				removed, err := step.remove(ctx, r, f.Digest, step.before)
+				if err != nil {
 					return err
+				}
+				if !removed {
+					continue
 				}
 				*step.n++
 				p.gone = append(p.gone, f.Digest)
@@ -240,6 +245,14 @@ func (c *collection) giveUp(ctx context.Context, tx Tx, r towpath.RepositoryName
 		}
 	}
 	return nil
+}
+
+// removal deletes manifests, which nobody makes young again while the repository
+// is locked.
+func removal(tx Tx) func(context.Context, towpath.RepositoryName, towpath.Digest, time.Time) (bool, error) {
+	return func(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, _ time.Time) (bool, error) {
+		return true, tx.DeleteArtifact(ctx, r, d)
+	}
 }
 
 func (c *collection) count(p towpath.ProjectName, got pass) {

@@ -100,6 +100,9 @@ type Tx interface {
 	KeepBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (int64, error)
 	LockBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (int64, error)
 	UnlinkBlob(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) error
+	// UnlinkUnused is UnlinkBlob of one that the repository has had since before a
+	// time and that nothing names, and reports whether it still was so.
+	UnlinkUnused(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, before time.Time) (bool, error)
 	// BlobLinked is since when the repository has a blob; RelinkBlob says that
 	// it has it since now.
 	BlobLinked(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (time.Time, error)

@@ -40,6 +40,7 @@ type world struct {
 	t     *testing.T
 	dir   string
 	blobs *blob.Disk
+	store *store.Store
 	now   time.Time
 	ana   towpath.Actor
 }
@@ -59,6 +60,7 @@ func newWorld(t *testing.T, db *sqldb.DB, cfg registry.Config) *world {
 		t.Fatal(err)
 	}
 	s := store.New(db, ledgerless{}, nil)
+	w.store = s
 	err = s.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		return tx.InsertProject(ctx, towpath.Project{Name: "shop", CreatedAt: w.now})
 	})
@@ -270,5 +272,39 @@ func TestService_DamageIsFound(t *testing.T) {
 				t.Error(size, err)
 			}
 		})
+	})
+}
+
+// TestService_MountOwn: what is mounted for a project comes from that project,
+// whatever the one who does it may pull from.
+func TestService_MountOwn(t *testing.T) {
+	each(t, registry.Config{}, func(t *testing.T, w *world) {
+		ctx, content := t.Context(), []byte("only others have it")
+		d := towpath.DigestOf(content)
+		if err := w.store.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertProject(ctx, towpath.Project{Name: "billing", CreatedAt: w.now})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.PutBlob(ctx, towpath.System(), "billing/app", d, bytes.NewReader(content)); err != nil {
+			t.Fatal(err)
+		}
+		mounts := func(want bool) {
+			t.Helper()
+			if got, err := w.MountOwn(ctx, towpath.System(), "shop/mirror", d); err != nil || got != want {
+				t.Fatalf("mounted %v, %v, want %v", got, err, want)
+			}
+		}
+		mounts(false)
+		if _, err := w.Blob(ctx, w.ana, "shop/mirror", d); towpath.KindOf(err) != towpath.KindNotFound {
+			t.Fatalf("got %v", err)
+		}
+		if err := w.PutBlob(ctx, w.ana, repo, d, bytes.NewReader(content)); err != nil {
+			t.Fatal(err)
+		}
+		mounts(true)
+		if _, err := w.Blob(ctx, w.ana, "shop/mirror", d); err != nil {
+			t.Fatal(err)
+		}
 	})
 }

@@ -65,6 +65,15 @@ func (tx *Tx) UnlinkBlob(ctx context.Context, r towpath.RepositoryName, d towpat
 	return err
 }
 
+// UnlinkUnused takes a blob from a repository that has had it since before a time
+// and has nothing that names it, and reports whether it did. What was looked up
+// before may have been linked again: on PostgreSQL others write meanwhile.
+func (tx *Tx) UnlinkUnused(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, before time.Time) (bool, error) {
+	n, err := tx.exec(ctx, "blob.unlink", `DELETE FROM registry_blob WHERE repository = $1 AND digest = $2 AND linked < $3
+		AND NOT EXISTS (SELECT 1 FROM registry_reference n WHERE n.repository = $1 AND n.digest = $2)`, r, d, sqldb.Micros(before))
+	return n > 0, err
+}
+
 // UnlinkUpload is [Tx.UnlinkBlob] of one that no client of the registry pushed.
 func (tx *Tx) UnlinkUpload(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) error {
 	_, err := tx.exec(ctx, "blob.unlink", `DELETE FROM registry_blob WHERE repository = $1 AND digest = $2 AND by_client = 0`, r, d)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/registry"
+	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/dbtest"
@@ -255,6 +256,54 @@ func TestStore_BlobLinks(t *testing.T) {
 					})
 				}
 			}
+		})
+	})
+}
+
+// TestStore_UnlinksUnused: what was listed as unused may be linked again, or
+// named, before it is unlinked; on PostgreSQL in the middle of it.
+func TestStore_UnlinksUnused(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := store.New(db, events{}, nil)
+		young, old, named := towpath.HashOf("young"), towpath.HashOf("old"), towpath.HashOf("named")
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(
+				tx.InsertProject(ctx, towpath.Project{Name: shop, CreatedAt: noon}), tx.OpenRepository(ctx, app, noon),
+				tx.LinkBlob(ctx, app, young, 3, true, noon), tx.LinkBlob(ctx, app, old, 3, true, noon), tx.LinkBlob(ctx, app, named, 3, true, noon),
+			)
+		})
+		artifact(t, s, "needs", func(a *towpath.Artifact) { a.References = []towpath.Reference{{Digest: named, Size: 3}} })
+		later := noon.Add(time.Hour)
+		again := func(ctx context.Context, tx *store.Tx) error { return tx.LinkBlob(ctx, app, young, 3, true, later) }
+		if db.Dialect() == sqldb.SQLite { // which has one writer
+			update(t, s, again)
+		}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			if db.Dialect() == sqldb.Postgres {
+				unused, err := tx.Unreferenced(ctx, app, later, 9)
+				equal(t, len(unused), 2)
+				if err != nil {
+					return err
+				}
+				update(t, s, again)
+			}
+			for d, want := range map[towpath.Digest]bool{young: false, old: true, named: false} {
+				got, err := tx.UnlinkUnused(ctx, app, d, later)
+				equal(t, got, want)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.BlobSize(ctx, app, old)
+			wantKind(t, err, towpath.KindNotFound)
+			_, err = tx.BlobSize(ctx, app, named)
+			if err == nil {
+				_, err = tx.BlobSize(ctx, app, young)
+			}
+			return err
 		})
 	})
 }

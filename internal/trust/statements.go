@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -15,10 +16,14 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// maxStatements bounds how many statements about one release are read, and
-// pageStatements how many at a time.
+// Whoever may push can attach any number of statements to a release. Those that
+// are verified are all told, however many others there are: else a flood of what
+// proves nothing would hide them, or stop every gate. maxRefused bounds those
+// that are told although they prove nothing, maxStatements how many are looked
+// at, and pageStatements how many at a time.
 const (
-	maxStatements  = 1000
+	maxRefused     = 1000
+	maxStatements  = 50_000
 	pageStatements = 100
 )
 
@@ -57,14 +62,26 @@ func (s *Service) Statements(ctx context.Context, p towpath.ProjectName, e towpa
 	if err != nil {
 		return nil, err
 	}
-	out := make([]towpath.Attestation, 0, len(attached))
+	// The oldest first: what the build attached is there before anybody can see
+	// the release, and no flood pushes it out.
+	slices.SortFunc(attached, func(a, b towpath.Artifact) int {
+		return cmp.Or(a.Pushed.Compare(b.Pushed), cmp.Compare(a.Digest, b.Digest))
+	})
+	out := make([]towpath.Attestation, 0, min(len(attached), maxRefused))
+	refused := 0
 	for _, a := range attached {
 		x, err := s.verify(ctx, judge, a, release)
 		if err != nil {
 			return nil, err
 		}
+		if !x.Verified() {
+			if refused++; refused > maxRefused {
+				continue
+			}
+		}
 		out = append(out, x)
 	}
+	slices.SortFunc(out, func(a, b towpath.Attestation) int { return cmp.Compare(a.Artifact, b.Artifact) })
 	repeated(out)
 	return out, nil
 }
@@ -167,7 +184,9 @@ func bundles(ctx context.Context, tx Tx, p towpath.ProjectName, release towpath.
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, page...)
+		for _, a := range page { // less their annotations, which may be large
+			out = append(out, towpath.Artifact{Digest: a.Digest, Pushed: a.Pushed})
+		}
 		if len(out) > maxStatements {
 			return out[:maxStatements], towpath.E(towpath.KindExhausted, "trust.statements", "more than %d statements are attached to the release", maxStatements).
 				On(string(release)).WithHint("delete those that are not needed in the registry")

@@ -113,10 +113,12 @@ func has(err error) (bool, error) {
 	return err == nil, err
 }
 
-// Mount implements [replicate.Mounter]: bytes that any repository has are not
-// fetched again.
+// Mount implements [replicate.Mounter]: bytes that a repository of the project has
+// are not fetched again. Those of other projects are: whoever writes the image
+// outside names the digests, and must get at nothing by that which only others
+// have.
 func (m mirrored) Mount(ctx context.Context, _ replicate.Source, d v1.Descriptor, open replicate.Open) (bool, error) {
-	mounted, err := m.registry.Mount(ctx, towpath.System(), m.repository, towpath.Digest(d.Digest), "")
+	mounted, err := m.registry.MountOwn(ctx, towpath.System(), m.repository, towpath.Digest(d.Digest))
 	if err != nil || mounted {
 		return mounted, err
 	}

@@ -98,6 +98,38 @@ func (h *harness) reason(e towpath.EnvironmentName, version string, gate towpath
 	})
 }
 
+// TestServer_StatementsAreNotHidden: whoever may push can attach any number of
+// bundles to a release. What is verified is found among them, and the gates go on.
+func TestServer_StatementsAreNotHidden(t *testing.T) {
+	h := newHarness(t)
+	ctx := context.Background()
+	c := h.registryAs("vic", towpath.RoleViewer, towpath.RoleReleaser)
+	builder, builderPEM := signingKey(t)
+	stranger, _ := signingKey(t)
+	must(t, 0, h.trusts("builder", builderPEM))
+	h.gates = towpath.GateRules{Signed: &towpath.SignedRule{Count: 1, Keys: []towpath.KeyName{"builder"}}}
+	one := h.publish("1.0.0", "one")
+	h.promotion("dev", "1.0.0", towpath.PromotionWaiting)
+	statement, err := evidence.Make("", one.Release, evidence.TypeSignature, struct{}{})
+	must(t, 0, err)
+	bundle, err := signing.Sign(ctx, stranger, statement)
+	must(t, 0, err)
+	h.attaches(c, one.Release, evidence.TypeSignature, bundle, time.Unix(0, 0))
+	const flood = 1100
+	for i := range flood {
+		a := h.bundled(one.Release, evidence.TypeSignature, bundle, time.Unix(int64(i+1), 0))
+		c.Expect(c.Do("PUT", c.Repo("manifests/"+string(a.Digest)), a.Manifest, "Content-Type", towpath.MediaTypeManifest), 201)
+	}
+	h.signs(c, builder, one.Release)
+	h.runs("dev", "1.0.0")
+	found, err := h.svc.Trust.Evidence(ctx, h.ana, shop, "1.0.0", "dev")
+	must(t, 0, err)
+	verified := slices.DeleteFunc(slices.Clone(found.Statements), func(a towpath.Attestation) bool { return !a.Verified() })
+	if len(verified) == 0 || len(found.Statements)-len(verified) >= flood {
+		t.Errorf("%d of %d statements are verified", len(verified), len(found.Statements))
+	}
+}
+
 func TestServer_GatesOfEvidence(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		ctx := context.Background()
