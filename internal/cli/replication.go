@@ -26,8 +26,8 @@ func newReplicationAdd(s *session) *cobra.Command {
 	keep := 7 * 24 * time.Hour
 	cmd := &cobra.Command{
 		Use: "add NAME --to REGISTRY/REPOSITORY", Short: "Have releases copied to another registry, with everything that is attached to them",
-		Long: "The server copies every release that is published from now on, or with --on what an environment runs; and again what is attached " +
-			"later. It compares every digest there and lists what is attached; a registry that is down is tried again. The rule's repository is " +
+		Long: "The server copies every release that is published from now on, under whatever version, and what environments run; or with --on what one " +
+			"of them runs; what the gate replicated waits for; and again what is attached later. It compares every digest there and lists what is attached; a registry that is down is tried again. The rule's repository is " +
 			"written by nobody else. It logs in with the server's registry-auth.json, a configuration file as docker keeps it.\n\n" +
 			"With --place the releases live there: none is promoted before it was compared there, its layers leave the server after --keep, or when " +
 			"those of the project have more than --cache together, and are read from there when somebody needs them. Layers of what runs, is on its " +
@@ -111,6 +111,8 @@ func copiedWhat(r towpath.ReplicationRule) string {
 func newReplicationList(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "Show the places that releases are copied to, and how far each is behind", Args: positional(0, 0),
+		Long: "BEHIND counts what should be there and is not, LAG is since when the first of it should, TRYING for how long an attempt is under way, " +
+			"and ERROR why the last one failed.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, project, err := s.target()
 			if err != nil {
@@ -122,14 +124,17 @@ func newReplicationList(s *session) *cobra.Command {
 			}
 			p := &page{now: s.apps.Now()}
 			r := result{data: list, none: "releases are copied nowhere; `towpath replication add` does that"}
-			r.table.columns = []string{"RULE", "TO", "COPIES", "THERE", "BEHIND", "LAG", "ERROR"}
+			r.table.columns = []string{"RULE", "TO", "COPIES", "THERE", "BEHIND", "LAG", "TRYING", "ERROR"}
 			for _, x := range list.Items {
-				lag := dash
+				lag, trying := dash, dash
 				if !x.Lag.IsZero() {
 					lag = p.age(x.Lag)
 				}
+				if i := slices.IndexFunc(x.Behind, func(b towpath.Replication) bool { return !b.Trying.IsZero() }); i >= 0 {
+					trying = p.age(x.Behind[i].Trying)
+				}
 				r.names = append(r.names, string(x.Name))
-				r.table.add(string(x.Name), x.To, copiedWhat(x.ReplicationRule), strconv.Itoa(x.Whole), strconv.Itoa(len(x.Behind)), lag, firstError(x))
+				r.table.add(string(x.Name), x.To, copiedWhat(x.ReplicationRule), strconv.Itoa(x.Whole), strconv.Itoa(len(x.Behind)), lag, trying, firstError(x))
 			}
 			return s.print(r)
 		},

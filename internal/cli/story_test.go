@@ -69,7 +69,7 @@ func storyWorld() *apitest.World {
 	w.Replications = []replication.Status{
 		{ReplicationRule: towpath.ReplicationRule{Project: "shop", Name: "dr", To: "backup.example/shop", On: "prod", AddedBy: "ana", AddedAt: ago(time.Hour)}, Whole: 2, Behind: []towpath.Replication{}},
 		{ReplicationRule: towpath.ReplicationRule{Project: "shop", Name: "eu", To: "registry.eu.example/shop", AddedBy: "ana", AddedAt: ago(time.Hour)}, Whole: 7,
-			Behind: []towpath.Replication{{Project: "shop", Rule: "eu", Release: digest("1.4.0"), Version: "1.4.0", Since: ago(4 * time.Minute), Attempts: 3, Error: "the registry can't be reached"}}, Lag: ago(4 * time.Minute)},
+			Behind: []towpath.Replication{{Project: "shop", Rule: "eu", Release: digest("1.4.0"), Version: "1.4.0", Since: ago(4 * time.Minute), Trying: ago(20 * time.Second), Attempts: 3, Error: "the registry can't be reached"}}, Lag: ago(4 * time.Minute)},
 	}
 	w.Mirror = mirror.Status{Project: "shop", Sources: []towpath.MirrorSource{{From: "docker.io"}}, Behind: 1, Lag: ago(3 * time.Minute), Images: []mirror.Image{
 		{MirroredImage: towpath.MirroredImage{

@@ -127,12 +127,14 @@ func TestReplicated(t *testing.T) {
 		}},
 		{name: "waits for the provenance of a candidate that came after the copy", outcome: towpath.Wait, says: "since: what it was published with",
 			change: func(in *Input) { in.Replications[0].Candidates = []towpath.CandidateID{"cnd_other"} }},
-		{name: "waits for a rule that nobody made", outcome: towpath.Wait, says: "not copied by a rule", hints: "towpath replication add eu",
+		{name: "waits for a rule that nobody made", outcome: towpath.Wait, says: "there is no such rule", hints: "towpath replication add eu",
 			change: func(in *Input) { in.Replications = nil }},
+		{name: "waits for a rule that has not copied it", outcome: towpath.Wait, says: "1.4.0 is not copied by eu yet.", hints: "opens by itself",
+			change: func(in *Input) { in.Replications, in.Rules = nil, []towpath.ReplicationName{"eu"} }},
 		{name: "does not count another release's copy", outcome: towpath.Wait, change: func(in *Input) { in.Replications[0].Release = "sha256:old" }},
 		{name: "does not count another rule's copy", outcome: towpath.Wait, change: func(in *Input) { in.Replications[0].Rule = "us" }},
 		{name: "does not count another project's copy", outcome: towpath.Wait, change: func(in *Input) { in.Replications[0].Project = "billing" }},
-		{name: "asks for all of them", outcome: towpath.Wait, says: "not copied by a rule", change: func(in *Input) {
+		{name: "asks for all of them", outcome: towpath.Wait, says: "there is no such rule", change: func(in *Input) {
 			in.Environment.Rules.Gates.Replicated = append(in.Environment.Rules.Gates.Replicated, "us")
 		}},
 		{name: "asks for the place where releases live, whatever the rules say", outcome: towpath.Wait, says: "1.4.0 is not yet where the releases live (home).",

@@ -44,6 +44,8 @@ type Input struct {
 	// that copies it to where the project's releases live; empty: they live here.
 	Replications []towpath.Replication
 	Place        towpath.ReplicationName
+	// Rules are the project's rules that copy releases, by name.
+	Rules []towpath.ReplicationName
 	// Images are what the candidate's release takes from registries outside.
 	Images towpath.ReleaseImages
 	// Reviews are what people said of this candidate in other environments.

@@ -30,9 +30,11 @@ func replicated(in Input) finding {
 		switch {
 		case !ok && name == in.Place:
 			missing = append(missing, fmt.Sprintf("%s is not yet where the releases live (%s).", label(in), name))
+		case !ok && slices.Contains(in.Rules, name): // who promotes it has it copied
+			missing = append(missing, fmt.Sprintf("%s is not copied by %s yet.", label(in), name))
 		case !ok:
-			missing = append(missing, fmt.Sprintf("%s is not copied by a rule %q yet.", label(in), name))
-			hint = fmt.Sprintf("is there a rule of that name? `towpath replication list`; else `towpath replication add %s --to REGISTRY/REPOSITORY`", name)
+			missing = append(missing, fmt.Sprintf("%s is not copied by %s: there is no such rule.", label(in), name))
+			hint = fmt.Sprintf("make the rule with `towpath replication add %s --to REGISTRY/REPOSITORY`; `towpath replication list` shows those that there are", name)
 		case r.Done.IsZero() && r.Error != "":
 			missing = append(missing, fmt.Sprintf("%s could not be copied by %s yet: %s.", label(in), name, r.Error))
 		case r.Done.IsZero():

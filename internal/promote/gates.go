@@ -56,6 +56,7 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 		if i := slices.IndexFunc(rules, func(r towpath.ReplicationRule) bool { return r.IsPlace() }); i >= 0 {
 			in.Place = rules[i].Name
 		}
+		in.Rules = copying(rules)
 		if len(in.Environment.Rules.Gates.Replicated) > 0 || in.Place != "" {
 			if in.Replications, err = tx.ReplicationsOf(ctx, p.Project, p.Release); err != nil {
 				return err
@@ -80,6 +81,42 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 	s.history(ctx, &in, merges, accounts)
 	s.statements(ctx, &in)
 	return in, nil
+}
+
+// copying are the rules that copy releases: one whose releases are brought back
+// copies nothing any more.
+func copying(rules []towpath.ReplicationRule) (out []towpath.ReplicationName) {
+	for _, r := range rules {
+		if r.Place == nil || r.IsPlace() {
+			out = append(out, r.Name)
+		}
+	}
+	return out
+}
+
+// askForCopies has a release copied that a gate waits for and that a rule is not
+// about, as it was published before the rule was made.
+func (s *Service) askForCopies(ctx context.Context, in gate.Input) error {
+	var lacks []towpath.ReplicationName
+	for _, name := range in.Environment.Rules.Gates.Replicated {
+		known := slices.ContainsFunc(in.Replications, func(r towpath.Replication) bool { return r.Rule == name })
+		if !known && slices.Contains(in.Rules, name) {
+			lacks = append(lacks, name)
+		}
+	}
+	if len(lacks) == 0 {
+		return nil
+	}
+	p := in.Promotion
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		for _, name := range lacks {
+			x := towpath.Replication{Project: p.Project, Rule: name, Release: p.Release, Since: in.Now, Asked: in.Now}
+			if err := tx.AskReplication(ctx, x); err != nil {
+				return err
+			}
+		}
+		return tx.WakeReplications(ctx, p.Project, in.Now)
+	})
 }
 
 // statements gathers what is attached to the release. An agent may ask for more

@@ -111,6 +111,9 @@ func (l Promotions) judge(ctx context.Context, p towpath.Promotion, now time.Tim
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	if err := l.askForCopies(ctx, in); err != nil {
+		return reconcile.Result{}, err
+	}
 	proof, err := l.proof(ctx, in)
 	if err != nil {
 		return reconcile.Result{}, err

@@ -53,6 +53,11 @@ type Tx interface {
 	Promotions(ctx context.Context, f Filter, limit int) ([]towpath.Promotion, error)
 	InsertApproval(ctx context.Context, a towpath.Approval) error
 	ReplicationRules(ctx context.Context, p towpath.ProjectName) ([]towpath.ReplicationRule, error)
+	// AskReplication has a release copied by a rule that may be about others.
+	AskReplication(ctx context.Context, r towpath.Replication) error
+	// WakeReplications has the places of a project looked at: there may be
+	// something to copy.
+	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error
 	ReplicationsOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.Replication, error)
 	ImagesOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.ReleaseImages, error)
 	ApprovalsOf(ctx context.Context, p towpath.ProjectName, c towpath.CandidateID) ([]towpath.Approval, error) // in any environment

@@ -53,99 +53,62 @@ func (s *Service) Reconcile(ctx context.Context, key string, _ time.Time) (recon
 
 // wanted reads a rule and the releases that its place should have, oldest wish
 // first, and writes down those that are new.
-func (s *Service) wanted(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName) (rule towpath.ReplicationRule, out []towpath.Replication, err error) {
-	now := s.cfg.Now()
+func (s *Service) wanted(ctx context.Context, p towpath.ProjectName, name towpath.ReplicationName) (rule towpath.ReplicationRule, out []due, err error) {
 	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		var err error
 		if rule, err = tx.ReplicationRule(ctx, p, name); err != nil {
 			return err
 		}
-		releases, err := wish(ctx, tx, rule)
+		have, err := tx.Replications(ctx, p, name)
 		if err != nil {
 			return err
 		}
-		if out, err = tx.Replications(ctx, p, name); err != nil {
+		if out, err = wish(ctx, tx, rule, have); err != nil {
 			return err
 		}
-		for _, r := range releases {
-			if slices.ContainsFunc(out, func(x towpath.Replication) bool { return x.Release == r }) {
+		for _, x := range out {
+			if slices.ContainsFunc(have, func(h towpath.Replication) bool { return h.Release == x.Release }) {
 				continue
 			}
-			x := towpath.Replication{Project: p, Rule: name, Release: r, Since: now}
-			if err := tx.SaveReplication(ctx, x); err != nil {
+			if err := tx.SaveReplication(ctx, x.Replication); err != nil {
 				return err
 			}
-			out = append(out, x)
 		}
-		out, err = stillWanted(ctx, tx, out, releases)
-		return err
+		return dropUnwanted(ctx, tx, have, out)
 	})
 	return rule, out, err
 }
 
-// stillWanted drops what can't be copied any more, or need not: it was given up
+// dropUnwanted drops what can't be copied any more, or need not: it was given up
 // here, or did not stay in its environment. Its place is not behind for that;
 // what is there is still known.
-func stillWanted(ctx context.Context, tx Tx, all []towpath.Replication, releases []towpath.Digest) ([]towpath.Replication, error) {
-	var out []towpath.Replication
-	for _, x := range all {
+func dropUnwanted(ctx context.Context, tx Tx, have []towpath.Replication, wanted []due) error {
+	for _, x := range have {
 		switch {
-		case slices.Contains(releases, x.Release):
-			out = append(out, x)
+		case slices.ContainsFunc(wanted, func(w due) bool { return w.Release == x.Release }):
 		case x.Done.IsZero():
 			if err := tx.DeleteReplication(ctx, x); err != nil {
-				return nil, err
+				return err
 			}
 		case x.Fresh.IsZero(): // it was there whole, and nothing more can be added
-			x.Fresh, x.Error, x.Attempts = x.Done, "", 0
+			x.Fresh, x.Error, x.Attempts, x.Trying = x.Done, "", 0, time.Time{}
 			if err := tx.SaveReplication(ctx, x); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return out, nil
-}
-
-// keepRuns is how many stays in an environment are looked back over.
-const keepRuns = 100
-
-// wish lists the releases that a rule is about and that have all their bytes.
-func wish(ctx context.Context, tx Tx, rule towpath.ReplicationRule) ([]towpath.Digest, error) {
-	whole, err := tx.Whole(ctx, rule.Project)
-	if err != nil {
-		return nil, err
-	}
-	var out []towpath.Digest
-	if rule.On == "" {
-		for _, r := range whole {
-			if rule.Place != nil || !r.Published.Before(rule.AddedAt) {
-				out = append(out, r.Digest)
-			}
-		}
-		return out, nil
-	}
-	runs, err := tx.Runs(ctx, rule.Project, rule.On, keepRuns)
-	if err != nil {
-		return nil, err
-	}
-	for _, run := range slices.Backward(runs) {
-		there := slices.ContainsFunc(whole, func(r towpath.Release) bool { return r.Digest == run.Release })
-		// What ended before the rule was made was not asked for.
-		if there && (run.Verified || run.Ended.IsZero()) && (run.Ended.IsZero() || run.Ended.After(rule.AddedAt)) && !slices.Contains(out, run.Release) {
-			out = append(out, run.Release)
-		}
-	}
-	return out, nil
+	return nil
 }
 
 // bring copies a release, unless its place has everything already, and writes
 // down how that went.
-func (s *Service) bring(ctx context.Context, rule towpath.ReplicationRule, target Target, x towpath.Replication) error {
+func (s *Service) bring(ctx context.Context, rule towpath.ReplicationRule, target Target, d due) error {
 	bounded, cancel := context.WithTimeout(ctx, s.cfg.Longest)
 	defer cancel()
+	x := d.Replication
 	load, err := s.pack(bounded, rule.Project, x.Release)
 	if err == nil && !x.Fresh.IsZero() && x.Content == load.content() && len(x.Candidates) == len(load.candidates) {
-		return nil // a copy that was written down before its candidates were is compared once more
+		return s.unchanged(ctx, d) // a copy that was written down before its candidates were is compared once more
 	}
 	if err == nil {
 		if !x.Fresh.IsZero() { // something was attached since
@@ -153,6 +116,9 @@ func (s *Service) bring(ctx context.Context, rule towpath.ReplicationRule, targe
 		}
 		if len(load.tags) > 0 {
 			x.Version = towpath.TagVersion(load.tags[0])
+		}
+		if err := s.begin(ctx, &x); err != nil {
+			return err
 		}
 		err = ship(bounded, load, target)
 	}
@@ -164,6 +130,36 @@ func (s *Service) bring(ctx context.Context, rule towpath.ReplicationRule, targe
 			WithHint("what is there whole is not copied again")
 	}
 	return errors.Join(err, s.note(ctx, x, load, err))
+}
+
+// unchanged keeps a place from being behind for a publication that changed
+// nothing there.
+func (s *Service) unchanged(ctx context.Context, d due) error {
+	if !d.overdue() {
+		return nil
+	}
+	d.Fresh = s.cfg.Now()
+	return s.save(ctx, d.Replication)
+}
+
+// begin writes down that an attempt is under way: whoever looks sees since when.
+func (s *Service) begin(ctx context.Context, x *towpath.Replication) error {
+	x.Trying = s.cfg.Now()
+	return s.save(ctx, *x)
+}
+
+// save writes what is known of a copy, unless its rule was removed meanwhile.
+func (s *Service) save(ctx context.Context, x towpath.Replication) error {
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		_, err := tx.ReplicationRule(ctx, x.Project, x.Rule)
+		if towpath.KindOf(err) == towpath.KindNotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return tx.SaveReplication(ctx, x)
+	})
 }
 
 // ship copies a release, names it there and compares.
@@ -198,6 +194,7 @@ func ship(ctx context.Context, load shipment, target Target) error {
 // note writes down how a copy went. Whoever waits for it looks again.
 func (s *Service) note(ctx context.Context, x towpath.Replication, load shipment, failure error) error {
 	now := s.cfg.Now()
+	x.Trying = time.Time{}
 	action := "replication.done"
 	if failure != nil {
 		x.Attempts++

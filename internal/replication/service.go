@@ -33,6 +33,9 @@ type Tx interface {
 
 	Project(ctx context.Context, name towpath.ProjectName) (towpath.Project, error)
 	Environment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.Environment, error)
+	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
+	// LastPublished says when each release was published last, under any version.
+	LastPublished(ctx context.Context, p towpath.ProjectName) (map[towpath.Digest]time.Time, error)
 	Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error)
 	Runs(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.Run, error)
 	Versions(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.VersionLabel, error)
@@ -155,6 +158,9 @@ func (s *Service) Add(ctx context.Context, actor towpath.Actor, r towpath.Replic
 		if err := tx.Enqueue(ctx, WorkReplication, key(r), now); err != nil {
 			return err
 		}
+		if err := tx.WakePromotions(ctx, r.Project, now); err != nil { // their gates may ask for it
+			return err
+		}
 		return tx.Record(ctx, ev)
 	})
 }
@@ -251,8 +257,9 @@ func placeable(r towpath.ReplicationRule) error {
 type Status struct {
 	towpath.ReplicationRule
 	Whole int `json:"whole"` // releases that are there with everything
-	// Behind are those that are not, oldest wish first; Lag is since when the
-	// first of them has been wanted there.
+	// Behind are those that are not, oldest wish first, also what was published
+	// while an attempt at another one is under way; Lag is since when the first
+	// of them has been wanted there.
 	Behind []towpath.Replication `json:"behind"`
 	Lag    time.Time             `json:"lag,omitzero"`
 }
@@ -277,21 +284,39 @@ func (s *Service) List(ctx context.Context, actor towpath.Actor, p towpath.Proje
 			if err != nil {
 				return err
 			}
-			out = append(out, status(r, all))
+			wanted, err := wish(ctx, tx, r, all)
+			if err != nil {
+				return err
+			}
+			out = append(out, status(r, all, wanted))
 		}
 		return nil
 	})
 	return out, err
 }
 
-func status(r towpath.ReplicationRule, all []towpath.Replication) Status {
+// status counts what is known of copies and what the loop has not seen yet.
+// Where what lives at a place is brought back, nothing more is wanted there.
+func status(r towpath.ReplicationRule, all []towpath.Replication, wanted []due) Status {
 	st := Status{ReplicationRule: r, Behind: []towpath.Replication{}}
+	if r.Place != nil && !r.IsPlace() {
+		wanted = nil
+	}
 	for _, x := range all {
-		if !x.Fresh.IsZero() {
-			st.Whole++
-			continue
+		if !slices.ContainsFunc(wanted, func(d due) bool { return d.Release == x.Release }) {
+			wanted = append(wanted, due{Replication: x})
 		}
-		st.Behind = append(st.Behind, x)
+	}
+	for _, d := range wanted {
+		switch {
+		case d.Fresh.IsZero():
+			st.Behind = append(st.Behind, d.Replication)
+		case d.overdue():
+			d.Fresh, d.Since = time.Time{}, d.published
+			st.Behind = append(st.Behind, d.Replication)
+		default:
+			st.Whole++
+		}
 	}
 	slices.SortStableFunc(st.Behind, func(a, b towpath.Replication) int { return a.Since.Compare(b.Since) })
 	if len(st.Behind) > 0 {

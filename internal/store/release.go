@@ -56,6 +56,28 @@ func (tx *Tx) Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Relea
 	return out, sqldb.MapError("release.list", rows.Err())
 }
 
+// LastPublished says when each release of a project was published last, under
+// any version and by any build.
+func (tx *Tx) LastPublished(ctx context.Context, p towpath.ProjectName) (map[towpath.Digest]time.Time, error) {
+	rows, err := tx.Query(ctx, `SELECT digest, MAX(published) FROM (
+		SELECT digest, published FROM version_label WHERE project = $1
+		UNION ALL SELECT digest, published FROM candidate WHERE project = $1) AS publication GROUP BY digest`, p)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := map[towpath.Digest]time.Time{}
+	for rows.Next() {
+		var d towpath.Digest
+		var published int64
+		if err := rows.Scan(&d, &published); err != nil {
+			return nil, err
+		}
+		out[d] = sqldb.Time(published)
+	}
+	return out, sqldb.MapError("release.list", rows.Err())
+}
+
 // MarkCollected records that the layers of a release are given up.
 func (tx *Tx) MarkCollected(ctx context.Context, p towpath.ProjectName, d towpath.Digest, at time.Time) error {
 	_, err := tx.exec(ctx, "release.collect", `UPDATE release SET collected = $1 WHERE project = $2 AND digest = $3`, sqldb.Micros(at), p, d)

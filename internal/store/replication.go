@@ -74,6 +74,18 @@ func (tx *Tx) SaveReplication(ctx context.Context, r towpath.Replication) error 
 	return err
 }
 
+// AskReplication has a release copied by a rule that may be about others; a copy
+// that is known is left as it is.
+func (tx *Tx) AskReplication(ctx context.Context, r towpath.Replication) error {
+	text, err := doc(r)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "replication.ask", `INSERT INTO replication (project, rule, digest, since, doc) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO NOTHING`, r.Project, r.Rule, r.Release, sqldb.Micros(r.Since), text)
+	return err
+}
+
 // DeleteReplication forgets a copy.
 func (tx *Tx) DeleteReplication(ctx context.Context, r towpath.Replication) error {
 	_, err := tx.exec(ctx, "replication.delete", `DELETE FROM replication WHERE project = $1 AND rule = $2 AND digest = $3`, r.Project, r.Rule, r.Release)

@@ -28,6 +28,10 @@ type Replication struct {
 	Release Digest          `json:"release"`
 	Version string          `json:"version,omitempty"`
 	Since   time.Time       `json:"since"` // wanted there
+	// Asked is since when a gate waits for it: it is copied although its rule is
+	// about others. Trying is since when an attempt is under way.
+	Asked  time.Time `json:"asked,omitzero"`
+	Trying time.Time `json:"trying,omitzero"`
 	// Done is when it was there whole for the first time, and Fresh when
 	// everything that was attached since was there too; zero: not yet.
 	Done  time.Time `json:"done,omitzero"`

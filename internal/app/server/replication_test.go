@@ -221,7 +221,7 @@ func TestReplication_IsAskedFor(t *testing.T) {
 		return tx.SaveEnvironment(ctx, env)
 	}))
 	h.publish("1.1.0", "two")
-	h.reason("dev", "1.1.0", towpath.GateReplicated, "not copied by a rule")
+	h.reason("dev", "1.1.0", towpath.GateReplicated, "there is no such rule")
 	must(t, 0, h.copyTo(e, "eu", ""))
 	h.publish("1.2.0", "three") // published since there is a rule
 	h.runs("dev", "1.2.0")
