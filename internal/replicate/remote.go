@@ -35,7 +35,8 @@ type RemoteConfig struct {
 	Login     func(ctx context.Context, host string) (Login, error)
 	Transport http.RoundTripper // default: a copy of http.DefaultTransport
 	UserAgent string
-	Stall     time.Duration // that nothing may move for; default: [DefaultStall]
+	Answer    time.Duration // that it may say nothing to a question for; default: [DefaultAnswer]
+	Stall     time.Duration // that nothing may move of a blob for; default: [DefaultStall]
 }
 
 // Remote is a repository of any OCI registry. Where that has no API of
@@ -70,6 +71,9 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "towpath"
 	}
+	if cfg.Answer <= 0 {
+		cfg.Answer = DefaultAnswer
+	}
 	if cfg.Stall <= 0 {
 		cfg.Stall = DefaultStall
 	}
@@ -80,7 +84,7 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	// would race with who reads it.
 	repo.SkipReferrersGC = true
 	client := &auth.Client{
-		Client: &http.Client{Transport: &hearing{&patient{cfg.Transport, cfg.Stall}}}, Cache: auth.NewCache(), Header: http.Header{"User-Agent": {cfg.UserAgent}},
+		Client: &http.Client{Transport: &hearing{&patient{cfg.Transport, min(cfg.Answer, cfg.Stall), cfg.Stall}}}, Cache: auth.NewCache(), Header: http.Header{"User-Agent": {cfg.UserAgent}},
 	}
 	if cfg.Login != nil {
 		client.Credential = func(ctx context.Context, host string) (auth.Credential, error) {

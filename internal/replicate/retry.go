@@ -68,6 +68,10 @@ func (b busy) Unwrap() error { return b.error }
 // maxWait bounds how long a place may have us wait before one attempt.
 const maxWait = 2 * time.Minute
 
+// stalls is how often a place may say nothing: to wait for it once more tells
+// nobody anything.
+const stalls = 2
+
 // again does f until it succeeds, fails for good or was attempted enough.
 func (c Config) again(ctx context.Context, f func() error) error {
 	for failures := 1; ; failures++ {
@@ -75,7 +79,8 @@ func (c Config) again(ctx context.Context, f func() error) error {
 		if err == nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
-		if failures >= c.Attempts || towpath.KindOf(err) != towpath.KindUnavailable {
+		stalled := failures >= stalls && errors.Is(err, errStalled)
+		if failures >= c.Attempts || stalled || towpath.KindOf(err) != towpath.KindUnavailable {
 			return err
 		}
 		wait := c.Backoff.Delay(failures)

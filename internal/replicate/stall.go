@@ -6,12 +6,18 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
-// DefaultStall is for how long a registry may move nothing: it is also what it
-// has to put a large blob together when all of it was sent.
-const DefaultStall = 5 * time.Minute
+const (
+	// DefaultStall is for how long a registry may move nothing of a blob: it is also
+	// what it has to put a large one together when all of it was sent.
+	DefaultStall = 5 * time.Minute
+	// DefaultAnswer is how long it may say nothing to a request that has it put
+	// nothing together.
+	DefaultAnswer = 30 * time.Second
+)
 
 // errStalled ends a request of which nothing moves any more.
 var errStalled = errors.New("nothing moves")
@@ -19,14 +25,18 @@ var errStalled = errors.New("nothing moves")
 // patient ends requests to a registry that takes the connection and then says
 // nothing, which would hold up whoever asks for as long as it likes.
 type patient struct {
-	next  http.RoundTripper
-	stall time.Duration
+	next          http.RoundTripper
+	answer, stall time.Duration
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
-	watch := &stallWatch{stall: p.stall, ctx: ctx, timer: time.AfterFunc(p.stall, func() { cancel(errStalled) })}
+	watch := &stallWatch{limit: p.answer, ctx: ctx}
+	if ofBlob(req) {
+		watch.limit = p.stall
+	}
+	watch.timer = time.AfterFunc(watch.limit, func() { cancel(errStalled) })
 	req = req.Clone(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
 		req.Body = &sending{req.Body, watch}
@@ -38,13 +48,21 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, watch.explained(err)
 	}
 	watch.timer.Stop()
+	watch.limit = p.stall
 	resp.Body = &receiving{resp.Body, watch, cancel}
 	return resp, nil
 }
 
+// ofBlob reports whether a request has a registry take a blob, or put it together:
+// that may take long after all of it was sent.
+func ofBlob(req *http.Request) bool {
+	upload := strings.Contains(req.URL.Path, "/blobs/uploads/")
+	return upload && (req.Method != http.MethodPost || req.URL.RawQuery != "")
+}
+
 // stallWatch is the clock of one request.
 type stallWatch struct {
-	stall time.Duration
+	limit time.Duration
 	ctx   context.Context
 	timer *time.Timer
 }
@@ -54,7 +72,7 @@ func (w *stallWatch) explained(err error) error {
 	if err == nil || errors.Is(err, io.EOF) || !errors.Is(context.Cause(w.ctx), errStalled) {
 		return err
 	}
-	return fmt.Errorf("%w for %s", errStalled, w.stall)
+	return fmt.Errorf("%w for %s", errStalled, w.limit)
 }
 
 // sending is the body of a request: that it is read says that it goes on.
@@ -68,7 +86,7 @@ type sending struct {
 func (s *sending) Read(p []byte) (int, error) {
 	s.watch.timer.Stop()
 	n, err := s.ReadCloser.Read(p)
-	s.watch.timer.Reset(s.watch.stall)
+	s.watch.timer.Reset(s.watch.limit)
 	return n, err
 }
 
@@ -81,7 +99,7 @@ type receiving struct {
 
 // Read implements [io.Reader].
 func (r *receiving) Read(p []byte) (int, error) {
-	r.watch.timer.Reset(r.watch.stall)
+	r.watch.timer.Reset(r.watch.limit)
 	n, err := r.ReadCloser.Read(p)
 	r.watch.timer.Stop()
 	return n, r.watch.explained(err)

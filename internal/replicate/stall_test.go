@@ -55,7 +55,7 @@ func TestRemote_Stalls(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := must(replicate.NewRemote(replicate.RemoteConfig{
-					Repository: "localhost:5000/shop", PlainHTTP: true, Stall: time.Minute, Transport: roundTrip(c.answer),
+					Repository: "localhost:5000/shop", PlainHTTP: true, Answer: time.Minute, Stall: time.Minute, Transport: roundTrip(c.answer),
 				}))(t)
 				began := time.Now()
 				got, err := replicate.ReadBlob(t.Context(), r, d, 100)
@@ -68,6 +68,20 @@ func TestRemote_Stalls(t *testing.T) {
 			})
 		})
 	}
+	t.Run("a question is not waited for as long as a blob, nor again and again", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			asked := 0
+			r := must(replicate.NewRemote(replicate.RemoteConfig{
+				Repository: "localhost:5000/shop", PlainHTTP: true,
+				Transport: roundTrip(func(req *http.Request) (*http.Response, error) { asked++; return nil, until(req.Context(), time.Hour) }),
+			}))(t)
+			began := time.Now()
+			_, err := r.Resolve(t.Context(), replicate.Config{}, "1.4.0")
+			if took := time.Since(began); towpath.KindOf(err) != towpath.KindUnavailable || asked != 2 || took > 65*time.Second {
+				t.Errorf("asked %d times in %s: %v", asked, took, err)
+			}
+		})
+	})
 	t.Run("it takes half of a blob", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := must(replicate.NewRemote(replicate.RemoteConfig{
