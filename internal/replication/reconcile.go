@@ -116,7 +116,7 @@ func wish(ctx context.Context, tx Tx, rule towpath.ReplicationRule) ([]towpath.D
 		return nil, err
 	}
 	var out []towpath.Digest
-	if rule.On == "" {
+	if rule.OnPublish() {
 		for _, r := range whole {
 			if rule.Place != nil || !r.Published.Before(rule.AddedAt) {
 				out = append(out, r.Digest)
@@ -124,17 +124,39 @@ func wish(ctx context.Context, tx Tx, rule towpath.ReplicationRule) ([]towpath.D
 		}
 		return out, nil
 	}
-	runs, err := tx.Runs(ctx, rule.Project, rule.On, keepRuns)
+	runs, err := served(ctx, tx, rule)
 	if err != nil {
 		return nil, err
 	}
-	for _, run := range slices.Backward(runs) {
+	for _, run := range runs {
 		there := slices.ContainsFunc(whole, func(r towpath.Release) bool { return r.Digest == run.Release })
 		// What ended before the rule was made was not asked for.
 		if there && (run.Verified || run.Ended.IsZero()) && (run.Ended.IsZero() || run.Ended.After(rule.AddedAt)) && !slices.Contains(out, run.Release) {
 			out = append(out, run.Release)
 		}
 	}
+	return out, nil
+}
+
+// served lists what ran in the environments that a rule serves by the rules in
+// force there, oldest first.
+func served(ctx context.Context, tx Tx, rule towpath.ReplicationRule) ([]towpath.Run, error) {
+	environments, err := tx.Environments(ctx, rule.Project)
+	if err != nil {
+		return nil, err
+	}
+	var out []towpath.Run
+	for _, e := range environments {
+		if !rule.Serves(e) {
+			continue
+		}
+		runs, err := tx.Runs(ctx, rule.Project, e.Name, keepRuns)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, runs...)
+	}
+	slices.SortStableFunc(out, func(a, b towpath.Run) int { return a.Began.Compare(b.Began) })
 	return out, nil
 }
 

@@ -33,6 +33,7 @@ type Tx interface {
 
 	Project(ctx context.Context, name towpath.ProjectName) (towpath.Project, error)
 	Environment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.Environment, error)
+	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
 	Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error)
 	Runs(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.Run, error)
 	Versions(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.VersionLabel, error)
@@ -107,8 +108,8 @@ var namePattern = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 const maxRules = 32
 
 // Add has releases copied to another registry from now on: those that are
-// published later and those that run somewhere, or those that an environment
-// runs. It takes the right to manage the server, whose logins are used.
+// published later, or those that an environment runs, or every environment of an
+// account, a region, or both. It takes the right to manage the server, whose logins are used.
 func (s *Service) Add(ctx context.Context, actor towpath.Actor, r towpath.ReplicationRule) (towpath.ReplicationRule, error) {
 	const op = "replication.add"
 	if err := access.Check(actor, access.ServerManage, access.Subject{Project: r.Project}); err != nil {
@@ -122,6 +123,9 @@ func (s *Service) Add(ctx context.Context, actor towpath.Actor, r towpath.Replic
 	} else if tag != "" {
 		return r, towpath.E(towpath.KindInvalid, op, "a rule copies many releases, each under its own versions: %q has a tag", r.To).
 			WithHint("name the repository alone")
+	}
+	if err := about(r); err != nil {
+		return r, err
 	}
 	if err := placeable(r); err != nil {
 		return r, err
@@ -142,6 +146,9 @@ func (s *Service) Add(ctx context.Context, actor towpath.Actor, r towpath.Replic
 				return err
 			}
 		}
+		if err := intime(ctx, tx, r); err != nil {
+			return err
+		}
 		have, err := tx.AllReplicationRules(ctx)
 		if err != nil {
 			return err
@@ -157,6 +164,43 @@ func (s *Service) Add(ctx context.Context, actor towpath.Actor, r towpath.Replic
 		}
 		return tx.Record(ctx, ev)
 	})
+}
+
+var labelPattern = regexp.MustCompile(towpath.LabelPattern)
+
+// about makes sure that it is clear what a rule is about.
+func about(r towpath.ReplicationRule) error {
+	const op = "replication.add"
+	if r.On != "" && r.ByLabel() {
+		return towpath.E(towpath.KindInvalid, op, "a rule is about the environment %s, or about those of an account or a region", r.On).
+			WithHint("leave the environment away, or the account and the region")
+	}
+	for what, label := range map[string]string{"an account": string(r.Account), "a region": string(r.Region)} {
+		if label != "" && !labelPattern.MatchString(label) {
+			return towpath.E(towpath.KindInvalid, op, "%q is no name of %s", label, what).
+				WithHint("up to 63 letters, digits, dots, colons, dashes and underscores, as in 123456789012 or eu-west-1")
+		}
+	}
+	return nil
+}
+
+// intime makes sure that nobody waits for ever: where an environment asks for the
+// copies of a rule that copies only what runs there, nothing would get there.
+func intime(ctx context.Context, tx Tx, r towpath.ReplicationRule) error {
+	environments, err := tx.Environments(ctx, r.Project)
+	if err != nil {
+		return err
+	}
+	e, ok := r.ServesOnly(environments)
+	if !ok || !slices.Contains(e.Rules.Gates.Replicated, r.Name) {
+		return nil
+	}
+	hint := "have releases copied when they are published: name no environment, account or region"
+	if from := e.Rules.From; from != "" {
+		hint += "; or when they run in " + string(from) + ", which comes before"
+	}
+	return towpath.E(towpath.KindConflict, "replication.add",
+		"%s waits for the copies of %s, which would copy a release only once it runs in %s", e.Name, r.Name, e.Name).WithHint("%s", hint)
 }
 
 // fits makes sure that a repository has one writer: two that write lists of
@@ -241,6 +285,9 @@ func placeable(r towpath.ReplicationRule) error {
 	case r.On != "":
 		return towpath.E(towpath.KindInvalid, op, "the place of releases has every release, not those of %s alone", r.On).
 			WithHint("leave --on away")
+	case r.ByLabel():
+		return towpath.E(towpath.KindInvalid, op, "the place of releases has every release, not those of an account or a region alone").
+			WithHint("leave --account and --region away")
 	case r.Place.Keep < 0 || r.Place.Cache < 0:
 		return towpath.E(towpath.KindInvalid, op, "layers can't be kept here for less than no time, nor in less than no space")
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -228,4 +229,98 @@ func TestReplication_IsAskedFor(t *testing.T) {
 	if at := h.copies("eu"); at.Whole == 0 {
 		t.Errorf("dev runs what was not copied: %+v", at)
 	}
+}
+
+// copyRegion adds a rule about a region.
+func (h *harness) copyRegion(e *elsewhere, name towpath.ReplicationName, r towpath.Region) error {
+	_, err := h.svc.Replication.Add(context.Background(), towpath.System(), towpath.ReplicationRule{
+		Project: shop, Name: name, To: e.host + "/shop", Region: r, PlainHTTP: true,
+	})
+	return err
+}
+
+// has lists which versions are there.
+func (e *elsewhere) has(t *testing.T, versions ...string) (out []string) {
+	t.Helper()
+	for _, v := range versions {
+		if code, _ := e.get(t, "manifests/"+v, towpath.MediaTypeManifest); code == 200 {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// TestReplication_OfARegion: dev and staging stand in Europe and prod in America,
+// until a release moves dev there.
+func TestReplication_OfARegion(t *testing.T) {
+	h := newHarness(t)
+	europe, america := newElsewhere(t), newElsewhere(t)
+	h.regions = map[towpath.EnvironmentName]towpath.Region{"dev": "eu-west-1", "staging": "eu-west-1", "prod": "us-east-1"}
+	h.publish("1.0.0", "one")
+	h.runs("staging", "1.0.0")
+	must(t, 0, h.svc.Promotions.Hold(t.Context(), h.ana, shop, "staging", "not now"))
+	h.publish("1.1.0", "two")
+	h.runs("dev", "1.1.0")
+	must(t, 0, h.copyRegion(europe, "eu", "eu-west-1"))
+	must(t, 0, h.copyRegion(america, "us", "us-east-1"))
+	h.until("what both environments of Europe run is there", func() bool { return h.copies("eu").Whole == 2 })
+	if there := europe.has(t, "1.0.0", "1.1.0"); len(there) != 2 {
+		t.Errorf("Europe has %v", there)
+	}
+	if there := america.has(t, "1.0.0", "1.1.0"); len(there) != 0 {
+		t.Errorf("nothing runs in America, which has %v", there)
+	}
+	h.regions["dev"] = "us-east-1"
+	h.publish("1.2.0", "three")
+	h.runs("dev", "1.2.0")
+	h.until("what dev runs is where it stands now", func() bool { return slices.Contains(america.has(t, "1.2.0"), "1.2.0") })
+	if st := h.copies("eu"); len(europe.has(t, "1.2.0")) > 0 || len(st.Behind) > 0 {
+		t.Errorf("what runs in America is copied to Europe: %+v", st)
+	}
+}
+
+// TestReplication_NobodyWaitsForItself: an environment that asks for a copy is not
+// promised one which begins when it runs the release.
+func TestReplication_NobodyWaitsForItself(t *testing.T) {
+	h := newHarness(t)
+	h.gates = towpath.GateRules{Replicated: []towpath.ReplicationName{"eu"}}
+	h.regions = map[towpath.EnvironmentName]towpath.Region{"dev": "eu-west-1", "staging": "us-east-1"}
+	h.publish("1.0.0", "one")
+	h.reason("dev", "1.0.0", towpath.GateReplicated, "not copied by a rule")
+	e := newElsewhere(t)
+	for what, err := range map[string]error{
+		"its own environment": h.copyTo(e, "eu", "dev"), "a region where it stands alone": h.copyRegion(e, "eu", "eu-west-1"),
+	} {
+		if towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "only once it runs in dev") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err := h.svc.Replication.Add(t.Context(), towpath.System(), towpath.ReplicationRule{
+		Project: shop, Name: "eu", To: e.host + "/shop", On: "dev", Region: "eu-west-1", PlainHTTP: true,
+	})
+	if towpath.KindOf(err) != towpath.KindInvalid {
+		t.Errorf("an environment and a region: %v", err)
+	}
+	if err := h.copyRegion(e, "eu", "eu west"); towpath.KindOf(err) != towpath.KindInvalid {
+		t.Errorf("no region: %v", err)
+	}
+	must(t, 0, h.copyRegion(e, "eu", "us-east-1")) // staging, which dev may wait for
+}
+
+func TestReplication_IsToldToComeEarlier(t *testing.T) {
+	h := newHarness(t)
+	h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0")
+	must(t, 0, h.copyTo(newElsewhere(t), "eu", "dev")) // before dev asks for it
+	h.until("what runs is there", func() bool { return h.copies("eu").Whole == 1 })
+	must(t, 0, h.s.store.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		env, err := tx.LockEnvironment(ctx, shop, "dev")
+		if err != nil {
+			return err
+		}
+		env.Rules.Gates.Replicated = []towpath.ReplicationName{"eu"}
+		return tx.SaveEnvironment(ctx, env)
+	}))
+	h.publish("1.1.0", "two")
+	h.reason("dev", "1.1.0", towpath.GateReplicated, "only once it runs in dev, which waits for that copy")
 }
