@@ -129,14 +129,6 @@ func TestReplicated(t *testing.T) {
 			change: func(in *Input) { in.Replications[0].Candidates = []towpath.CandidateID{"cnd_other"} }},
 		{name: "waits for a rule that nobody made", outcome: towpath.Wait, says: "not copied by a rule", hints: "towpath replication add eu",
 			change: func(in *Input) { in.Replications = nil }},
-		{name: "says that a copy which begins after it can't be waited for", outcome: towpath.Wait, says: "only once it runs in prod, which waits for that copy",
-			hints: "--on staging", change: func(in *Input) { in.Replications, in.CopiedAfter = nil, []towpath.ReplicationName{"eu"} }},
-		{name: "has a first environment wait for what is copied on publish", outcome: towpath.Wait, says: "only once it runs in prod",
-			hints: "without --on", change: func(in *Input) {
-				in.Environment.Rules.From, in.Replications, in.CopiedAfter = "", nil, []towpath.ReplicationName{"eu"}
-			}},
-		{name: "allows what such a rule has copied all the same", outcome: towpath.Allow, says: "1.4.0 was copied by eu.",
-			change: func(in *Input) { in.CopiedAfter = []towpath.ReplicationName{"eu"} }},
 		{name: "does not count another release's copy", outcome: towpath.Wait, change: func(in *Input) { in.Replications[0].Release = "sha256:old" }},
 		{name: "does not count another rule's copy", outcome: towpath.Wait, change: func(in *Input) { in.Replications[0].Rule = "us" }},
 		{name: "does not count another project's copy", outcome: towpath.Wait, change: func(in *Input) { in.Replications[0].Project = "billing" }},

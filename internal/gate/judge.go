@@ -44,9 +44,6 @@ type Input struct {
 	// that copies it to where the project's releases live; empty: they live here.
 	Replications []towpath.Replication
 	Place        towpath.ReplicationName
-	// CopiedAfter are the rules that copy a release only because it runs in this
-	// environment: nobody can wait for them on the way in.
-	CopiedAfter []towpath.ReplicationName
 	// Images are what the candidate's release takes from registries outside.
 	Images towpath.ReleaseImages
 	// Reviews are what people said of this candidate in other environments.

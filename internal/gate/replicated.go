@@ -30,9 +30,6 @@ func replicated(in Input) finding {
 		switch {
 		case !ok && name == in.Place:
 			missing = append(missing, fmt.Sprintf("%s is not yet where the releases live (%s).", label(in), name))
-		case !ok && slices.Contains(in.CopiedAfter, name):
-			missing = append(missing, fmt.Sprintf("%s is copied by %s only once it runs in %s, which waits for that copy.", label(in), name, in.Environment.Name))
-			hint = early(in, name)
 		case !ok:
 			missing = append(missing, fmt.Sprintf("%s is not copied by a rule %q yet.", label(in), name))
 			hint = fmt.Sprintf("is there a rule of that name? `towpath replication list`; else `towpath replication add %s --to REGISTRY/REPOSITORY`", name)
@@ -54,14 +51,6 @@ func replicated(in Input) finding {
 		return wait(inputs, hint, missing...)
 	}
 	return allow(inputs, there...)
-}
-
-// early says how a copy can be there before what it is waited for with.
-func early(in Input, name towpath.ReplicationName) string {
-	if from := in.Environment.Rules.From; from != "" {
-		return fmt.Sprintf("have it copied earlier: `towpath replication remove %s`, and add it again with --on %s", name, from)
-	}
-	return fmt.Sprintf("have releases copied when they are published: `towpath replication remove %s`, and add it again without --on, --account and --region, for what is published from then on", name)
 }
 
 // since lists what a verifier needs and a copy lacks, in words.

@@ -60,9 +60,6 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 			if in.Replications, err = tx.ReplicationsOf(ctx, p.Project, p.Release); err != nil {
 				return err
 			}
-			if in.CopiedAfter, err = copiedAfter(ctx, tx, rules, in.Environment); err != nil {
-				return err
-			}
 		}
 		if in.Environment.Rules.Gates.Mirrored {
 			if in.Images, err = tx.ImagesOf(ctx, p.Project, p.Release); err != nil {
@@ -83,18 +80,6 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 	s.history(ctx, &in, merges, accounts)
 	s.statements(ctx, &in)
 	return in, nil
-}
-
-// copiedAfter lists the rules that copy a release only because it runs in an
-// environment.
-func copiedAfter(ctx context.Context, tx Tx, rules []towpath.ReplicationRule, env towpath.Environment) (out []towpath.ReplicationName, err error) {
-	environments, err := tx.Environments(ctx, env.Project)
-	for _, r := range rules {
-		if only, ok := r.ServesOnly(environments); ok && only.Name == env.Name {
-			out = append(out, r.Name)
-		}
-	}
-	return out, err
 }
 
 // statements gathers what is attached to the release. An agent may ask for more

@@ -146,9 +146,6 @@ func (s *Service) Add(ctx context.Context, actor towpath.Actor, r towpath.Replic
 				return err
 			}
 		}
-		if err := intime(ctx, tx, r); err != nil {
-			return err
-		}
 		have, err := tx.AllReplicationRules(ctx)
 		if err != nil {
 			return err
@@ -182,25 +179,6 @@ func about(r towpath.ReplicationRule) error {
 		}
 	}
 	return nil
-}
-
-// intime makes sure that nobody waits for ever: where an environment asks for the
-// copies of a rule that copies only what runs there, nothing would get there.
-func intime(ctx context.Context, tx Tx, r towpath.ReplicationRule) error {
-	environments, err := tx.Environments(ctx, r.Project)
-	if err != nil {
-		return err
-	}
-	e, ok := r.ServesOnly(environments)
-	if !ok || !slices.Contains(e.Rules.Gates.Replicated, r.Name) {
-		return nil
-	}
-	hint := "have releases copied when they are published: name no environment, account or region"
-	if from := e.Rules.From; from != "" {
-		hint += "; or when they run in " + string(from) + ", which comes before"
-	}
-	return towpath.E(towpath.KindConflict, "replication.add",
-		"%s waits for the copies of %s, which would copy a release only once it runs in %s", e.Name, r.Name, e.Name).WithHint("%s", hint)
 }
 
 // fits makes sure that a repository has one writer: two that write lists of

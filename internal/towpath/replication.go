@@ -82,21 +82,6 @@ func (r *ReplicationRule) Serves(e Environment) bool {
 	return (r.Account == "" || r.Account == e.Rules.Account) && (r.Region == "" || r.Region == e.Rules.Region)
 }
 
-// ServesOnly is the one environment of all that a rule serves; none: it serves
-// several, or nobody yet, or copies releases when they are published.
-func (r *ReplicationRule) ServesOnly(all []Environment) (only Environment, ok bool) {
-	for _, e := range all {
-		if !r.Serves(e) {
-			continue
-		}
-		if ok {
-			return Environment{}, false
-		}
-		only, ok = e, true
-	}
-	return only, ok
-}
-
 // Placed is a layer that was compared at the place of a project.
 type Placed struct {
 	Project ProjectName

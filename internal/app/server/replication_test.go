@@ -279,48 +279,20 @@ func TestReplication_OfARegion(t *testing.T) {
 	}
 }
 
-// TestReplication_NobodyWaitsForItself: an environment that asks for a copy is not
-// promised one which begins when it runs the release.
-func TestReplication_NobodyWaitsForItself(t *testing.T) {
+func TestReplication_IsAboutOneThing(t *testing.T) {
 	h := newHarness(t)
-	h.gates = towpath.GateRules{Replicated: []towpath.ReplicationName{"eu"}}
-	h.regions = map[towpath.EnvironmentName]towpath.Region{"dev": "eu-west-1", "staging": "us-east-1"}
 	h.publish("1.0.0", "one")
-	h.reason("dev", "1.0.0", towpath.GateReplicated, "not copied by a rule")
-	e := newElsewhere(t)
-	for what, err := range map[string]error{
-		"its own environment": h.copyTo(e, "eu", "dev"), "a region where it stands alone": h.copyRegion(e, "eu", "eu-west-1"),
+	rule := towpath.ReplicationRule{Project: shop, Name: "eu", To: newElsewhere(t).host + "/shop", PlainHTTP: true}
+	for what, change := range map[string]func(r *towpath.ReplicationRule){
+		"an environment and a region":    func(r *towpath.ReplicationRule) { r.On, r.Region = "dev", "eu-west-1" },
+		"a region with a space":          func(r *towpath.ReplicationRule) { r.Region = "eu west" },
+		"an account with a slash":        func(r *towpath.ReplicationRule) { r.Account = "a/b" },
+		"the place of those of a region": func(r *towpath.ReplicationRule) { r.Region, r.Place = "eu-west-1", &towpath.PlaceRule{} },
 	} {
-		if towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "only once it runs in dev") {
+		r := rule
+		change(&r)
+		if _, err := h.svc.Replication.Add(t.Context(), towpath.System(), r); towpath.KindOf(err) != towpath.KindInvalid {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	_, err := h.svc.Replication.Add(t.Context(), towpath.System(), towpath.ReplicationRule{
-		Project: shop, Name: "eu", To: e.host + "/shop", On: "dev", Region: "eu-west-1", PlainHTTP: true,
-	})
-	if towpath.KindOf(err) != towpath.KindInvalid {
-		t.Errorf("an environment and a region: %v", err)
-	}
-	if err := h.copyRegion(e, "eu", "eu west"); towpath.KindOf(err) != towpath.KindInvalid {
-		t.Errorf("no region: %v", err)
-	}
-	must(t, 0, h.copyRegion(e, "eu", "us-east-1")) // staging, which dev may wait for
-}
-
-func TestReplication_IsToldToComeEarlier(t *testing.T) {
-	h := newHarness(t)
-	h.publish("1.0.0", "one")
-	h.runs("dev", "1.0.0")
-	must(t, 0, h.copyTo(newElsewhere(t), "eu", "dev")) // before dev asks for it
-	h.until("what runs is there", func() bool { return h.copies("eu").Whole == 1 })
-	must(t, 0, h.s.store.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		env, err := tx.LockEnvironment(ctx, shop, "dev")
-		if err != nil {
-			return err
-		}
-		env.Rules.Gates.Replicated = []towpath.ReplicationName{"eu"}
-		return tx.SaveEnvironment(ctx, env)
-	}))
-	h.publish("1.1.0", "two")
-	h.reason("dev", "1.1.0", towpath.GateReplicated, "only once it runs in dev, which waits for that copy")
 }
