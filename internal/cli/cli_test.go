@@ -101,6 +101,7 @@ func TestOutput(t *testing.T) {
 		{"experiment_list", 0, []string{"experiment", "list", "dev"}},
 		{"replication_list", 0, []string{"replication", "list"}},
 		{"replication_add", 0, []string{"replication", "add", "eu", "--to", "registry.eu.example/shop", "--on", "prod"}},
+		{"replication_labels", 0, []string{"replication", "add", "ireland", "--to", "registry.ie.example/shop", "--account", "123456789012", "--region", "eu-west-1"}},
 		{"replication_remove", 0, []string{"replication", "remove", "eu"}},
 		{"replication_place", 0, []string{"replication", "add", "home", "--to", "registry.example/shop", "--place", "--keep", "24h", "--cache", "20GiB"}},
 		{"registry_usage", 0, []string{"registry", "usage"}},

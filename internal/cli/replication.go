@@ -21,18 +21,21 @@ func newReplication(s *session) *cobra.Command {
 
 func newReplicationAdd(s *session) *cobra.Command {
 	var r api.PostReplication
-	var on, cache string
+	var on, account, region, cache string
 	var place bool
 	keep := 7 * 24 * time.Hour
 	cmd := &cobra.Command{
 		Use: "add NAME --to REGISTRY/REPOSITORY", Short: "Have releases copied to another registry, with everything that is attached to them",
 		Long: "The server copies every release that is published from now on, under whatever version, and what environments run; or with --on what one " +
-			"of them runs; what the gate replicated waits for; and again what is attached later. It compares every digest there and lists what is attached; a registry that is down is tried again. The rule's repository is " +
+			"of them runs; what the gate replicated waits for; and again what is attached later. With --account or --region it copies what runs in any environment " +
+			"whose `account` and `region` in towpath.yaml are these, with both in those that have both; environments that come later or change count by the rules " +
+			"in force there. It compares every digest there and lists what is attached; a registry that is down is tried again. The rule's repository is " +
 			"written by nobody else. It logs in with the server's registry-auth.json, a configuration file as docker keeps it.\n\n" +
 			"With --place the releases live there: none is promoted before it was compared there, its layers leave the server after --keep, or when " +
 			"those of the project have more than --cache together, and are read from there when somebody needs them. Layers of what runs, is on its " +
 			"way, or would be gone back to stay here too, and so does everything that is judged: manifests, contents, evidence.",
 		Example: "  towpath replication add eu --to registry.eu.example/shop\n  towpath replication add dr --to backup.example/shop --on prod\n" +
+			"  towpath replication add ireland --to registry.ie.example/shop --account 123456789012 --region eu-west-1\n" +
 			"  towpath replication add home --to registry.example/shop --place --keep 168h --cache 20GiB",
 		Args: positional(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,6 +53,7 @@ func newReplicationAdd(s *session) *cobra.Command {
 				r.Place = &api.Place{KeepSeconds: int64(keep / time.Second), CacheBytes: bytes}
 			}
 			r.Name, r.On = towpath.ReplicationName(args[0]), towpath.EnvironmentName(on)
+			r.Account, r.Region = towpath.CloudAccount(account), towpath.Region(region)
 			c, project, err := s.target()
 			if err != nil {
 				return err
@@ -70,6 +74,8 @@ func newReplicationAdd(s *session) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&r.To, "to", "", "repository, as in registry.example/shop")
 	f.StringVar(&on, "on", "", "only what this environment runs (default: every release, when it is published)")
+	f.StringVar(&account, "account", "", "only what environments of this account run")
+	f.StringVar(&region, "region", "", "only what environments of this region run; with --account: of both")
 	f.BoolVar(&place, "place", false, "the releases live there: their layers need not stay on the server")
 	f.DurationVar(&keep, "keep", keep, "with --place: how long a layer stays on the server after it came")
 	f.StringVar(&cache, "cache", "", "with --place: the most that the layers have on the server together, as in 20GiB (default: any)")
@@ -102,10 +108,17 @@ func copiedWhat(r towpath.ReplicationRule) string {
 		}
 		return "every release, which live there"
 	}
-	if r.On == "" {
+	switch {
+	case r.OnPublish():
 		return "every release"
+	case r.On != "":
+		return "what " + string(r.On) + " runs"
+	case r.Account == "":
+		return "what runs in " + string(r.Region)
+	case r.Region == "":
+		return "what runs in the account " + string(r.Account)
 	}
-	return "what " + string(r.On) + " runs"
+	return "what runs in " + string(r.Region) + " of the account " + string(r.Account)
 }
 
 func newReplicationList(s *session) *cobra.Command {

@@ -70,6 +70,7 @@ func storyWorld() *apitest.World {
 		{ReplicationRule: towpath.ReplicationRule{Project: "shop", Name: "dr", To: "backup.example/shop", On: "prod", AddedBy: "ana", AddedAt: ago(time.Hour)}, Whole: 2, Behind: []towpath.Replication{}},
 		{ReplicationRule: towpath.ReplicationRule{Project: "shop", Name: "eu", To: "registry.eu.example/shop", AddedBy: "ana", AddedAt: ago(time.Hour)}, Whole: 7,
 			Behind: []towpath.Replication{{Project: "shop", Rule: "eu", Release: digest("1.4.0"), Version: "1.4.0", Since: ago(4 * time.Minute), Trying: ago(20 * time.Second), Attempts: 3, Error: "the registry can't be reached"}}, Lag: ago(4 * time.Minute)},
+		{ReplicationRule: towpath.ReplicationRule{Project: "shop", Name: "ireland", To: "registry.ie.example/shop", Region: "eu-west-1", AddedBy: "ana", AddedAt: ago(time.Hour)}, Whole: 1, Behind: []towpath.Replication{}},
 	}
 	w.Mirror = mirror.Status{Project: "shop", Sources: []towpath.MirrorSource{{From: "docker.io"}}, Behind: 1, Lag: ago(3 * time.Minute), Images: []mirror.Image{
 		{MirroredImage: towpath.MirroredImage{

@@ -35,7 +35,7 @@ func readEnvironments(o object) []environment {
 
 func readEnvironment(r *reader, e entry) environment {
 	o := r.object(e.path, e.n)
-	o.only("branch", "from", "promotion", "place", "gates", "retention", "rollout", "concurrent", "watch", "components")
+	o.only("branch", "from", "promotion", "place", "account", "region", "gates", "retention", "rollout", "concurrent", "watch", "components")
 	out := environment{path: e.path, at: e.at}
 	s := &out.spec
 	s.Name = towpath.EnvironmentName(e.key)
@@ -43,6 +43,8 @@ func readEnvironment(r *reader, e entry) environment {
 	if n, ok := o.value("place"); ok && n.kind == kindString {
 		r.name(n, o.at("place"), n.text)
 	}
+	s.Account = label[towpath.CloudAccount](o, "account")
+	s.Region = label[towpath.Region](o, "region")
 	if n, ok := o.scalar("branch", kindString, "put the name in quotes"); ok {
 		out.branch, s.Branch = n, r.branch(n, o.at("branch"))
 	}
@@ -64,6 +66,22 @@ func readEnvironment(r *reader, e entry) environment {
 		}
 	}
 	return out
+}
+
+var labelPattern = regexp.MustCompile(towpath.LabelPattern)
+
+// label is the name of an account or a region; numbers of accounts may begin with
+// zeros, and so are strings.
+func label[T ~string](o object, key string) T {
+	n, ok := o.scalar(key, kindString, "put it in quotes: an account's number is a name")
+	if !ok {
+		return ""
+	}
+	if !labelPattern.MatchString(n.text) {
+		o.r.problem(n, o.at(key), fmt.Sprintf("%q does not name an account or a region", n.text), "use up to 63 letters, digits, dots, colons, dashes and underscores, as in eu-west-1")
+		return ""
+	}
+	return T(n.text)
 }
 
 // defaultMode: what comes from another environment and needs approvals is for

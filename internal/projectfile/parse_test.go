@@ -75,7 +75,7 @@ func TestParse_FillsInNounsAndDefaults(t *testing.T) {
 				Components: map[towpath.ComponentName]json.RawMessage{"api": json.RawMessage(`{"env":{"GREETING":"hi"},"listen":"127.0.0.1:8081"}`)},
 			},
 			{
-				Name: "staging", Branch: "staging", From: "dev", Promotion: "automatic", Place: "local", Retention: retention,
+				Name: "staging", Branch: "staging", From: "dev", Promotion: "automatic", Place: "local", Account: "012345678901", Region: "eu-west-1", Retention: retention,
 				Gates: towpath.GateRules{Soak: 10 * time.Minute, Age: 720 * time.Hour, Checks: []string{"ci/load-test"}},
 			},
 			{

@@ -201,9 +201,16 @@ environments:
 		"what is used from outside":         uses(`a: {image: "ghcr.io/team/app:1.2"}, b: {chart: {repository: "oci://ghcr.io/charts", name: redis, version: ^19}}, c: {module: {source: "git::https://e.com/a.git//b?ref=v1"}}, d: {module: {source: a/b/c, version: ~> 1.4}}`),
 		"nothing used from outside":         uses(""),
 		"exceptions from being pinned":      top("pins: {exceptions: [{reference: 'redis:7', reason: a, until: 2027-01-31}, {path: 'api/**', reason: a, until: 2027-01-31}, {reference: 'redis:7', path: api/a, reason: a, until: 2027-01-31}]}"),
+		"an account and a region":           prod(`account: "123456789012", region: eu-west-1`),
+		"an account with a domain":          prod("account: 'example.com:shop_prod', region: westEurope"),
 		"a place and a branch with a slash": prod("place: host-2, branch: env/prod"),
 	}
 	refused := map[string]string{
+		"an account that is a number":    prod("account: 123456789012"),
+		"an account with a slash":        prod("account: a/b"),
+		"an empty account":               prod(`account: ""`),
+		"a region with a space":          prod("region: eu west"),
+		"a region that ends in a dash":   prod("region: eu-"),
 		"another version":                strings.Replace(base, "version: 1", "version: 2", 1),
 		"a version as text":              strings.Replace(base, "version: 1", `version: "1"`, 1),
 		"no version":                     strings.Replace(base, "version: 1\n", "", 1),

@@ -110,8 +110,8 @@ var namePattern = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 const maxRules = 32
 
 // Add has releases copied to another registry from now on: those that are
-// published later and those that run somewhere, or those that an environment
-// runs. It takes the right to manage the server, whose logins are used.
+// published later, or those that an environment runs, or every environment of an
+// account, a region, or both. It takes the right to manage the server, whose logins are used.
 func (s *Service) Add(ctx context.Context, actor towpath.Actor, r towpath.ReplicationRule) (towpath.ReplicationRule, error) {
 	const op = "replication.add"
 	if err := access.Check(actor, access.ServerManage, access.Subject{Project: r.Project}); err != nil {
@@ -125,6 +125,9 @@ func (s *Service) Add(ctx context.Context, actor towpath.Actor, r towpath.Replic
 	} else if tag != "" {
 		return r, towpath.E(towpath.KindInvalid, op, "a rule copies many releases, each under its own versions: %q has a tag", r.To).
 			WithHint("name the repository alone")
+	}
+	if err := about(r); err != nil {
+		return r, err
 	}
 	if err := placeable(r); err != nil {
 		return r, err
@@ -163,6 +166,24 @@ func (s *Service) Add(ctx context.Context, actor towpath.Actor, r towpath.Replic
 		}
 		return tx.Record(ctx, ev)
 	})
+}
+
+var labelPattern = regexp.MustCompile(towpath.LabelPattern)
+
+// about makes sure that it is clear what a rule is about.
+func about(r towpath.ReplicationRule) error {
+	const op = "replication.add"
+	if r.On != "" && r.ByLabel() {
+		return towpath.E(towpath.KindInvalid, op, "a rule is about the environment %s, or about those of an account or a region", r.On).
+			WithHint("leave the environment away, or the account and the region")
+	}
+	for what, label := range map[string]string{"an account": string(r.Account), "a region": string(r.Region)} {
+		if label != "" && !labelPattern.MatchString(label) {
+			return towpath.E(towpath.KindInvalid, op, "%q is no name of %s", label, what).
+				WithHint("up to 63 letters, digits, dots, colons, dashes and underscores, as in 123456789012 or eu-west-1")
+		}
+	}
+	return nil
 }
 
 // fits makes sure that a repository has one writer: two that write lists of
@@ -247,6 +268,9 @@ func placeable(r towpath.ReplicationRule) error {
 	case r.On != "":
 		return towpath.E(towpath.KindInvalid, op, "the place of releases has every release, not those of %s alone", r.On).
 			WithHint("leave --on away")
+	case r.ByLabel():
+		return towpath.E(towpath.KindInvalid, op, "the place of releases has every release, not those of an account or a region alone").
+			WithHint("leave --account and --region away")
 	case r.Place.Keep < 0 || r.Place.Cache < 0:
 		return towpath.E(towpath.KindInvalid, op, "layers can't be kept here for less than no time, nor in less than no space")
 	}

@@ -52,7 +52,7 @@ func wish(ctx context.Context, tx Tx, rule towpath.ReplicationRule, have []towpa
 	if w.published, err = tx.LastPublished(ctx, rule.Project); err != nil {
 		return nil, err
 	}
-	if rule.On == "" {
+	if rule.OnPublish() {
 		w.releases(whole)
 		err = w.running(ctx, tx)
 	} else {
@@ -107,13 +107,20 @@ func (w *wishes) running(ctx context.Context, tx Tx) error {
 	return err
 }
 
-// stayed wants what stays in the environment of the rule, or stayed there since
-// there is a rule: what ended before was not asked for.
+// stayed wants what stays in an environment that the rule serves, or stayed there
+// since there is a rule: what ended before was not asked for.
 func (w *wishes) stayed(ctx context.Context, tx Tx) error {
-	runs, err := tx.Runs(ctx, w.rule.Project, w.rule.On, keepRuns)
-	for _, run := range slices.Backward(runs) {
-		if (run.Verified || run.Ended.IsZero()) && (run.Ended.IsZero() || run.Ended.After(w.rule.AddedAt)) {
-			w.add(run.Release, run.Began)
+	all, err := tx.Environments(ctx, w.rule.Project)
+	for _, e := range all {
+		if err != nil || !w.rule.Serves(e) {
+			continue
+		}
+		var runs []towpath.Run
+		runs, err = tx.Runs(ctx, w.rule.Project, e.Name, keepRuns)
+		for _, run := range slices.Backward(runs) {
+			if (run.Verified || run.Ended.IsZero()) && (run.Ended.IsZero() || run.Ended.After(w.rule.AddedAt)) {
+				w.add(run.Release, run.Began)
+			}
 		}
 	}
 	return err

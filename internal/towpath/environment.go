@@ -27,6 +27,18 @@ type Environment struct {
 	Rev        int64        `json:"-"` // optimistic lock
 }
 
+// CloudAccount is the account or project of a cloud that an environment stands
+// in: "123456789012", "shop-prod". See [LabelPattern].
+type CloudAccount string
+
+// Region is the region that an environment stands in: "eu-west-1". See
+// [LabelPattern].
+type Region string
+
+// LabelPattern is what the name of an account or a region looks like: clouds
+// have numbers, capitals, dots and colons in theirs.
+const LabelPattern = `^[A-Za-z0-9]([A-Za-z0-9._:-]{0,61}[A-Za-z0-9])?$`
+
 // Hold stops automatic promotion into an environment until a person lifts it.
 type Hold struct {
 	Reason string    `json:"reason"`

@@ -246,11 +246,15 @@ const (
 // from, the rules on the way in and the settings of its components. All but
 // Components are the environment's rules; see [EnvironmentSpec.Rules].
 type EnvironmentSpec struct {
-	Name       EnvironmentName `json:"name"`
-	Branch     string          `json:"branch,omitempty"`
-	From       EnvironmentName `json:"from,omitempty"`
-	Promotion  PromotionMode   `json:"promotion"`
-	Place      PlaceName       `json:"place"`
+	Name      EnvironmentName `json:"name"`
+	Branch    string          `json:"branch,omitempty"`
+	From      EnvironmentName `json:"from,omitempty"`
+	Promotion PromotionMode   `json:"promotion"`
+	Place     PlaceName       `json:"place"`
+	// Account and Region say where it stands, for rules that are about all that
+	// stands there; empty: nowhere in particular.
+	Account    CloudAccount    `json:"account,omitempty"`
+	Region     Region          `json:"region,omitempty"`
 	Gates      GateRules       `json:"gates"`
 	Retention  RetentionRule   `json:"retention"`
 	Rollout    RolloutStrategy `json:"rollout,omitempty"`    // of every component; empty: as each says

@@ -9,8 +9,12 @@ type ReplicationRule struct {
 	Name    ReplicationName `json:"name"`
 	To      string          `json:"to"` // repository: "registry.example/shop"
 	// On is the environment whose releases are copied, once they have been
-	// deployed there; empty: every release, when it is published.
+	// deployed there. Account and Region stand for every environment that is in
+	// both by the rules in force there, also one that comes later; an empty one for
+	// any. All three empty: every release is copied, when it is published.
 	On        EnvironmentName `json:"on,omitempty"`
+	Account   CloudAccount    `json:"account,omitempty"`
+	Region    Region          `json:"region,omitempty"`
 	PlainHTTP bool            `json:"plainHTTP,omitempty"` // the registry has no TLS
 	// Place is set where the releases live there: layers need not be kept here.
 	Place   *PlaceRule  `json:"place,omitempty"`
@@ -63,6 +67,24 @@ type PlaceRule struct {
 // IsPlace reports whether releases live where a rule copies them, and go on
 // doing so.
 func (r *ReplicationRule) IsPlace() bool { return r.Place != nil && r.Place.Leaving.IsZero() }
+
+// OnPublish reports whether releases are copied when they are published, and not
+// when they were deployed somewhere.
+func (r *ReplicationRule) OnPublish() bool { return r.On == "" && !r.ByLabel() }
+
+// ByLabel reports whether a rule is about environments by where they stand.
+func (r *ReplicationRule) ByLabel() bool { return r.Account != "" || r.Region != "" }
+
+// Serves reports whether what an environment runs is copied because it runs there.
+func (r *ReplicationRule) Serves(e Environment) bool {
+	switch {
+	case e.Project != r.Project || r.OnPublish():
+		return false
+	case r.On != "":
+		return e.Name == r.On
+	}
+	return (r.Account == "" || r.Account == e.Rules.Account) && (r.Region == "" || r.Region == e.Rules.Region)
+}
 
 // Placed is a layer that was compared at the place of a project.
 type Placed struct {

@@ -30,27 +30,28 @@ type harness struct {
 	s          *Server
 	svc        rest.Services
 	repo       *gittest.Repo
-	project    towpath.ProjectName   // of releases and status; empty is shop
-	place      towpath.PlaceName     // of dev in releases; empty is local
-	dev        towpath.PromotionMode // empty is automatic
-	staging    towpath.PromotionMode // likewise
-	ref        string                // that releases are built from; empty is main
-	gates      towpath.GateRules     // of dev in releases
-	retention  towpath.RetentionRule // of all environments in releases
-	materials  string                // of releases: JSON of their list; empty is none
-	rollout    *towpath.RolloutSpec  // of the component in releases; nil is blue-green
-	objectives []towpath.Objective   // of releases
-	drift      towpath.DriftPolicy   // of the component in releases; empty is report
-	search     bool                  // releases have a second component, as the first is
-	needs      bool                  // that needs the first
-	concurrent int                   // of dev in releases
-	rules      *towpath.DriftRules   // likewise
-	ana        towpath.Actor         // author
-	ben        towpath.Actor         // approver
-	component  towpath.ComponentName // of releases; empty is api
-	stop       func()                // the server and the agent
-	away       func()                // ends the agent
-	back       func()                // starts it again
+	project    towpath.ProjectName                        // of releases and status; empty is shop
+	place      towpath.PlaceName                          // of dev in releases; empty is local
+	dev        towpath.PromotionMode                      // empty is automatic
+	staging    towpath.PromotionMode                      // likewise
+	ref        string                                     // that releases are built from; empty is main
+	gates      towpath.GateRules                          // of dev in releases
+	regions    map[towpath.EnvironmentName]towpath.Region // of environments in releases
+	retention  towpath.RetentionRule                      // of all environments in releases
+	materials  string                                     // of releases: JSON of their list; empty is none
+	rollout    *towpath.RolloutSpec                       // of the component in releases; nil is blue-green
+	objectives []towpath.Objective                        // of releases
+	drift      towpath.DriftPolicy                        // of the component in releases; empty is report
+	search     bool                                       // releases have a second component, as the first is
+	needs      bool                                       // that needs the first
+	concurrent int                                        // of dev in releases
+	rules      *towpath.DriftRules                        // likewise
+	ana        towpath.Actor                              // author
+	ben        towpath.Actor                              // approver
+	component  towpath.ComponentName                      // of releases; empty is api
+	stop       func()                                     // the server and the agent
+	away       func()                                     // ends the agent
+	back       func()                                     // starts it again
 	mu         sync.Mutex
 	outcome    func(op towpath.Operation) towpath.OperationResult
 	ops        []towpath.Operation
@@ -199,7 +200,7 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 			Gates: towpath.GateRules{Approvals: &towpath.ApprovalRule{Count: 1}},
 		},
 	} {
-		e.Retention = h.retention
+		e.Retention, e.Region = h.retention, h.regions[e.Name]
 		spec := json.RawMessage(fmt.Sprintf(`{"greeting":%q}`, what+" in "+string(e.Name)))
 		env := towpath.ReleaseEnvironment{Rules: e}
 		for _, c := range content.Components {

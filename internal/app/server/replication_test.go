@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -227,5 +228,71 @@ func TestReplication_IsAskedFor(t *testing.T) {
 	h.runs("dev", "1.2.0")
 	if at := h.copies("eu"); at.Whole == 0 {
 		t.Errorf("dev runs what was not copied: %+v", at)
+	}
+}
+
+// copyRegion adds a rule about a region.
+func (h *harness) copyRegion(e *elsewhere, name towpath.ReplicationName, r towpath.Region) error {
+	_, err := h.svc.Replication.Add(context.Background(), towpath.System(), towpath.ReplicationRule{
+		Project: shop, Name: name, To: e.host + "/shop", Region: r, PlainHTTP: true,
+	})
+	return err
+}
+
+// has lists which versions are there.
+func (e *elsewhere) has(t *testing.T, versions ...string) (out []string) {
+	t.Helper()
+	for _, v := range versions {
+		if code, _ := e.get(t, "manifests/"+v, towpath.MediaTypeManifest); code == 200 {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// TestReplication_OfARegion: dev and staging stand in Europe and prod in America,
+// until a release moves dev there.
+func TestReplication_OfARegion(t *testing.T) {
+	h := newHarness(t)
+	europe, america := newElsewhere(t), newElsewhere(t)
+	h.regions = map[towpath.EnvironmentName]towpath.Region{"dev": "eu-west-1", "staging": "eu-west-1", "prod": "us-east-1"}
+	h.publish("1.0.0", "one")
+	h.runs("staging", "1.0.0")
+	must(t, 0, h.svc.Promotions.Hold(t.Context(), h.ana, shop, "staging", "not now"))
+	h.publish("1.1.0", "two")
+	h.runs("dev", "1.1.0")
+	must(t, 0, h.copyRegion(europe, "eu", "eu-west-1"))
+	must(t, 0, h.copyRegion(america, "us", "us-east-1"))
+	h.until("what both environments of Europe run is there", func() bool { return h.copies("eu").Whole == 2 })
+	if there := europe.has(t, "1.0.0", "1.1.0"); len(there) != 2 {
+		t.Errorf("Europe has %v", there)
+	}
+	if there := america.has(t, "1.0.0", "1.1.0"); len(there) != 0 {
+		t.Errorf("nothing runs in America, which has %v", there)
+	}
+	h.regions["dev"] = "us-east-1"
+	h.publish("1.2.0", "three")
+	h.runs("dev", "1.2.0")
+	h.until("what dev runs is where it stands now", func() bool { return slices.Contains(america.has(t, "1.2.0"), "1.2.0") })
+	if st := h.copies("eu"); len(europe.has(t, "1.2.0")) > 0 || len(st.Behind) > 0 {
+		t.Errorf("what runs in America is copied to Europe: %+v", st)
+	}
+}
+
+func TestReplication_IsAboutOneThing(t *testing.T) {
+	h := newHarness(t)
+	h.publish("1.0.0", "one")
+	rule := towpath.ReplicationRule{Project: shop, Name: "eu", To: newElsewhere(t).host + "/shop", PlainHTTP: true}
+	for what, change := range map[string]func(r *towpath.ReplicationRule){
+		"an environment and a region":    func(r *towpath.ReplicationRule) { r.On, r.Region = "dev", "eu-west-1" },
+		"a region with a space":          func(r *towpath.ReplicationRule) { r.Region = "eu west" },
+		"an account with a slash":        func(r *towpath.ReplicationRule) { r.Account = "a/b" },
+		"the place of those of a region": func(r *towpath.ReplicationRule) { r.Region, r.Place = "eu-west-1", &towpath.PlaceRule{} },
+	} {
+		r := rule
+		change(&r)
+		if _, err := h.svc.Replication.Add(t.Context(), towpath.System(), r); towpath.KindOf(err) != towpath.KindInvalid {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

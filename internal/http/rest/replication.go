@@ -38,7 +38,8 @@ func (a *API) replicationRoutes() {
 		summary: "Have releases copied to another registry", status: http.StatusCreated,
 	}, func(ctx context.Context, actor towpath.Actor, in *add) (towpath.ReplicationRule, error) {
 		return svc.Add(ctx, actor, towpath.ReplicationRule{
-			Project: in.Project, Name: in.Body.Name, To: in.Body.To, On: in.Body.On, PlainHTTP: in.Body.PlainHTTP, Place: in.Body.Place.Rule(),
+			Project: in.Project, Name: in.Body.Name, To: in.Body.To, On: in.Body.On, Account: in.Body.Account, Region: in.Body.Region,
+			PlainHTTP: in.Body.PlainHTTP, Place: in.Body.Place.Rule(),
 		})
 	})
 	type remove struct {

@@ -12,6 +12,8 @@ type PostReplication struct {
 	Name      towpath.ReplicationName `json:"name" doc:"of the rule, as in eu-west"`
 	To        string                  `json:"to" doc:"repository, as in registry.example/shop"`
 	On        towpath.EnvironmentName `json:"on,omitempty" doc:"only what this environment runs; default: every release, when it is published"`
+	Account   towpath.CloudAccount    `json:"account,omitempty" doc:"only what the environments of this account run, by the rules in force there, also of those that come later"`
+	Region    towpath.Region          `json:"region,omitempty" doc:"only what the environments of this region run; with account: of both"`
 	PlainHTTP bool                    `json:"plainHTTP,omitempty" doc:"the registry has no TLS"`
 	Place     *Place                  `json:"place,omitempty" doc:"the releases live there: their layers need not be kept here"`
 }
