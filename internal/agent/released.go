@@ -132,15 +132,7 @@ func (v *Verified) proves(ctx context.Context, blobs Blobs, release towpath.Dige
 		return out, refused("evidence that its approval relied on does not hold", err)
 	}
 	out.KeyID, out.Payload = string(got.Key), got.Payload // the key itself, whatever name it is given
-	switch out.Type {
-	case towpath.EvidenceProvenance:
-		out.Provenance, err = evidence.ReadProvenance(got.Statement.Predicate)
-	case towpath.EvidenceScan:
-		out.Scan, err = evidence.ReadScan(got.Statement.Predicate)
-	case towpath.EvidenceSBOM:
-		out.SBOM, err = evidence.ReadSBOM(got.Statement.Predicate)
-	}
-	if err != nil {
+	if err := evidence.ReadInto(&out, got.Statement.Predicate); err != nil {
 		return out, refused("evidence that its approval relied on can't be read", err)
 	}
 	return out, nil

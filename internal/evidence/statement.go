@@ -203,6 +203,21 @@ func orNull(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
+// ReadInto reads what a statement says of its release into what is known of the
+// statement, by its type: whoever judges it, a server or an agent, reads the same.
+// Other types say nothing that is judged.
+func ReadInto(x *towpath.Attestation, predicate json.RawMessage) (err error) {
+	switch x.Type {
+	case towpath.EvidenceProvenance:
+		x.Provenance, err = ReadProvenance(predicate)
+	case towpath.EvidenceScan:
+		x.Scan, err = ReadScan(predicate)
+	case towpath.EvidenceSBOM:
+		x.SBOM, err = ReadSBOM(predicate)
+	}
+	return err
+}
+
 // short is text from outside, for a message.
 func short(text string) string {
 	const most = 100

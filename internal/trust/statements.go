@@ -295,15 +295,7 @@ func (j *judge) judge(b []byte, release towpath.Digest, x *towpath.Attestation) 
 		return
 	}
 	x.Key, x.Payload = j.names[got.Key], got.Payload
-	switch x.Type {
-	case towpath.EvidenceProvenance:
-		x.Provenance, err = evidence.ReadProvenance(got.Statement.Predicate)
-	case towpath.EvidenceScan:
-		x.Scan, err = evidence.ReadScan(got.Statement.Predicate)
-	case towpath.EvidenceSBOM:
-		x.SBOM, err = evidence.ReadSBOM(got.Statement.Predicate)
-	}
-	if err != nil {
+	if err := evidence.ReadInto(x, got.Statement.Predicate); err != nil {
 		refuse(x, err)
 	}
 }

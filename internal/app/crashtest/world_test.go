@@ -126,6 +126,17 @@ func (w *world) armAgent(point string) {
 	w.endAgent()
 	w.must(w.startAgent(point))
 	armed := w.agent
+	w.whenItDies(armed, func() {
+		w.deaths.Add(1)
+		if err := w.startAgent(""); err != nil {
+			w.t.Errorf("the agent does not come back: %v\n%s", err, w.log)
+		}
+	})
+}
+
+// whenItDies does something when a program dies that nobody stopped.
+func (w *world) whenItDies(armed *program, then func()) {
+	w.t.Helper()
 	watched, stop := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
@@ -134,12 +145,8 @@ func (w *world) armAgent(point string) {
 		case <-stop:
 			return
 		}
-		if armed.stopping.Load() {
-			return
-		}
-		w.deaths.Add(1)
-		if err := w.startAgent(""); err != nil {
-			w.t.Errorf("the agent does not come back: %v\n%s", err, w.log)
+		if !armed.stopping.Load() {
+			then()
 		}
 	}()
 	w.t.Cleanup(func() { close(stop); <-watched })
@@ -287,17 +294,7 @@ func (w *world) arm(point string) {
 	w.must(err)
 	w.front.leadTo(armed.address())
 	w.set(armed)
-	watched, stop := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(watched)
-		select {
-		case <-armed.ended:
-		case <-stop:
-			return
-		}
-		if armed.stopping.Load() {
-			return
-		}
+	w.whenItDies(armed, func() {
 		w.killed.Store(time.Now().UnixMicro())
 		w.kills.Add(1)
 		if w.spare != nil { // a load balancer would have noticed
@@ -311,8 +308,7 @@ func (w *world) arm(point string) {
 		}
 		w.front.leadTo(next.address())
 		w.set(next)
-	}()
-	w.t.Cleanup(func() { close(stop); <-watched })
+	})
 }
 
 func (w *world) set(p *program) {
