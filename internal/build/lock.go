@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -122,6 +123,25 @@ func (r *run) warnExceptions() {
 		}
 		r.result.Warnings = append(r.result.Warnings, w)
 	}
+}
+
+// releasePins are what the commit's references from outside stand for, as a part
+// of the release's identity.
+func (r *run) releasePins() []towpath.ReleasePin {
+	var out []towpath.ReleasePin
+	add := func(e pin.Entry, loose bool) {
+		out = append(out, towpath.ReleasePin{
+			Name: e.Name, Kind: e.Kind, Version: e.Version, Ref: e.Ref, Commit: e.Commit, Digest: e.Digest, Loose: loose,
+		})
+	}
+	for _, e := range r.pinned.Pins {
+		add(e, false)
+	}
+	for _, x := range r.pinned.Excepted {
+		add(x.Entry, true)
+	}
+	slices.SortFunc(out, func(a, b towpath.ReleasePin) int { return cmp.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(out, func(a, b towpath.ReleasePin) bool { return a.Name == b.Name })
 }
 
 // exceptionsUsed is what the provenance says of the exceptions that let

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +181,23 @@ func TestBuild_PinExceptions(t *testing.T) {
 		again := b.build(r.Dir, build.Request{Version: "1.0.0"})
 		if again.Digest != res.Digest || string(again.SBOM) != string(res.SBOM) {
 			t.Error("another release, or another bill")
+		}
+	})
+	t.Run("another lock gives another release of otherwise the same tree", func(t *testing.T) {
+		components, files := loose()
+		other := strings.Repeat("cd", 32)
+		files["towpath.lock"] = strings.Replace(looseLock, someDigest, "sha256:"+other, 1)
+		again := newBench(t).build(repo(t, components, withPins(files, components, exceptions)).Dir, build.Request{Version: "1.0.0"})
+		if again.Digest == res.Digest || !slices.Equal(again.Layers, res.Layers) {
+			t.Errorf("%s is what was built with another redis, or its layers differ", again.Digest)
+		}
+		p := again.Content.Pins
+		i := slices.IndexFunc(p, func(p towpath.ReleasePin) bool { return p.Name == "redis:7" })
+		if len(p) != 8 || i < 0 || p[i].Digest.Hex() != other || p[i].Loose {
+			t.Errorf("%+v", p)
+		}
+		if i = slices.IndexFunc(p, func(p towpath.ReleasePin) bool { return p.Name == "golang:1.25" }); i < 0 || !p[i].Loose {
+			t.Errorf("%+v", p)
 		}
 	})
 }

@@ -66,6 +66,7 @@ func (r *run) content() (*towpath.ReleaseContent, error) {
 	c := &towpath.ReleaseContent{
 		Schema: towpath.ReleaseSchema, Project: r.project.Project, Naming: r.project.Naming,
 		Objectives: r.project.Objectives, Requires: r.project.Requires,
+		Pins: r.releasePins(),
 	}
 	for i, u := range r.units {
 		l := r.layers[i]

@@ -17,7 +17,8 @@ func newReleaseDiff(s *session) *cobra.Command {
 	var code bool
 	cmd := &cobra.Command{
 		Use: "diff A B", Short: "Say what differs between two releases",
-		Long: "Says what differs between two releases: components and their files, their settings in each environment, and rules. A release is named by its " +
+		Long: "Says what differs between two releases: components and their files, their settings in each environment, rules, and what belongs to the release as a whole: " +
+			"what its references from outside stand for, objectives, policies. A release is named by its " +
 			"version, its digest or the beginning of it. Exits 0, whether they differ or not; with --exit-code, as with git diff, 0 says that " +
 			"they are identical, 2 that they differ (git says 1, which is an error here) and 1 that they could not be compared.",
 		Example: "  towpath release diff 1.3.0 1.4.0 --env prod\n  towpath release diff 1.3.0 1.4.0 --exit-code >/dev/null || echo 'not the same'",
@@ -89,6 +90,10 @@ func showDiff(p *page, d release.Diff, a, b string) {
 			p.changes(c.Changes)
 			p.files(c.Files)
 		}
+	}
+	if len(d.Changes) > 0 {
+		p.line("\n%s %s", p.style.warn("~"), p.style.bold("the release"))
+		p.changes(d.Changes)
 	}
 	for _, r := range d.Rules {
 		p.line("\n%s rules of %s", p.style.warn("~"), p.style.bold(string(r.Environment)))

@@ -81,6 +81,16 @@ func checkContent(op string, c *towpath.ReleaseContent) error {
 			return wrong("folder %q has no digest, or is out of order", f.Role)
 		}
 	}
+	for i, p := range c.Pins {
+		switch {
+		case p.Name == "" || i > 0 && c.Pins[i-1].Name >= p.Name:
+			return wrong("pin %q is out of order, or comes twice", shown(p.Name))
+		case p.Digest != "" && !p.Digest.Valid():
+			return wrong("pin %q has a digest that is none", shown(p.Name))
+		case p.Digest == "" && p.Version == "" && p.Commit == "" && !p.Loose:
+			return wrong("pin %q stands for nothing", shown(p.Name))
+		}
+	}
 	for i, e := range c.Environments {
 		if !namePattern.MatchString(string(e.Rules.Name)) {
 			return wrong("%q is not an environment's name", e.Rules.Name)

@@ -52,6 +52,18 @@ func TestEncode(t *testing.T) {
 			t.Fatalf("digest %s, want %s of\n%s\n%s", e.Digest, want, e.Manifest, e.Content)
 		}
 	})
+	t.Run("is another with another pin", func(t *testing.T) {
+		seen := map[towpath.Digest]bool{e.Digest: true}
+		for _, version := range []string{"7.2.4", "7.2.5"} {
+			c := content()
+			c.Pins = []towpath.ReleasePin{{Name: "redis:7", Kind: towpath.ExternalImage, Version: version}}
+			if d := encode(t, c).Digest; seen[d] {
+				t.Errorf("%s again with %s", d, version)
+			} else {
+				seen[d] = true
+			}
+		}
+	})
 	t.Run("is an OCI manifest with a layer for each component and folder", func(t *testing.T) {
 		m, c, err := oci.Decode(e.Manifest, e.Content)
 		if err != nil {
@@ -95,6 +107,14 @@ func TestEncode_refuses(t *testing.T) {
 			c.Environments[0].Rules.Components = map[towpath.ComponentName]json.RawMessage{"api": nil}
 		},
 		"a folder without a role": func(c *towpath.ReleaseContent) { c.Folders[0].Role = "" },
+		"a pin twice": func(c *towpath.ReleaseContent) {
+			c.Pins = []towpath.ReleasePin{{Name: "redis:7", Version: "7"}, {Name: "redis:7", Version: "8"}}
+		},
+		"a pin without a name":          func(c *towpath.ReleaseContent) { c.Pins = []towpath.ReleasePin{{Version: "7"}} },
+		"a pin that stands for nothing": func(c *towpath.ReleaseContent) { c.Pins = []towpath.ReleasePin{{Name: "redis:7"}} },
+		"a pin with half a digest": func(c *towpath.ReleaseContent) {
+			c.Pins = []towpath.ReleasePin{{Name: "redis:7", Digest: "sha256:ab"}}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := content()

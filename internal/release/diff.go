@@ -1,10 +1,12 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -63,6 +65,7 @@ func (s *Service) Diff(ctx context.Context, actor towpath.Actor, p towpath.Proje
 // environments.
 func Compare(a, b *towpath.ReleaseContent, env towpath.EnvironmentName) Diff {
 	out := Diff{Components: []ComponentDiff{}}
+	out.Changes = rollout.Changes(raw(releaseFacts(a)), raw(releaseFacts(b)))
 	for _, name := range componentNames(a, b) {
 		x, inA := a.Component(name)
 		y, inB := b.Component(name)
@@ -102,6 +105,51 @@ func pair(name towpath.ComponentName, env towpath.EnvironmentName, inA, inB bool
 		d.Action = towpath.ActionRemove
 	}
 	return d, true
+}
+
+// releaseFacts is what belongs to no component, each by its name.
+func releaseFacts(c *towpath.ReleaseContent) map[string]any {
+	pins, objectives, folders, requires := map[string]any{}, map[string]any{}, map[string]any{}, map[string]any{}
+	for _, p := range c.Pins {
+		pins[p.Name] = pinFact(p)
+	}
+	for _, o := range c.Objectives {
+		objectives[cmp.Or(o.Name, string(o.Kind))] = objectiveFacts(o)
+	}
+	for _, f := range c.Folders {
+		folders[f.Role] = f.Layer
+	}
+	for _, r := range c.Requires {
+		requires[strings.TrimSuffix(string(r.Project)+"/"+string(r.Component), "/")] = r.Versions
+	}
+	return map[string]any{"pins": pins, "objectives": objectives, "folders": folders, "requires": requires, "naming": c.Naming}
+}
+
+// pinFact is what a pin stands for, in a line.
+func pinFact(p towpath.ReleasePin) string {
+	var parts []string
+	for _, s := range []string{p.Version, p.Commit, string(p.Digest)} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	if p.Loose {
+		parts = append(parts, "(may move, by an exception)")
+	}
+	return strings.Join(parts, " ")
+}
+
+// objectiveFacts is an objective as people write it.
+func objectiveFacts(o towpath.Objective) map[string]any {
+	out := map[string]any{}
+	_ = json.Unmarshal(raw(o), &out) // it was just encoded
+	delete(out, "name")
+	for key, d := range map[string]time.Duration{"bound": o.Bound, "window": o.Window} {
+		if d > 0 {
+			out[key] = d.String()
+		}
+	}
+	return out
 }
 
 // facts is what a component's diff compares beside its settings.

@@ -60,7 +60,10 @@ type Diff struct {
 	B          towpath.Digest  `json:"b"`
 	Identical  bool            `json:"identical"`
 	Components []ComponentDiff `json:"components"` // that differ
-	Rules      []RuleDiff      `json:"rules,omitempty"`
+	// Changes are those of what belongs to no component: "pins.NAME",
+	// "objectives.NAME.target", "folders.policies", "naming", "requires.PROJECT".
+	Changes []towpath.Change `json:"changes,omitempty"`
+	Rules   []RuleDiff       `json:"rules,omitempty"`
 }
 
 // ComponentDiff is one component that differs.

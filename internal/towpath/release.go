@@ -27,6 +27,7 @@ type ReleaseContent struct {
 	Objectives   []Objective          `json:"objectives,omitempty"`
 	Requires     []Requirement        `json:"requires,omitempty"`
 	Folders      []ReleaseFolder      `json:"folders,omitempty"` // policies, migrations, runbooks
+	Pins         []ReleasePin         `json:"pins,omitempty"`    // sorted by name
 }
 
 // ReleaseSchema is the version of [ReleaseContent].
@@ -50,6 +51,21 @@ type ReleaseFolder struct {
 	Role  string `json:"role"` // "policies", "migrations", "runbooks"
 	Layer Digest `json:"layer"`
 	Size  int64  `json:"size"` // bytes
+}
+
+// ReleasePin is a reference to something outside, and what the commit's lock
+// file says that it stands for: two releases that took different bytes from
+// outside are two, whatever else is the same.
+type ReleasePin struct {
+	Name    string       `json:"name"` // of the reference: see [External]
+	Kind    ExternalKind `json:"kind,omitempty"`
+	Version string       `json:"version,omitempty"` // exact
+	Ref     string       `json:"ref,omitempty"`     // in full; under which the commit was found
+	Commit  string       `json:"commit,omitempty"`  // of a module of a git repository
+	Digest  Digest       `json:"digest,omitempty"`  // of an image's manifest, or of a chart
+	// Loose is a reference that an exception lets move: what was used may be
+	// something else.
+	Loose bool `json:"loose,omitempty"`
 }
 
 // ReleaseEnvironment is what a release says about one environment: the rules
