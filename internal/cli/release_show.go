@@ -56,6 +56,7 @@ func showRelease(p *page, r towpath.Release) {
 		t.add(string(c.Name), string(c.Kind), size(c.Size), orDash(join(c.DependsOn)), string(c.Layer))
 	}
 	p.table(t)
+	showPins(p, r.Content.Pins)
 	p.heading("Environments")
 	t = table{columns: []string{"ENVIRONMENT", "FROM", "BRANCH", "PROMOTION", "APPROVALS", "SOAK", "CHECKS"}}
 	for _, e := range r.Content.Environments {
@@ -68,6 +69,19 @@ func showRelease(p *page, r towpath.Release) {
 		}
 		t.add(string(e.Rules.Name), orDash(e.Rules.From), orDash(e.Rules.Branch), string(e.Rules.Promotion), approvals, soak,
 			orDash(join(e.Rules.Gates.Checks)))
+	}
+	p.table(t)
+}
+
+// showPins shows what a release takes from outside.
+func showPins(p *page, pins []towpath.ReleasePin) {
+	if len(pins) == 0 {
+		return
+	}
+	p.heading("From outside")
+	t := table{columns: []string{"REFERENCE", "KIND", "STANDS FOR"}}
+	for _, x := range pins {
+		t.add(x.Name, orDash(x.Kind), orDash(x.What()))
 	}
 	p.table(t)
 }

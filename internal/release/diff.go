@@ -111,7 +111,7 @@ func pair(name towpath.ComponentName, env towpath.EnvironmentName, inA, inB bool
 func releaseFacts(c *towpath.ReleaseContent) map[string]any {
 	pins, objectives, folders, requires := map[string]any{}, map[string]any{}, map[string]any{}, map[string]any{}
 	for _, p := range c.Pins {
-		pins[p.Name] = pinFact(p)
+		pins[p.Name] = p.What()
 	}
 	for _, o := range c.Objectives {
 		objectives[cmp.Or(o.Name, string(o.Kind))] = objectiveFacts(o)
@@ -123,20 +123,6 @@ func releaseFacts(c *towpath.ReleaseContent) map[string]any {
 		requires[strings.TrimSuffix(string(r.Project)+"/"+string(r.Component), "/")] = r.Versions
 	}
 	return map[string]any{"pins": pins, "objectives": objectives, "folders": folders, "requires": requires, "naming": c.Naming}
-}
-
-// pinFact is what a pin stands for, in a line.
-func pinFact(p towpath.ReleasePin) string {
-	var parts []string
-	for _, s := range []string{p.Version, p.Commit, string(p.Digest)} {
-		if s != "" {
-			parts = append(parts, s)
-		}
-	}
-	if p.Loose {
-		parts = append(parts, "(may move, by an exception)")
-	}
-	return strings.Join(parts, " ")
 }
 
 // objectiveFacts is an objective as people write it.

@@ -2,6 +2,8 @@ package towpath
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -66,6 +68,15 @@ type ReleasePin struct {
 	// Loose is a reference that an exception lets move: what was used may be
 	// something else.
 	Loose bool `json:"loose,omitempty"`
+}
+
+// What is what the pin stands for, for people.
+func (p ReleasePin) What() string {
+	parts := []string{p.Version, p.Commit, string(p.Digest)}
+	if p.Loose {
+		parts = append(parts, "(may move, by an exception)")
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
 }
 
 // ReleaseEnvironment is what a release says about one environment: the rules
