@@ -17,7 +17,7 @@ import (
 
 // authorise checks that what the server asks for is what was approved: signed
 // by the key that this agent trusts, for this deployment and environment, and
-// for this release (or, to go back, for the one before it). A rollback that
+// for this release (or, to go back, for those that ran before it). A rollback that
 // nobody approved may only go to a revision that has had the traffic here.
 func (a *Agent) authorise(op towpath.Operation) (auth agentrpc.Authorisation, err error) {
 	if op.Verb == towpath.VerbPlan {
@@ -51,7 +51,7 @@ func (a *Agent) authorise(op towpath.Operation) (auth agentrpc.Authorisation, er
 	case op.Verb == towpath.VerbRemove:
 		return auth, nil
 	case auth.Release != op.Spec.Release &&
-		(auth.Previous == "" || auth.Previous != op.Spec.Release || !slices.Contains(back, op.Verb)):
+		(op.Spec.Release == "" || !slices.Contains(append(auth.Earlier, auth.Previous), op.Spec.Release) || !slices.Contains(back, op.Verb)):
 		return refuse("its authorisation is for release %s", auth.Release)
 	case auth.Kind == towpath.DeploymentRollback && len(auth.Approvers) == 0 &&
 		op.Spec.Revision != "" && !a.journal.switched(t, op.Spec.Revision):

@@ -31,6 +31,17 @@ func TestAgent_Authorisation(t *testing.T) {
 		{"refuses an unknown kind", towpath.VerbSwitch, func(a *agentrpc.Authorisation, _ *towpath.Operation) { a.Kind = "whim" }, "unknown kind"},
 		{"refuses removing in another environment", towpath.VerbRemove, func(a *agentrpc.Authorisation, _ *towpath.Operation) { a.Environment = "prod" }, "for shop/prod"},
 		{"goes back to the release before, as the approval says", towpath.VerbRestore, func(_ *agentrpc.Authorisation, op *towpath.Operation) { op.Spec.Release = before }, ""},
+		{"goes back to what the release before had not changed, as the approval says", towpath.VerbRestore, func(a *agentrpc.Authorisation, op *towpath.Operation) {
+			op.Spec.Release = towpath.DigestOf([]byte("earlier"))
+			a.Earlier = []towpath.Digest{op.Spec.Release}
+		}, ""},
+		{"goes back to no other release", towpath.VerbRestore, func(_ *agentrpc.Authorisation, op *towpath.Operation) {
+			op.Spec.Release = towpath.DigestOf([]byte("earlier"))
+		}, "for release"},
+		{"switches forward to nothing that ran before", towpath.VerbSwitch, func(a *agentrpc.Authorisation, op *towpath.Operation) {
+			op.Spec.Release = towpath.DigestOf([]byte("earlier"))
+			a.Earlier = []towpath.Digest{op.Spec.Release}
+		}, "for release"},
 		{"switches forward to nothing but the release", towpath.VerbSwitch, func(_ *agentrpc.Authorisation, op *towpath.Operation) { op.Spec.Release = before }, "for release"},
 		{"refuses a rollback that nobody approved to what never ran here", towpath.VerbPrepare, func(a *agentrpc.Authorisation, _ *towpath.Operation) { a.Kind = towpath.DeploymentRollback }, "never ran here"},
 		{"obeys an approved rollback to what never ran here", towpath.VerbPrepare, func(a *agentrpc.Authorisation, _ *towpath.Operation) {

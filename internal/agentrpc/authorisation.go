@@ -29,6 +29,7 @@ type Authorisation struct {
 	Candidate     towpath.CandidateID     `json:"candidate,omitempty"`
 	Release       towpath.Digest          `json:"release"`
 	Previous      towpath.Digest          `json:"previous,omitempty"` // what the deployment may be reverted to
+	Earlier       []towpath.Digest        `json:"earlier,omitempty"`  // and components that Previous had not changed
 	PlanHash      towpath.Digest          `json:"planHash,omitempty"`
 	Changes       []towpath.PlannedChange `json:"changes,omitempty"` // what PlanHash is made of, on Previous
 	PolicyVersion towpath.Digest          `json:"policyVersion,omitempty"`

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -137,7 +138,7 @@ func (s *Service) begin(ctx context.Context, tx Tx, actor towpath.Actor, env *to
 	var err error
 	d.Authorisation, err = s.signer.Authorise(towpath.Authorisation{
 		Deployment: d.ID, Kind: d.Kind, Project: d.Project, Environment: d.Environment,
-		Candidate: d.Candidate, Release: d.Release, Previous: d.Previous, PolicyVersion: env.PolicyVersion, At: now,
+		Candidate: d.Candidate, Release: d.Release, Previous: d.Previous, Earlier: d.Earlier(), PolicyVersion: env.PolicyVersion, At: now,
 	})
 	if err != nil {
 		return err
@@ -198,7 +199,8 @@ func (s *Service) active(ctx context.Context, tx Tx, env towpath.Environment) (*
 }
 
 // backTo chooses the release to go back to. While a promotion is under way and
-// has not been switched to, what the environment runs is the last good one.
+// has not been switched to, what the environment runs is the last good one, and
+// so it is when a deployment failed and could not be undone.
 func (s *Service) backTo(ctx context.Context, tx Tx, env towpath.Environment, active *towpath.Deployment, name string) (towpath.Run, error) {
 	const op = "deploy.rollback"
 	runs, err := tx.Runs(ctx, env.Project, env.Name, keepRuns)
@@ -220,6 +222,10 @@ func (s *Service) backTo(ctx context.Context, tx Tx, env towpath.Environment, ac
 	going := env.Release
 	if active != nil {
 		going = active.Release
+	} else if doubtful, err := inDoubt(ctx, tx, env); err != nil {
+		return towpath.Run{}, err
+	} else if doubtful {
+		going = "" // what it is said to run is what it did not get back to
 	}
 	seen, same := false, false
 	for _, r := range runs {
@@ -259,6 +265,13 @@ func (s *Service) backTo(ctx context.Context, tx Tx, env towpath.Environment, ac
 	}
 	return towpath.Run{}, towpath.E(towpath.KindConflict, op, "%s has no earlier good release to go back to", env.Name).
 		WithHint("promote a release that is good")
+}
+
+// inDoubt reports whether an environment's last deployment failed and could not
+// be undone: some of its components may run anything.
+func inDoubt(ctx context.Context, tx Tx, env towpath.Environment) (bool, error) {
+	running, err := tx.Running(ctx, env.Project, env.Name)
+	return slices.ContainsFunc(running, func(r rollout.Running) bool { return r.Unsure }), err
 }
 
 // changes says what a deployment does to each component.

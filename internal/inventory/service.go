@@ -192,6 +192,7 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 		return st, err
 	}
 	for _, r := range running {
+		st.failed = st.failed || r.Unsure && st.Deployment == nil
 		if r.Revision != "" {
 			st.Components = append(st.Components, s.component(env, r, st.Deployment, world, now))
 		}
@@ -233,6 +234,9 @@ func (s *Service) component(env towpath.Environment, r rollout.Running, d *towpa
 		return c
 	}
 	c.Health = o.Health
+	if r.Unsure && d == nil {
+		c.Detail = "a deployment failed and could not be undone: it may run another revision than it should"
+	}
 	return c
 }
 
@@ -320,6 +324,8 @@ func phase(env towpath.Environment, st Status) Phase {
 		return PhaseRolling
 	case st.Deployment != nil:
 		return PhaseDeploying
+	case st.failed:
+		return PhaseFailed
 	case env.Release == "":
 		return PhaseEmpty
 	case st.Health == towpath.HealthHealthy:

@@ -43,6 +43,8 @@ type Status struct {
 	Components []ComponentStatus   `json:"components"`
 	Branch     *BranchStatus       `json:"branch,omitempty"`
 	Requires   []RequirementStatus `json:"requires,omitempty"` // the compatibility matrix of what runs
+
+	failed bool // the last deployment left something in doubt
 }
 
 // RollbackOffer is a release that an environment can go back to.
@@ -64,7 +66,7 @@ const (
 	PhaseHealthy   Phase = "healthy"
 	PhaseUnhealthy Phase = "unhealthy"
 	PhaseUnknown   Phase = "unknown" // its agent has not been heard of
-	PhaseFailed    Phase = "failed"  // the last deployment needs a person
+	PhaseFailed    Phase = "failed"  // a deployment could not be undone: a person has to roll back or promote
 )
 
 // ComponentStatus is one component of an environment.

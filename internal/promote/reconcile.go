@@ -215,7 +215,7 @@ func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment,
 	}
 	d.Authorisation, err = l.signer.Authorise(towpath.Authorisation{
 		Deployment: d.ID, Kind: d.Kind, Project: d.Project, Environment: d.Environment, Candidate: d.Candidate,
-		Release: d.Release, Previous: d.Previous, PlanHash: p.Plan.Hash, Changes: p.Plan.Planned(), PolicyVersion: p.PolicyVersion, Approvers: approvers(*p),
+		Release: d.Release, Previous: d.Previous, Earlier: d.Earlier(), PlanHash: p.Plan.Hash, Changes: p.Plan.Planned(), PolicyVersion: p.PolicyVersion, Approvers: approvers(*p),
 		Commit: p.Commit, Rules: proof.rules, Evidence: proof.evidence, Signatures: proof.signatures, At: now,
 	})
 	if err != nil {

@@ -1,6 +1,9 @@
 package towpath
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Deployment is the desired-state record that a promotion or a rollback
 // writes. At most one is active in an environment.
@@ -49,6 +52,20 @@ type Deployment struct {
 	UpdatedAt     time.Time   `json:"updatedAt"`
 	FinishedAt    time.Time   `json:"finishedAt,omitzero"`
 	Rev           int64       `json:"-"`
+}
+
+// Earlier are the releases, beside Previous, of which components run that go
+// back when the deployment fails: what a release does not change runs on from
+// the one that last did.
+func (d *Deployment) Earlier() []Digest {
+	var out []Digest
+	for _, r := range d.Components {
+		if b := r.Before; b != nil && b.Release != "" && b.Release != d.Previous {
+			out = append(out, b.Release)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Recovery is how long users may have been hurt by a release that went back by
@@ -147,6 +164,7 @@ type Authorisation struct {
 	Candidate     CandidateID     `json:"candidate"`
 	Release       Digest          `json:"release"`
 	Previous      Digest          `json:"previous,omitempty"` // what the deployment may go back to
+	Earlier       []Digest        `json:"earlier,omitempty"`  // and the releases of components that Previous had not changed
 	PlanHash      Digest          `json:"planHash,omitempty"`
 	Changes       []PlannedChange `json:"changes,omitempty"` // what PlanHash is made of
 	PolicyVersion Digest          `json:"policyVersion,omitempty"`

@@ -156,7 +156,7 @@ type signer struct{ note note.Signer }
 func (s signer) Authorise(a towpath.Authorisation) (string, error) {
 	return agentrpc.Authorisation{
 		Kind: a.Kind, Project: a.Project, Environment: a.Environment, Deployment: a.Deployment, Candidate: a.Candidate,
-		Release: a.Release, Previous: a.Previous, PlanHash: a.PlanHash, Changes: a.Changes, PolicyVersion: a.PolicyVersion,
+		Release: a.Release, Previous: a.Previous, Earlier: a.Earlier, PlanHash: a.PlanHash, Changes: a.Changes, PolicyVersion: a.PolicyVersion,
 		Approvers: a.Approvers, Commit: a.Commit, Rules: a.Rules, Evidence: a.Evidence, Signatures: a.Signatures, At: a.At,
 	}.Sign(s.note)
 }

@@ -172,6 +172,43 @@ func TestServer_ARollbackPreemptsWhatIsActive(t *testing.T) {
 	h.promotion("dev", "1.1.0", towpath.PromotionCancelled)
 }
 
+// A deployment that fails and can't be undone leaves the environment in doubt:
+// that is what it says of itself, and a rollback brings back what it had.
+func TestServer_WhatCouldNotBeUndone(t *testing.T) {
+	h := newHarness(t)
+	ctx := context.Background()
+	h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0")
+	h.answer(func(op towpath.Operation) towpath.OperationResult {
+		if op.Verb == towpath.VerbVerifyAfter || op.Verb == towpath.VerbRestore {
+			return towpath.OperationResult{Status: towpath.ResultFailed, Message: "no"}
+		}
+		return towpath.OperationResult{}
+	})
+	h.publish("1.1.0", "two")
+	h.promotion("dev", "1.1.0", towpath.PromotionFailed)
+	st := h.status("dev")
+	if st.Phase != inventory.PhaseFailed || st.Version != "1.0.0" || st.Hold == nil || !strings.Contains(st.Hold.Reason, "could not be undone") {
+		t.Errorf("dev is %s with %s, held by %+v", st.Phase, st.Version, st.Hold)
+	}
+	h.answer(nil)
+	for _, to := range []string{"", "1.0.0"} {
+		dry, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev", To: to, DryRun: true})
+		if err != nil || dry.ToVersion != "1.0.0" || len(dry.Components) != 1 {
+			t.Fatalf("to %q it would go %+v, %v", to, dry, err)
+		}
+	}
+	_, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev"})
+	must(t, 0, err)
+	h.until("dev is itself again", func() bool {
+		st := h.status("dev")
+		return st.Deployment == nil && st.Phase != inventory.PhaseFailed && st.Version == "1.0.0"
+	})
+	if _, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev", To: "1.0.0"}); towpath.KindOf(err) != towpath.KindConflict {
+		t.Errorf("it went back to what it runs: %v", err)
+	}
+}
+
 func TestServer_CancelUndoesAFirstDeploymentThatIsStuck(t *testing.T) {
 	h := newHarness(t)
 	ctx := context.Background()
