@@ -72,8 +72,11 @@ func Check(actor towpath.Actor, verb Verb, subject Subject) error {
 	return forbidden(r, string(actor.Account), subject).WithHint("%s", hint(actor, r, subject))
 }
 
-// Projects says in which projects the actor may do a verb somewhere, for lists
-// that filter in SQL; all means every project, and names is empty then.
+// Projects says in which projects the actor may do a verb to what belongs to
+// the project as a whole, for lists that filter in SQL; all means every project,
+// and names is empty then. It agrees with [Check] of a subject that has a project
+// only: a grant at one place, or in one environment of which the verb knows
+// nothing, reaches none.
 func Projects(actor towpath.Actor, verb Verb) (all bool, names []towpath.ProjectName) {
 	r, _ := find(verb)
 	if isSystem(actor) {
@@ -83,7 +86,7 @@ func Projects(actor towpath.Actor, verb Verb) (all bool, names []towpath.Project
 		return false, nil
 	}
 	for _, g := range actor.Grants {
-		if !slices.Contains(r.roles, g.Role) {
+		if !slices.Contains(r.roles, g.Role) || !covers(g, r, Subject{Project: g.Project}) {
 			continue
 		}
 		if g.Project == "" {
@@ -93,6 +96,14 @@ func Projects(actor towpath.Actor, verb Verb) (all bool, names []towpath.Project
 	}
 	slices.Sort(names)
 	return false, slices.Compact(names)
+}
+
+// Somewhere reports whether the actor may do a verb to anything at all, for what
+// is about many things: each has its own [Check].
+func Somewhere(actor towpath.Actor, verb Verb) bool {
+	r, _ := find(verb)
+	return isSystem(actor) && r.system ||
+		actor.Account != "" && slices.ContainsFunc(actor.Grants, func(g towpath.Grant) bool { return slices.Contains(r.roles, g.Role) })
 }
 
 // isSystem: an authenticated account always has a token, so that an account

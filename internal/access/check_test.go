@@ -156,8 +156,10 @@ func TestCheck_AGrantNeverTakesAway(t *testing.T) {
 			t.Fatal("one more grant took a right away")
 		}
 		all, names := Projects(actor, v)
-		if allowed && s.Project != "" && !all && !slices.Contains(names, s.Project) {
-			t.Fatalf("Projects leaves %s out", s.Project)
+		for _, p := range []towpath.ProjectName{"shop", "billing"} {
+			if ok := Check(actor, v, Subject{Project: p}) == nil; ok != (all || slices.Contains(names, p)) {
+				t.Fatalf("Projects has %v (all %t), and %s by itself is %t", names, all, p, ok)
+			}
 		}
 	})
 }
@@ -173,6 +175,15 @@ func TestProjects(t *testing.T) {
 	}
 	if all, names := Projects(towpath.Actor{Grants: ana.Grants}, ReleaseRead); all || names != nil {
 		t.Errorf("an anonymous caller sees %t, %v", all, names)
+	}
+	eve := towpath.Actor{Account: "eve", Token: "tok_2", Grants: []towpath.Grant{
+		{Role: "releaser", Project: "shop"}, {Role: "operator", Place: "eu"}, {Role: "alerter", Project: "billing", Environment: "prod"},
+	}}
+	if all, names := Projects(eve, RegistryPull); all || !slices.Equal(names, []towpath.ProjectName{"shop"}) {
+		t.Errorf("got %t, %v: a grant at one place is none in every project", all, names)
+	}
+	if !Somewhere(eve, AlertPost) || Somewhere(eve, ServerManage) || Somewhere(towpath.Actor{Grants: eve.Grants}, AlertPost) {
+		t.Error("what may be done somewhere is another than what the grants say")
 	}
 }
 

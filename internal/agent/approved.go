@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"time"
 
@@ -10,11 +11,17 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
+// plainID is what every identifier looks like: nothing that could leave a folder.
+var plainID = regexp.MustCompile(`^[a-z]{1,8}_[0-9A-Za-z_-]{1,64}$`)
+
 // damaged says what is wrong with a spec that is not the one which the server
-// issued: something changed it in the database or on the network.
+// issued: something changed it in the database or on the network. Nothing of it
+// may be used for anything then.
 func damaged(op towpath.Operation) (why string) {
 	got, err := op.Spec.Digest()
 	switch {
+	case !plainID.MatchString(string(op.ID)):
+		why = "the agent refuses the operation: its ID is none, and folders are named by it; what stands between the agent and its server is not what it seems"
 	case err != nil:
 		why, _ = towpath.PublicMessage(err)
 	case got != op.SpecDigest:

@@ -69,6 +69,15 @@ func TestAgent_Authorisation(t *testing.T) {
 			})
 		})
 	}
+	t.Run("refuses an ID by which a folder elsewhere could be meant", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			op := b.op("op_/../../../elsewhere", towpath.VerbPrepare)
+			b.srv.add(t, op)
+			if r := b.srv.result(t, op.ID); r.Status != towpath.ResultFailed || !strings.Contains(r.Message, "its ID is none") || len(b.runner.steps()) > 0 {
+				t.Errorf("got %+v", r)
+			}
+		})
+	})
 	t.Run("obeys a rollback without approval to what its journal knows", func(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
 			b.srv.add(t, b.op("op_1", towpath.VerbSwitch))

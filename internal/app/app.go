@@ -20,6 +20,7 @@ import (
 	"github.com/towpath/towpath/internal/app/dev"
 	"github.com/towpath/towpath/internal/app/server"
 	"github.com/towpath/towpath/internal/cli"
+	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/kind/process/run"
 	"github.com/towpath/towpath/internal/projectfile"
 	"github.com/towpath/towpath/internal/router"
@@ -119,6 +120,9 @@ func work(ctx context.Context, t cli.Terminal, o cli.AgentOptions) error {
 		return towpath.E(towpath.KindInvalid, op, "the agent needs its server's URL and a token").
 			WithHint("make an account with `towpath account create`, then `towpath account grant NAME agent --place PLACE` and `towpath token create agent --account NAME`")
 	}
+	if _, err := client.ServerURL(o.Server, true); err != nil {
+		return err
+	}
 	var keys []string
 	for _, file := range o.ReleaseKeys {
 		key, err := read(file)
@@ -129,7 +133,7 @@ func work(ctx context.Context, t cli.Terminal, o cli.AgentOptions) error {
 	}
 	log := slog.New(slog.NewTextHandler(t.Stderr, nil))
 	a, err := agentapp.New(agentapp.Config{Data: o.Data, Place: o.Place, TrustedKey: trust, ReleaseKeys: keys, Log: log},
-		agentrpc.NewClient(o.Server, o.Token, &http.Client{}))
+		agentrpc.NewClient(o.Server, o.Token, &http.Client{CheckRedirect: client.NoRedirects}))
 	if err != nil {
 		return err
 	}

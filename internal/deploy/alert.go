@@ -50,7 +50,7 @@ var namePattern = regexp.MustCompile(towpath.NamePattern)
 // tells it repeats it for hours, and there may be two of them. What is ignored
 // is answered, not refused: an alert manager would only send it again.
 func (s *Service) Alerts(ctx context.Context, actor towpath.Actor, alerts []towpath.Alert) (AlertReport, error) {
-	if all, some := access.Projects(actor, access.AlertPost); !all && len(some) == 0 {
+	if !access.Somewhere(actor, access.AlertPost) {
 		return AlertReport{}, access.Check(actor, access.AlertPost, access.Subject{})
 	}
 	now := s.cfg.Now()

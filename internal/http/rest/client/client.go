@@ -51,14 +51,9 @@ type Client struct {
 
 // New makes a client. It connects to nothing.
 func New(cfg Config) (*Client, error) {
-	u, err := url.Parse(cfg.URL)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.RawQuery != "" {
-		return nil, towpath.E(towpath.KindInvalid, "client.new", "the server's URL is not valid").
-			WithHint("it reads http://127.0.0.1:7171 or https://towpath.example.com, without user name and query")
-	}
-	if u.Scheme == "http" && !loopback(u.Hostname()) && cfg.Token != "" {
-		return nil, towpath.E(towpath.KindInvalid, "client.new", "a token is not sent without TLS to another machine").
-			On(u.Host).WithHint("use the server's https:// address")
+	u, err := ServerURL(cfg.URL, cfg.Token != "")
+	if err != nil {
+		return nil, err
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = time.Minute
@@ -79,11 +74,29 @@ func New(cfg Config) (*Client, error) {
 		cfg.Transport = transport()
 	}
 	return &Client{cfg: cfg, base: strings.TrimSuffix(u.String(), "/"), http: &http.Client{
-		Transport: cfg.Transport,
-		// A redirect would carry the token to wherever it points.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: cfg.Transport, CheckRedirect: NoRedirects,
 	}}, nil
 }
+
+// ServerURL reads the address of a server. One that would have a token sent in
+// clear text to another machine is invalid.
+func ServerURL(address string, withToken bool) (*url.URL, error) {
+	const op = "client.url"
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.RawQuery != "" {
+		return nil, towpath.E(towpath.KindInvalid, op, "the server's URL is not valid").
+			WithHint("it reads http://127.0.0.1:7171 or https://towpath.example.com, without user name and query")
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) && withToken {
+		return nil, towpath.E(towpath.KindInvalid, op, "a token is not sent without TLS to another machine").
+			On(u.Host).WithHint("use the server's https:// address")
+	}
+	return u, nil
+}
+
+// NoRedirects is for clients with a token: a redirect would carry it to wherever
+// that points.
+func NoRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // URL is the server's address.
 func (c *Client) URL() string { return c.base }

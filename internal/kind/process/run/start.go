@@ -2,6 +2,8 @@ package run
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +22,9 @@ func (r *Runner) start(spec instanceSpec) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return towpath.E(towpath.KindUnavailable, "process.start", "the instance's folder can't be made").On(dir).WithCause(err)
 	}
+	if err := forgetRemains(dir); err != nil {
+		return err
+	}
 	if err := writeJSON(filepath.Join(dir, specFile), spec); err != nil {
 		return err
 	}
@@ -28,6 +33,21 @@ func (r *Runner) start(spec instanceSpec) error {
 		return err
 	}
 	failpoint.Hit("run.after-shim")
+	return nil
+}
+
+// forgetRemains takes away what a removal of the folder that was cut off has
+// left: without its spec, a record of the first start would be taken for that of
+// the next first one, which would then never begin.
+func forgetRemains(dir string) error {
+	if _, err := os.Lstat(filepath.Join(dir, specFile)); !errors.Is(err, fs.ErrNotExist) {
+		return nil // a spec that can't be looked at is said where it is read
+	}
+	for _, name := range []string{recordFile, exitFile} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return towpath.E(towpath.KindUnavailable, "process.start", "what is left of an instance can't be removed").On(dir).WithCause(err)
+		}
+	}
 	return nil
 }
 
