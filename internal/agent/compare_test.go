@@ -171,6 +171,34 @@ func TestWatch_WhatCantBeReadIsUnknown(t *testing.T) {
 			t.Errorf("%v, unread %v", s.changes, s.unread)
 		}
 	})
+	t.Run("but that its permissions were changed is certain", func(t *testing.T) {
+		w, root, now := setup(t)
+		w.look(root, nil)
+		serve := filepath.Join(root, "serve")
+		must(t, os.Chmod(serve, 0o000), os.Chtimes(serve, time.Now(), time.Now().Add(time.Hour)))
+		*now = now.Add(watchEvery)
+		asNobody(t, func() {
+			s := w.look(root, nil)
+			if s.unknown > 0 || !cmp.Equal(s.changes, []towpath.FileChange{{Path: "serve", How: towpath.FileModeChanged}}) {
+				t.Errorf("%v, unread %v", s.changes, s.unread)
+			}
+		})
+	})
+	t.Run("all of them, when nobody can look there", func(t *testing.T) {
+		w, root, now := setup(t)
+		w.look(root, nil)
+		above := filepath.Dir(root)
+		must(t, os.Chmod(above, 0o000))
+		t.Cleanup(func() { _ = os.Chmod(above, 0o755) }) //nolint:gosec // to be removed
+		*now = now.Add(watchEvery)
+		asNobody(t, func() {
+			s := w.look(root, nil)
+			want := []towpath.FileUnread{{Path: ".", Why: "permission denied"}}
+			if s.changed > 0 || s.unknown != 1 || !cmp.Equal(s.unread, want) || s.intact() {
+				t.Errorf("%v, unread %v", s.changes, s.unread)
+			}
+		})
+	})
 	t.Run("a folder speaks for what is in it, and that it was closed is a change", func(t *testing.T) {
 		w, root, now := setup(t)
 		w.look(root, nil)
@@ -262,6 +290,21 @@ func TestWatch_SaysWhatItDidNotLookAt(t *testing.T) {
 		b.names = 3
 		if f.strangers(&s, b); !strings.Contains(s.partly, "names") || s.intact() {
 			t.Errorf("it says %q", s.partly)
+		}
+	})
+	t.Run("of files that it never comes to the end of", func(t *testing.T) {
+		root := filepath.Join(t.TempDir(), "root")
+		must(t, os.Mkdir(root, 0o755))
+		for i := range 1000 {
+			must(t, os.WriteFile(filepath.Join(root, fmt.Sprintf("%04d", i)), nil, 0o444))
+		}
+		must(t, writeManifest(t.Context(), filepath.Dir(root)), os.RemoveAll(root), os.Mkdir(root, 0o755))
+		now := time.Now()
+		w := newWatch(func() time.Time { now = now.Add(time.Second); return now })
+		w.look(root, nil)
+		now = now.Add(time.Hour)
+		if s := w.look(root, nil); !strings.HasPrefix(s.partly, "there are 1000, and no look has come to the end of them for 1h") {
+			t.Errorf("it says %q of %d", s.partly, s.changed)
 		}
 	})
 	t.Run("of a folder that is too slow, and goes on with the release's own files", func(t *testing.T) {

@@ -117,6 +117,7 @@ func TestVerified(t *testing.T) {
 		{name: "refuses files of another release", refuses: "the files are not those of api", change: func(_ *testing.T, r *released) { r.op.Spec.Layer = towpath.DigestOf([]byte("others")) }},
 		{name: "refuses no files", refuses: "the files are not those of api", change: func(_ *testing.T, r *released) { r.op.Spec.Layer, r.op.Spec.Size = "", 0 }},
 		{name: "refuses another kind", refuses: "the files are not those of api", change: func(_ *testing.T, r *released) { r.op.Spec.Kind = "other" }},
+		{name: "refuses files of another size", refuses: "the files are not those of api", change: func(_ *testing.T, r *released) { r.op.Spec.Size++ }},
 		{name: "refuses other settings", refuses: "the settings are not those of api for dev", change: func(_ *testing.T, r *released) { r.op.Spec.Rendered = json.RawMessage(`{"command":["/bin/sh"]}`) }},
 		{name: "refuses another revision", refuses: "the settings are not those", change: func(_ *testing.T, r *released) { r.op.Spec.Revision = "rev_9" }},
 		{name: "refuses another environment", refuses: "the settings are not those of api for prod", change: func(_ *testing.T, r *released) { r.op.Target.Environment = "prod" }},
@@ -134,6 +135,10 @@ func TestVerified(t *testing.T) {
 			relied(t, r, r.key, r.key, r.op.Spec.Release)
 			r.auth.Evidence[0].Type = evidence.TypeProvenance
 		}},
+		{name: "reads no evidence without end", refuses: "more than the bytes that are read", change: func(t *testing.T, r *released) {
+			relied(t, r, r.key, r.key, r.op.Spec.Release)
+			r.auth.Evidence[0].Bundle = r.shelf.put(make([]byte, signing.MaxBundle+1))
+		}},
 		{name: "tries again when evidence can't be had", later: true, change: func(t *testing.T, r *released) {
 			relied(t, r, r.key, r.key, r.op.Spec.Release)
 			delete(r.shelf, r.auth.Evidence[0].Bundle)
@@ -147,6 +152,16 @@ func TestVerified(t *testing.T) {
 			r.auth.Signatures = []towpath.Digest{r.sign(t, newKey(t), r.op.Spec.Release)}
 			relied(t, r, newKey(t), r.key, r.op.Spec.Release)
 			r.auth.Evidence = nil
+		}},
+		{name: "with a key of its own refuses what only others signed, although that holds", own: true, refuses: "no signature by a key that this agent was given", change: func(t *testing.T, r *released) {
+			other := newKey(t)
+			relied(t, r, other, other, r.op.Spec.Release)
+		}},
+		{name: "with a key of its own tries again when a signature can't be had", own: true, later: true, change: func(_ *testing.T, r *released) {
+			r.auth.Signatures = []towpath.Digest{towpath.DigestOf([]byte("gone"))}
+		}},
+		{name: "with a key of its own tries 32 signatures and no more", own: true, refuses: "no signature by a key", change: func(t *testing.T, r *released) {
+			r.auth.Signatures = append(slices.Repeat([]towpath.Digest{r.sign(t, newKey(t), r.op.Spec.Release)}, 32), r.sign(t, r.key, r.op.Spec.Release))
 		}},
 		{name: "with a key of its own refuses a signature of another release", own: true, refuses: "no signature by a key", change: func(t *testing.T, r *released) {
 			r.auth.Signatures = []towpath.Digest{r.sign(t, r.key, towpath.DigestOf([]byte("other")))}
@@ -288,6 +303,7 @@ func TestVerified_JudgesTheEvidenceAgain(t *testing.T) {
 		said    []said
 		change  func(*towpath.GateRules)
 		name2   towpath.KeyName // that the server gives the key
+		known   time.Duration   // before the approval
 		refuses string
 	}{
 		{name: "carries out what satisfies the rules", said: all},
@@ -300,8 +316,11 @@ func TestVerified_JudgesTheEvidenceAgain(t *testing.T) {
 		{name: "refuses another repository", said: all, change: func(r *towpath.GateRules) { r.Provenance.Repositories = []string{"https://git.example.com/other"} }, refuses: "It was built from the repository"},
 		{name: "refuses the provenance of another commit", said: with(1, from("https://ci.example.com", "refs/heads/main", "fedc")), refuses: "was built from commit 0123456789"},
 		{name: "does not ask who reviewed it, which it can't know", said: all, change: func(r *towpath.GateRules) { r.Provenance.Reviewed = true }},
+		{name: "refuses what is not what it says that it is", said: with(1, map[string]any{"runDetails": 1}), change: func(r *towpath.GateRules) { r.Provenance = nil }, refuses: "can't be read"},
 		{name: "refuses without a bill of materials", said: without(2), refuses: "No bill of materials that counts"},
 		{name: "refuses without a scan", said: without(3), refuses: "No scan by any scanner that counts"},
+		{name: "carries out what was scanned of late", said: all, change: func(r *towpath.GateRules) { r.Scan.MaxAge = time.Hour }, known: 30 * time.Minute},
+		{name: "refuses what was scanned long before", said: all, change: func(r *towpath.GateRules) { r.Scan.MaxAge = time.Hour }, known: 2 * time.Hour, refuses: "The last scan by Trivy is 2h old"},
 		{name: "refuses a bad finding", said: with(3, scan(bad)), refuses: "Trivy found CVE-7 (critical)"},
 		{name: "unless it is excepted", said: with(3, scan(bad)), change: func(r *towpath.GateRules) {
 			r.Scan.Exceptions = []towpath.ScanException{{ID: "CVE-7", Reason: "not reached", Until: "2026-11-21"}}
@@ -338,7 +357,7 @@ func TestVerified_JudgesTheEvidenceAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 				r.auth.Evidence = append(r.auth.Evidence, towpath.Evidence{
-					Type: s.predicate, Bundle: r.shelf.put(bundle), PublicKey: public(t, r.key), Key: name, Recorded: r.auth.At, First: r.auth.At,
+					Type: s.predicate, Bundle: r.shelf.put(bundle), PublicKey: public(t, r.key), Key: name, Recorded: r.auth.At, First: r.auth.At.Add(-tt.known),
 				})
 			}
 			v, err := agent.NewVerified(nil)

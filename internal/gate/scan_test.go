@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,5 +93,36 @@ func TestScan_IsBounded(t *testing.T) {
 	v := verdict(t, in, towpath.GateScan)
 	if v.Outcome != towpath.Wait || len(v.Reasons) > shown+2 || !strings.Contains(strings.Join(v.Reasons, " "), "There are 489 more findings.") {
 		t.Errorf("%s with %d reasons", v.Outcome, len(v.Reasons))
+	}
+}
+
+// TestFlagged: what is found in what runs counts by the same rule as on the way
+// in, and what has no room in a report is counted.
+func TestFlagged(t *testing.T) {
+	rule := towpath.ScanRule{
+		Severity: towpath.SeverityHigh, Keys: []towpath.KeyName{"scanner"},
+		Exceptions: []towpath.ScanException{{ID: "CVE-1", Until: "2026-11-18"}, {ID: "CVE-2", Until: "2026-11-17"}},
+	}
+	scan := func(key towpath.KeyName, tool string, at time.Time, ids ...string) towpath.Attestation {
+		a := statement(towpath.EvidenceScan, key)
+		a.Recorded, a.First, a.Scan = at, at, &towpath.ScanFacts{Tool: tool, Hidden: map[towpath.Severity]int{towpath.SeverityCritical: 2, towpath.SeverityLow: 9}}
+		for _, id := range ids {
+			a.Scan.Findings = append(a.Scan.Findings, towpath.ScanFinding{ID: id, Severity: towpath.SeverityHigh})
+		}
+		a.Scan.Findings = append(a.Scan.Findings, towpath.ScanFinding{ID: "CVE-low", Severity: towpath.SeverityMedium})
+		return a
+	}
+	forged := scan("scanner", "Forged", noon, "CVE-8")
+	forged.Refused = "it is forged"
+	found, more := Flagged(rule, []towpath.Attestation{
+		scan("scanner", "Trivy", noon, "CVE-1", "CVE-2", "CVE-3"), scan("scanner", "Trivy", noon.Add(-time.Hour), "CVE-old"),
+		scan("scanner", "Grype", noon, "CVE-4"), scan("stranger", "Other", noon, "CVE-9"), forged,
+	}, time.Date(2026, 11, 18, 23, 0, 0, 0, time.UTC))
+	var got []string
+	for _, f := range found {
+		got = append(got, f.Tool+" "+f.ID)
+	}
+	if want := []string{"Grype CVE-4", "Trivy CVE-2", "Trivy CVE-3"}; !slices.Equal(got, want) || more != 4 {
+		t.Errorf("flagged are %q and %d more, want %q and 4", got, more, want)
 	}
 }

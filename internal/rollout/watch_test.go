@@ -1,6 +1,8 @@
 package rollout
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +67,27 @@ func TestNext_WatchesWhatItSwitchedTo(t *testing.T) {
 			}
 		})
 	}
+	t.Run("and begins with the switch, of which it says nothing before that is verified", func(t *testing.T) {
+		d, _, now := switched(time.Hour)
+		r := &d.Components[0]
+		all := r.Steps
+		seen := Seen{Now: now, Judgements: of("api", judged(towpath.JudgedNotWorse))}
+		r.Steps = all[:2]
+		if dec := Next(d, seen); len(dec.Issue) != 1 || dec.Issue[0].Verb != towpath.VerbSwitch {
+			t.Errorf("before the switch: %+v", dec)
+		}
+		r.Steps = append(slices.Clone(all[:3]), towpath.Step{Verb: towpath.VerbVerifyAfter, Phase: towpath.OperationRunning})
+		if dec := Next(d, seen); len(dec.Over) > 0 || dec.Waiting != "verify-after of api is running" || dec.Trigger != "" {
+			t.Errorf("before that is verified: %+v", dec)
+		}
+	})
+	t.Run("and what a person said of the preview does not end it", func(t *testing.T) {
+		d, c, now := switched(2 * time.Minute)
+		c.Spec.Steps, c.Passed = append([]towpath.RolloutStep{{Manual: true}}, c.Spec.Steps...), 1
+		if dec := Next(d, Seen{Now: now}); len(dec.Over) > 0 || !strings.Contains(dec.Waiting, "is not judged yet") {
+			t.Errorf("%+v", dec)
+		}
+	})
 	t.Run("and has moved when that is over", func(t *testing.T) {
 		d, c, now := switched(time.Minute)
 		if Counted(d, "api") == nil || len(Moving(d)) != 1 {
@@ -105,28 +128,37 @@ func TestStrategies_AfterTheSwitch(t *testing.T) {
 		after         time.Duration // 0: there is no such step
 		steps         int
 	}{
-		"judged for as long as it says":   {towpath.RolloutSpec{For: time.Hour}, towpath.RolloutSpec{For: time.Minute}, time.Hour, 1},
-		"judged for as long as what runs": {towpath.RolloutSpec{}, towpath.RolloutSpec{For: time.Minute}, time.Minute, 1},
-		"not judged where nobody says so": {towpath.RolloutSpec{}, towpath.RolloutSpec{}, 0, 0},
+		"judged for as long as it says":                 {towpath.RolloutSpec{For: time.Hour}, towpath.RolloutSpec{For: time.Minute}, time.Hour, 1},
+		"judged for as long as what runs":               {towpath.RolloutSpec{}, towpath.RolloutSpec{For: time.Minute}, time.Minute, 1},
+		"not judged where nobody says so":               {towpath.RolloutSpec{}, towpath.RolloutSpec{}, 0, 0},
+		"not judged for as long as what moved by steps": {towpath.RolloutSpec{}, towpath.RolloutSpec{Strategy: towpath.StrategyCanary, For: time.Minute}, 0, 0},
+		"not judged where it is only looked at before":  {towpath.RolloutSpec{Preview: &towpath.RolloutStep{Manual: true}}, towpath.RolloutSpec{}, 0, 1},
 		"judged after a preview and copies": {towpath.RolloutSpec{
 			For: time.Minute, Preview: &towpath.RolloutStep{Manual: true}, Mirror: &towpath.RolloutStep{Copies: &towpath.TrafficCopies{Percent: 10}},
 		}, towpath.RolloutSpec{}, time.Minute, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x.spec.Strategy, x.running.Strategy = towpath.StrategyBlueGreen, towpath.StrategyBlueGreen
+			x.spec.Strategy, x.running.Strategy = towpath.StrategyBlueGreen, cmp.Or(x.running.Strategy, towpath.StrategyBlueGreen)
 			release := func(spec towpath.RolloutSpec) *towpath.ReleaseContent {
 				return &towpath.ReleaseContent{Objectives: errors, Components: []towpath.ReleaseComponent{{Name: "api", Rollout: spec}}}
 			}
-			all := []towpath.Rollout{{Component: "api", Action: towpath.ActionReplace, From: "old", To: "new"}}
+			all := []towpath.Rollout{{Component: "api", Action: towpath.ActionReplace, From: "old", To: "new"}, {Component: "api", Action: towpath.ActionReplace, From: "new", To: "new"}}
 			Strategies(all, release(x.spec), release(x.running), towpath.ReleaseEnvironment{}, towpath.EnvironmentSpec{})
+			if _, ok := all[1].Canary.AfterSwitch(); ok {
+				t.Errorf("a revision is judged beside itself: %+v", all[1].Canary)
+			}
 			c := all[0].Canary
 			if last, ok := c.AfterSwitch(); ok != (x.after > 0) || last.For != x.after {
 				t.Errorf("the step is %+v", last)
 			}
+			by := 0 // objectives
+			if x.after > 0 {
+				by = 1
+			}
 			switch {
 			case x.steps == 0 && c != nil:
 				t.Errorf("it has steps: %+v", c)
-			case x.steps > 0 && (len(c.Spec.Steps) != x.steps || c.Spec.Interval != towpath.DefaultInterval || c.Spec.Deadline != towpath.DefaultDeadline || len(c.Objectives) != 1):
+			case x.steps > 0 && (len(c.Spec.Steps) != x.steps || c.Spec.Interval != towpath.DefaultInterval || c.Spec.Deadline != towpath.DefaultDeadline || len(c.Objectives) != by):
 				t.Errorf("the rollout is %+v", c)
 			}
 		})

@@ -56,6 +56,8 @@ func TestServer_QuarantinesEverywhere(t *testing.T) {
 			if x := h.publish("1.0.0", "later"); h.quarantined(x) == "" {
 				t.Error("it is not quarantined")
 			}
+			_, err := h.svc.Releases.Unquarantine(ctx, operator("later"), "later", "1.0.0", "x")
+			refused(t, "lifted by a role in that project", err, towpath.KindForbidden)
 		})
 		t.Run("a role in a project neither does it nor lifts it", func(t *testing.T) {
 			olga := operator(shop)
@@ -107,6 +109,56 @@ func TestServer_QuarantinesEverywhere(t *testing.T) {
 					t.Errorf("%s of %s is recorded as %+v", action, p, all)
 				}
 			}
+		})
+	})
+}
+
+// TestServer_LiftsWhatWasEverywhere: all of it, however many releases of a project
+// are quarantined for something else, and also what nobody could read; and nothing
+// else: what is still in force goes on as it was.
+func TestServer_LiftsWhatWasEverywhere(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		ctx := t.Context()
+		h.materials = leftPad
+		x := h.publish("1.0.0", "one")
+		h.materials = ""
+		unread := h.publish("1.1.0", "two")
+		a := h.billOf(unread, bill("pkg:npm/other@1.0.0"))
+		h.pushes(h.registryAs("vic", towpath.RoleViewer, towpath.RoleReleaser), a)
+		must(t, 0, h.s.agents.blobs.Delete(ctx, a.Digest))
+		must(t, 0, store.For[release.Tx](h.s.store).Update(ctx, func(ctx context.Context, tx release.Tx) error {
+			for i := range 250 { // more than two pages, before those
+				d := towpath.Digest(fmt.Sprintf("sha256:%064d", i))
+				if err := tx.SetQuarantine(ctx, shop, d, &towpath.Quarantine{Release: d, Reason: "by hand", By: "ana"}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		must3(h.svc.Releases.QuarantineMaterial(ctx, h.ana, shop, "left-pad", "CVE-of-shop"))(t)
+		h.untilQuarantined(x, "CVE-of-shop")
+		h.untilQuarantined(unread, "CVE-of-shop")
+		for _, version := range []string{"1.0.0", "1.1.0"} { // so that it is for what is so everywhere
+			must3(h.svc.Releases.Unquarantine(ctx, operator(shop), shop, version, "I looked"))(t)
+		}
+		must3(h.svc.Releases.QuarantineMaterial(ctx, h.ana, "", "left-pad", "CVE-2026-1"))(t)
+		h.untilQuarantined(x, "CVE-2026-1")
+		h.untilQuarantined(unread, "nobody can tell whether it is made with left-pad")
+		_, err := h.svc.Releases.Unquarantine(ctx, operator(shop), shop, "1.1.0", "x")
+		refused(t, "lifted of what nobody could read", err, towpath.KindForbidden)
+
+		lifted := len(h.events("release.unquarantined"))
+		materials := release.Materials{Service: h.svc.Releases.(*release.Service)}
+		for _, key := range []string{"shop/left-pad", "shop/left", "shop/other"} {
+			_, err := materials.Reconcile(ctx, key, time.Now())
+			must(t, 0, err)
+		}
+		if n := len(h.events("release.unquarantined")) - lifted; n > 0 {
+			t.Errorf("%d releases were lifted while it is quarantined", n)
+		}
+		must(t, 0, h.svc.Releases.UnquarantineMaterial(ctx, h.ana, "", "left-pad", "it was not"))
+		h.until("all of it is lifted, also where a project has its own word on it", func() bool {
+			return h.quarantined(x) == "" && h.quarantined(unread) == ""
 		})
 	})
 }

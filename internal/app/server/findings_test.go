@@ -122,3 +122,19 @@ func TestServer_FindingsByTheRule(t *testing.T) {
 		}
 	})
 }
+
+// TestServer_ANewFindingFlagsWhatIsComing: an environment that is being given a
+// release is told as well.
+func TestServer_ANewFindingFlagsWhatIsComing(t *testing.T) {
+	h := newHarness(t)
+	rel := h.registryAs("rel", towpath.RoleViewer, towpath.RoleReleaser)
+	newCanary(t, h)
+	scans := h.newScanner()
+	x := h.publish("1.1.0", "two")
+	h.counting()
+	report := scans.report(x.Release, time.Time{}, towpath.ScanFinding{ID: "CVE-2", Severity: towpath.SeverityHigh})
+	h.attaches(rel, x.Release, evidence.TypeScan, report, time.Unix(1, 0))
+	if all := h.flags(); len(all) != 1 || all[0].Environment != "dev" || all[0].Release != x.Release {
+		t.Errorf("recorded %+v", all)
+	}
+}
