@@ -11,7 +11,8 @@ import (
 // unless the environment's rules in force say otherwise. What nothing runs
 // beside moves at once: there is nothing to compare it with. It is judged by the
 // objectives in force, those of the release that runs (nil: none does), and by
-// what the new one adds: none can loosen what it is judged by itself.
+// what the new one adds: none can loosen what it is judged by itself. What goes
+// away does so against the dependencies of the release that runs.
 func Strategies(rollouts []towpath.Rollout, content, running *towpath.ReleaseContent, rendered towpath.ReleaseEnvironment, inForce towpath.EnvironmentSpec) {
 	for i := range rollouts {
 		r := &rollouts[i]
@@ -40,6 +41,7 @@ func Strategies(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 		}
 	}
 	late(rollouts)
+	removals(rollouts, dependencies(running, nil))
 }
 
 func strategyOf(c towpath.ReleaseComponent, inForce towpath.EnvironmentSpec) towpath.RolloutStrategy {

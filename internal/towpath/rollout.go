@@ -13,7 +13,8 @@ type Rollout struct {
 	Kind      ComponentKind   `json:"kind"`
 	DependsOn []ComponentName `json:"dependsOn,omitempty"`
 	// After are the components that move before this one in a rollback, which
-	// goes against the dependencies of both releases.
+	// goes against the dependencies of both releases; of one that goes away, those
+	// that end before it because they need it.
 	After    []ComponentName `json:"after,omitempty"`
 	Action   ChangeAction    `json:"action"`
 	From     RevisionID      `json:"from,omitempty"`
