@@ -88,6 +88,9 @@ func switchedOver(iv analysis.Interval, r *towpath.Rollout, to towpath.TrafficCo
 		} else {
 			x.Canary = nil
 		}
+		if r.StopsFirst() && !to.Before {
+			x.Baseline = nil
+		}
 		iv.Readings[name] = x
 	}
 }

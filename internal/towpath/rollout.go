@@ -134,6 +134,13 @@ func (r *Rollout) JudgedAfter() bool {
 	return after && slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Verb == VerbSwitch && s.Phase == OperationSucceeded })
 }
 
+// StopsFirst reports whether the revision before has to end for the new one to
+// start.
+func (r *Rollout) StopsFirst() bool {
+	scale := r.Scales.Of(VerbPrepare)
+	return scale != nil && scale.Room == 0
+}
+
 // Canary is a rollout by steps (of weights, or of instances), and what people and the analysis have said of
 // it so far.
 type Canary struct {

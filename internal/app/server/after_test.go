@@ -191,3 +191,32 @@ func TestServer_AfterTheSwitchASourceErrs(t *testing.T) {
 		t.Errorf("dev runs %s, held: %+v", st.Version, st.Hold)
 	}
 }
+
+// TestServer_AfterStoppingFirst: what could not run beside the old revision is judged
+// likewise. The requests that nobody answered meanwhile excuse nothing.
+func TestServer_AfterStoppingFirst(t *testing.T) {
+	h := newHarness(t)
+	newBlueGreen(t, h)
+	h.rollout.Strategy = towpath.StrategyAllAtOnce
+	h.publish("1.1.0", "two")
+	h.waits("api has all of the traffic, and the revision before it can be started again and is not judged yet")
+	c := h.countingOf("api")
+	c.alone(60)
+	c.new.Weight = 0
+	c.tell()
+	c.old.Requests, c.old.Failed = c.old.Requests+900, c.old.Failed+900 // it has ended
+	c.tell()
+	c.took()
+	c.tell()
+	for range 12 {
+		c.new.Requests, c.new.Failed = c.new.Requests+200, c.new.Failed+20
+		c.tell()
+	}
+	h.until("it is rolled back and held", func() bool {
+		st := h.status("dev")
+		return st.Deployment == nil && st.Hold != nil && strings.Contains(st.Hold.Reason, "the new revision of api is worse since it has all of the traffic: errors:")
+	})
+	if st := h.status("dev"); st.Version != "1.0.0" {
+		t.Errorf("dev runs %s", st.Version)
+	}
+}
