@@ -220,3 +220,33 @@ func TestJudge_AfterTheSwitchReplays(t *testing.T) {
 		t.Errorf("replayed as %s by %s, the same: %v, %v", again.Outcome, again.Method, same, err)
 	}
 }
+
+// TestJudge_AThresholdAfterTheSwitch: a value that is out of bounds all the time is
+// suspected as soon as there are samples enough, and called worse in the end.
+func TestJudge_AThresholdAfterTheSwitch(t *testing.T) {
+	in := Input{After: true, Objectives: []Objective{{Name: "load", Kind: Threshold, Bound: 1, Target: 0.9, Critical: true, MinSamples: 10, Weight: 1}}}
+	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	suspected, worse := 0, 0
+	for i := range 300 {
+		at := start.Add(time.Duration(i) * time.Second)
+		r := Reading{Canary: &Sample{Values: []float64{2}}}
+		if i < 10 {
+			r = Reading{Baseline: &Sample{Values: []float64{0.5}}}
+		}
+		in.Intervals = append(in.Intervals, Interval{Start: at, End: at.Add(time.Second), Readings: map[string]Reading{"load": r}})
+		j, err := Judge(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if suspected == 0 && j.Verdicts[0].Suspect(in.Objectives[0]) {
+			suspected = i - 9
+		}
+		if j.Outcome == Worse {
+			worse = i - 9
+			break
+		}
+	}
+	if suspected != 10 || worse != 170 {
+		t.Errorf("suspected after %d intervals, worse after %d", suspected, worse)
+	}
+}

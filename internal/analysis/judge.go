@@ -11,7 +11,7 @@ import (
 const method = "towpath-5"
 
 // methodAfter names those of a revision that has all of the traffic.
-const methodAfter = "towpath-after-2"
+const methodAfter = "towpath-after-3"
 
 func methodOf(in Input) string {
 	if in.After {

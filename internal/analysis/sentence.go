@@ -21,6 +21,9 @@ func (t *tracker) verdict() Verdict {
 		Before:    Count{t.before.bad, t.before.total},
 		Intervals: t.read, Errored: t.errored, Decided: t.decided,
 	}
+	if t.after != nil && t.gauge != nil { // nothing comes after this: what looks bad is to be seen before batches are whole
+		v.Canary = Count{t.moments.bad, t.moments.total}
+	}
 	t.deny(&v)
 	v.Outcome = t.outcome(v)
 	v.Sentence = t.sentence(v)

@@ -42,6 +42,7 @@ type tracker struct {
 	begun   bool          // the canary has had requests
 	before  count         // of the baseline, until then
 	samples pair          // what was counted, of a threshold its values
+	moments count         // of a threshold: the intervals of the canary
 	span    time.Duration // of the intervals in which the canary was seen
 	read    int
 	errored int
@@ -137,7 +138,9 @@ func (t *tracker) count(span slice, samples pair) {
 // interval, what speaks against it once a batch.
 func (t *tracker) sample(span slice, canary, baseline []float64) {
 	t.noteSamples(span, pair{count{total: float64(len(canary))}, count{total: float64(len(baseline))}})
-	t.keep(pair{t.gauge.moment(canary), t.gauge.moment(baseline)})
+	moments := pair{t.gauge.moment(canary), t.gauge.moment(baseline)}
+	t.moments = t.moments.plus(moments.canary)
+	t.keep(moments)
 	if whole, ok := t.gauge.add(canary, baseline); ok {
 		span.pair = whole
 		t.gauge.look()

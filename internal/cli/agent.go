@@ -34,7 +34,7 @@ func newAgent(s *session) *cobra.Command {
 	f.StringVar(&o.Server, "server", "", "the server's URL")
 	f.StringVar(&o.TokenFile, "token-file", "", "file with the agent's token (or TOWPATH_TOKEN)")
 	f.StringVar(&place, "place", "local", "the place's name")
-	f.StringVar(&o.Data, "data", "/var/lib/towpath-agent", "folder for the journal and for what runs")
+	f.StringVar(&o.Data, "data", agentData, "folder for the journal and for what runs")
 	f.StringVar(&o.Trust, "trust", "", "file with the server's public key; approvals are checked with it")
 	f.StringArrayVar(&o.ReleaseKeys, "release-key", nil, "file with a public key; nothing is run that no such key has signed (repeat it for several)")
 	return cmd

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,9 +19,14 @@ func newDeploymentList(s *session) *cobra.Command {
 	var page client.Page
 	var env string
 	cmd := &cobra.Command{
-		Use: "list", Aliases: []string{"ls"}, Short: "List deployments, newest first", Args: positional(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.runDeploymentList(cmd.Context(), towpath.EnvironmentName(env), page)
+		Use: "list [ENV]", Aliases: []string{"ls"}, Short: "List deployments, newest first", Args: positional(0, 1),
+		ValidArgsFunction: s.completeEnvironments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in, err := environmentOf(cmd, args, env)
+			if err != nil {
+				return err
+			}
+			return s.runDeploymentList(cmd.Context(), in, page)
 		},
 	}
 	cmd.Flags().StringVar(&env, "env", "", "in this environment only")
@@ -57,18 +64,30 @@ func (s *session) runDeploymentList(ctx context.Context, env towpath.Environment
 	return s.print(r)
 }
 
+// environmentOf is the environment that a list is about, which people write behind
+// the command or with --env; empty: all of them.
+func environmentOf(cmd *cobra.Command, args []string, flag string) (towpath.EnvironmentName, error) {
+	switch {
+	case len(args) == 0:
+		return towpath.EnvironmentName(flag), nil
+	case flag != "" && flag != args[0]:
+		return "", usageError(cmd, towpath.E(towpath.KindInvalid, "", "two environments are named: %s, and --env %s", args[0], flag).
+			WithHint("name one"))
+	}
+	return towpath.EnvironmentName(args[0]), nil
+}
+
 func newDeploymentShow(s *session) *cobra.Command {
 	var watch bool
 	cmd := &cobra.Command{
-		Use: "show DEPLOYMENT", Short: "Show a deployment: components and their steps", Args: positional(1, 1),
+		Use: "show [DEPLOYMENT|ENV]", Short: "Show a deployment: components and their steps", Args: positional(0, 1),
+		Long:              "Without an ID it is the newest one: of an environment, or of the whole project.",
+		Example:           "  towpath deployment show prod\n  towpath deployment show dep_… --watch",
+		ValidArgsFunction: s.completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := s.client()
+			c, d, err := s.chosenDeployment(cmd.Context(), args)
 			if err != nil {
 				return err
-			}
-			d, err := c.Deployment(cmd.Context(), towpath.DeploymentID(args[0]))
-			if err != nil {
-				return listed(err, "towpath deployment list")
 			}
 			if watch {
 				return s.watchDeployment(cmd.Context(), c, d)
@@ -78,6 +97,42 @@ func newDeploymentShow(s *session) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "follow until the end")
 	return cmd
+}
+
+// chosenDeployment is the deployment that people name by its ID, or the newest of
+// an environment or of the project.
+func (s *session) chosenDeployment(ctx context.Context, args []string) (c *client.Client, d towpath.Deployment, err error) {
+	var env towpath.EnvironmentName
+	if len(args) > 0 {
+		if strings.HasPrefix(args[0], "dep_") {
+			if c, err = s.client(); err != nil {
+				return nil, d, err
+			}
+			d, err = c.Deployment(ctx, towpath.DeploymentID(args[0]))
+			return c, d, listed(err, "towpath deployment list")
+		}
+		env = towpath.EnvironmentName(args[0])
+	}
+	c, project, err := s.target()
+	if err != nil {
+		return nil, d, err
+	}
+	list, err := c.Deployments(ctx, project, env, client.Page{Limit: 1})
+	if err != nil {
+		return nil, d, s.suggestEnvironment(ctx, c, project, env, err)
+	}
+	if len(list.Items) == 0 {
+		if err := s.knownEnvironment(ctx, c, project, env); err != nil {
+			return nil, d, err
+		}
+		return nil, d, towpath.E(towpath.KindNotFound, "", "nothing was deployed there yet").On(cmp.Or(string(env), string(project))).
+			WithHint("see what is on its way: towpath status")
+	}
+	d = list.Items[0]
+	if env == "" {
+		s.say("the newest of %s; that of another environment: towpath deployment show ENV", project)
+	}
+	return c, d, nil
 }
 
 func (s *session) printDeployment(d towpath.Deployment) error {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,17 +33,22 @@ type finding struct {
 }
 
 func newDoctor(s *session) *cobra.Command {
-	return &cobra.Command{
+	var data []string
+	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check git, project, server, token, versions, agents, clocks and disk", Args: positional(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return s.runDoctor(cmd.Context()) },
+		Long: "Disks are those of this machine: of this folder, of .towpath, and of the data of a server or an agent, where that is in its usual folder\n" +
+			"or named with --data.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.runDoctor(cmd.Context(), data) },
 	}
+	cmd.Flags().StringArrayVar(&data, "data", nil, "folder that a server or an agent on this machine was given as --data (repeat it for several)")
+	return cmd
 }
 
-func (s *session) runDoctor(ctx context.Context) error {
+func (s *session) runDoctor(ctx context.Context, data []string) error {
 	d := &doctor{s: s}
 	d.git(ctx)
 	d.project()
-	d.disk()
+	d.disks(data)
 	if c, err := s.client(); err != nil {
 		d.failed("server", err)
 	} else if d.server(ctx, c) && d.token(ctx, c) {
@@ -119,18 +126,38 @@ func (d *doctor) project() {
 	}
 }
 
-func (d *doctor) disk() {
+// disks looks at the folders of this machine that Towpath writes to, as far as one
+// can know them: those of a remote server are told by its readiness.
+func (d *doctor) disks(data []string) {
+	d.disk("this folder", d.s.flags.dir)
+	for _, folder := range data {
+		d.disk("the data", folder)
+	}
+	usual := []struct{ whose, path string }{{"the server's data", serverData}, {"the agent's data", agentData}}
+	if path := d.s.upward(clientFile); path != "" {
+		usual = append(usual, struct{ whose, path string }{"the data of towpath dev", filepath.Dir(path)})
+	}
+	for _, u := range usual {
+		if _, err := os.Stat(u.path); err == nil && !slices.Contains(data, u.path) {
+			d.disk(u.whose, u.path)
+		}
+	}
+}
+
+// disk looks at the disk of one folder.
+func (d *doctor) disk(whose, folder string) {
 	var fs unix.Statfs_t
-	if err := unix.Statfs(d.s.flags.dir, &fs); err != nil {
-		d.failed("disk", towpath.E(towpath.KindInvalid, "", "the folder %s can't be examined", d.s.flags.dir).WithCause(err))
+	if err := unix.Statfs(folder, &fs); err != nil {
+		d.failed("disk", towpath.E(towpath.KindInvalid, "", "%s, %s, can't be examined", whose, folder).WithCause(err).
+			WithHint("name a folder that is there, as somebody who may look into it"))
 		return
 	}
 	free := int64(fs.Bavail) * int64(fs.Bsize) //nolint:unconvert // their types differ between platforms
 	if free < minDisk {
-		d.warn("disk", "make room: builds and releases need it", "%s free", size(free))
+		d.warn("disk", "make room: builds and releases need it", "%s free for %s, %s", size(free), whose, folder)
 		return
 	}
-	d.ok("disk", "%s free", size(free))
+	d.ok("disk", "%s free for %s, %s", size(free), whose, folder)
 }
 
 func (d *doctor) server(ctx context.Context, c *client.Client) bool {

@@ -41,6 +41,25 @@ func TestDoctor(t *testing.T) {
 			}
 		}
 	})
+	t.Run("says whose disks it looked at, and where", func(t *testing.T) {
+		sh := in(t, apitest.New(t, healthy()))
+		data := t.TempDir()
+		got := sh.run("doctor", "--data", data)
+		if got.code != cli.ExitOK || !strings.Contains(got.stdout, "free for this folder, "+sh.dir) || !strings.Contains(got.stdout, "free for the data, "+data) ||
+			strings.Contains(got.stdout, "towpath dev") {
+			t.Errorf("exit %d: %s", got.code, got.stdout)
+		}
+		if err := (cli.ClientFile{}).Save(sh.dir); err != nil {
+			t.Fatal(err)
+		}
+		if got := sh.run("doctor"); !strings.Contains(got.stdout, "free for the data of towpath dev, "+filepath.Join(sh.dir, ".towpath")) {
+			t.Errorf("exit %d: %s", got.code, got.stdout)
+		}
+		gone := filepath.Join(data, "gone")
+		if got := sh.run("doctor", "--data", gone); got.code != cli.ExitError || !strings.Contains(got.stdout, "✗ disk     the data, "+gone+", can't be examined") {
+			t.Errorf("exit %d: %s", got.code, got.stdout)
+		}
+	})
 	for _, tt := range []struct {
 		name   string
 		change func(*apitest.World, *shell)

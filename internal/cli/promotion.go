@@ -17,9 +17,12 @@ func newPromotionList(s *session) *cobra.Command {
 	var f client.PromotionFilter
 	var env string
 	cmd := &cobra.Command{
-		Use: "list", Aliases: []string{"ls"}, Short: "List promotions, newest first", Args: positional(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.Environment = towpath.EnvironmentName(env)
+		Use: "list [ENV]", Aliases: []string{"ls"}, Short: "List promotions, newest first", Args: positional(0, 1),
+		ValidArgsFunction: s.completeEnvironments,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if f.Environment, err = environmentOf(cmd, args, env); err != nil {
+				return err
+			}
 			return s.runPromotionList(cmd.Context(), f)
 		},
 	}

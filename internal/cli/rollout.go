@@ -27,6 +27,7 @@ func newRollout(s *session) *cobra.Command {
 
 func (s *session) newSteer(action deploy.Steering, short, long string) *cobra.Command {
 	var reason, component string
+	var yes bool
 	cmd := &cobra.Command{
 		Use: string(action) + " ENV", Short: short, Long: long, Args: positional(1, 1), ValidArgsFunction: s.completeEnvironments,
 		Example: "  towpath rollout " + string(action) + " prod --reason 'we look at it first'",
@@ -36,6 +37,11 @@ func (s *session) newSteer(action deploy.Steering, short, long string) *cobra.Co
 				return err
 			}
 			env := towpath.EnvironmentName(args[0])
+			if action == deploy.SteerAbort && !yes && guarded(cmd.Context(), c, project, env, "") {
+				if err := s.confirm(cmd.Context(), "abort the rollout in", env, yes); err != nil {
+					return err
+				}
+			}
 			d, err := c.Steer(cmd.Context(), project, env, api.Steer{Action: string(action), Component: towpath.ComponentName(component), Reason: reason})
 			if err != nil {
 				return s.suggestEnvironment(cmd.Context(), c, project, env, err)
@@ -44,6 +50,9 @@ func (s *session) newSteer(action deploy.Steering, short, long string) *cobra.Co
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the ledger")
+	if action == deploy.SteerAbort {
+		cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask")
+	}
 	if action == deploy.SteerResume || action == deploy.SteerSkip {
 		cmd.Flags().StringVar(&component, "component", "", "whose step to end, when several move at once")
 	}

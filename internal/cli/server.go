@@ -41,7 +41,7 @@ func newServer(s *session) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Data, "data", "/var/lib/towpath", "folder for keys and, unless told otherwise, blobs and the SQLite file")
+	f.StringVar(&o.Data, "data", serverData, "folder for keys and, unless told otherwise, blobs and the SQLite file")
 	f.StringVar(&o.Database, "database", "", "postgres:// URL (TOWPATH_DATABASE); empty: SQLite in --data")
 	f.StringVar(&o.Blobs, "blobs", "", "s3://bucket/prefix?endpoint=https://host&region=name&path-style=true (TOWPATH_BLOBS); empty: a folder in --data")
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:7171", "address")

@@ -15,6 +15,12 @@ import (
 // folder.
 const clientFile = ".towpath/client.json"
 
+// Where a server and an agent keep their data unless they are told otherwise.
+const (
+	serverData = "/var/lib/towpath"
+	agentData  = "/var/lib/towpath-agent"
+)
+
 // projectFile is the file that makes a folder a project.
 const projectFile = "towpath.yaml"
 

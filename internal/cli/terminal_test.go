@@ -35,6 +35,18 @@ func TestConfirm(t *testing.T) {
 			t.Errorf("%d changes were made", n)
 		}
 	})
+	t.Run("asks before a rollout is aborted, as before a rollback", func(t *testing.T) {
+		s := apitest.New(t, storyWorld())
+		if got := newShell(t, s).run("rollout", "abort", "prod"); got.code != cli.ExitError || s.Called("deploys.Steer") != 0 || !strings.Contains(got.stderr, "hint: in a script, add --yes") {
+			t.Errorf("exit %d: %s", got.code, got.stderr)
+		}
+		if got := newShell(t, s).run("rollout", "abort", "prod", "--yes"); got.code != cli.ExitOK || s.Called("deploys.Steer") != 1 {
+			t.Errorf("exit %d: %s", got.code, got.stderr)
+		}
+		if got := newShell(t, s).run("rollout", "abort", "dev"); got.code != cli.ExitOK || s.Called("deploys.Steer") != 2 {
+			t.Errorf("exit %d: %s", got.code, got.stderr)
+		}
+	})
 	t.Run("asks where people have to approve, whatever the name", func(t *testing.T) {
 		s := apitest.New(t, storyWorld())
 		if got := newShell(t, s).run("promote", "1.4.0", "--to", "lab"); got.code != cli.ExitError || s.Called("promotions.Request") != 0 {

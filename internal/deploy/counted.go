@@ -106,11 +106,28 @@ func copiedUntil(r *towpath.Rollout, counts []towpath.TrafficCount) (until time.
 	return until
 }
 
-// withoutCopies are readings without what the new revision did while it had
-// copies: what it counts itself can't tell them from users' requests.
-func withoutCopies(all []reading, until time.Time) []reading {
+// forUsers is since when all that the new revision does is for users, by the
+// server's clock, as far as that can be told: since the last copies, and of one
+// that is judged with all of the traffic since it was counted to have that. Zero:
+// from the beginning.
+func forUsers(r *towpath.Rollout, counts []towpath.TrafficCount) time.Time {
+	since := copiedUntil(r, counts)
+	if !r.JudgedAfter() {
+		return since
+	}
+	for _, c := range counts {
+		if x, _ := revision(c, r.To); !c.Before && x.Weight > 0 {
+			return latest(since, c.Received)
+		}
+	}
+	return since
+}
+
+// onlyForUsers are readings without what the new revision did before: what it
+// counts itself can't tell copies, or the requests of verification jobs, from users'.
+func onlyForUsers(all []reading, since time.Time) []reading {
 	for i := range all {
-		if all[i].began.Before(until) {
+		if all[i].began.Before(since) {
 			all[i].Canary = nil
 		}
 	}

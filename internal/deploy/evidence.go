@@ -31,14 +31,14 @@ const (
 func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []towpath.Measurement) analysis.Input {
 	in := analysis.Input{After: r.JudgedAfter()}
 	read := map[string][]reading{}
-	until := copiedUntil(r, counts)
+	users := forUsers(r, counts)
 	for _, o := range r.Canary.Objectives {
 		if !judged(o) {
 			continue
 		}
 		in.Objectives = append(in.Objectives, objective(o))
 		if o.Asks() {
-			read[o.Name] = withoutCopies(readings(o, measurements), until)
+			read[o.Name] = onlyForUsers(readings(o, measurements), users)
 		}
 	}
 	for i := 1; i < len(counts); i++ {
@@ -78,7 +78,8 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 }
 
 // switchedOver leaves of an interval what the revision did that had all of the
-// traffic at its end: what the other one did by itself says nothing of users.
+// traffic at its end: what the other one did by itself says nothing of users. What
+// had to end for the new one failed all of its requests then, which excuses nothing.
 func switchedOver(iv analysis.Interval, r *towpath.Rollout, to towpath.TrafficCount) {
 	now, _ := revision(to, r.To)
 	for name, x := range iv.Readings {
@@ -86,6 +87,9 @@ func switchedOver(iv analysis.Interval, r *towpath.Rollout, to towpath.TrafficCo
 			x.Baseline = nil
 		} else {
 			x.Canary = nil
+		}
+		if r.StopsFirst() && !to.Before {
+			x.Baseline = nil
 		}
 		iv.Readings[name] = x
 	}

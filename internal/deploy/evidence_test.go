@@ -184,3 +184,41 @@ func TestExpand(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
+
+// TestEvidence_OfQueriesAfterTheSwitch: of what has all of the traffic a source is
+// believed about users only; what came before the switch was verification.
+func TestEvidence_OfQueriesAfterTheSwitch(t *testing.T) {
+	o := towpath.Objective{Name: "o", Kind: towpath.ObjectiveRatio, Bad: `b{r="{{revision}}"}`, Total: `t{r="{{revision}}"}`}
+	r := &towpath.Rollout{
+		From: "old", To: "new", Steps: []towpath.Step{{Verb: towpath.VerbSwitch, Phase: towpath.OperationSucceeded}},
+		Canary: &towpath.Canary{Objectives: []towpath.Objective{o}, Spec: towpath.RolloutSpec{Steps: []towpath.RolloutStep{{Weight: 100}}}},
+	}
+	var counts []towpath.TrafficCount
+	var all []towpath.Measurement
+	for i := range 6 {
+		c := count(i, towpath.RevisionCount{Revision: "old", Weight: 1}, towpath.RevisionCount{Revision: "new"})
+		if i >= 3 {
+			c = count(i, towpath.RevisionCount{Revision: "old"}, towpath.RevisionCount{Revision: "new", Weight: 1})
+		}
+		c.Received = noon.Add(time.Duration(i) * time.Second)
+		counts = append(counts, c)
+		x := towpath.ObjectiveReading{Objective: "o", Canary: answers{"total": values(float64(10 * i)), "bad": values(float64(8 * i))}}
+		if i < 3 {
+			x.Baseline = answers{"total": values(float64(100 * i)), "bad": values(float64(i))}
+		}
+		all = append(all, towpath.Measurement{Recorded: c.Received.Add(-time.Millisecond), Readings: []towpath.ObjectiveReading{x}})
+	}
+	sample := func(total, bad float64) *analysis.Sample { return &analysis.Sample{Total: total, Bad: bad} }
+	want := []analysis.Reading{{Baseline: sample(100, 1)}, {Baseline: sample(100, 1)}, {}, {}, {Canary: sample(10, 8)}}
+	for n := 2; n <= len(counts); n++ {
+		in := deploy.Evidence(r, counts[:n], all[:n])
+		if !in.After {
+			t.Fatal("it is judged as if something ran beside it")
+		}
+		for i, iv := range in.Intervals {
+			if d := cmp.Diff(want[i], iv.Readings["o"]); d != "" {
+				t.Errorf("after %d counts, interval %d: %s", n, i, d)
+			}
+		}
+	}
+}

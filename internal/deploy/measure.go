@@ -189,13 +189,14 @@ func (s *Service) measure(ctx context.Context, x subject, now time.Time) towpath
 	return m
 }
 
-// read asks the queries of one objective, of each revision.
+// read asks the queries of one objective, of each revision. Once the new one has
+// all of the traffic nobody needs to know what the old one does.
 func (s *Service) read(ctx context.Context, x subject, o towpath.Objective, since, at time.Time) towpath.ObjectiveReading {
 	out := towpath.ObjectiveReading{Objective: o.Name, Canary: map[string][]towpath.MetricValue{}}
 	canary, baseline := placeholders(x, o, since, at)
 	for _, q := range o.Queries() {
 		var err error
-		if out.Canary[q.Name], err = s.answer(ctx, x, o, q.Text, canary, at); err == nil && o.Compares() {
+		if out.Canary[q.Name], err = s.answer(ctx, x, o, q.Text, canary, at); err == nil && o.Compares() && !x.rollout.JudgedAfter() {
 			if out.Baseline == nil {
 				out.Baseline = map[string][]towpath.MetricValue{}
 			}

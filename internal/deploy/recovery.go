@@ -95,12 +95,12 @@ func measuredSign(r *towpath.Rollout, counts []towpath.TrafficCount, measurement
 	if r.Mirrors() {
 		return first
 	}
-	since, until := hadUsers(r), copiedUntil(r, counts)
+	since, users := hadUsers(r), forUsers(r, counts)
 	for _, o := range r.Canary.Objectives {
 		if !judged(o) || !o.Asks() {
 			continue
 		}
-		for _, x := range withoutCopies(readings(o, measurements), until) {
+		for _, x := range onlyForUsers(readings(o, measurements), users) {
 			sign := x.began
 			if o.Kind == towpath.ObjectiveThreshold || sign.IsZero() {
 				sign = x.recorded

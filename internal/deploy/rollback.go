@@ -83,7 +83,7 @@ func (s *Service) rollback(ctx context.Context, tx Tx, actor towpath.Actor, r Ro
 	}
 	out := RollbackResult{
 		Environment: env.Name, From: env.Release, FromVersion: env.Version, To: target.Release, ToVersion: target.Version,
-		DryRun: r.DryRun, Components: changes(d, rendered, running),
+		DryRun: r.DryRun, Components: changes(d, rendered, s.runsInPart(ctx, env, active, running)),
 	}
 	if active != nil {
 		out.From, out.FromVersion = active.Release, active.Version
@@ -274,14 +274,39 @@ func inDoubt(ctx context.Context, tx Tx, env towpath.Environment) (bool, error) 
 	return slices.ContainsFunc(running, func(r rollout.Running) bool { return r.Unsure }), err
 }
 
-// changes says what a deployment does to each component.
+// runsInPart is what runs, with the revisions that the deployment under way has
+// begun to bring in the place of those that they replace: going back is from these.
+func (s *Service) runsInPart(ctx context.Context, env towpath.Environment, active *towpath.Deployment, running []rollout.Running) []rollout.Running {
+	out := slices.Clone(running)
+	if active == nil {
+		return out
+	}
+	content, err := s.contents.Content(ctx, env.Project, active.Release)
+	if err != nil {
+		content = &towpath.ReleaseContent{} // it may be why somebody goes back: without it only the settings are not told
+	}
+	rendered, _ := content.Environment(env.Name)
+	for _, r := range active.Components {
+		i := slices.IndexFunc(out, func(x rollout.Running) bool { return x.Component == r.Component })
+		if i < 0 || len(r.Steps) == 0 || r.To == "" || r.To == out[i].Revision {
+			continue
+		}
+		out[i].Revision = r.To
+		if c, ok := rendered.Component(r.Component); ok {
+			out[i].Rendered = c.Spec
+		}
+	}
+	return out
+}
+
+// changes says what a deployment does to each component, by what runs of it.
 func changes(d towpath.Deployment, env towpath.ReleaseEnvironment, running []rollout.Running) []towpath.ComponentPlan {
 	out := []towpath.ComponentPlan{}
 	for _, r := range d.Components {
 		now, _ := find(running, r.Component)
 		to, _ := env.Component(r.Component)
 		out = append(out, towpath.ComponentPlan{
-			Component: r.Component, Kind: r.Kind, Action: r.Action, From: r.From, To: r.To,
+			Component: r.Component, Kind: r.Kind, Action: r.Action, From: now.Revision, To: r.To,
 			Changes: rollout.Changes(now.Rendered, to.Spec),
 		})
 	}

@@ -33,10 +33,8 @@ func (r *reader) checkMirrors(components []component, objectives []towpath.Objec
 func (r *reader) checkJudged(components []component, objectives []towpath.Objective, o object) {
 	for i := range components {
 		c := &components[i]
-		if c.spec.Rollout.Strategy == towpath.StrategyBlueGreen {
+		if s := c.spec.Rollout.Strategy; s == towpath.StrategyBlueGreen || s == towpath.StrategyAllAtOnce {
 			r.judgeAfter(c, judging(*c, objectives), o)
-		}
-		if s := c.spec.Rollout.Strategy; s != towpath.StrategyCanary && s != towpath.StrategyRolling {
 			continue
 		}
 		rollout, _ := o.n.find(c.path + ".rollout")

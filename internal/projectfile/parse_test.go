@@ -207,6 +207,8 @@ objectives: [%s]
 				"(add an objective: objectives: [{name: errors, kind: errors, target: 0.999}], or say that this is meant: judged: false)"},
 		{"no time, and something to judge", "for: 0s", ofWeb,
 			"towpath.yaml:7:20: components.web.rollout.for: nothing judges it, although the objective speed is for web (take for out, or say that this is meant: judged: false)"},
+		{"no time after what stops first, and something to judge", "strategy: all-at-once, for: 0s", ofWeb,
+			"towpath.yaml:7:43: components.web.rollout.for: nothing judges it, although the objective speed is for web (take for out, or say that this is meant: judged: false)"},
 		{"no time, and copies that are judged", "for: 0s, mirror: {percent: 5}", ofWeb, ""},
 		{"what is judged after the switch and said to be not", "judged: false, for: 5m", ofWeb,
 			"towpath.yaml:7:23: components.web.rollout.judged: it is judged: the objective speed is for web (take judged out, or for and mirror)"},
@@ -281,6 +283,8 @@ objectives: [%s]
 		want                time.Duration
 	}{
 		{"timeout: 1m", errs, towpath.DefaultFor}, {"for: 5m", errs, 5 * time.Minute}, {"judged: false", errs, 0}, {"timeout: 1m", "", 0},
+		{"strategy: all-at-once", errs, towpath.DefaultFor}, {"strategy: all-at-once, for: 5m", errs, 5 * time.Minute},
+		{"strategy: all-at-once, judged: false", errs, 0}, {"strategy: all-at-once", "", 0},
 	} {
 		f, err := projectfile.Parse(fmt.Appendf(nil, file, tt.rollout, tt.objectives), builders())
 		if err != nil {

@@ -18,7 +18,7 @@ var rolloutKeys = map[towpath.RolloutStrategy][]string{
 	towpath.StrategyBlueGreen: {"preview", "for", "judged", "interval", "deadline", "undecided", "keep", "mirror"},
 	towpath.StrategyCanary:    {"steps", "judged", "interval", "deadline", "undecided", "keep", "mirror", "sticky"},
 	towpath.StrategyRolling:   {"surge", "unavailable", "for", "judged", "interval", "deadline", "undecided", "mirror", "sticky"},
-	towpath.StrategyAllAtOnce: {},
+	towpath.StrategyAllAtOnce: {"for", "judged", "interval", "deadline", "undecided"},
 }
 
 func readRollout(o object) towpath.RolloutSpec {
@@ -48,6 +48,9 @@ func readRollout(o object) towpath.RolloutSpec {
 		} else {
 			readJudged(x, &spec, 0, 0)
 		}
+	case towpath.StrategyAllAtOnce:
+		spec.For = x.duration("for", 0, 0, 7*24*time.Hour)
+		readJudged(x, &spec, 0, 0)
 	case towpath.StrategyCanary:
 		readJudged(x, &spec, towpath.DefaultInterval, towpath.DefaultDeadline)
 		spec.Steps = readSteps(x)

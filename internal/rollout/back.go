@@ -20,24 +20,39 @@ func Back(rollouts []towpath.Rollout, content *towpath.ReleaseContent, inForce t
 	}
 	late(rollouts)
 	backwards(rollouts, dependencies(content, run))
+	removals(rollouts, dependencies(nil, run))
 }
 
 // backwards orders a rollback as a promotion between the two releases would run
 // if time went back. What comes back first gets its traffic first: nobody uses it
 // yet, and what needs it will. What is there in both moves after all that need
-// it. What goes away does so last, after what needs that.
+// it.
 func backwards(rollouts []towpath.Rollout, n needs) {
 	for i := range rollouts {
 		r := &rollouts[i]
+		if r.Action == towpath.ActionRemove {
+			continue
+		}
 		for _, x := range rollouts {
-			var first bool
-			switch x.Action {
-			case towpath.ActionCreate:
-				first = r.Action != towpath.ActionRemove && n.reach(r.Component)[x.Component]
-			case r.Action: // both are there in both releases, or both go away
-				first = n.reach(x.Component)[r.Component]
-			}
+			first := x.Action == towpath.ActionCreate && n.reach(r.Component)[x.Component] ||
+				x.Action == r.Action && n.reach(x.Component)[r.Component]
 			if first && x.Component != r.Component {
+				r.After = append(r.After, x.Component)
+			}
+		}
+	}
+}
+
+// removals orders what goes away against the dependencies of what ran: each after
+// those that needed it have gone away, or their revisions that did have ended.
+func removals(rollouts []towpath.Rollout, n needs) {
+	for i := range rollouts {
+		r := &rollouts[i]
+		if r.Action != towpath.ActionRemove {
+			continue
+		}
+		for _, x := range rollouts {
+			if x.Action != towpath.ActionCreate && x.Component != r.Component && n.reach(x.Component)[r.Component] {
 				r.After = append(r.After, x.Component)
 			}
 		}

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,6 +74,7 @@ func TestNext_RollsBackInTheOrderOfDependents(t *testing.T) {
 		{"releases that contradict each other: by the one that is gone back to", []string{"api: web", "web:"}, []string{"api:", "web: api"}, "api web"},
 		{"what only the older one has comes before what needs it", []string{"api:", "cart: api store", "store: api"}, []string{"api:", "cart: api"}, "store cart api"},
 		{"what only the newer one has goes last, after what needs it", []string{"web:"}, []string{"a:", "b: a", "web: b"}, "web -b -a"},
+		{"also where the releases contradict each other", []string{"api: web", "web:"}, []string{"a:", "b: a", "api:", "web: api"}, "api web -b -a"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			to, env := release("older", "", tt.to...)
@@ -199,7 +201,10 @@ func TestNext_NothingMovesBackBeforeWhatNeedsIt(t *testing.T) {
 			heeded = older
 		}
 		w := newWorld(d)
-		w.ordered = func(t failer, is Issue, r *towpath.Rollout) { heeded.check(t, d, is, r) }
+		w.ordered = func(t failer, is Issue, r *towpath.Rollout) {
+			heeded.check(t, d, is, r)
+			newer.checkRemoval(t, d, is, r)
+		}
 		failures := rapid.IntRange(0, 2).Draw(t, "failures")
 		for i := 0; !towpath.DeploymentTransitions().Terminal(d.Phase); i++ {
 			stuck := w.step(t, func(is Issue) towpath.OperationPhase {
@@ -235,8 +240,6 @@ func (g graph) check(t failer, d *towpath.Deployment, is Issue, r *towpath.Rollo
 			t.Fatalf("%s moves back before %s, which needs it", r.Component, other.Component)
 		case is.Verb == towpath.VerbSwitch && other.Action == towpath.ActionCreate && itNeeds && !moved(&other):
 			t.Fatalf("%s moves before %s, which it needs and nothing had", r.Component, other.Component)
-		case is.Verb == towpath.VerbRemove && r.Action == towpath.ActionRemove && other.Action == towpath.ActionRemove && needsIt && !gone(&other):
-			t.Fatalf("%s goes away before %s, which needs it", r.Component, other.Component)
 		case is.Verb == towpath.VerbRemove && r.Action == towpath.ActionRemove && other.Action == towpath.ActionReplace && !moved(&other):
 			t.Fatalf("%s goes away before %s has moved", r.Component, other.Component)
 		case is.Verb == towpath.VerbRestore && other.Action == towpath.ActionReplace && itNeeds && touched(d, &other) && !back(&other):
@@ -245,9 +248,99 @@ func (g graph) check(t failer, d *towpath.Deployment, is Issue, r *towpath.Rollo
 	}
 }
 
-func gone(r *towpath.Rollout) bool {
-	s, ok := r.Find(towpath.VerbRemove)
-	return ok && s.Phase == towpath.OperationSucceeded
+// checkRemoval holds the end of a component against what needed it in the release
+// that ran.
+func (g graph) checkRemoval(t failer, d *towpath.Deployment, is Issue, r *towpath.Rollout) {
+	if is.Verb != towpath.VerbRemove || r.Action != towpath.ActionRemove {
+		return
+	}
+	for _, other := range d.Components {
+		verb := towpath.VerbRetire
+		if other.Action == towpath.ActionRemove {
+			verb = towpath.VerbRemove
+		}
+		step, _ := other.Find(verb)
+		needsIt := other.Action != towpath.ActionCreate && slices.Contains(g[string(other.Component)], string(r.Component))
+		if needsIt && step.Phase != towpath.OperationSucceeded {
+			t.Fatalf("%s goes away before %s, which needs it", r.Component, other.Component)
+		}
+	}
+}
+
+// promotion is a deployment of a release that replaces another one.
+func promotion(to *towpath.ReleaseContent, env towpath.ReleaseEnvironment, from *towpath.ReleaseContent) *towpath.Deployment {
+	var running []Running
+	for _, c := range from.Components {
+		running = append(running, Running{Component: c.Name, Revision: "older"})
+	}
+	slices.SortFunc(running, func(a, b Running) int { return cmp.Compare(a.Component, b.Component) })
+	d := &towpath.Deployment{Kind: towpath.DeploymentPromotion, Phase: towpath.DeploymentPreparing, Components: New(to, env, running, nil)}
+	Strategies(d.Components, to, from, env, towpath.EnvironmentSpec{})
+	return d
+}
+
+func TestNext_RemovesAgainstTheDependencies(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		to, from []string
+		want     string
+	}{
+		{"what needs others goes before them", []string{"web:"}, []string{"a:", "b: a", "c: b", "web:"}, "web -c -b -a"},
+		{"whatever their names", []string{"web:"}, []string{"c:", "b: c", "a: b", "web:"}, "web -a -b -c"},
+		{"by way of what stays", []string{"web:"}, []string{"a:", "web: a", "b: web"}, "web -b -a"},
+		{"a circle holds nothing up", []string{"web:"}, []string{"a: b", "b: a", "web:"}, "web -b -a"},
+		{"the first release removes nothing", []string{"web:"}, nil, "web"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			to, env := release("newer", "", tt.to...)
+			from, _ := release("older", "", tt.from...)
+			if got := order(t, promotion(to, env, from)); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+	t.Run("after the revisions that needed it have ended", func(t *testing.T) {
+		to, env := release("newer", "", "web:")
+		from, _ := release("older", "", "api:", "web: api")
+		d := promotion(to, env, from)
+		d.Phase = towpath.DeploymentRetiring
+		dec := Next(d, Seen{})
+		if len(dec.Issue) != 1 || dec.Issue[0].Verb != towpath.VerbRetire || dec.Issue[0].Component != "web" {
+			t.Fatalf("%+v, while the old web may still call the api", dec)
+		}
+		web := named(d.Components, "web")
+		web.Steps = append(web.Steps, towpath.Step{Verb: towpath.VerbRetire, Phase: towpath.OperationSucceeded})
+		if dec := Next(d, Seen{}); len(dec.Issue) != 1 || dec.Issue[0].Verb != towpath.VerbRemove || dec.Issue[0].Component != "api" {
+			t.Errorf("%+v", dec)
+		}
+	})
+}
+
+func TestNext_NothingGoesAwayBeforeWhatNeededIt(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		older := generatedGraph(t, "older")
+		to, env := release("newer", "", generatedGraph(t, "newer").lines()...)
+		from, _ := release("older", "", older.lines()...)
+		d := promotion(to, env, from)
+		w := newWorld(d)
+		w.ordered = func(t failer, is Issue, r *towpath.Rollout) { older.checkRemoval(t, d, is, r) }
+		failures := rapid.IntRange(0, 3).Draw(t, "failures")
+		for i := 0; !towpath.DeploymentTransitions().Terminal(d.Phase); i++ {
+			stuck := w.step(t, func(is Issue) towpath.OperationPhase {
+				if failures > 0 && (is.Verb == towpath.VerbRemove || is.Verb == towpath.VerbRetire) && rapid.Bool().Draw(t, "fails") {
+					failures--
+					return towpath.OperationFailed
+				}
+				return towpath.OperationSucceeded
+			})
+			if stuck || i > 500 {
+				t.Fatalf("it does not end: %s", d.Phase)
+			}
+		}
+		if d.Phase != towpath.DeploymentSucceeded {
+			t.Fatalf("it ended %s", d.Phase)
+		}
+	})
 }
 
 // A rollback from before there was an order goes on as it began.

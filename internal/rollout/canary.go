@@ -211,6 +211,9 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 	switch {
 	case s.AllOfIt():
 		at = fmt.Sprintf("%s has all of the traffic, and the revision before it still runs", r.Component)
+		if r.StopsFirst() {
+			at = fmt.Sprintf("%s has all of the traffic, and the revision before it can be started again", r.Component)
+		}
 	case s.Copies != nil:
 		at = fmt.Sprintf("the new revision of %s has no users yet and gets copies of %d %% of the requests", r.Component, s.Copies.Percent)
 	case s.Weight == 0:

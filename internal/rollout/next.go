@@ -116,10 +116,9 @@ func stopped(d *towpath.Deployment, name towpath.ComponentName) bool {
 		return false
 	}
 	r := &d.Components[i]
-	scale := r.Scales.Of(towpath.VerbPrepare)
 	_, preparing := r.Find(towpath.VerbPrepare)
 	_, switching := r.Find(towpath.VerbSwitch)
-	return scale != nil && scale.Room == 0 && preparing && !switching
+	return r.StopsFirst() && preparing && !switching
 }
 
 // prepare starts each new revision once what it depends on is prepared, a few

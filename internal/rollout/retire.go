@@ -7,8 +7,8 @@ import (
 )
 
 // retire stops what the release replaced. It can't fail the deployment, which
-// has succeeded for its users already: a failed step is issued again. In a
-// rollback what goes away does so after what needs it.
+// has succeeded for its users already: a failed step is issued again. What goes
+// away does so after what needs it.
 func retire(d *towpath.Deployment) Decision {
 	var dec Decision
 	all := true
@@ -18,7 +18,7 @@ func retire(d *towpath.Deployment) Decision {
 		if r.Action == towpath.ActionRemove {
 			is = Issue{Component: r.Component, Verb: towpath.VerbRemove}
 		}
-		if !dependentsRemoved(d, r) {
+		if !dependentsEnded(d, r) {
 			all = false
 			continue
 		}
@@ -30,10 +30,15 @@ func retire(d *towpath.Deployment) Decision {
 	return dec
 }
 
-// dependentsRemoved reports whether all that goes away before a component has.
-func dependentsRemoved(d *towpath.Deployment, r *towpath.Rollout) bool {
+// dependentsEnded reports whether all that needs what goes away has ended: it was
+// removed, or its revision that did is retired.
+func dependentsEnded(d *towpath.Deployment, r *towpath.Rollout) bool {
 	return r.Action != towpath.ActionRemove || !slices.ContainsFunc(d.Components, func(other towpath.Rollout) bool {
-		step, ok := other.Find(towpath.VerbRemove)
-		return other.Action == towpath.ActionRemove && precedes(d, &other, r) && (!ok || step.Phase != towpath.OperationSucceeded)
+		verb := towpath.VerbRetire
+		if other.Action == towpath.ActionRemove {
+			verb = towpath.VerbRemove
+		}
+		step, ok := other.Find(verb)
+		return precedes(d, &other, r) && (!ok || step.Phase != towpath.OperationSucceeded)
 	})
 }

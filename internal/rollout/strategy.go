@@ -11,7 +11,8 @@ import (
 // unless the environment's rules in force say otherwise. What nothing runs
 // beside moves at once: there is nothing to compare it with. It is judged by the
 // objectives in force, those of the release that runs (nil: none does), and by
-// what the new one adds: none can loosen what it is judged by itself.
+// what the new one adds: none can loosen what it is judged by itself. What goes
+// away does so against the dependencies of the release that runs.
 func Strategies(rollouts []towpath.Rollout, content, running *towpath.ReleaseContent, rendered towpath.ReleaseEnvironment, inForce towpath.EnvironmentSpec) {
 	for i := range rollouts {
 		r := &rollouts[i]
@@ -23,9 +24,14 @@ func Strategies(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 		switch strategyOf(c, inForce) {
 		case towpath.StrategyAllAtOnce:
 			r.Scales, r.Keep = allAtOnce(), 0
+			if inForce.Rollout == "" {
+				spec := inForceAfter(c, running)
+				spec.Preview, spec.Mirror = nil, nil // nothing can run beside it
+				atOnce(r, spec, objectives(content, running, r.Component))
+			}
 		case towpath.StrategyBlueGreen:
 			if inForce.Rollout == "" {
-				blueGreen(r, inForceAfter(c, running), objectives(content, running, r.Component))
+				atOnce(r, inForceAfter(c, running), objectives(content, running, r.Component))
 			}
 		case towpath.StrategyCanary:
 			if len(c.Rollout.Steps) > 0 && r.From != r.To {
@@ -40,6 +46,7 @@ func Strategies(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 		}
 	}
 	late(rollouts)
+	removals(rollouts, dependencies(running, nil))
 }
 
 func strategyOf(c towpath.ReleaseComponent, inForce towpath.EnvironmentSpec) towpath.RolloutStrategy {
@@ -68,10 +75,10 @@ func allAtOnce() *towpath.Scales {
 	return &towpath.Scales{Prepare: &towpath.Scale{}, Switch: &towpath.Scale{}, Restore: &towpath.Scale{}, Late: true}
 }
 
-// blueGreen has a revision that gets all of the traffic at once looked at, or given
+// atOnce has a revision that gets all of the traffic at once looked at, or given
 // copies of requests, before, and judged after, while the one that it replaces
-// still runs.
-func blueGreen(r *towpath.Rollout, spec towpath.RolloutSpec, by []towpath.Objective) {
+// can be brought back.
+func atOnce(r *towpath.Rollout, spec towpath.RolloutSpec, by []towpath.Objective) {
 	var steps []towpath.RolloutStep
 	if spec.Preview != nil {
 		steps = append(steps, *spec.Preview)
@@ -102,7 +109,8 @@ func inForceAfter(c towpath.ReleaseComponent, running *towpath.ReleaseContent) t
 	if running == nil || spec.For > 0 {
 		return spec
 	}
-	if was, ok := running.Component(c.Name); ok && was.Rollout.Strategy == towpath.StrategyBlueGreen {
+	was, ok := running.Component(c.Name)
+	if s := was.Rollout.Strategy; ok && (s == towpath.StrategyBlueGreen || s == towpath.StrategyAllAtOnce) {
 		spec.For = was.Rollout.For
 	}
 	return spec
@@ -121,8 +129,9 @@ func mirrored(spec towpath.RolloutSpec, steps ...towpath.RolloutStep) []towpath.
 // the surge run besides as many as ran or are wanted, nor fewer than there were,
 // or are to be, without those that may be unavailable. After each batch the new
 // revision has as much of the traffic as of its instances, and is judged like a
-// canary. The last batch is the switch. What shrinks keeps the old instances
-// that there is room for: only the judgement tells that fewer new ones will do.
+// canary. The last batch is the switch; what is replaced in one is judged after
+// that. What shrinks keeps the old instances that there is room for: only the
+// judgement tells that fewer new ones will do.
 func rolling(r *towpath.Rollout, spec towpath.RolloutSpec, n int, by []towpath.Objective) {
 	surge, fewer := spec.Room(n)
 	batch, most := spec.Batch(n), n
@@ -145,6 +154,9 @@ func rolling(r *towpath.Rollout, spec towpath.RolloutSpec, n int, by []towpath.O
 			step.Scale.Rest = step.Scale.Room
 		}
 		r.Canary.Spec.Steps = append(r.Canary.Spec.Steps, step)
+	}
+	if batch == n && len(by) > 0 {
+		r.Canary.Spec.Steps = append(r.Canary.Spec.Steps, towpath.RolloutStep{Weight: 100, For: cmp.Or(spec.For, towpath.DefaultFor)})
 	}
 }
 

@@ -76,9 +76,10 @@ func itsTurn(d *towpath.Deployment, r *towpath.Rollout) bool {
 
 // precedes reports whether a component moves before another one: because that
 // needs it, or in a rollback, where users must not meet what needs the newer one
-// beside the older one, because it needs that.
+// beside the older one, because it needs that. It goes away in either after what
+// needs it.
 func precedes(d *towpath.Deployment, first, r *towpath.Rollout) bool {
-	if d.Kind == towpath.DeploymentRollback {
+	if d.Kind == towpath.DeploymentRollback || r.Action == towpath.ActionRemove {
 		return slices.Contains(r.After, first.Component)
 	}
 	return slices.Contains(r.DependsOn, first.Component)

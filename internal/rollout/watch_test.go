@@ -16,7 +16,7 @@ func switched(ago time.Duration) (*towpath.Deployment, *towpath.Canary, time.Tim
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	d := &towpath.Deployment{Phase: towpath.DeploymentSwitching, Kind: towpath.DeploymentPromotion, Previous: "sha256:1", Environment: "prod"}
 	r := towpath.Rollout{Component: "api", Action: towpath.ActionReplace, From: "old", To: "new"}
-	blueGreen(&r, towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, For: time.Minute}, []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.99}})
+	atOnce(&r, towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen, For: time.Minute}, []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.99}})
 	for _, v := range []towpath.Verb{towpath.VerbPrepare, towpath.VerbVerifyBefore, towpath.VerbSwitch, towpath.VerbVerifyAfter} {
 		r.Steps = append(r.Steps, towpath.Step{Verb: v, Phase: towpath.OperationSucceeded, Ended: now.Add(-ago)})
 	}
@@ -136,9 +136,15 @@ func TestStrategies_AfterTheSwitch(t *testing.T) {
 		"judged after a preview and copies": {towpath.RolloutSpec{
 			For: time.Minute, Preview: &towpath.RolloutStep{Manual: true}, Mirror: &towpath.RolloutStep{Copies: &towpath.TrafficCopies{Percent: 10}},
 		}, towpath.RolloutSpec{}, time.Minute, 3},
+		"judged after stopping first":                   {towpath.RolloutSpec{Strategy: towpath.StrategyAllAtOnce, For: time.Hour}, towpath.RolloutSpec{}, time.Hour, 1},
+		"judged after stopping first, as what runs was": {towpath.RolloutSpec{Strategy: towpath.StrategyAllAtOnce}, towpath.RolloutSpec{For: time.Minute}, time.Minute, 1},
+		"not judged for as long as a batch was": {
+			towpath.RolloutSpec{Strategy: towpath.StrategyAllAtOnce}, towpath.RolloutSpec{Strategy: towpath.StrategyRolling, For: time.Minute}, 0, 0,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x.spec.Strategy, x.running.Strategy = towpath.StrategyBlueGreen, cmp.Or(x.running.Strategy, towpath.StrategyBlueGreen)
+			x.spec.Strategy = cmp.Or(x.spec.Strategy, towpath.StrategyBlueGreen)
+			x.running.Strategy = cmp.Or(x.running.Strategy, towpath.StrategyBlueGreen)
 			release := func(spec towpath.RolloutSpec) *towpath.ReleaseContent {
 				return &towpath.ReleaseContent{Objectives: errors, Components: []towpath.ReleaseComponent{{Name: "api", Rollout: spec}}}
 			}
@@ -160,6 +166,42 @@ func TestStrategies_AfterTheSwitch(t *testing.T) {
 				t.Errorf("it has steps: %+v", c)
 			case x.steps > 0 && (len(c.Spec.Steps) != x.steps || c.Spec.Interval != towpath.DefaultInterval || c.Spec.Deadline != towpath.DefaultDeadline || len(c.Objectives) != by):
 				t.Errorf("the rollout is %+v", c)
+			}
+		})
+	}
+}
+
+// TestStrategies_RollingInOneBatch: what has no batch with a share of the traffic is
+// judged once it has all of it, by what judges the others.
+func TestStrategies_RollingInOneBatch(t *testing.T) {
+	by := []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.99}}
+	for name, x := range map[string]struct {
+		spec      towpath.RolloutSpec
+		instances int
+		by        []towpath.Objective
+		after     time.Duration // 0: there is no such step
+		stops     bool
+	}{
+		"one instance":                     {towpath.RolloutSpec{Surge: "1"}, 1, by, towpath.DefaultFor, false},
+		"one that says for how long":       {towpath.RolloutSpec{Surge: "1", For: time.Hour}, 1, by, time.Hour, false},
+		"one that there is no room beside": {towpath.RolloutSpec{Surge: "0", Unavailable: "1"}, 1, by, towpath.DefaultFor, true},
+		"all of them beside the old ones":  {towpath.RolloutSpec{Surge: "100%"}, 3, by, towpath.DefaultFor, false},
+		"one that nothing judges":          {towpath.RolloutSpec{Surge: "1"}, 1, nil, 0, false},
+		"several, one after the other":     {towpath.RolloutSpec{Surge: "1"}, 2, by, 0, false},
+		"several, a batch of two":          {towpath.RolloutSpec{Surge: "1", Unavailable: "1"}, 3, by, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := towpath.Rollout{Before: &towpath.Before{Instances: x.instances}}
+			rolling(&r, x.spec, x.instances, x.by)
+			if last, ok := r.Canary.AfterSwitch(); ok != (x.after > 0) || ok && last.For != x.after {
+				t.Errorf("the last step is %+v", last)
+			}
+			if r.StopsFirst() != x.stops {
+				t.Errorf("it stops first: %v", r.StopsFirst())
+			}
+			shared := slices.ContainsFunc(r.Canary.Spec.Steps, func(s towpath.RolloutStep) bool { return s.Weight > 0 })
+			if len(x.by) > 0 && !shared {
+				t.Error("nothing judges it")
 			}
 		})
 	}

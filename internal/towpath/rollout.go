@@ -13,7 +13,8 @@ type Rollout struct {
 	Kind      ComponentKind   `json:"kind"`
 	DependsOn []ComponentName `json:"dependsOn,omitempty"`
 	// After are the components that move before this one in a rollback, which
-	// goes against the dependencies of both releases.
+	// goes against the dependencies of both releases; of one that goes away, those
+	// that end before it because they need it.
 	After    []ComponentName `json:"after,omitempty"`
 	Action   ChangeAction    `json:"action"`
 	From     RevisionID      `json:"from,omitempty"`
@@ -131,6 +132,13 @@ func (r *Rollout) Mirrors() bool {
 func (r *Rollout) JudgedAfter() bool {
 	_, after := r.Canary.AfterSwitch()
 	return after && slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Verb == VerbSwitch && s.Phase == OperationSucceeded })
+}
+
+// StopsFirst reports whether the revision before has to end for the new one to
+// start.
+func (r *Rollout) StopsFirst() bool {
+	scale := r.Scales.Of(VerbPrepare)
+	return scale != nil && scale.Room == 0
 }
 
 // Canary is a rollout by steps (of weights, or of instances), and what people and the analysis have said of

@@ -364,3 +364,22 @@ func TestServer_CanaryWithoutEvidence(t *testing.T) {
 		t.Errorf("who may not see what runs is told %+v, %v", r.Runs, err)
 	}
 }
+
+// TestServer_SaysWhatARollbackGoesBackFrom: in the middle of a rollout both revisions
+// run, and the one that goes is the new one.
+func TestServer_SaysWhatARollbackGoesBackFrom(t *testing.T) {
+	h := newHarness(t)
+	newCanary(t, h)
+	h.publish("1.1.0", "two")
+	h.waits("api has 10 % of the traffic")
+	r := h.status("dev").Deployment.Components[0]
+	got, err := h.svc.Deploys.Rollback(t.Context(), h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev", DryRun: true})
+	must(t, 0, err)
+	if got.FromVersion != "1.1.0" || got.ToVersion != "1.0.0" || len(got.Components) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	want := []towpath.Change{{Path: "greeting", Before: "two in dev", After: "one in dev"}}
+	if c := got.Components[0]; c.From != r.To || c.To != r.From || c.Action != towpath.ActionReplace || !slices.Equal(c.Changes, want) {
+		t.Errorf("it says %+v of %s", c, r.To)
+	}
+}

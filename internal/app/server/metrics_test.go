@@ -32,10 +32,12 @@ type source struct {
 	broken bool
 	bad    map[string]float64 // of 20 more, by revision
 	have   map[string]float64
+	// questions are how often it was asked about a revision.
+	questions map[string]int
 }
 
 func newSource(t *testing.T) *source {
-	s := &source{t: t, bad: map[string]float64{}, have: map[string]float64{}}
+	s := &source{t: t, bad: map[string]float64{}, have: map[string]float64{}, questions: map[string]int{}}
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
 	s.url = srv.URL
@@ -58,6 +60,7 @@ func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.FormValue("query")
 	name, rest, _ := strings.Cut(query, `{r="`)
 	revision := strings.TrimSuffix(rest, `"}`)
+	s.questions[revision]++
 	add := map[string]float64{"total": 20, "bad": s.bad[revision]}[name]
 	s.have[query] += add
 	value := s.have[query]

@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"context"
+	"slices"
 
 	"github.com/towpath/towpath/internal/analysis"
 	"github.com/towpath/towpath/internal/deploy"
@@ -265,12 +266,14 @@ func (s deploys) Get(ctx context.Context, actor towpath.Actor, id towpath.Deploy
 	return find(s.w.Deployments, "deployment", string(id), func(d towpath.Deployment) bool { return d.ID == id })
 }
 
-func (s deploys) List(ctx context.Context, actor towpath.Actor, _ deploy.Filter) (deploy.List, error) {
+func (s deploys) List(ctx context.Context, actor towpath.Actor, f deploy.Filter) (deploy.List, error) {
 	if err := s.w.enter(ctx, actor, "deploys.List"); err != nil {
 		return deploy.List{}, err
 	}
 	defer s.w.mu.Unlock()
-	return deploy.List{Items: s.w.Deployments}, nil
+	return deploy.List{Items: slices.DeleteFunc(slices.Clone(s.w.Deployments), func(d towpath.Deployment) bool {
+		return f.Environment != "" && f.Environment != d.Environment
+	})}, nil
 }
 
 func (s deploys) Resolve(ctx context.Context, actor towpath.Actor, _ towpath.OperationID, _ bool, _ string) error {
