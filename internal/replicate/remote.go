@@ -37,6 +37,9 @@ type RemoteConfig struct {
 	UserAgent string
 	Answer    time.Duration // that it may say nothing to a question for; default: [DefaultAnswer]
 	Stall     time.Duration // that nothing may move of a blob for; default: [DefaultStall]
+	// Waits is told when the registry says nothing for long, from several
+	// goroutines; may be nil.
+	Waits func(Wait)
 }
 
 // Remote is a repository of any OCI registry. Where that has no API of
@@ -77,6 +80,9 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	if cfg.Stall <= 0 {
 		cfg.Stall = DefaultStall
 	}
+	if cfg.Waits == nil {
+		cfg.Waits = func(Wait) {}
+	}
 	repo.PlainHTTP = cfg.PlainHTTP
 	repo.MaxMetadataBytes = DefaultLimits().ManifestBytes
 	repo.ReferrerListMaxPages = DefaultLimits().Manifests
@@ -84,7 +90,7 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	// would race with who reads it.
 	repo.SkipReferrersGC = true
 	client := &auth.Client{
-		Client: &http.Client{Transport: &hearing{&patient{cfg.Transport, min(cfg.Answer, cfg.Stall), cfg.Stall}}}, Cache: auth.NewCache(), Header: http.Header{"User-Agent": {cfg.UserAgent}},
+		Client: &http.Client{Transport: &hearing{&patient{cfg.Transport, min(cfg.Answer, cfg.Stall), cfg.Stall, cfg.Waits}}}, Cache: auth.NewCache(), Header: http.Header{"User-Agent": {cfg.UserAgent}},
 	}
 	if cfg.Login != nil {
 		client.Credential = func(ctx context.Context, host string) (auth.Credential, error) {
