@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -47,6 +48,7 @@ type RemoteConfig struct {
 // must be the only writer about what it writes.
 type Remote struct {
 	repo *remote.Repository
+	bare *http.Client // that logs in nowhere
 }
 
 // SplitReference takes "registry.example/shop:1.4.0" apart; the tag may be
@@ -110,7 +112,30 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 		}
 	}
 	repo.Client = client
-	return &Remote{repo: repo}, nil
+	return &Remote{repo: repo, bare: &http.Client{Transport: cfg.Transport, Timeout: introduction}}, nil
+}
+
+// introduction is how long a registry has to say which one it is.
+const introduction = 5 * time.Second
+
+// Installation is which installation of Towpath the registry is, by its own word
+// (see [towpath.HeaderInstallation]); empty: of none, or nobody knows now. It
+// is asked once, and shown no login.
+func (r *Remote) Installation(ctx context.Context) string {
+	u := url.URL{Scheme: "https", Host: r.repo.Reference.Host(), Path: "/v2/"}
+	if r.repo.PlainHTTP {
+		u.Scheme = "http"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return ""
+	}
+	resp, err := r.bare.Do(req)
+	if err != nil {
+		return ""
+	}
+	_ = resp.Body.Close() // only its header counts
+	return resp.Header.Get(towpath.HeaderInstallation)
 }
 
 // identityToken is the user of a password that is an identity token.
