@@ -137,10 +137,8 @@ func (s *Service) changeMaterial(ctx context.Context, actor towpath.Actor, p tow
 // may be made, those of every project among them; without a project only these.
 // Who may read releases somewhere may know them: they hold there too.
 func (s *Service) QuarantinedMaterials(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error) {
-	if all, in := access.Projects(actor, access.ReleaseRead); p != "" || !all && len(in) == 0 {
-		if err := access.Check(actor, access.ReleaseRead, access.Subject{Project: p}); err != nil {
-			return nil, err
-		}
+	if err := mayKnowMaterials(actor, p); err != nil {
+		return nil, err
 	}
 	var out []towpath.MaterialQuarantine
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
@@ -148,6 +146,13 @@ func (s *Service) QuarantinedMaterials(ctx context.Context, actor towpath.Actor,
 		return err
 	})
 	return out, err
+}
+
+func mayKnowMaterials(actor towpath.Actor, p towpath.ProjectName) error {
+	if all, in := access.Projects(actor, access.ReleaseRead); p != "" || !all && len(in) == 0 {
+		return access.Check(actor, access.ReleaseRead, access.Subject{Project: p})
+	}
+	return nil
 }
 
 // Materials is the loop over materials that were quarantined.

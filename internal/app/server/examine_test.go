@@ -239,6 +239,12 @@ func TestServer_RevocationGoesOn(t *testing.T) {
 		must(t, 0, err)
 		h.untilQuarantined(only, "only the key lost signed it, which was revoked by ana: it was on a laptop")
 		h.untilQuarantined(damaged, "nobody can tell whether only the key lost signed it (it could not be looked at: there is no blob")
+		h.until("what it reaches is known", func() bool {
+			a, err := h.svc.Trust.Affected(ctx, h.ana, "lost")
+			return !must(t, a, err).Looking && a.Releases == 2 && a.Projects == 1
+		})
+		_, err = h.svc.Trust.Affected(ctx, h.ana, "nobody")
+		refused(t, "a key that is not there", err, towpath.KindNotFound)
 		if why := h.quarantined(saved); why != "" {
 			t.Errorf("what another key signed is quarantined: %s", why)
 		}
