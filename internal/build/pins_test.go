@@ -165,7 +165,15 @@ func TestBuild_PinExceptions(t *testing.T) {
 		}
 	})
 	t.Run("pins are materials that a quarantine finds, whichever way it names them", func(t *testing.T) {
-		materials := evidence.Materials(res.Provenance, res.SBOM)
+		materials, err := evidence.ProvenanceMaterials(res.Provenance)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of, err := evidence.BillMaterials(res.SBOM)
+		if err != nil {
+			t.Fatal(err)
+		}
+		materials = append(materials, of...)
 		for _, m := range []string{
 			"redis:7", someDigest, "pkg:oci/redis", "gitCommit:" + someCommit, "pkg:terraform/cloudposse/label/null@0.25.0",
 			"pkg:helm/rabbitmq", "ghcr.io/shop/api:1.0", "busybox@" + someDigest,

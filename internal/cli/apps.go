@@ -206,6 +206,7 @@ type Step struct {
 	Name   string
 	State  StepState
 	Detail string
+	Count  string   // how far it is: no news by itself, so off a terminal it makes no line of its own
 	Log    []string // the last lines, of a failed step
 }
 

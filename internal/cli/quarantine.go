@@ -22,19 +22,23 @@ func newQuarantine(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			q.Affected = s.settled(ctx, q.Affected, func(ctx context.Context) (towpath.Affected, error) {
+				return c.AffectedByMaterial(ctx, p, q.Material)
+			})
 			return s.print(result{data: q, names: []string{q.Material}, show: func(page *page) {
 				page.field("material", q.Material)
 				page.field("quarantined", page.style.bad(q.Reason))
 				page.field("project", orAll(q.Project))
-				page.line("releases that are made with it are quarantined within moments, and so are those that are published later;")
-				page.line("`towpath release list` shows which. Are there none, it holds for later ones: look whether the name is right")
+				showAffected(page, q.Affected, "no release that you may see, so look whether the name is right")
+				page.line("it holds for releases that are published later, too")
 			}})
 		})
 	cmd.Long = "With RELEASE, revokes one release: no gate passes it, no rollback goes to it, a deployment that brings it goes back, and environments that run it are flagged.\n\n" +
 		"With --material, revokes every release of the project that is made with it, now and later: a digest (sha256:…, of an image or a file), a " +
 		"package URL (pkg:golang/example.com/lib@v1.2.0; without a version all of them), or the name of a pin of towpath.lock, as the " +
 		"provenance and the bill of materials name them. With --everywhere, in every project at once, those that are made later too; it takes an admin " +
-		"of everything, as does lifting it. A key is revoked with `towpath trust revoke`."
+		"of everything, as does lifting it. The answer says how many releases that reaches, in how many projects, and which environments run one: of those that you " +
+		"may see. A key is revoked with `towpath trust revoke`."
 	cmd.Example = "  towpath quarantine 1.4.0 --reason 'it leaks'\n  towpath quarantine --material pkg:npm/left-pad@1.3.1 --reason CVE-2026-1234\n" +
 		"  towpath quarantine --material pkg:npm/left-pad@1.3.1 --everywhere --reason CVE-2026-1234"
 	cmd.AddCommand(newQuarantineList(s))

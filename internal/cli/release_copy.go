@@ -42,7 +42,7 @@ func newReleaseCopy(s *session) *cobra.Command {
 		Use: "copy RELEASE --to REGISTRY/REPOSITORY[:TAG]", Short: "Copy a release with all its evidence to another registry",
 		Long: "Copies the release, everything that is attached to it and to that, and what it was published with to any OCI 1.1 registry; what is there is " +
 			"not sent again. Then the registry is read again: every manifest and blob is compared with its digest, and everything that is attached " +
-			"has to be listed. Its tags, the given one or all versions of the release, are set last and never moved.\n\n" +
+			"has to be listed. A registry that says nothing, or that something could not be done now, is waited for and tried again, and stderr says so. Its tags, the given one or all versions of the release, are set last and never moved.\n\n" +
 			"Logs in with what docker login or oras login keep (DOCKER_CONFIG), or with --username and --password-stdin. With --from it is copied from a layout " +
 			"that release export wrote, or from another registry.",
 		Example: "  towpath release copy 1.4.0 --to registry.example/shop\n  towpath release copy 1.4.0 --from shop-1.4.0.tar --to registry.example/shop:stable",
@@ -91,7 +91,7 @@ func (s *session) runReleaseCopy(ctx context.Context, name string, o copyOptions
 		from.tags = []string{tag}
 	}
 	out := copiedRelease{Release: towpath.Digest(from.graph.Root.Digest), From: from.name, To: repository, Tags: from.tags}
-	if err := freeTags(ctx, target, from.graph.Root, from.tags); err != nil {
+	if err := s.freeTags(ctx, target, from.graph.Root, from.tags); err != nil {
 		return err
 	}
 	if err := s.copyImages(ctx, from.images, repository, o, &out); err != nil { // before what needs them
@@ -102,7 +102,7 @@ func (s *session) runReleaseCopy(ctx context.Context, name string, o copyOptions
 		return err
 	}
 	out.Add(moved)
-	if err := setTags(ctx, from, target); err != nil {
+	if err := s.setTags(ctx, from, target); err != nil {
 		return err
 	}
 	out.Verified = true
@@ -143,7 +143,7 @@ type logins = func(context.Context, string) (replicate.Login, error)
 
 func (s *session) registry(repository string, l logins, o copyOptions) (*replicate.Remote, error) {
 	return replicate.NewRemote(replicate.RemoteConfig{
-		Repository: repository, PlainHTTP: o.plainHTTP, Login: l, UserAgent: "towpath/" + s.apps.Version,
+		Repository: repository, PlainHTTP: o.plainHTTP, Login: l, UserAgent: "towpath/" + s.apps.Version, Waits: s.waitsFor,
 	})
 }
 
@@ -222,10 +222,10 @@ func (s *session) copySource(ctx context.Context, name, repository string, o cop
 			return from, err
 		}
 		from.source = remote
-		root, err = remote.Resolve(ctx, replicate.Config{}, reference(name))
+		root, err = remote.Resolve(ctx, s.patiently(), reference(name))
 	}
 	if err == nil {
-		from.graph, err = replicate.Walk(ctx, from.source, root, replicate.Config{})
+		from.graph, err = replicate.Walk(ctx, from.source, root, s.patiently())
 	}
 	if err != nil {
 		return from, errors.Join(err, from.close())
@@ -263,9 +263,9 @@ func isLayout(path string) bool {
 
 // freeTags makes sure, before anything is sent, that no tag names something
 // else there.
-func freeTags(ctx context.Context, target *replicate.Remote, root v1.Descriptor, tags []string) error {
+func (s *session) freeTags(ctx context.Context, target *replicate.Remote, root v1.Descriptor, tags []string) error {
 	for _, tag := range tags {
-		d, err := target.Resolve(ctx, replicate.Config{}, tag)
+		d, err := target.Resolve(ctx, s.patiently(), tag)
 		switch {
 		case towpath.KindOf(err) == towpath.KindNotFound:
 		case err != nil:
@@ -280,14 +280,16 @@ func freeTags(ctx context.Context, target *replicate.Remote, root v1.Descriptor,
 
 // copyGraph copies, and shows how far it is.
 func (s *session) copyGraph(ctx context.Context, from copied, target *replicate.Remote, o copyOptions) (replicate.Result, error) {
-	shown := s.newCopying("copying", from.graph)
-	result, err := replicate.Copy(ctx, from.source, target, from.graph, replicate.Config{Trust: o.trust, Report: shown.report})
+	shown := s.newCopying("copying to "+target.Host()+"/"+target.Name(), from.graph)
+	cfg := shown.config()
+	cfg.Trust = o.trust
+	result, err := replicate.Copy(ctx, from.source, target, from.graph, cfg)
 	shown.end(err)
 	return result, err
 }
 
 // setTags names the release there, and makes sure that it is so.
-func setTags(ctx context.Context, from copied, target *replicate.Remote) error {
+func (s *session) setTags(ctx context.Context, from copied, target *replicate.Remote) error {
 	root := from.graph.Root
 	if len(from.tags) == 0 {
 		return nil
@@ -297,16 +299,16 @@ func setTags(ctx context.Context, from copied, target *replicate.Remote) error {
 		return err
 	}
 	for _, tag := range from.tags {
-		if err := target.Tag(ctx, replicate.Config{}, root, manifest, tag); err != nil {
+		if err := target.Tag(ctx, s.patiently(), root, manifest, tag); err != nil {
 			return err
 		}
 	}
-	return tagsMean(ctx, target, root, from.tags)
+	return s.tagsMean(ctx, target, root, from.tags)
 }
 
-func tagsMean(ctx context.Context, target *replicate.Remote, root v1.Descriptor, tags []string) error {
+func (s *session) tagsMean(ctx context.Context, target *replicate.Remote, root v1.Descriptor, tags []string) error {
 	for _, tag := range tags {
-		d, err := target.Resolve(ctx, replicate.Config{}, tag)
+		d, err := target.Resolve(ctx, s.patiently(), tag)
 		if err != nil {
 			return err
 		}

@@ -10,10 +10,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/towpath/towpath/internal/cli"
@@ -142,6 +146,51 @@ func TestReleaseCopy_ToAnotherRegistry(t *testing.T) {
 			t.Errorf("got %+v", out)
 		}
 	})
+}
+
+// TestReleaseCopy_Says: off a terminal a copy has few lines, however much there is
+// to copy, and says what it waits for before and while it copies.
+func TestReleaseCopy_Says(t *testing.T) {
+	from := newSite(t)
+	release, n := from.publish("one", "1.4.0")
+	for i := range 20 {
+		from.attach(release, n, `{"bomFormat":"CycloneDX","version":`+strconv.Itoa(i+1)+`}`)
+	}
+	h := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	var asked, put atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodHead && strings.HasSuffix(r.URL.Path, "/manifests/1.4.0") && asked.Add(1) == 1:
+			w.WriteHeader(http.StatusTooManyRequests)
+		case r.Method == http.MethodPut && put.Add(1) == 1:
+			w.WriteHeader(http.StatusBadGateway)
+		default:
+			h.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(s.Close)
+	host := strings.TrimPrefix(s.URL, "http://")
+	lines := strings.Split(strings.TrimSpace(from.ok("release", "copy", "1.4.0", "--to", host+"/shop", "--plain-http").stderr), "\n")
+	var got []string
+	for _, l := range lines {
+		l = strings.ReplaceAll(strings.TrimPrefix(l, "12:00:00 "), host, "registry.example")
+		l, _, _ = strings.Cut(l, " follows in ") // which is random
+		got = append(got, l)
+	}
+	want := []string{
+		"waiting: the registry answered 429 (registry.example); attempt 2 of 6",
+		"copying to registry.example/shop",
+		"write running",
+		"waiting: the registry answered 502 (registry.example); attempt 2 of 6",
+		"read back and compare running",
+		"write done (0.0s): 46 of 46, 560.9 KiB",
+		"read back and compare done (0.0s): 46 of 46, 560.9 KiB",
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
 
 // TestReleaseCopy_ToAnotherServer copies to the registry of a server of ours,

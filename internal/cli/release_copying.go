@@ -9,10 +9,11 @@ import (
 
 // copying shows how far the copy of a graph is, and then its comparison.
 type copying struct {
-	steps *steps
-	all   int
-	mu    sync.Mutex
-	parts [2]part
+	session *session
+	steps   *steps
+	all     int
+	mu      sync.Mutex
+	parts   [2]part
 }
 
 // part is one half of the work.
@@ -20,18 +21,24 @@ type part struct {
 	name  string
 	done  int
 	bytes int64
-	shown int // twentieths
 }
 
 func (s *session) newCopying(title string, g *replicate.Graph) *copying {
-	return &copying{
-		steps: s.newSteps(title), all: len(g.Nodes) + len(g.Blobs()),
-		parts: [2]part{{name: "write", shown: -1}, {name: "read back and compare", shown: -1}},
+	c := &copying{
+		session: s, steps: s.newSteps(title), all: len(g.Nodes) + len(g.Blobs()),
+		parts: [2]part{{name: "write"}, {name: "read back and compare"}},
 	}
+	s.waits.beside(c.steps)
+	return c
 }
 
-// report shows a part when it has come a twentieth further: a log is not
-// flooded.
+// config has a copy report here.
+func (c *copying) config() replicate.Config {
+	cfg := c.session.patiently()
+	cfg.Report = c.report
+	return cfg
+}
+
 func (c *copying) report(p replicate.Progress) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,14 +50,11 @@ func (c *copying) report(p replicate.Progress) {
 	if p.What == replicate.Copied || p.What == replicate.Compared {
 		x.bytes += p.Bytes
 	}
-	if now := x.done * 20 / c.all; now > x.shown {
-		x.shown = now
-		c.show(x, StepRunning)
-	}
+	c.show(x, StepRunning)
 }
 
 func (c *copying) show(x *part, state StepState) {
-	c.steps.report(Step{Name: x.name, State: state, Detail: fmt.Sprintf("%d of %d, %s", min(x.done, c.all), c.all, size(x.bytes))})
+	c.steps.report(Step{Name: x.name, State: state, Count: fmt.Sprintf("%d of %d, %s", min(x.done, c.all), c.all, size(x.bytes))})
 }
 
 func (c *copying) end(err error) {
@@ -65,5 +69,6 @@ func (c *copying) end(err error) {
 		}
 	}
 	c.mu.Unlock()
+	c.session.waits.beside(nil)
 	c.steps.end()
 }

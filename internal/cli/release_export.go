@@ -59,7 +59,7 @@ func (s *session) runReleaseExport(ctx context.Context, name, to string, images 
 		out.Images = len(all)
 	}
 	shown := s.newCopying("exporting", graph)
-	out.Exported, err = replicate.Export(ctx, source, graph, tags(h.versions), s.path(to), replicate.Config{Report: shown.report})
+	out.Exported, err = replicate.Export(ctx, source, graph, tags(h.versions), s.path(to), shown.config())
 	shown.end(err)
 	if err != nil {
 		return err

@@ -171,7 +171,7 @@ func (s *session) pushImages(ctx context.Context, in *shipment, out *importedRel
 				return err
 			}
 			shown := s.newCopying("importing "+i.Name, graph)
-			moved, err := replicate.Copy(ctx, in.layout, own, graph, replicate.Config{Report: shown.report})
+			moved, err := replicate.Copy(ctx, in.layout, own, graph, shown.config())
 			shown.end(err)
 			if err != nil {
 				return err

@@ -225,7 +225,7 @@ func (s *session) publishShipment(ctx context.Context, in *shipment, out *import
 		return err
 	}
 	lasting := in.graph.Without(func(n replicate.Node) bool { return n.ArtifactType == oci.ArtifactTypeCandidate })
-	lacks, err := replicate.Lacks(ctx, registry, lasting, replicate.Config{})
+	lacks, err := replicate.Lacks(ctx, registry, lasting, s.patiently())
 	if err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (s *session) publishShipment(ctx context.Context, in *shipment, out *import
 		out.Created = out.Created || published.Created
 	}
 	shown := s.newCopying("comparing", lasting)
-	rest, err := replicate.Copy(ctx, in.layout, registry, lasting, replicate.Config{Report: shown.report})
+	rest, err := replicate.Copy(ctx, in.layout, registry, lasting, shown.config())
 	shown.end(err)
 	out.Uploaded += rest.Bytes
 	return err

@@ -27,7 +27,7 @@ func (s *session) ownRepository(name towpath.RepositoryName) (*replicate.Remote,
 			WithHint("give the URL without a path: --url https://towpath.example.com")
 	}
 	return replicate.NewRemote(replicate.RemoteConfig{
-		Repository: u.Host + "/" + string(name), PlainHTTP: u.Scheme == "http", UserAgent: "towpath/" + s.apps.Version,
+		Repository: u.Host + "/" + string(name), PlainHTTP: u.Scheme == "http", UserAgent: "towpath/" + s.apps.Version, Waits: s.waitsFor,
 		Login: func(context.Context, string) (replicate.Login, error) {
 			return replicate.Login{User: "towpath", Password: set.Token}, nil
 		},
@@ -70,7 +70,7 @@ func (s *session) takeRelease(ctx context.Context, name string) (held, error) {
 	if err != nil {
 		return h, err
 	}
-	root, err := own.Resolve(ctx, replicate.Config{}, string(h.release.Digest))
+	root, err := own.Resolve(ctx, s.patiently(), string(h.release.Digest))
 	if err != nil {
 		return h, err
 	}
@@ -79,7 +79,7 @@ func (s *session) takeRelease(ctx context.Context, name string) (held, error) {
 		return h, err
 	}
 	h.source = replicate.NewOverlay(own, root.Digest, records)
-	h.graph, err = replicate.Walk(ctx, h.source, root, replicate.Config{})
+	h.graph, err = replicate.Walk(ctx, h.source, root, s.patiently())
 	return h, err
 }
 

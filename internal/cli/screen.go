@@ -106,6 +106,9 @@ func (s *plainScreen) show(v view, now time.Time) {
 		key := fmt.Sprintf("%s#%d", name, seen[name])
 		if b.state == StepRunning {
 			running = name + " " + b.took(now)
+			if said := b.said(); said != "" {
+				running += ": " + said
+			}
 		}
 		state := string(b.state) + " " + b.detail
 		if s.states[key] == state || (s.states[key] == "" && b.state == StepPending) {
@@ -127,7 +130,9 @@ func (s *plainScreen) change(name string, b branch, now time.Time) {
 	if took := b.took(now); took != "" && b.state != StepRunning {
 		line += " (" + took + ")"
 	}
-	if b.detail != "" {
+	if said := b.said(); b.state != StepRunning && said != "" {
+		line += ": " + said
+	} else if b.detail != "" {
 		line += ": " + b.detail
 	}
 	s.say(line, now)

@@ -25,6 +25,7 @@ type session struct {
 	cancel         context.CancelFunc
 	connection     *client.Client
 	warned         bool // about a readable token
+	waits          waits
 }
 
 // globalFlags are those of every command.

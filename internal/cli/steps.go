@@ -59,7 +59,15 @@ func (t *steps) report(s Step) {
 	if s.State == StepDone || s.State == StepFailed || s.State == StepSkipped {
 		b.ended = now
 	}
-	b.state, b.detail, b.log = s.State, s.Detail, s.Log
+	b.state, b.detail, b.count, b.log = s.State, s.Detail, s.Count, s.Log
+	t.draw()
+}
+
+// say prints a line beside the steps.
+func (t *steps) say(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.screen.say(text, t.now())
 	t.draw()
 }
 

@@ -192,6 +192,12 @@ func storyWorld() *apitest.World {
 		{Component: "old", Action: towpath.ActionRemove},
 		{Component: "web", Environment: "prod", Action: towpath.ActionReplace, Changes: plan.Components[2].Changes},
 	}, Rules: []release.RuleDiff{{Environment: "prod", Changes: []towpath.Change{{Path: "gates.approvals.count", Before: "2", After: "1"}}, Loosens: []string{"one approval less"}}}}
+	w.Affected = []towpath.Affected{
+		{Environments: []towpath.AffectedEnvironment{}, Looking: true},
+		{Releases: 3, Projects: 2, Environments: []towpath.AffectedEnvironment{
+			{Project: "bank", Environment: "prod", Release: old}, {Project: "shop", Environment: "prod", Release: old},
+		}},
+	}
 	w.Materials = []towpath.MaterialQuarantine{{Project: "shop", Material: "pkg:npm/left-pad@1.3.0", Reason: "CVE-2026-1", By: "ana", At: ago(time.Hour)}}
 	w.Keys = []towpath.TrustedKey{{
 		Name: "builder-2026", ID: "q83vEjRWeJC6mHZUMhD+3LqYdlQyEP7cuph2VDIQ/tw=", PublicKey: "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n", Project: "shop",

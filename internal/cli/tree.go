@@ -19,6 +19,7 @@ type branch struct {
 	name         string
 	state        StepState
 	detail       string
+	count        string // how far it is
 	began, ended time.Time
 	log          []string
 }
@@ -228,6 +229,14 @@ func (b branch) took(now time.Time) string {
 	return seconds(now.Sub(b.began))
 }
 
+// said is what is known of a step beside its state.
+func (b branch) said() string {
+	if b.count != "" && b.detail != "" {
+		return b.count + "; " + b.detail
+	}
+	return b.count + b.detail
+}
+
 // drawTree is the lines of a tree. What is done collapses into one line, what
 // failed shows the end of its log.
 func drawTree(tree []branch, now time.Time, st style) []string {
@@ -247,8 +256,8 @@ func drawTree(tree []branch, now time.Time, st style) []string {
 		if took := b.took(now); took != "" {
 			line += " " + st.dim(fmt.Sprintf("%7s", took))
 		}
-		if b.detail != "" {
-			line += "  " + b.detail
+		if said := b.said(); said != "" {
+			line += "  " + said
 		}
 		out = append(out, strings.TrimRight(line, " "))
 		if b.state == StepFailed {

@@ -216,7 +216,7 @@ func newTrustRevoke(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "revoke NAME --reason TEXT", Short: "Make everything that a key ever signed worthless, and quarantine what only it signed",
 		Long: "For a key that got into wrong hands. Nothing that it signed counts any more, whenever that was; releases that no other trusted " +
-			"key signed are quarantined. It can't be taken back: trust another key.\n\n" +
+			"key signed are quarantined. It can't be taken back: trust another key. The answer says how many releases that reaches, in how many projects, and which environments run one: of those that you may see.\n\n" +
 			"With --everywhere, in every project, under every name that the key has: nobody can trust it again. It takes an admin of everything.",
 		Args: positional(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -231,7 +231,13 @@ func newTrustRevoke(s *session) *cobra.Command {
 			if err != nil {
 				return listed(err, "towpath trust list")
 			}
-			return s.printKey(k)
+			k.Affected = s.settled(cmd.Context(), k.Affected, func(ctx context.Context) (towpath.Affected, error) {
+				return c.AffectedByKey(ctx, k.Name)
+			})
+			return s.print(result{data: k, names: []string{string(k.Name)}, show: func(p *page) {
+				s.showKey(p, k.TrustedKey)
+				showAffected(p, k.Affected, "no release that you may see was signed by it alone")
+			}})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why")
@@ -240,12 +246,14 @@ func newTrustRevoke(s *session) *cobra.Command {
 }
 
 func (s *session) printKey(k towpath.TrustedKey) error {
-	return s.print(result{data: k, names: []string{string(k.Name)}, show: func(p *page) {
-		p.field("key", p.style.bold(string(k.Name)))
-		p.field("id", k.ID)
-		p.field("signs", join(k.Types))
-		p.field("project", orAll(k.Project))
-		p.field("environment", orAll(k.Environment))
-		p.field("state", s.keyState(k))
-	}})
+	return s.print(result{data: k, names: []string{string(k.Name)}, show: func(p *page) { s.showKey(p, k) }})
+}
+
+func (s *session) showKey(p *page, k towpath.TrustedKey) {
+	p.field("key", p.style.bold(string(k.Name)))
+	p.field("id", k.ID)
+	p.field("signs", join(k.Types))
+	p.field("project", orAll(k.Project))
+	p.field("environment", orAll(k.Environment))
+	p.field("state", s.keyState(k))
 }

@@ -1,22 +1,22 @@
 package evidence
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/towpath"
 )
 
-// Materials lists what a release was made of and with, as its provenance and its
-// bill of materials name it: digests ("sha256:…", "gitCommit:…"), package URLs
-// ("pkg:golang/example.com/lib@v1.2.0") and names of pinned references. What
-// can't be read lists nothing.
-func Materials(provenance, bill []byte) []string {
-	var out []string
-	add := func(algorithm, sum string) {
-		if sum != "" {
-			out = append(out, strings.ToLower(strings.ReplaceAll(algorithm, "-", ""))+":"+strings.ToLower(sum))
-		}
-	}
+// maxBillDepth bounds objects and arrays of a bill in each other.
+const maxBillDepth = 256
+
+// ProvenanceMaterials lists what a release was made of, as the statement of its
+// provenance names it: digests ("sha256:…", "gitCommit:…") and names of pinned
+// references. Its error is that this can't be read.
+func ProvenanceMaterials(statement []byte) ([]string, error) {
 	var p struct {
 		Predicate struct {
 			BuildDefinition struct {
@@ -27,34 +27,80 @@ func Materials(provenance, bill []byte) []string {
 			}
 		}
 	}
-	if json.Unmarshal(provenance, &p) == nil {
-		for _, d := range p.Predicate.BuildDefinition.ResolvedDependencies {
-			out = append(out, d.Name)
-			for algorithm, sum := range d.Digest {
-				add(algorithm, sum)
-			}
+	if err := json.Unmarshal(statement, &p); err != nil {
+		return nil, towpath.E(towpath.KindInvalid, "evidence.materials", "the provenance can't be read").WithCause(err)
+	}
+	var all materials
+	for _, d := range p.Predicate.BuildDefinition.ResolvedDependencies {
+		all.add(d.Name)
+		for algorithm, sum := range d.Digest {
+			all.sum(algorithm, sum)
 		}
+	}
+	return all.sorted(), nil
+}
+
+// billPart is a component of a bill, with those that it is made of.
+type billPart struct {
+	Name       string
+	PURL       string `json:"purl"`
+	Hashes     []struct{ Alg, Content string }
+	Components []billPart
+}
+
+// BillMaterials lists what a release is made with, as a CycloneDX bill of materials
+// names it, in components at any depth: digests, package URLs
+// ("pkg:golang/example.com/lib@v1.2.0") and names of what has none. Its error is
+// that this can't be read, or that two readers may read different things.
+func BillMaterials(bill []byte) ([]string, error) {
+	wrong := func(format string, args ...any) *towpath.Error {
+		return towpath.E(towpath.KindInvalid, "evidence.materials", format, args...).WithHint("attach a bill in CycloneDX JSON")
+	}
+	if err := oci.Unambiguous(bill, maxBillDepth); err != nil {
+		return nil, wrong("the bill of materials can't be read: %v", err)
 	}
 	var b struct {
-		Components []struct {
-			Name   string
-			PURL   string `json:"purl"`
-			Hashes []struct{ Alg, Content string }
-		}
+		Format     string `json:"bomFormat"`
+		Metadata   struct{ Component billPart }
+		Components []billPart
 	}
-	if json.Unmarshal(bill, &b) == nil {
-		for _, c := range b.Components {
-			out = append(out, c.PURL)
-			if c.PURL == "" {
-				out = append(out, c.Name)
-			}
-			for _, h := range c.Hashes {
-				add(h.Alg, h.Content)
-			}
-		}
+	if err := json.Unmarshal(bill, &b); err != nil || b.Format != "CycloneDX" {
+		return nil, wrong("the bill of materials can't be read: it is no CycloneDX JSON").WithCause(err)
 	}
-	slices.Sort(out)
-	return slices.DeleteFunc(slices.Compact(out), func(m string) bool { return m == "" })
+	var all materials
+	all.parts(b.Metadata.Component.Components)
+	all.parts(b.Components)
+	return all.sorted(), nil
+}
+
+// materials are those that were found.
+type materials []string
+
+func (m *materials) add(name string) {
+	if name != "" {
+		*m = append(*m, name)
+	}
+}
+
+func (m *materials) sum(algorithm, sum string) {
+	if sum != "" {
+		m.add(strings.ToLower(strings.ReplaceAll(algorithm, "-", "")) + ":" + strings.ToLower(sum))
+	}
+}
+
+func (m *materials) parts(all []billPart) {
+	for _, c := range all {
+		m.add(cmp.Or(c.PURL, c.Name))
+		for _, h := range c.Hashes {
+			m.sum(h.Alg, h.Content)
+		}
+		m.parts(c.Components)
+	}
+}
+
+func (m *materials) sorted() []string {
+	slices.Sort(*m)
+	return slices.Compact(*m)
 }
 
 // MadeWith reports whether a material is among those listed. A package URL

@@ -114,7 +114,7 @@ func ParseAttachment(b []byte) (*Attached, error) {
 		return towpath.E(towpath.KindInvalid, op, format, args...).
 			WithHint("attach it with `cosign sign`, `cosign attest`, `oras attach` or `towpath release build --key`")
 	}
-	if err := unambiguous(b, maxEvidenceDepth); err != nil {
+	if err := Unambiguous(b, maxEvidenceDepth); err != nil {
 		return nil, wrong("the manifest of the evidence can't be read: %v", err)
 	}
 	var raw v1.Manifest

@@ -10,12 +10,14 @@ import (
 	"unicode"
 )
 
-// unambiguous makes sure that b is one JSON value in which no object has a name
+// Unambiguous makes sure that b is one JSON value in which no object has a name
 // twice, also in other letters' case: one reader would take the first and another
-// the last. Depth bounds objects and arrays in each other.
-func unambiguous(b []byte, depth int) error {
+// the last. Of annotations only what is the very same is twice: their names are
+// anybody's, and every reader takes them to the letter. Depth bounds objects and
+// arrays in each other. Its error is the end of a sentence.
+func Unambiguous(b []byte, depth int) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
-	if err := unambiguousValue(dec, depth); err != nil {
+	if err := unambiguousValue(dec, depth, FoldName); err != nil {
 		return err
 	}
 	if _, err := dec.Token(); err != io.EOF {
@@ -24,7 +26,9 @@ func unambiguous(b []byte, depth int) error {
 	return nil
 }
 
-func unambiguousValue(dec *json.Decoder, depth int) error {
+// unambiguousValue reads a value. Same maps names of its members that must not be
+// there together to one.
+func unambiguousValue(dec *json.Decoder, depth int, same func(string) string) error {
 	t, err := dec.Token()
 	if err != nil {
 		return errors.New("it is no well-formed JSON")
@@ -38,12 +42,17 @@ func unambiguousValue(dec *json.Decoder, depth int) error {
 	}
 	names := map[string]bool{}
 	for dec.More() {
+		below := FoldName
 		if begin == '{' {
-			if err := newName(dec, names); err != nil {
+			name, err := newName(dec, names, same)
+			if err != nil {
 				return err
 			}
+			if FoldName(name) == FoldName("annotations") {
+				below = exactly
+			}
 		}
-		if err := unambiguousValue(dec, depth-1); err != nil {
+		if err := unambiguousValue(dec, depth-1, below); err != nil {
 			return err
 		}
 	}
@@ -54,19 +63,21 @@ func unambiguousValue(dec *json.Decoder, depth int) error {
 }
 
 // newName reads the name of a member that must not be there yet.
-func newName(dec *json.Decoder, names map[string]bool) error {
+func newName(dec *json.Decoder, names map[string]bool, same func(string) string) (string, error) {
 	t, err := dec.Token()
 	name, ok := t.(string)
 	if err != nil || !ok {
-		return errors.New("it is no well-formed JSON")
+		return "", errors.New("it is no well-formed JSON")
 	}
-	folded := FoldName(name)
-	if names[folded] {
-		return fmt.Errorf("the name %.100q comes twice", name)
+	if names[same(name)] {
+		return "", fmt.Errorf("the name %.100q comes twice", name)
 	}
-	names[folded] = true
-	return nil
+	names[same(name)] = true
+	return name, nil
 }
+
+// exactly is for names that readers take to the letter.
+func exactly(name string) string { return name }
 
 // FoldName maps names that differ only in the case of letters to one, as
 // [encoding/json] does when it looks for the field of a name.

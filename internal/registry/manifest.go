@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -17,6 +18,7 @@ const (
 	mediaDockerList   = "application/vnd.docker.distribution.manifest.list.v2+json"
 	maxDescriptors    = 4096
 	maxMediaType      = 255 // bytes
+	maxDepth          = 64  // of objects and arrays in each other
 	nondistributable  = "nondistributable"
 	foreignDockerType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 )
@@ -45,6 +47,14 @@ type descriptor struct {
 // parse reads a manifest that was sent with a content type, which may be
 // empty. What it returns lacks only the repository, the digest and who pushed
 // it when.
+//
+// A manifest in which a name comes twice is refused as MANIFEST_INVALID: one reader
+// takes the first layers or subject and another the last, under one digest, so
+// that who verified the one would run the other. The specifications allow that:
+// the names of an object should be unique (RFC 8259, section 4), a registry may
+// refuse what it finds invalid (OCI distribution 1.1, error codes), and stores to the
+// byte what it takes. Names that are not known here are still taken, as the image
+// specification wants.
 func parse(contentType string, body []byte) (towpath.Artifact, error) {
 	const op = "registry.push"
 	refuse := func(format string, args ...any) (towpath.Artifact, error) {
@@ -53,6 +63,10 @@ func parse(contentType string, body []byte) (towpath.Artifact, error) {
 	var doc document
 	if err := json.Unmarshal(body, &doc); err != nil {
 		return towpath.Artifact{}, fail(ManifestInvalid, op, "the manifest is not JSON of a manifest").WithCause(err)
+	}
+	if err := oci.Unambiguous(body, maxDepth); err != nil {
+		return towpath.Artifact{}, fail(ManifestInvalid, op, "readers may take the manifest for different things: %v", err).
+			WithHint("write every name of an object once, whatever the case of its letters")
 	}
 	mediaType, err := mediaTypeOf(contentType, doc)
 	if err != nil {

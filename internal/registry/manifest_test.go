@@ -33,6 +33,36 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestParse_OneMeaning: what two readers could take for different things is
+// refused; what is not known here is taken.
+func TestParse_OneMeaning(t *testing.T) {
+	config := `{"mediaType":"application/x","digest":"` + emptyDigest + `","size":2}`
+	for name, tt := range map[string]struct {
+		body string
+		ok   bool
+	}{
+		"the layers twice":              {`{"schemaVersion":2,"config":` + config + `,"layers":[` + config + `],"layers":[]}`, false},
+		"the layers in other letters":   {`{"schemaVersion":2,"config":` + config + `,"layers":[` + config + `],"Layers":[]}`, false},
+		"a letter that folds":           {`{"schemaVersion":2,"config":` + config + `,"layers":[],"layer\u017f":[]}`, false},
+		"a subject twice":               {`{"schemaVersion":2,"config":` + config + `,"subject":` + config + `,"subject":null}`, false},
+		"a digest twice":                {`{"schemaVersion":2,"config":{"digest":"sha256:0",` + config[1:] + `}`, false},
+		"a manifest of an index twice":  {`{"schemaVersion":2,"mediaType":"` + mediaIndex + `","manifests":[],"manifests":[` + config + `]}`, false},
+		"an annotation twice":           {`{"schemaVersion":2,"config":` + config + `,"annotations":{"a":"b","a":"c"}}`, false},
+		"something unknown twice":       {`{"schemaVersion":2,"config":` + config + `,"x":{"y":1,"y":2}}`, false},
+		"too deep":                      {`{"schemaVersion":2,"config":` + config + `,"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, false},
+		"annotations in other letters":  {`{"schemaVersion":2,"config":` + config + `,"annotations":{"a":"b","A":"c"}}`, true},
+		"those of a layer":              {`{"schemaVersion":2,"config":` + config + `,"layers":[{"annotations":{"a":"b","A":"c"},` + config[1:] + `]}`, true},
+		"something unknown, everywhere": {`{"schemaVersion":2,"x":1,"config":` + config + `,"layers":[{"x":{"x":{"x":[1,{"x":2},{"x":3}]}},` + config[1:] + `]}`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parse("", []byte(tt.body))
+			if (err == nil) != tt.ok || err != nil && CodeOf(err) != ManifestInvalid {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 // FuzzManifest: whatever is sent as a manifest, what is accepted is one.
 func FuzzManifest(f *testing.F) {
 	config := `{"mediaType":"application/x","digest":"` + emptyDigest + `","size":2}`

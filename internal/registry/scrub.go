@@ -70,6 +70,9 @@ func (s *Service) Scrub(ctx context.Context, actor towpath.Actor, r ScrubRequest
 			return Scrubbed{}, err
 		}
 	}
+	if err := s.canRepair(ctx, r); err != nil {
+		return Scrubbed{}, err
+	}
 	var digests []towpath.Digest
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		var err error
@@ -104,6 +107,20 @@ func (s *Service) Scrub(ctx context.Context, actor towpath.Actor, r ScrubRequest
 		}
 	}
 	return out, nil
+}
+
+// canRepair refuses to begin what could not repair anything: hours later somebody
+// would learn that of the rule that was meant there is none.
+func (s *Service) canRepair(ctx context.Context, r ScrubRequest) error {
+	switch {
+	case r.Repair == "":
+		return nil
+	case s.cfg.Replicas == nil:
+		return towpath.E(towpath.KindInvalid, "registry.repair", "this server copies nothing elsewhere").WithHint("leave the repair away")
+	case r.After != "": // it has begun
+		return nil
+	}
+	return s.cfg.Replicas.Ready(ctx, r.Repair)
 }
 
 // examine reads one blob; empty: it is as it should be.
@@ -181,9 +198,6 @@ func (s *Service) repair(ctx context.Context, actor towpath.Actor, rule towpath.
 		stored, err = tx.Stored(ctx, f.Digest)
 		return err
 	})
-	if err == nil && s.cfg.Replicas == nil {
-		err = towpath.E(towpath.KindInvalid, op, "this server copies nothing elsewhere")
-	}
 	if err == nil {
 		err = towpath.E(towpath.KindNotFound, op, "no project that needs it has the rule %s", rule)
 		for _, name := range f.NeededBy {

@@ -158,6 +158,8 @@ type Collector interface {
 
 // Replicas are the places that releases are copied to.
 type Replicas interface {
+	// Ready makes sure that something can be read by a rule of this name.
+	Ready(ctx context.Context, rule towpath.ReplicationName) error
 	// Open reads content of a project's repository where a rule copies it. What
 	// it yields need not be right.
 	Open(ctx context.Context, p towpath.ProjectName, rule towpath.ReplicationName, c towpath.Stored) (io.ReadCloser, error)

@@ -2,6 +2,8 @@ package release
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -19,6 +21,7 @@ const (
 	maxAttached  = 1000      // statements and bills that are attached to it
 	maxBillBytes = 512 << 20 // of all of them
 	pageAttached = 100
+	pageDigests  = 1000
 )
 
 // Examinations is the loop over releases that may be made with what is
@@ -87,9 +90,8 @@ func (s *Service) blame(ctx context.Context, p towpath.ProjectName, d towpath.Di
 	}
 	for _, a := range attached {
 		materials, err := a(ctx)
-		if err != nil {
+		if err != nil { // which says nothing of what was read beside it
 			e.failed(ctx, err)
-			continue
 		}
 		for _, q := range all {
 			if evidence.MadeWith(materials, q.Material) {
@@ -100,28 +102,34 @@ func (s *Service) blame(ctx context.Context, p towpath.ProjectName, d towpath.Di
 	if e.later != nil || e.never == nil {
 		return nil, e.later
 	}
-	q, ok := untold(all, lifted)
+	attachedNow, err := s.attachedNow(ctx, p, d)
+	if err != nil {
+		return nil, err
+	}
+	q, ok := untold(all, lifted, attachedNow)
 	if !ok {
 		return nil, nil
 	}
 	why, _ := towpath.PublicMessage(e.never)
 	return &towpath.Quarantine{
-		Release: d, Cause: unread + causeOf(q), Everywhere: q.Project == "",
+		Release: d, Cause: unread + causeOf(q) + " " + attachedNow, Everywhere: q.Project == "",
 		Reason: "nobody can tell whether " + madeWith(q) + " (it could not be looked at: " + why + ")",
 	}, nil
 }
 
-// unread begins the cause of a quarantine for what can't be read.
+// unread begins the cause of a quarantine for what can't be read. It ends with
+// a name for all that was attached.
 const unread = "unread "
 
 // untold is the material in whose name a release is quarantined that can't be
 // read: the first that was quarantined after somebody last looked at the release
-// and lifted that, before all one that is so in every project.
-func untold(all []towpath.MaterialQuarantine, lifted []string) (towpath.MaterialQuarantine, bool) {
+// and lifted that, before all one that is so in every project. Nobody has looked at
+// what was attached since: behind more than is ever read there would be room to
+// hide a material.
+func untold(all []towpath.MaterialQuarantine, lifted []string, attached string) (towpath.MaterialQuarantine, bool) {
 	var looked time.Time
 	for _, cause := range lifted {
-		at, err := time.Parse(time.RFC3339Nano, cause[strings.LastIndexByte(cause, ' ')+1:])
-		if err == nil && strings.HasPrefix(cause, unread) && at.After(looked) {
+		if at, then, ok := seen(cause); ok && at.After(looked) && then == attached {
 			looked = at
 		}
 	}
@@ -134,6 +142,47 @@ func untold(all []towpath.MaterialQuarantine, lifted []string) (towpath.Material
 	}
 	return all[0], true
 }
+
+// seen is what somebody knew who lifted a quarantine for what can't be read: since
+// when the material was quarantined, and what was attached.
+func seen(cause string) (material time.Time, attached string, ok bool) {
+	words := strings.Split(cause, " ")
+	if !strings.HasPrefix(cause, unread) || len(words) < 3 {
+		return material, "", false
+	}
+	material, err := time.Parse(time.RFC3339Nano, words[len(words)-2])
+	return material, words[len(words)-1], err == nil
+}
+
+// attachedNow names all bills and statements that are attached to a release,
+// also those that nobody reads because there are so many.
+func (s *Service) attachedNow(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (string, error) {
+	var name string
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		sum := sha256.New()
+		for _, kind := range attachedKinds() {
+			for after := ""; ; {
+				page, err := tx.ReferrerDigests(ctx, towpath.ReleaseRepository(p), d, kind, towpath.Digest(after), pageDigests)
+				if err != nil {
+					return err
+				}
+				for _, after = range page {
+					sum.Write([]byte(after + "\n"))
+				}
+				if len(page) < pageDigests {
+					break
+				}
+			}
+		}
+		name = hex.EncodeToString(sum.Sum(nil)[:16])
+		return nil
+	})
+	return name, err
+}
+
+// attachedKinds are the types of what says what a release is made with, signed
+// ones first.
+func attachedKinds() []string { return []string{oci.MediaTypeBundle, oci.MediaTypeSBOM} }
 
 // examination is how far one has come.
 type examination struct {
@@ -181,10 +230,13 @@ func (s *Service) said(ctx context.Context, p towpath.ProjectName, d towpath.Dig
 		for _, c := range candidates {
 			out = append(out, func(ctx context.Context) ([]string, error) {
 				provenance, err := blob.ReadAll(ctx, s.blobs, c.Provenance, maxProvenance)
-				return evidence.Materials(provenance, nil), err
+				if err != nil {
+					return nil, err
+				}
+				return evidence.ProvenanceMaterials(provenance)
 			})
 		}
-		for _, kind := range []string{oci.MediaTypeBundle, oci.MediaTypeSBOM} {
+		for _, kind := range attachedKinds() {
 			attached, more, err := referrers(ctx, tx, p, d, kind)
 			if err != nil {
 				return err
@@ -228,36 +280,54 @@ func (s *Service) materialsOf(ctx context.Context, a towpath.Artifact, left *int
 		return nil, towpath.E(towpath.KindExhausted, "release.examine", "more than %d MiB of bills and statements are attached to it", maxBillBytes>>20)
 	}
 	contents, err := s.bills(ctx, a.Digest, min(maxBill, *left))
+	if err != nil && a.ArtifactType == oci.MediaTypeBundle && towpath.KindOf(err) == towpath.KindInvalid {
+		return nil, nil // no gate takes it either
+	}
 	if err != nil {
 		return nil, err
 	}
+	read := evidence.BillMaterials
+	if a.ArtifactType == oci.MediaTypeBundle {
+		read = bundled
+	}
 	var out []string
+	var unread error
 	for _, content := range contents {
 		*left -= int64(len(content))
-		if a.ArtifactType == oci.MediaTypeSBOM {
-			out = append(out, evidence.Materials(nil, content)...)
-		} else {
-			out = append(out, bundled(content)...)
+		of, err := read(content)
+		if err != nil {
+			unread = err
 		}
+		out = append(out, of...)
 	}
-	return out, nil
+	return out, unread
 }
 
 // bundled are the materials that the statement in a bundle names. What is none
-// says nothing: no gate takes it either.
-func bundled(content []byte) []string {
+// says nothing: no gate takes it either. Its error is that it is one of materials,
+// and can't be read.
+func bundled(content []byte) ([]string, error) {
 	var bundle struct {
 		Envelope struct {
 			Payload []byte `json:"payload"`
 		} `json:"dsseEnvelope"`
 	}
 	var statement struct {
+		Type      string          `json:"predicateType"`
 		Predicate json.RawMessage `json:"predicate"`
 	}
 	if json.Unmarshal(content, &bundle) != nil || json.Unmarshal(bundle.Envelope.Payload, &statement) != nil {
-		return nil
+		return nil, nil
 	}
-	return evidence.Materials(bundle.Envelope.Payload, statement.Predicate)
+	of, noProvenance := evidence.ProvenanceMaterials(bundle.Envelope.Payload)
+	in, noBill := evidence.BillMaterials(statement.Predicate)
+	switch evidence.TypeOf(statement.Type) {
+	case towpath.EvidenceProvenance:
+		return append(of, in...), noProvenance
+	case towpath.EvidenceSBOM:
+		return append(of, in...), noBill
+	}
+	return append(of, in...), nil
 }
 
 // QuarantineFor quarantines a release by itself, for a cause, unless it is

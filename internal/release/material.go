@@ -137,10 +137,8 @@ func (s *Service) changeMaterial(ctx context.Context, actor towpath.Actor, p tow
 // may be made, those of every project among them; without a project only these.
 // Who may read releases somewhere may know them: they hold there too.
 func (s *Service) QuarantinedMaterials(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error) {
-	if all, in := access.Projects(actor, access.ReleaseRead); p != "" || !all && len(in) == 0 {
-		if err := access.Check(actor, access.ReleaseRead, access.Subject{Project: p}); err != nil {
-			return nil, err
-		}
+	if err := mayKnowMaterials(actor, p); err != nil {
+		return nil, err
 	}
 	var out []towpath.MaterialQuarantine
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
@@ -148,6 +146,13 @@ func (s *Service) QuarantinedMaterials(ctx context.Context, actor towpath.Actor,
 		return err
 	})
 	return out, err
+}
+
+func mayKnowMaterials(actor towpath.Actor, p towpath.ProjectName) error {
+	if all, in := access.Projects(actor, access.ReleaseRead); p != "" || !all && len(in) == 0 {
+		return access.Check(actor, access.ReleaseRead, access.Subject{Project: p})
+	}
+	return nil
 }
 
 // Materials is the loop over materials that were quarantined.
@@ -202,7 +207,8 @@ func (l Materials) Reconcile(ctx context.Context, key string, now time.Time) (re
 }
 
 // bills reads the bills of materials, or the bundle, that a manifest attaches.
-// Limit is how many bytes all of them may have.
+// Limit is how many bytes all of them may have. Its error of kind invalid is that
+// the manifest attaches nothing that can be read.
 func (s *Service) bills(ctx context.Context, manifest towpath.Digest, limit int64) ([][]byte, error) {
 	raw, err := blob.ReadAll(ctx, s.blobs, manifest, oci.MaxManifest)
 	if err != nil {
@@ -210,7 +216,7 @@ func (s *Service) bills(ctx context.Context, manifest towpath.Digest, limit int6
 	}
 	m, err := oci.ParseAttachment(raw)
 	if err != nil {
-		return nil, nil //nolint:nilerr // somebody attached something else under this type
+		return nil, err
 	}
 	var out [][]byte
 	for _, b := range m.Content() {
@@ -224,19 +230,21 @@ func (s *Service) bills(ctx context.Context, manifest towpath.Digest, limit int6
 	return out, nil
 }
 
-// materials are those of a release that is being published.
+// materials are those of a release that is being published, as far as they can be
+// read: what can't be is found when the release is examined, which follows.
 func (s *Service) materials(ctx context.Context, provenance []byte, attached []towpath.Artifact) ([]string, error) {
-	out := evidence.Materials(provenance, nil)
+	out, _ := evidence.ProvenanceMaterials(provenance)
 	for _, a := range attached {
 		if a.ArtifactType != oci.MediaTypeSBOM {
 			continue
 		}
 		bills, err := s.bills(ctx, a.Digest, maxBill)
-		if err != nil {
+		if err != nil && towpath.KindOf(err) != towpath.KindInvalid {
 			return nil, err
 		}
 		for _, bill := range bills {
-			out = append(out, evidence.Materials(nil, bill)...)
+			of, _ := evidence.BillMaterials(bill)
+			out = append(out, of...)
 		}
 	}
 	return out, nil

@@ -47,6 +47,11 @@ type Tx interface {
 	InsertVersion(ctx context.Context, v towpath.VersionLabel) error
 	Versions(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.VersionLabel, error)
 	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
+	// Pending reports whether work of a kind is to be done, or done again, for one
+	// of some keys.
+	Pending(ctx context.Context, kind string, keys []string) (bool, error)
+	// ReferrerDigests lists the digests of what Referrers would.
+	ReferrerDigests(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]string, error)
 	// LiftedQuarantines are the causes of those of a release that were lifted.
 	LiftedQuarantines(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]string, error)
 	SetQuarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest, q *towpath.Quarantine) error

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -37,6 +38,9 @@ type RemoteConfig struct {
 	UserAgent string
 	Answer    time.Duration // that it may say nothing to a question for; default: [DefaultAnswer]
 	Stall     time.Duration // that nothing may move of a blob for; default: [DefaultStall]
+	// Waits is told when the registry says nothing for long, from several
+	// goroutines; may be nil.
+	Waits func(Wait)
 }
 
 // Remote is a repository of any OCI registry. Where that has no API of
@@ -44,6 +48,7 @@ type RemoteConfig struct {
 // must be the only writer about what it writes.
 type Remote struct {
 	repo *remote.Repository
+	bare *http.Client // that logs in nowhere
 }
 
 // SplitReference takes "registry.example/shop:1.4.0" apart; the tag may be
@@ -77,6 +82,9 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	if cfg.Stall <= 0 {
 		cfg.Stall = DefaultStall
 	}
+	if cfg.Waits == nil {
+		cfg.Waits = func(Wait) {}
+	}
 	repo.PlainHTTP = cfg.PlainHTTP
 	repo.MaxMetadataBytes = DefaultLimits().ManifestBytes
 	repo.ReferrerListMaxPages = DefaultLimits().Manifests
@@ -84,7 +92,7 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	// would race with who reads it.
 	repo.SkipReferrersGC = true
 	client := &auth.Client{
-		Client: &http.Client{Transport: &hearing{&patient{cfg.Transport, min(cfg.Answer, cfg.Stall), cfg.Stall}}}, Cache: auth.NewCache(), Header: http.Header{"User-Agent": {cfg.UserAgent}},
+		Client: &http.Client{Transport: &hearing{&patient{cfg.Transport, min(cfg.Answer, cfg.Stall), cfg.Stall, cfg.Waits}}}, Cache: auth.NewCache(), Header: http.Header{"User-Agent": {cfg.UserAgent}},
 	}
 	if cfg.Login != nil {
 		client.Credential = func(ctx context.Context, host string) (auth.Credential, error) {
@@ -104,7 +112,30 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 		}
 	}
 	repo.Client = client
-	return &Remote{repo: repo}, nil
+	return &Remote{repo: repo, bare: &http.Client{Transport: cfg.Transport, Timeout: introduction}}, nil
+}
+
+// introduction is how long a registry has to say which one it is.
+const introduction = 5 * time.Second
+
+// Installation is which installation of Towpath the registry is, by its own word
+// (see [towpath.HeaderInstallation]); empty: of none, or nobody knows now. It
+// is asked once, and shown no login.
+func (r *Remote) Installation(ctx context.Context) string {
+	u := url.URL{Scheme: "https", Host: r.repo.Reference.Host(), Path: "/v2/"}
+	if r.repo.PlainHTTP {
+		u.Scheme = "http"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return ""
+	}
+	resp, err := r.bare.Do(req)
+	if err != nil {
+		return ""
+	}
+	_ = resp.Body.Close() // only its header counts
+	return resp.Header.Get(towpath.HeaderInstallation)
 }
 
 // identityToken is the user of a password that is an identity token.

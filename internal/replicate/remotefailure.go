@@ -105,7 +105,7 @@ func (r *Remote) answered(answer *errcode.ErrorResponse, later func(string, ...a
 		return towpath.E(towpath.KindExhausted, op, "the registry refuses something so large").On(where).WithCause(answer).
 			WithHint("raise its limit")
 	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500 && code != http.StatusNotImplemented:
-		return later("the registry answered %d to all attempts", code)
+		return later("the registry answered %d", code)
 	}
 	return towpath.E(towpath.KindInvalid, op, "the registry answered %d", answer.StatusCode).On(where).WithCause(answer).
 		WithHint("it may not speak OCI distribution 1.1")

@@ -20,6 +20,8 @@ type Config struct {
 	Trust bool
 	// Report is told what goes on, from several goroutines; may be nil.
 	Report func(Progress)
+	// Waits is told before each further attempt; may be nil.
+	Waits func(Wait)
 }
 
 // Progress is one thing that was dealt with.
@@ -54,6 +56,9 @@ func (c Config) withDefaults() Config {
 	if c.Report == nil {
 		c.Report = func(Progress) {}
 	}
+	if c.Waits == nil {
+		c.Waits = func(Wait) {}
+	}
 	return c
 }
 
@@ -87,6 +92,8 @@ func (c Config) again(ctx context.Context, f func() error) error {
 		if b := (busy{}); errors.As(err, &b) {
 			wait = max(wait, min(b.after, maxWait))
 		}
+		why, _ := towpath.PublicMessage(err)
+		c.Waits(Wait{Why: why, Next: wait, Attempt: failures + 1, Of: c.Attempts})
 		if err := pause(ctx, wait); err != nil {
 			return err
 		}

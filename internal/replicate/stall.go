@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,8 @@ const (
 	// DefaultAnswer is how long it may say nothing to a request that has it put
 	// nothing together.
 	DefaultAnswer = 30 * time.Second
+	// quiet is after how long of that people are told.
+	quiet = 10 * time.Second
 )
 
 // errStalled ends a request of which nothing moves any more.
@@ -27,28 +30,31 @@ var errStalled = errors.New("nothing moves")
 type patient struct {
 	next          http.RoundTripper
 	answer, stall time.Duration
+	waits         func(Wait)
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
-	watch := &stallWatch{limit: p.answer, ctx: ctx}
+	limit := p.answer
 	if ofBlob(req) {
-		watch.limit = p.stall
+		limit = p.stall
 	}
-	watch.timer = time.AfterFunc(watch.limit, func() { cancel(errStalled) })
+	watch := newStallWatch(ctx, limit, func() { cancel(errStalled) }, func(most time.Duration) {
+		p.waits(Wait{Host: req.URL.Host, Silent: quiet, Most: most})
+	})
 	req = req.Clone(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
 		req.Body = &sending{req.Body, watch}
 	}
 	resp, err := p.next.RoundTrip(req)
 	if err != nil {
-		watch.timer.Stop()
+		watch.rest()
 		cancel(nil)
 		return nil, watch.explained(err)
 	}
-	watch.timer.Stop()
-	watch.limit = p.stall
+	watch.rest()
+	watch.limit.Store(int64(p.stall))
 	resp.Body = &receiving{resp.Body, watch, cancel}
 	return resp, nil
 }
@@ -62,9 +68,36 @@ func ofBlob(req *http.Request) bool {
 
 // stallWatch is the clock of one request.
 type stallWatch struct {
-	limit time.Duration
+	limit atomic.Int64 // a [time.Duration]
 	ctx   context.Context
-	timer *time.Timer
+	timer *time.Timer // until it is given up
+	hush  *time.Timer // until people are told
+}
+
+// newStallWatch starts the clock: silent is told the limit.
+func newStallWatch(ctx context.Context, limit time.Duration, stalled func(), silent func(time.Duration)) *stallWatch {
+	w := &stallWatch{ctx: ctx, timer: time.AfterFunc(limit, stalled)}
+	w.limit.Store(int64(limit))
+	w.hush = time.AfterFunc(quiet, func() {
+		if most := w.most(); most > quiet {
+			silent(most)
+		}
+	})
+	return w
+}
+
+func (w *stallWatch) most() time.Duration { return time.Duration(w.limit.Load()) }
+
+// rest stops the clock: nobody waits for the registry.
+func (w *stallWatch) rest() {
+	w.timer.Stop()
+	w.hush.Stop()
+}
+
+// begin starts the clock again.
+func (w *stallWatch) begin() {
+	w.timer.Reset(w.most())
+	w.hush.Reset(quiet)
 }
 
 // explained is the error of a request, which nobody cancelled if it has stalled.
@@ -72,7 +105,7 @@ func (w *stallWatch) explained(err error) error {
 	if err == nil || errors.Is(err, io.EOF) || !errors.Is(context.Cause(w.ctx), errStalled) {
 		return err
 	}
-	return fmt.Errorf("%w for %s", errStalled, w.limit)
+	return fmt.Errorf("%w for %s", errStalled, w.most())
 }
 
 // sending is the body of a request: that it is read says that it goes on.
@@ -84,9 +117,9 @@ type sending struct {
 // Read implements [io.Reader]. The time that our own side takes is not the
 // registry's.
 func (s *sending) Read(p []byte) (int, error) {
-	s.watch.timer.Stop()
+	s.watch.rest()
 	n, err := s.ReadCloser.Read(p)
-	s.watch.timer.Reset(s.watch.limit)
+	s.watch.begin()
 	return n, err
 }
 
@@ -99,16 +132,16 @@ type receiving struct {
 
 // Read implements [io.Reader].
 func (r *receiving) Read(p []byte) (int, error) {
-	r.watch.timer.Reset(r.watch.limit)
+	r.watch.begin()
 	n, err := r.ReadCloser.Read(p)
-	r.watch.timer.Stop()
+	r.watch.rest()
 	return n, r.watch.explained(err)
 }
 
 // Close implements [io.Closer].
 func (r *receiving) Close() error {
 	err := r.ReadCloser.Close()
-	r.watch.timer.Stop()
+	r.watch.rest()
 	r.cancel(nil)
 	return err
 }

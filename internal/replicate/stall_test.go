@@ -5,7 +5,9 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,6 +81,45 @@ func TestRemote_Stalls(t *testing.T) {
 			_, err := r.Resolve(t.Context(), replicate.Config{}, "1.4.0")
 			if took := time.Since(began); towpath.KindOf(err) != towpath.KindUnavailable || asked != 2 || took > 65*time.Second {
 				t.Errorf("asked %d times in %s: %v", asked, took, err)
+			}
+		})
+	})
+	t.Run("people are told what is waited for, once it is long", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			asked := 0
+			var mu sync.Mutex
+			var said []string
+			waits := func(w replicate.Wait) {
+				mu.Lock()
+				defer mu.Unlock()
+				said = append(said, w.String())
+			}
+			r := must(replicate.NewRemote(replicate.RemoteConfig{
+				Repository: "localhost:5000/shop", PlainHTTP: true, Waits: waits,
+				Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+					asked++
+					wait, resp := 9*time.Second, answer(req, strings.NewReader(""))
+					resp.Header = http.Header{"Docker-Content-Digest": {string(d.Digest)}, "Content-Type": {v1.MediaTypeImageManifest}}
+					switch asked {
+					case 1:
+						resp.StatusCode, resp.Header = http.StatusServiceUnavailable, http.Header{"Retry-After": {"30"}}
+					case 2:
+						wait = 25 * time.Second
+					}
+					return resp, until(req.Context(), wait)
+				}),
+			}))(t)
+			for range 2 {
+				if _, err := r.Resolve(t.Context(), replicate.Config{Waits: waits}, "1.4.0"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := []string{
+				"the registry answered 503 (localhost:5000); attempt 2 of 6 follows in 30s",
+				"localhost:5000 has said nothing for 10s; a request is given up after 30s of that",
+			}
+			if !slices.Equal(said, want) {
+				t.Errorf("said %q, want %q", said, want)
 			}
 		})
 	})

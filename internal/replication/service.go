@@ -69,6 +69,9 @@ type Target interface {
 	replicate.Destination
 	Resolve(ctx context.Context, cfg replicate.Config, ref string) (v1.Descriptor, error)
 	Tag(ctx context.Context, cfg replicate.Config, d v1.Descriptor, manifest []byte, tag string) error
+	// Installation is which installation of Towpath it is; empty: of none, or
+	// nobody knows now.
+	Installation(ctx context.Context) string
 }
 
 // Config says how the service works.
@@ -76,6 +79,8 @@ type Config struct {
 	Now func() time.Time
 	// Connect makes the client of a repository; it connects to nothing.
 	Connect func(r towpath.ReplicationRule) (Target, error)
+	// Own is which installation this server is; empty: nobody asks.
+	Own string
 	// Every is how often a place that has everything is looked at although
 	// nothing woke the loop; default 1 min.
 	Every time.Duration
@@ -132,7 +137,7 @@ func (s *Service) Add(ctx context.Context, actor towpath.Actor, r towpath.Replic
 	if err := placeable(r); err != nil {
 		return r, err
 	}
-	if _, err := s.cfg.Connect(r); err != nil {
+	if err := s.another(ctx, r); err != nil {
 		return r, err
 	}
 	now := s.cfg.Now()
@@ -184,6 +189,23 @@ func about(r towpath.ReplicationRule) error {
 		}
 	}
 	return nil
+}
+
+// another makes sure that a rule copies to another registry than this one, which
+// would keep what it has in the same store: nothing would be safer, and a place
+// of releases would let go here what is only here. Which registry it is it says
+// itself, by whatever name it was reached; one that can't be reached is not this
+// server.
+func (s *Service) another(ctx context.Context, r towpath.ReplicationRule) error {
+	target, err := s.cfg.Connect(r)
+	if err != nil {
+		return err
+	}
+	if s.cfg.Own == "" || target.Installation(ctx) != s.cfg.Own {
+		return nil
+	}
+	return towpath.E(towpath.KindInvalid, "replication.add", "the registry at %s is this server's own: a copy there would be kept in the same store", r.To).
+		WithHint("name a repository of another registry")
 }
 
 // fits makes sure that a repository has one writer: two that write lists of

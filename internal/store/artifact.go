@@ -137,6 +137,13 @@ func (tx *Tx) Referrers(ctx context.Context, r towpath.RepositoryName, subject t
 		r, subject, artifactType, after, limit)
 }
 
+// ReferrerDigests lists the digests of what [Tx.Referrers] would.
+func (tx *Tx) ReferrerDigests(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]string, error) {
+	return tx.strings(ctx, "artifact.digests", `SELECT digest FROM registry_artifact
+		WHERE repository = $1 AND subject = $2 AND artifact_type = $3 AND digest > $4 ORDER BY digest LIMIT $5`,
+		r, subject, artifactType, after, limit)
+}
+
 // ReferencedBy is an artifact of the repository that names a blob or manifest;
 // empty when none does.
 func (tx *Tx) ReferencedBy(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Digest, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/sqldb"
@@ -365,3 +366,23 @@ func (tx *Tx) Unshelved(ctx context.Context, limit int) ([]towpath.Release, erro
 	}
 	return out, sqldb.MapError("release.list", rows.Err())
 }
+
+// Pending reports whether work of a kind is to be done, or done again, for one of
+// some keys.
+func (tx *Tx) Pending(ctx context.Context, kind string, keys []string) (bool, error) {
+	for page := range slices.Chunk(keys, pageKeys) {
+		args := []any{kind}
+		for _, k := range page {
+			args = append(args, k)
+		}
+		var n int
+		err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM work WHERE kind = $1 AND key IN (`+sqldb.Params(2, len(page))+`)`, args...).Scan(&n)
+		if err != nil || n > 0 {
+			return n > 0, sqldb.MapError("work.pending", err)
+		}
+	}
+	return false, nil
+}
+
+// pageKeys bounds the parameters of one statement.
+const pageKeys = 500

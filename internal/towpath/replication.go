@@ -22,6 +22,11 @@ type ReplicationRule struct {
 	AddedAt time.Time   `json:"addedAt"`
 }
 
+// HeaderInstallation is the header of every answer of a registry of ours that says
+// which installation it is: servers of one database are one. What has the same is
+// the same registry, by whatever address it was reached.
+const HeaderInstallation = "Towpath-Installation"
+
 // ReplicationName names a rule of a project: "eu".
 type ReplicationName string
 

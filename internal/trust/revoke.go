@@ -53,6 +53,38 @@ func (s *Service) revokeEverywhere(ctx context.Context, actor towpath.Actor, nam
 	return out, err
 }
 
+// causeOf begins the cause of what is quarantined for a key.
+func causeOf(name towpath.KeyName) string { return "key " + string(name) + " " }
+
+// Affected says what is quarantined for a revoked key, as far as the actor may see
+// it; for one that is revoked everywhere, under all its names.
+func (s *Service) Affected(ctx context.Context, actor towpath.Actor, name towpath.KeyName) (towpath.Affected, error) {
+	var all []towpath.TrustedKey
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
+		all, err = tx.TrustedKeys(ctx)
+		return err
+	})
+	if err != nil {
+		return towpath.Affected{}, err
+	}
+	i := slices.IndexFunc(all, func(k towpath.TrustedKey) bool { return k.Name == name })
+	if i < 0 {
+		return towpath.Affected{}, towpath.E(towpath.KindNotFound, "trust.affected", "there is no trusted key %.64q", name).
+			WithHint("`towpath trust list` shows them")
+	}
+	key := all[i]
+	if err := access.Check(actor, access.TrustRead, access.Subject{Project: key.Project}); err != nil {
+		return towpath.Affected{}, err
+	}
+	var causes, names []string
+	for _, k := range all {
+		if k.Name == name || k.ID == key.ID && key.Revoked != nil && key.Revoked.Everywhere {
+			causes, names = append(causes, causeOf(k.Name)), append(names, string(k.Name))
+		}
+	}
+	return s.quarantiner.AffectedBy(ctx, actor, "", causes, func([]towpath.ProjectName) (string, []string) { return WorkRevocation, names })
+}
+
 // Revocations is the loop over revoked keys.
 type Revocations struct{ *Service }
 
@@ -146,7 +178,7 @@ func (s *Service) signers(ctx context.Context, p towpath.ProjectName, d towpath.
 		if why == "" {
 			continue
 		}
-		cause := "key " + string(k.Name) + " " + k.Revoked.At.UTC().Format(time.RFC3339Nano)
+		cause := causeOf(k.Name) + k.Revoked.At.UTC().Format(time.RFC3339Nano)
 		reason := why + ", which was revoked by " + string(k.Revoked.By) + ": " + k.Revoked.Reason
 		q := towpath.Quarantine{Release: d, Cause: cause, Reason: reason, Everywhere: k.Project == "" || k.Revoked.Everywhere}
 		if err := s.quarantiner.QuarantineFor(ctx, p, q); err != nil {

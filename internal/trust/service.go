@@ -66,6 +66,10 @@ type Quarantiner interface {
 	// QuarantineFor leaves a release alone that is quarantined, or of which a
 	// person said that the cause does not matter.
 	QuarantineFor(ctx context.Context, p towpath.ProjectName, q towpath.Quarantine) error
+	// AffectedBy says which releases are quarantined for causes that begin in one
+	// of some ways, as far as the actor may see it, and whether work is pending.
+	AffectedBy(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, causes []string,
+		work func(projects []towpath.ProjectName) (kind string, keys []string)) (towpath.Affected, error)
 }
 
 // Config says how the service works.

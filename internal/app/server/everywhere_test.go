@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/ledger"
 	"github.com/towpath/towpath/internal/release"
@@ -50,6 +52,35 @@ func TestServer_QuarantinesEverywhere(t *testing.T) {
 				t.Errorf("%s is flagged %+v, offered %+v", h.project, st.Quarantine, st.Rollback)
 			}
 		}
+		t.Run("it says what it reaches, to whom may see that", func(t *testing.T) {
+			in := func(projects ...towpath.ProjectName) (out towpath.Affected) {
+				for _, p := range projects {
+					out.Releases++
+					out.Projects++
+					out.Environments = append(out.Environments, towpath.AffectedEnvironment{Project: p, Environment: "dev", Release: bad[p].Release})
+				}
+				return out
+			}
+			h.until("every release was looked at", func() bool {
+				a, err := h.svc.Releases.AffectedByMaterial(ctx, h.ana, "", "left-pad")
+				return !must(t, a, err).Looking
+			})
+			for who, want := range map[*towpath.Actor]towpath.Affected{&h.ana: in(shop, "zoo"), {Account: "olga", Token: "t", Grants: operator(shop).Grants}: in(shop)} {
+				a, err := h.svc.Releases.AffectedByMaterial(ctx, *who, "", "left-pad")
+				must(t, a, err)
+				// It may have gone on to the next environment before it was stopped.
+				a.Environments = slices.DeleteFunc(a.Environments, func(e towpath.AffectedEnvironment) bool { return e.Environment != "dev" })
+				if diff := cmp.Diff(want, a); diff != "" {
+					t.Errorf("to %s (-want +got):\n%s", who.Account, diff)
+				}
+			}
+			a, err := h.svc.Releases.AffectedByMaterial(ctx, h.ana, "", "left")
+			if must(t, a, err); a.Releases+a.Projects+len(a.Environments) != 0 {
+				t.Errorf("another material reaches %+v", a)
+			}
+			_, err = h.svc.Releases.AffectedByMaterial(ctx, operator(shop), "zoo", "left-pad")
+			refused(t, "another project", err, towpath.KindForbidden)
+		})
 		t.Run("what is published later is reached from the start", func(t *testing.T) {
 			must3(h.svc.Projects.Register(ctx, h.ana, "later", ""))(t)
 			h.project = "later"

@@ -117,6 +117,56 @@ func TestServer_MaterialIsNotHidden(t *testing.T) {
 	})
 }
 
+// TestServer_UnreadBillIsSaid: a bill that can't be read is not one that names
+// nothing; whoever lifts what follows from it has looked at what is attached then,
+// and at nothing that comes later.
+func TestServer_UnreadBillIsSaid(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		ctx := context.Background()
+		c := h.registryAs("vic", towpath.RoleViewer, towpath.RoleReleaser)
+		for i, text := range []string{
+			`<bom xmlns="http://cyclonedx.org/schema/bom/1.6"/>`,
+			`{"spdxVersion":"SPDX-2.3","packages":[{"name":"left-pad"}]}`,
+			`{"bomFormat":"CycloneDX","components":[{"purl":"pkg:npm/left-pad@1.3.0"}],"components":[]}`,
+		} {
+			h.pushes(c, h.billOf(h.publish(fmt.Sprintf("1.%d.0", i), fmt.Sprintf("odd %d", i)), text))
+		}
+		nested := h.publish("2.0.0", "nested")
+		h.pushes(c, h.billOf(nested, `{"bomFormat":"CycloneDX","components":[{"name":"a","components":[{"purl":"pkg:npm/left-pad@1.3.0"}]}]}`))
+		_, err := h.svc.Releases.QuarantineMaterial(ctx, h.ana, shop, "pkg:npm/left-pad", "CVE-2026-1")
+		must(t, 0, err)
+		h.untilQuarantined(nested, "it is made with pkg:npm/left-pad")
+		for i := range 3 {
+			h.untilQuarantined(h.candidate(fmt.Sprintf("1.%d.0", i)), "nobody can tell whether it is made with pkg:npm/left-pad, which was quarantined by ana: CVE-2026-1 (it could not be looked at: the bill of materials can't be read")
+		}
+
+		odd := h.candidate("1.0.0")
+		_, err = h.svc.Releases.Unquarantine(ctx, h.ana, shop, "1.0.0", "it is for another tool")
+		must(t, 0, err)
+		h.until("it was examined again", func() bool { return h.examinations() == 0 })
+		if why := h.quarantined(odd); why != "" {
+			t.Errorf("what was lifted is quarantined: %s", why)
+		}
+		h.pushes(c, h.billOf(odd, `<bom xmlns="http://cyclonedx.org/schema/bom/1.5"/>`))
+		h.untilQuarantined(odd, "nobody can tell")
+	})
+}
+
+// candidate is that of a version.
+func (h *harness) candidate(version string) towpath.Candidate {
+	h.t.Helper()
+	r, err := h.svc.Releases.Get(context.Background(), h.ana, shop, version)
+	must(h.t, 0, err)
+	return towpath.Candidate{Project: shop, Release: r.Digest, Version: version}
+}
+
+// examinations are those that are due.
+func (h *harness) examinations() (n int) {
+	h.t.Helper()
+	must(h.t, 0, h.s.db.QueryRow(context.Background(), `SELECT COUNT(*) FROM work WHERE kind = 'examination'`).Scan(&n))
+	return n
+}
+
 // refusing is a store that can't be asked for one blob now.
 type refusing struct {
 	blob.Store
@@ -189,6 +239,12 @@ func TestServer_RevocationGoesOn(t *testing.T) {
 		must(t, 0, err)
 		h.untilQuarantined(only, "only the key lost signed it, which was revoked by ana: it was on a laptop")
 		h.untilQuarantined(damaged, "nobody can tell whether only the key lost signed it (it could not be looked at: there is no blob")
+		h.until("what it reaches is known", func() bool {
+			a, err := h.svc.Trust.Affected(ctx, h.ana, "lost")
+			return !must(t, a, err).Looking && a.Releases == 2 && a.Projects == 1
+		})
+		_, err = h.svc.Trust.Affected(ctx, h.ana, "nobody")
+		refused(t, "a key that is not there", err, towpath.KindNotFound)
 		if why := h.quarantined(saved); why != "" {
 			t.Errorf("what another key signed is quarantined: %s", why)
 		}

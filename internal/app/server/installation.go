@@ -39,6 +39,12 @@ func (s *Server) join(ctx context.Context, key string, at place) error {
 	return nil
 }
 
+// installation names what this server belongs to, for registries that are asked
+// which one they are: servers with one ledger are one.
+func (s *Server) installation() string {
+	return towpath.DigestOf([]byte(s.ledger.PublicKey())).Hex()[:32]
+}
+
 // placeID names the folder that a file is in, wherever that is mounted: the
 // first one who asks gives the name.
 func placeID(path string) (string, error) {

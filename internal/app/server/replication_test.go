@@ -6,6 +6,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -165,6 +167,24 @@ func TestReplication(t *testing.T) {
 				t.Errorf("still %+v", again.Findings)
 			}
 		})
+		t.Run("what can't be repaired from is refused before anything is read", func(t *testing.T) {
+			scrub := func(rule towpath.ReplicationName) error {
+				_, err := h.svc.Registry.Scrub(t.Context(), towpath.System(), regpkg.ScrubRequest{Repair: rule})
+				return err
+			}
+			message := func(err error) string { m, hint := towpath.PublicMessage(err); return m + ": " + hint }
+			if err := scrub("nosuch"); towpath.KindOf(err) != towpath.KindNotFound || !strings.Contains(message(err), `"nosuch": there are eu`) {
+				t.Errorf("got %v", message(err))
+			}
+			if err := scrub("ue"); towpath.KindOf(err) != towpath.KindNotFound || !strings.Contains(message(err), "did you mean eu?") {
+				t.Errorf("got %v", message(err))
+			}
+			e.down.Store(true)
+			defer e.down.Store(false)
+			if err := scrub("eu"); towpath.KindOf(err) != towpath.KindUnavailable {
+				t.Errorf("got %v", err)
+			}
+		})
 		t.Run("a repository has one writer", func(t *testing.T) {
 			if err := h.copyTo(e, "us", ""); towpath.KindOf(err) != towpath.KindConflict {
 				t.Errorf("got %v", err)
@@ -186,6 +206,28 @@ func TestReplication(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestReplication_ToItself: a server does not copy to its own registry, whatever it
+// is called.
+func TestReplication_ToItself(t *testing.T) {
+	h := newHarness(t)
+	u, err := url.Parse(h.s.URL())
+	must(t, 0, err)
+	proxy := httptest.NewServer(httputil.NewSingleHostReverseProxy(u))
+	t.Cleanup(proxy.Close)
+	for _, host := range []string{u.Host, "localhost:" + u.Port(), strings.TrimPrefix(proxy.URL, "http://")} {
+		for _, repository := range []string{"shop", "shop/copies", "another"} {
+			_, err := h.svc.Replication.Add(t.Context(), towpath.System(), towpath.ReplicationRule{
+				Project: shop, Name: "self", To: host + "/" + repository, PlainHTTP: true,
+			})
+			if towpath.KindOf(err) != towpath.KindInvalid || !strings.Contains(err.Error(), "this server's own") {
+				t.Errorf("%s/%s: %v", host, repository, err)
+			}
+		}
+	}
+	other := newHarness(t)
+	must(t, 0, h.copyTo(&elsewhere{host: strings.TrimPrefix(other.s.URL(), "http://")}, "other", ""))
 }
 
 func TestReplication_OfWhatRuns(t *testing.T) {

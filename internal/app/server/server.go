@@ -235,7 +235,7 @@ func (s *Server) open(ctx context.Context) error {
 			// Public: clients of registries log in in a way of their own, which
 			// the handler demands of every request.
 			{Pattern: "/v2/", Policy: rest.Public, Handler: ocidist.New(ocidist.Config{
-				Now: cfg.Now, Log: cfg.Log, RequestID: func(ctx context.Context) string { return rest.Actor(ctx).RequestID },
+				Now: cfg.Now, Log: cfg.Log, Installation: s.installation(), RequestID: func(ctx context.Context) string { return rest.Actor(ctx).RequestID },
 			}, artifacts, s.accounts)},
 		},
 	})

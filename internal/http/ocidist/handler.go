@@ -50,6 +50,9 @@ type Config struct {
 	Log *slog.Logger
 	// RequestID is the ID of a request, for the ledger and the log.
 	RequestID func(context.Context) string
+	// Installation is what the registry answers as
+	// [towpath.HeaderInstallation]; empty: nothing.
+	Installation string
 	// Idle is how long a client may send or take nothing; default 1 min.
 	Idle time.Duration
 }
@@ -167,6 +170,9 @@ func routes() map[resource]map[string]handle {
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Docker-Distribution-API-Version", "registry/2.0")
+	if h.cfg.Installation != "" {
+		w.Header().Set(towpath.HeaderInstallation, h.cfg.Installation)
+	}
 	defer h.pace(w, req)()
 	what, name, ref := parsePath(req.URL.Path)
 	r := &request{Request: req, what: what, name: towpath.RepositoryName(name), ref: ref}

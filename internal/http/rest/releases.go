@@ -116,8 +116,27 @@ func (a *API) materialRoutes() {
 	register(a, route{
 		id: "quarantine-material", method: http.MethodPost, path: path, tag: "releases", policy: Authenticated, status: http.StatusCreated,
 		summary: "Revoke every release that is made with something, now and later",
-	}, func(ctx context.Context, actor towpath.Actor, in *material) (towpath.MaterialQuarantine, error) {
-		return svc.QuarantineMaterial(ctx, actor, in.Project, in.Body.Material, in.Body.Reason)
+	}, func(ctx context.Context, actor towpath.Actor, in *material) (api.QuarantinedMaterial, error) {
+		return quarantineMaterial(ctx, svc, actor, in.Project, in.Body)
+	})
+	type ofMaterial struct {
+		InProject
+		Material string `query:"material" required:"true" doc:"as it was quarantined"`
+	}
+	register(a, route{
+		id: "affected-by-material", method: http.MethodGet, path: path + "/affected", tag: "releases", policy: Authenticated,
+		summary: "Say what the quarantine of a material reaches, as far as you may see it",
+	}, func(ctx context.Context, actor towpath.Actor, in *ofMaterial) (towpath.Affected, error) {
+		return svc.AffectedByMaterial(ctx, actor, in.Project, in.Material)
+	})
+	type anywhereOf struct {
+		Material string `query:"material" required:"true" doc:"as it was quarantined"`
+	}
+	register(a, route{
+		id: "affected-by-material-everywhere", method: http.MethodGet, path: everywhere + "/affected", tag: "releases", policy: Authenticated,
+		summary: "Say what the quarantine of a material in every project reaches, as far as you may see it",
+	}, func(ctx context.Context, actor towpath.Actor, in *anywhereOf) (towpath.Affected, error) {
+		return svc.AffectedByMaterial(ctx, actor, "", in.Material)
 	})
 	registerDone(a, route{
 		id: "unquarantine-material", method: http.MethodPost, path: path + "/lift", tag: "releases", policy: Authenticated,
@@ -129,8 +148,8 @@ func (a *API) materialRoutes() {
 	register(a, route{
 		id: "quarantine-material-everywhere", method: http.MethodPost, path: everywhere, tag: "releases", policy: Authenticated, status: http.StatusCreated,
 		summary: "Revoke every release of every project that is made with something, now and later; it takes an admin of everything",
-	}, func(ctx context.Context, actor towpath.Actor, in *anywhere) (towpath.MaterialQuarantine, error) {
-		return svc.QuarantineMaterial(ctx, actor, "", in.Body.Material, in.Body.Reason)
+	}, func(ctx context.Context, actor towpath.Actor, in *anywhere) (api.QuarantinedMaterial, error) {
+		return quarantineMaterial(ctx, svc, actor, "", in.Body)
 	})
 	registerDone(a, route{
 		id: "unquarantine-material-everywhere", method: http.MethodPost, path: everywhere + "/lift", tag: "releases", policy: Authenticated,
@@ -138,6 +157,23 @@ func (a *API) materialRoutes() {
 	}, func(ctx context.Context, actor towpath.Actor, in *anywhere) error {
 		return svc.UnquarantineMaterial(ctx, actor, "", in.Body.Material, in.Body.Reason)
 	})
+}
+
+func quarantineMaterial(ctx context.Context, svc Releases, actor towpath.Actor, p towpath.ProjectName, m api.Material) (api.QuarantinedMaterial, error) {
+	q, err := svc.QuarantineMaterial(ctx, actor, p, m.Material, m.Reason)
+	if err != nil {
+		return api.QuarantinedMaterial{}, err
+	}
+	return api.QuarantinedMaterial{MaterialQuarantine: q, Affected: known(svc.AffectedByMaterial(ctx, actor, p, q.Material))}, nil
+}
+
+// known is what is known to be affected by what was done. That it can't be counted
+// now does not undo that.
+func known(a towpath.Affected, err error) towpath.Affected {
+	if err != nil {
+		return towpath.Affected{Environments: []towpath.AffectedEnvironment{}, Looking: true}
+	}
+	return a
 }
 
 // quarantined is an answer whose list is never null.

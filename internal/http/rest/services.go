@@ -51,6 +51,7 @@ type Releases interface {
 	Quarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error)
 	Unquarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error)
 	QuarantineMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, material, reason string) (towpath.MaterialQuarantine, error)
+	AffectedByMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, material string) (towpath.Affected, error)
 	UnquarantineMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, material, reason string) error
 	QuarantinedMaterials(ctx context.Context, actor towpath.Actor, p towpath.ProjectName) ([]towpath.MaterialQuarantine, error)
 }
@@ -125,6 +126,7 @@ type Trust interface {
 	List(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.TrustedKey, error)
 	Expire(ctx context.Context, actor towpath.Actor, name towpath.KeyName, at time.Time) (towpath.TrustedKey, error)
 	Revoke(ctx context.Context, actor towpath.Actor, name towpath.KeyName, reason string, everywhere bool) (towpath.TrustedKey, error)
+	Affected(ctx context.Context, actor towpath.Actor, name towpath.KeyName) (towpath.Affected, error)
 	Evidence(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name string, e towpath.EnvironmentName) (trust.Evidence, error)
 }
 

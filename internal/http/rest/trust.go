@@ -52,8 +52,21 @@ func (a *API) trustRoutes() {
 	register(a, route{
 		id: "revoke-key", method: http.MethodPost, path: "/trusted-keys/{key}/revoke", tag: "trust", policy: Authenticated,
 		summary: "Make everything that a key ever signed worthless; what only it signed is quarantined",
-	}, func(ctx context.Context, actor towpath.Actor, in *revoke) (towpath.TrustedKey, error) {
-		return svc.Revoke(ctx, actor, in.Name, in.Body.Reason, in.Body.Everywhere)
+	}, func(ctx context.Context, actor towpath.Actor, in *revoke) (api.RevokedKey, error) {
+		k, err := svc.Revoke(ctx, actor, in.Name, in.Body.Reason, in.Body.Everywhere)
+		if err != nil {
+			return api.RevokedKey{}, err
+		}
+		return api.RevokedKey{TrustedKey: k, Affected: known(svc.Affected(ctx, actor, in.Name))}, nil
+	})
+	type key struct {
+		Name towpath.KeyName `path:"key"`
+	}
+	register(a, route{
+		id: "affected-by-key", method: http.MethodGet, path: "/trusted-keys/{key}/affected", tag: "trust", policy: Authenticated,
+		summary: "Say what is quarantined for a revoked key, as far as you may see it",
+	}, func(ctx context.Context, actor towpath.Actor, in *key) (towpath.Affected, error) {
+		return svc.Affected(ctx, actor, in.Name)
 	})
 	type said struct {
 		InProject

@@ -161,6 +161,10 @@ func (s releases) QuarantineMaterial(ctx context.Context, actor towpath.Actor, p
 	return q, nil
 }
 
+func (s releases) AffectedByMaterial(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, _ string) (towpath.Affected, error) {
+	return s.w.affected(ctx, actor, "releases.AffectedByMaterial")
+}
+
 func (s releases) UnquarantineMaterial(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, material, _ string) error {
 	if err := s.w.enter(ctx, actor, "releases.UnquarantineMaterial"); err != nil {
 		return err

@@ -41,6 +41,26 @@ func (s trusts) Revoke(ctx context.Context, actor towpath.Actor, name towpath.Ke
 	})
 }
 
+func (s trusts) Affected(ctx context.Context, actor towpath.Actor, _ towpath.KeyName) (towpath.Affected, error) {
+	return s.w.affected(ctx, actor, "trust.Affected")
+}
+
+// affected answers the first of what is known to be affected, and then the next.
+func (w *World) affected(ctx context.Context, actor towpath.Actor, method string) (towpath.Affected, error) {
+	if err := w.enter(ctx, actor, method); err != nil {
+		return towpath.Affected{}, err
+	}
+	defer w.mu.Unlock()
+	if len(w.Affected) == 0 {
+		return towpath.Affected{Environments: []towpath.AffectedEnvironment{}}, nil
+	}
+	a := w.Affected[0]
+	if len(w.Affected) > 1 {
+		w.Affected = w.Affected[1:]
+	}
+	return a, nil
+}
+
 func (s trusts) change(ctx context.Context, actor towpath.Actor, method string, name towpath.KeyName, f func(*towpath.TrustedKey)) (towpath.TrustedKey, error) {
 	if err := s.w.enter(ctx, actor, method); err != nil {
 		return towpath.TrustedKey{}, err

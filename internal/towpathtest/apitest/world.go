@@ -45,6 +45,7 @@ type World struct {
 	Usage        registrypkg.Usage
 	Garbage      registrypkg.Collected
 	Scrubs       []registrypkg.Scrubbed // the parts, in order
+	Affected     []towpath.Affected     // by what is quarantined, one after the other
 	Keys         []towpath.TrustedKey
 	Materials    []towpath.MaterialQuarantine
 	Evidence     trust.Evidence

@@ -122,8 +122,13 @@ func materialsPath(p towpath.ProjectName, rest string) string {
 
 // QuarantineMaterial revokes every release of a project that is made with
 // something; without a project, of every one.
-func (c *Client) QuarantineMaterial(ctx context.Context, p towpath.ProjectName, material, reason string) (towpath.MaterialQuarantine, error) {
-	return ask[towpath.MaterialQuarantine](ctx, c, post(materialsPath(p, ""), api.Material{Material: material, Reason: reason}))
+func (c *Client) QuarantineMaterial(ctx context.Context, p towpath.ProjectName, material, reason string) (api.QuarantinedMaterial, error) {
+	return ask[api.QuarantinedMaterial](ctx, c, post(materialsPath(p, ""), api.Material{Material: material, Reason: reason}))
+}
+
+// AffectedByMaterial says what the quarantine of a material reaches.
+func (c *Client) AffectedByMaterial(ctx context.Context, p towpath.ProjectName, material string) (towpath.Affected, error) {
+	return ask[towpath.Affected](ctx, c, get(materialsPath(p, "/affected"), url.Values{"material": {material}}))
 }
 
 // UnquarantineMaterial lets releases be made with something again.

@@ -35,8 +35,13 @@ func (c *Client) ExpireKey(ctx context.Context, name towpath.KeyName, at time.Ti
 }
 
 // RevokeKey makes everything that a key signed worthless.
-func (c *Client) RevokeKey(ctx context.Context, name towpath.KeyName, reason string, everywhere bool) (towpath.TrustedKey, error) {
-	return ask[towpath.TrustedKey](ctx, c, post(keyPath(name, "/revoke"), api.RevokeKey{Reason: reason, Everywhere: everywhere}))
+func (c *Client) RevokeKey(ctx context.Context, name towpath.KeyName, reason string, everywhere bool) (api.RevokedKey, error) {
+	return ask[api.RevokedKey](ctx, c, post(keyPath(name, "/revoke"), api.RevokeKey{Reason: reason, Everywhere: everywhere}))
+}
+
+// AffectedByKey says what is quarantined for a revoked key.
+func (c *Client) AffectedByKey(ctx context.Context, name towpath.KeyName) (towpath.Affected, error) {
+	return ask[towpath.Affected](ctx, c, get(keyPath(name, "/affected"), nil))
 }
 
 // Evidence lists the signed statements about a release, each verified under the
