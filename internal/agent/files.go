@@ -72,23 +72,28 @@ func (f *files) fetch(ctx context.Context, layer towpath.Digest, size int64, toS
 				return root, nil
 			}
 		}
-		return f.put(ctx, layer, size, f.free(layer), say)
+		dest, err := f.free(layer)
+		if err != nil {
+			return "", err
+		}
+		return f.put(ctx, layer, size, dest, say)
 	})
 }
 
 // free is a folder for a layer's files that nothing is in: what is in another
 // one may be running, whatever became of it.
-func (f *files) free(layer towpath.Digest) string {
+func (f *files) free(layer towpath.Digest) (string, error) {
 	dest := filepath.Join(f.dir, layer.Hex())
-	for n := 1; exists(dest); n++ {
+	for n := 1; ; n++ {
+		_, err := os.Lstat(dest)
+		if errors.Is(err, fs.ErrNotExist) {
+			return dest, nil
+		}
+		if err != nil {
+			return "", towpath.E(towpath.KindUnavailable, "agent.files", "a folder for files can't be looked for").On(dest).WithCause(err)
+		}
 		dest = filepath.Join(f.dir, layer.Hex()+copyMark+strconv.Itoa(n))
 	}
-	return dest
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // fresh puts the files of a layer in place once more, for one purpose.

@@ -178,3 +178,22 @@ func TestFiles(t *testing.T) {
 		}
 	})
 }
+
+// A folder that can't be looked at ends the fetch with that, and not with one
+// look after another for ever.
+func TestFiles_FolderThatCanNotBeLookedAt(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "files")
+	f, err := openFiles(dir, nil, nil, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.free(towpath.DigestOf([]byte("x"))); towpath.KindOf(err) != towpath.KindUnavailable {
+		t.Errorf("got %v", err)
+	}
+}

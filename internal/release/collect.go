@@ -47,6 +47,9 @@ func (s *Service) Collect(ctx context.Context, actor towpath.Actor, p towpath.Pr
 	for _, r := range drop {
 		out.Releases = append(out.Releases, r.Digest)
 	}
+	if len(drop) == 0 { // what lives is read of every release there is, and nobody publishes meanwhile
+		return out, nil
+	}
 	live, err := s.live(ctx, p, keep)
 	if err != nil {
 		return out, err
@@ -342,11 +345,12 @@ func (s *Service) CollectAll(ctx context.Context) error {
 		}
 		return err
 	})
-	for _, p := range names {
-		if err != nil {
-			return err
+	for _, p := range names { // one that can't be read keeps no other from being collected
+		if ctx.Err() != nil {
+			break
 		}
-		_, err = s.Collect(ctx, towpath.System(), p, false)
+		_, cerr := s.Collect(ctx, towpath.System(), p, false)
+		err = errors.Join(err, cerr)
 	}
 	return err
 }

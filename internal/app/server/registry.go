@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"path/filepath"
 
 	"github.com/towpath/towpath/internal/blob"
@@ -81,9 +82,6 @@ func (u inUse) InUse(ctx context.Context, tx places.Tx, p towpath.ProjectName) (
 // again: there may be more to do.
 func tidy(ctx context.Context, releases *release.Service, artifacts *registry.Service) (bool, error) {
 	more, err := releases.Shelve(ctx)
-	if err != nil {
-		return false, err
-	}
-	again, err := artifacts.Expire(ctx)
-	return more || again, err
+	again, eerr := artifacts.Expire(ctx)
+	return more || again, errors.Join(err, eerr)
 }

@@ -95,6 +95,9 @@ type Server struct {
 // for nobody.
 const lease = 5 * time.Second
 
+// carriers is how many copies to and from other registries are at work at once.
+const carriers = 4
+
 // New opens the database, brings its schema up to date and puts the server
 // together. It starts nothing but the listener.
 func New(ctx context.Context, cfg Config) (*Server, error) {
@@ -196,15 +199,26 @@ func (s *Server) open(ctx context.Context) error {
 	deploys := deploy.New(deployment,
 		store.For[deploy.Tx](nouns), releases, sign, metricSources)
 
-	runner, err := reconcile.New(reconcile.Config{Lease: lease, Now: cfg.Now, Log: cfg.Log}, sqldb.NewQueue(s.db, owner),
-		func(w sqldb.Work) reconcile.Claim {
-			return reconcile.Claim{Kind: w.Kind, Key: w.Key, Fence: w.Fence, Attempts: w.Attempts}
-		},
-		deploys, deploy.Repairs{Service: deploys}, deploy.Measurements{Service: deploys}, promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions}, trust.Revocations{Service: keys}, trust.Signers{Service: keys}, trust.Findings{Service: keys}, release.Materials{Service: releases}, release.Examinations{Service: releases}, copies, mirrors)
+	work := func(workers int, reconcilers ...reconcile.Reconciler) (*reconcile.Runner, error) {
+		return reconcile.New(reconcile.Config{Workers: workers, Lease: lease, Now: cfg.Now, Log: cfg.Log}, sqldb.NewQueue(s.db, owner),
+			func(w sqldb.Work) reconcile.Claim {
+				return reconcile.Claim{Kind: w.Kind, Key: w.Key, Fence: w.Fence, Attempts: w.Attempts}
+			}, reconcilers...)
+	}
+	runner, err := work(0, deploys, deploy.Repairs{Service: deploys}, deploy.Measurements{Service: deploys},
+		promote.Promotions{Service: promotions}, promote.Environments{Service: promotions}, promote.Refs{Service: promotions}, promote.Attestations{Service: promotions},
+		trust.Revocations{Service: keys}, trust.Signers{Service: keys}, trust.Findings{Service: keys},
+		release.Materials{Service: releases}, release.Examinations{Service: releases})
 	if err != nil {
 		return err
 	}
-	wake = func(string) { runner.Wake() }
+	// What talks to registries outside has workers of its own: eight slow ones
+	// must not keep a deployment from going back.
+	carrier, err := work(carriers, copies, mirrors)
+	if err != nil {
+		return err
+	}
+	wake = func(string) { runner.Wake(); carrier.Wake() }
 
 	alive := sqldb.NewPresence(s.db, owner, lease)
 	if err := alive.Show(ctx, cfg.Now()); err != nil { // before the first request is taken
@@ -247,6 +261,7 @@ func (s *Server) open(ctx context.Context) error {
 		reconcile.Task{Name: "sequencer", Run: s.ledger.Sequencer().Run},
 		reconcile.Task{Name: "presence", Run: presence.Run},
 		reconcile.Task{Name: "loops", Run: runner.Run},
+		reconcile.Task{Name: "copies", Run: carrier.Run},
 		reconcile.Task{Name: "retention", Run: reconcile.NewLoop(
 			reconcile.LoopConfig{Name: "retention", Interval: time.Hour, Now: cfg.Now, Log: cfg.Log},
 			func(ctx context.Context, _ time.Time) (bool, error) { return false, releases.CollectAll(ctx) }).Run},

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +26,27 @@ func stalling(t *testing.T) (host string) {
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(srv.Close)
 	return strings.TrimPrefix(srv.URL, "http://")
+}
+
+// Copies to places that say nothing leave workers for what goes on here.
+func TestServer_CopiesHoldUpNothing(t *testing.T) {
+	h := newHarness(t)
+	var asked atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			return
+		}
+		asked.Add(1)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
+	for i := range 12 {
+		must(t, 0, h.copyTo(&elsewhere{host: fmt.Sprint(strings.TrimPrefix(srv.URL, "http://"), "/", i)}, towpath.ReplicationName(fmt.Sprint("eu-", i)), ""))
+	}
+	h.publish("1.0.0", "one")
+	h.until("all that copy are at it", func() bool { return asked.Load() >= carriers })
+	h.publish("1.1.0", "two")
+	h.runs("staging", "1.1.0")
 }
 
 // still is a server whose loops do not run, and its blobs.

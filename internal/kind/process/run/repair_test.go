@@ -209,3 +209,28 @@ func TestRunner_Strays(t *testing.T) {
 		t.Errorf("after the repair: %+v", o)
 	}
 }
+
+// TestRunner_AfterARemovalThatWasCutOff: what is left of an instance's folder is
+// no start of the next one in it.
+func TestRunner_AfterARemovalThatWasCutOff(t *testing.T) {
+	h := newHand(t)
+	h.change = func(s *process.Spec) { s.Health.Deadline = 5 * time.Second }
+	h.up(one)
+	h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, two)))
+	spec, _ := h.Spec(t, two)
+	var left, content string
+	for _, path := range h.glob("instances/*/record.json") {
+		b, err := os.ReadFile(path)
+		h.must(err)
+		if strings.Contains(string(b), string(spec.Revision)) {
+			left, content = path, string(b)
+		}
+	}
+	h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, one)))
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Fatalf("two was not retired: %v", err)
+	}
+	h.must(os.MkdirAll(filepath.Dir(left), 0o700))
+	h.must(os.WriteFile(left, []byte(content), 0o600))
+	h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, two)))
+}
