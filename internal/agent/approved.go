@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/agentrpc"
@@ -10,11 +11,16 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// damaged says what is wrong with a spec that is not the one which the server
-// issued: something changed it in the database or on the network.
+// damaged says what is wrong with an operation that is not as the server issued it:
+// something changed its spec, or its name, in the database or on the network. Folders
+// are named after operations.
 func damaged(op towpath.Operation) (why string) {
 	got, err := op.Spec.Digest()
 	switch {
+	case strings.ContainsFunc(string(op.ID), func(c rune) bool {
+		return !strings.ContainsRune(idLetters, c)
+	}):
+		why = "the agent refuses the operation: its ID has other characters than letters, digits, - and _"
 	case err != nil:
 		why, _ = towpath.PublicMessage(err)
 	case got != op.SpecDigest:
@@ -23,6 +29,9 @@ func damaged(op towpath.Operation) (why string) {
 	}
 	return why
 }
+
+// idLetters are the characters of an operation's ID.
+const idLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 // refuse tells a failure of an operation that is not accepted. Nothing of it
 // gets to the journal: an agent that stops before it has told it is given the

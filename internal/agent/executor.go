@@ -27,8 +27,8 @@ type running struct {
 	fence  int64 // of its last claim, once it is over; later ones are not its
 }
 
-// take accepts a claimed operation and starts it. A claim that the journal
-// refuses is logged and dropped: its lease runs out.
+// take accepts a claimed operation and starts it. A claim that the journal can't
+// take is logged and dropped: its lease runs out.
 func (a *Agent) take(ctx context.Context, op towpath.Operation) {
 	log := a.log.With("operation", op.ID, "verb", op.Verb, "component", op.Target.Component, "environment", op.Target.Environment, "fence", op.Fence)
 	if op.Target.Place != a.cfg.Place {
@@ -43,6 +43,10 @@ func (a *Agent) take(ctx context.Context, op towpath.Operation) {
 	as, fresh, err := a.journal.accept(op)
 	if err != nil {
 		log.WarnContext(ctx, "operation refused", "error", err)
+		if towpath.KindOf(err) == towpath.KindConflict {
+			m, hint := towpath.PublicMessage(err)
+			a.refuse(op, sentence(m, hint))
+		}
 		return
 	}
 	failpoint.Hit("agent.after-accepted")
