@@ -64,6 +64,26 @@ func TestAgent_BindsWhatItRuns(t *testing.T) {
 	}
 }
 
+// TestAgent_BindsWhatIsSaidTwice: settings whose canonical form is that of the revision
+// may say more, which a runner must not read.
+func TestAgent_BindsWhatIsSaidTwice(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		var got string
+		b.runner.do = func(_ context.Context, w kind.Work) error {
+			got = string(w.Operation.Spec.Rendered)
+			return nil
+		}
+		op := b.op("op_1", towpath.VerbPrepare)
+		op.Spec.Rendered = json.RawMessage(`{"env":{"A":"1"}}`)
+		op.Spec.Revision = towpath.RevisionOf(op.Spec.Kind, "", op.Spec.Rendered)
+		op.Spec.Rendered = json.RawMessage(`{"env":{"LD_PRELOAD":"evil"},"env":{"A":"1"}}`)
+		b.srv.add(t, op)
+		if r := b.srv.result(t, "op_1"); r.Status != towpath.ResultDone || got != `{"env":{"A":"1"}}` {
+			t.Errorf("got %+v with the settings %s", r, got)
+		}
+	})
+}
+
 // TestAgent_ChecksWhatItDidNotPrepare: what acts on a revision is about one that this
 // agent has checked, or it is checked then: an agent that was upgraded half way knows
 // nothing of what it prepared before.

@@ -2,12 +2,14 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/towpath/towpath/internal/agentrpc"
 	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -135,6 +137,7 @@ func (a *Agent) cancel(id towpath.OperationID, cause error) {
 // the agent stops meanwhile, the journal keeps it as it is.
 func (a *Agent) execute(ctx context.Context, as assignment, withdrawn bool) {
 	op := as.Operation
+	op.Spec.Rendered = once(op.Spec.Rendered)
 	runner, ok := a.runners[op.Spec.Kind]
 	if !ok {
 		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultFailed,
@@ -151,7 +154,7 @@ func (a *Agent) execute(ctx context.Context, as assignment, withdrawn bool) {
 			a.finish(ctx, op, result)
 			return
 		}
-		auth, err := a.authorise(op)
+		auth, err := a.authorise(as.Operation)
 		if err != nil {
 			a.log.ErrorContext(ctx, "operation not authorised", "operation", op.ID, "error", err)
 			m, hint := towpath.PublicMessage(err)
@@ -177,6 +180,19 @@ func (a *Agent) execute(ctx context.Context, as assignment, withdrawn bool) {
 		} // a plan changes nothing, and what it said was lost: it is made again
 	}
 	a.perform(ctx, runner, op)
+}
+
+// once is settings in the canonical form, which says everything once: of what is
+// said twice the hash has the last, and who reads it into a structure gets both.
+func once(settings json.RawMessage) json.RawMessage {
+	if len(settings) == 0 {
+		return settings
+	}
+	canonical, err := oci.Canonical(settings)
+	if err != nil {
+		return settings // which no release holds
+	}
+	return canonical
 }
 
 // perform writes the intent down, does the work and writes down what came of it.
