@@ -2,8 +2,8 @@ package agent
 
 import (
 	"context"
-	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/agentrpc"
@@ -11,17 +11,16 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// plainID is what every identifier looks like: nothing that could leave a folder.
-var plainID = regexp.MustCompile(`^[a-z]{1,8}_[0-9A-Za-z_-]{1,64}$`)
-
-// damaged says what is wrong with a spec that is not the one which the server
-// issued: something changed it in the database or on the network. Nothing of it
-// may be used for anything then.
+// damaged says what is wrong with an operation that is not as the server issued it:
+// something changed its spec, or its name, in the database or on the network. Folders
+// are named after operations.
 func damaged(op towpath.Operation) (why string) {
 	got, err := op.Spec.Digest()
 	switch {
-	case !plainID.MatchString(string(op.ID)):
-		why = "the agent refuses the operation: its ID is none, and folders are named by it; what stands between the agent and its server is not what it seems"
+	case strings.ContainsFunc(string(op.ID), func(c rune) bool {
+		return !strings.ContainsRune(idLetters, c)
+	}):
+		why = "the agent refuses the operation: its ID has other characters than letters, digits, - and _"
 	case err != nil:
 		why, _ = towpath.PublicMessage(err)
 	case got != op.SpecDigest:
@@ -30,6 +29,9 @@ func damaged(op towpath.Operation) (why string) {
 	}
 	return why
 }
+
+// idLetters are the characters of an operation's ID.
+const idLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 // refuse tells a failure of an operation that is not accepted. Nothing of it
 // gets to the journal: an agent that stops before it has told it is given the

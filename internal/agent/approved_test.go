@@ -10,6 +10,7 @@ import (
 
 	"github.com/towpath/towpath/internal/agentrpc"
 	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -44,6 +45,11 @@ func TestAgent_SpecDigest(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
 			op := b.op("op_1", towpath.VerbPrepare)
 			op.Spec.Rendered = json.RawMessage("{ \"b\" : \"<&> \u2028 \\u00e9 é\",\n \"a\": 1.0, \"n\": null }")
+			canonical, err := oci.Canonical(op.Spec.Rendered)
+			if err != nil {
+				t.Fatal(err)
+			}
+			op.Spec.Revision = towpath.RevisionOf(op.Spec.Kind, "", canonical)
 			op.Spec.PreviousRendered = json.RawMessage("null")
 			b.srv.add(t, op)
 			if r := b.srv.result(t, "op_1"); r.Status != towpath.ResultDone {
@@ -72,7 +78,7 @@ func TestAgent_ApprovedPlan(t *testing.T) {
 		{"is stale when the plan left the component as it was", towpath.VerbPrepare,
 			func(a *agentrpc.Authorisation, _ *towpath.OperationSpec) { a.Changes = a.Changes[1:] }, "", towpath.ResultStale, []string{"api"}},
 		{"refuses another revision", towpath.VerbSwitch,
-			func(_ *agentrpc.Authorisation, s *towpath.OperationSpec) { s.Revision = "rev_2" }, "", towpath.ResultFailed, []string{"rev_1", "rev_2"}},
+			func(a *agentrpc.Authorisation, _ *towpath.OperationSpec) { a.Changes[0].To = "rev_2" }, "", towpath.ResultFailed, []string{"it would run", "rev_2"}},
 		{"refuses another plan of the same revision", towpath.VerbPrepare,
 			func(a *agentrpc.Authorisation, _ *towpath.OperationSpec) { a.Changes[0].Hash = other }, "", towpath.ResultFailed, []string{string(plan), string(other)}},
 		{"obeys an approval that names no plans", towpath.VerbPrepare,
@@ -87,7 +93,7 @@ func TestAgent_ApprovedPlan(t *testing.T) {
 				op.Deployment, op.Spec.Previous = "dep_1", "rev_0"
 				auth := agentrpc.Authorisation{
 					Kind: towpath.DeploymentPromotion, Project: "shop", Environment: "dev", Deployment: "dep_1", Release: op.Spec.Release, Previous: before,
-					Changes: []towpath.PlannedChange{{Component: "api", From: "rev_0", To: "rev_1", Hash: plan}, {Component: "web", Hash: other}},
+					Changes: []towpath.PlannedChange{{Component: "api", From: "rev_0", To: op.Spec.Revision, Hash: plan}, {Component: "web", Hash: other}},
 				}
 				if c.change != nil {
 					c.change(&auth, &op.Spec)

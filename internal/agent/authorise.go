@@ -17,8 +17,9 @@ import (
 
 // authorise checks that what the server asks for is what was approved: signed
 // by the key that this agent trusts, for this deployment and environment, and
-// for this release (or, to go back, for those that ran before it). A rollback that
-// nobody approved may only go to a revision that has had the traffic here.
+// for this release (or, to go back, for those that ran before it), and that files and
+// settings are those of its revision. A rollback that nobody approved may only go
+// to a revision that has had the traffic here.
 func (a *Agent) authorise(op towpath.Operation) (auth agentrpc.Authorisation, err error) {
 	if op.Verb == towpath.VerbPlan {
 		return auth, nil
@@ -46,28 +47,29 @@ func (a *Agent) authorise(op towpath.Operation) (auth agentrpc.Authorisation, er
 		return refuse("its authorisation is of the unknown kind %q", auth.Kind)
 	case (auth.Kind == towpath.DeploymentRepair) != (op.Verb == towpath.VerbRepair):
 		return refuse("its authorisation is of a %s, which has no step %s", auth.Kind, op.Verb)
-	case auth.Kind == towpath.DeploymentRepair && !a.runsHere(op):
-		return refuse("a repair brings back what runs, and its revision %s is not what was last switched to here", op.Spec.Revision)
 	case op.Verb == towpath.VerbRemove:
 		return auth, nil
+	case !fits(op.Spec):
+		return refuse("its files and settings are not those of its revision %s", op.Spec.Revision)
+	case auth.Kind == towpath.DeploymentRepair && a.journal.lastSwitched(t) != op.Spec.Revision:
+		return refuse("a repair brings back what runs, and its revision %s is not what was last switched to here", op.Spec.Revision)
 	case auth.Release != op.Spec.Release &&
 		(op.Spec.Release == "" || !slices.Contains(append(auth.Earlier, auth.Previous), op.Spec.Release) || !slices.Contains(back, op.Verb)):
 		return refuse("its authorisation is for release %s", auth.Release)
-	case auth.Kind == towpath.DeploymentRollback && len(auth.Approvers) == 0 &&
-		op.Spec.Revision != "" && !a.journal.switched(t, op.Spec.Revision):
+	case auth.Kind == towpath.DeploymentRollback && len(auth.Approvers) == 0 && !a.journal.switched(t, op.Spec.Revision):
 		return refuse("nobody approved this rollback, and its revision %s never ran here", op.Spec.Revision)
 	}
 	return auth, nil
 }
 
-// runsHere reports whether an operation's revision is the one that this agent
-// last gave the traffic, and is what it says: nobody approved a repair, which
-// is why it may bring nothing new.
-func (a *Agent) runsHere(op towpath.Operation) bool {
-	s := op.Spec
+// fits reports whether the kind, files and settings of a spec make its revision.
+// What was checked of a revision then holds for all that is done by its name.
+func fits(s towpath.OperationSpec) bool {
+	if towpath.RevisionOf(s.Kind, s.Layer, s.Rendered) == s.Revision {
+		return true
+	}
 	canonical, err := oci.Canonical(s.Rendered) // on its way it may have been written otherwise
-	return err == nil && a.journal.lastSwitched(op.Target) == s.Revision &&
-		(towpath.RevisionOf(s.Kind, s.Layer, canonical) == s.Revision || towpath.RevisionOf(s.Kind, s.Layer, s.Rendered) == s.Revision)
+	return err == nil && towpath.RevisionOf(s.Kind, s.Layer, canonical) == s.Revision
 }
 
 // loadTrust reads the key that is configured or was kept.

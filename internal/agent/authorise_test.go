@@ -73,7 +73,7 @@ func TestAgent_Authorisation(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
 			op := b.op("op_/../../../elsewhere", towpath.VerbPrepare)
 			b.srv.add(t, op)
-			if r := b.srv.result(t, op.ID); r.Status != towpath.ResultFailed || !strings.Contains(r.Message, "its ID is none") || len(b.runner.steps()) > 0 {
+			if r := b.srv.result(t, op.ID); r.Status != towpath.ResultFailed || !strings.Contains(r.Message, "its ID has other characters") || len(b.runner.steps()) > 0 {
 				t.Errorf("got %+v", r)
 			}
 		})

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -164,14 +165,23 @@ func (b *bench) ended() error {
 	}
 }
 
+// op is an operation on the one component of the bench, whose revision has no files
+// and no settings.
 func (b *bench) op(id string, verb towpath.Verb) towpath.Operation {
 	return towpath.Operation{
 		ID: towpath.OperationID(id), Verb: verb,
 		Target: towpath.Target{Project: "shop", Environment: "dev", Component: "api", Place: "local", Slot: towpath.SlotMain},
 		Spec: towpath.OperationSpec{
-			Kind: towpath.KindProcess, Release: towpath.DigestOf([]byte("release")), Revision: "rev_1", Timeout: time.Hour,
+			Kind: towpath.KindProcess, Release: towpath.DigestOf([]byte("release")), Revision: towpath.RevisionOf(towpath.KindProcess, "", nil), Timeout: time.Hour,
 		},
 	}
+}
+
+// listening gives a spec the settings of a revision of its own.
+func listening(s towpath.OperationSpec, at string) towpath.OperationSpec {
+	s.Rendered = json.RawMessage(`{"listen":"` + at + `"}`)
+	s.Revision = towpath.RevisionOf(s.Kind, s.Layer, s.Rendered)
+	return s
 }
 
 // withdraw cancels an operation on the server.

@@ -2,12 +2,14 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/towpath/towpath/internal/agentrpc"
 	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -27,8 +29,8 @@ type running struct {
 	fence  int64 // of its last claim, once it is over; later ones are not its
 }
 
-// take accepts a claimed operation and starts it. A claim that the journal
-// refuses is logged and dropped: its lease runs out.
+// take accepts a claimed operation and starts it. A claim that the journal can't
+// take is logged and dropped: its lease runs out.
 func (a *Agent) take(ctx context.Context, op towpath.Operation) {
 	log := a.log.With("operation", op.ID, "verb", op.Verb, "component", op.Target.Component, "environment", op.Target.Environment, "fence", op.Fence)
 	if op.Target.Place != a.cfg.Place {
@@ -43,6 +45,10 @@ func (a *Agent) take(ctx context.Context, op towpath.Operation) {
 	as, fresh, err := a.journal.accept(op)
 	if err != nil {
 		log.WarnContext(ctx, "operation refused", "error", err)
+		if towpath.KindOf(err) == towpath.KindConflict {
+			m, hint := towpath.PublicMessage(err)
+			a.refuse(op, sentence(m, hint))
+		}
 		return
 	}
 	failpoint.Hit("agent.after-accepted")
@@ -131,6 +137,7 @@ func (a *Agent) cancel(id towpath.OperationID, cause error) {
 // the agent stops meanwhile, the journal keeps it as it is.
 func (a *Agent) execute(ctx context.Context, as assignment, withdrawn bool) {
 	op := as.Operation
+	op.Spec.Rendered = once(op.Spec.Rendered)
 	runner, ok := a.runners[op.Spec.Kind]
 	if !ok {
 		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultFailed,
@@ -147,7 +154,7 @@ func (a *Agent) execute(ctx context.Context, as assignment, withdrawn bool) {
 			a.finish(ctx, op, result)
 			return
 		}
-		auth, err := a.authorise(op)
+		auth, err := a.authorise(as.Operation)
 		if err != nil {
 			a.log.ErrorContext(ctx, "operation not authorised", "operation", op.ID, "error", err)
 			m, hint := towpath.PublicMessage(err)
@@ -173,6 +180,19 @@ func (a *Agent) execute(ctx context.Context, as assignment, withdrawn bool) {
 		} // a plan changes nothing, and what it said was lost: it is made again
 	}
 	a.perform(ctx, runner, op)
+}
+
+// once is settings in the canonical form, which says everything once: of what is
+// said twice the hash has the last, and who reads it into a structure gets both.
+func once(settings json.RawMessage) json.RawMessage {
+	if len(settings) == 0 {
+		return settings
+	}
+	canonical, err := oci.Canonical(settings)
+	if err != nil {
+		return settings // which no release holds
+	}
+	return canonical
 }
 
 // perform writes the intent down, does the work and writes down what came of it.

@@ -196,7 +196,8 @@ func (j *journal) close() {
 }
 
 // accept takes an operation in. It refuses a fence that is not higher than the
-// last one of the target, unless it has that very claim already. Fresh is
+// last one of the target, unless it has that very claim already, and, as a conflict,
+// an open operation with another spec: the one that it has was checked. Fresh is
 // whether the operation was not open before.
 func (j *journal) accept(op towpath.Operation) (as assignment, fresh bool, err error) {
 	j.mu.Lock()
@@ -209,6 +210,11 @@ func (j *journal) accept(op towpath.Operation) (as assignment, fresh bool, err e
 	if op.Fence <= last {
 		return assignment{}, false, towpath.E(towpath.KindLocked, "agent.accept",
 			"fence %d is not higher than %d, the last one of the target", op.Fence, last).On(string(op.ID))
+	}
+	if open && was.Operation.SpecDigest != op.SpecDigest {
+		return assignment{}, false, towpath.E(towpath.KindConflict, "agent.accept",
+			"the agent refuses the operation: it was given it before with the spec %s, and now with %s", was.Operation.SpecDigest, op.SpecDigest).On(string(op.ID)).
+			WithHint("check the server's database and what stands between it and the agent, and deploy again")
 	}
 	if err := j.write(line{What: wroteAccepted, Operation: &op}); err != nil {
 		return assignment{}, false, err
@@ -294,6 +300,15 @@ func (j *journal) switched(t towpath.Target, rev towpath.RevisionID) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.ContainsFunc(j.state.seen(t).Switched, func(x switchRecord) bool { return x.Revision == rev })
+}
+
+// prepared reports whether an operation's revision is what its deployment last
+// prepared on the target.
+func (j *journal) prepared(op towpath.Operation) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	p := j.state.seen(op.Target).Prepared
+	return p != nil && *p == preparedRecord{Revision: op.Spec.Revision, Deployment: op.Deployment}
 }
 
 // lastSwitched is the revision that last had the traffic of a target; "" when

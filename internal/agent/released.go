@@ -196,11 +196,18 @@ func refused(why string, cause error) error {
 	return &kind.Failure{Message: "the agent refuses the operation: " + why}
 }
 
-// released checks an operation that brings files to run, unless they have had
-// the traffic here already: then they were checked before, and a rollback needs
-// nothing but what is on this disk.
+// released checks an operation's revision, which its files and settings fit,
+// unless this agent has done so: it has had the traffic here, when a rollback needs
+// nothing but what is on this disk, or the same deployment prepared it. Whatever else
+// is asked of a revision, to verify it runs its jobs.
 func (a *Agent) released(ctx context.Context, op towpath.Operation, auth agentrpc.Authorisation) error {
-	if op.Verb != towpath.VerbPrepare && op.Verb != towpath.VerbRestore || a.journal.switched(op.Target, op.Spec.Revision) {
+	brings := op.Verb == towpath.VerbPrepare || op.Verb == towpath.VerbRestore
+	switch {
+	case op.Verb == towpath.VerbPlan || op.Verb == towpath.VerbRemove:
+		return nil
+	case a.journal.switched(op.Target, op.Spec.Revision):
+		return nil
+	case !brings && a.journal.prepared(op):
 		return nil
 	}
 	return a.cfg.Released.Check(ctx, a.client, op, auth)

@@ -224,7 +224,7 @@ func TestAgent_ChecksWhatItRuns(t *testing.T) {
 		b.released = refusing{&asked}
 		b.start()
 		next := b.op("op_3", towpath.VerbPrepare)
-		next.Spec.Revision = "rev_2"
+		next.Spec = listening(next.Spec, "elsewhere")
 		b.srv.add(t, next)
 		if r := b.srv.result(t, "op_3"); r.Status != towpath.ResultFailed || !strings.Contains(r.Message, "refuses") {
 			t.Errorf("a new revision: %+v", r)

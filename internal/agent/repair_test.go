@@ -12,12 +12,7 @@ import (
 // TestAgent_AuthorisesRepairs: nobody approved a repair, so it may bring back
 // what the agent itself last gave the traffic, and nothing else.
 func TestAgent_AuthorisesRepairs(t *testing.T) {
-	spec := func(b *bench, listen string) towpath.OperationSpec {
-		s := b.op("", "").Spec
-		s.Rendered = json.RawMessage(`{"listen":"` + listen + `"}`)
-		s.Revision = towpath.RevisionOf(s.Kind, s.Layer, s.Rendered)
-		return s
-	}
+	spec := func(b *bench, at string) towpath.OperationSpec { return listening(b.op("", "").Spec, at) }
 	for name, c := range map[string]struct {
 		change func(b *bench, a *agentrpc.Authorisation, op *towpath.Operation)
 		says   string // "" is obeyed
@@ -31,10 +26,10 @@ func TestAgent_AuthorisesRepairs(t *testing.T) {
 		}, "not what was last switched to here"},
 		"refuses other settings under the name of what runs": {func(_ *bench, _ *agentrpc.Authorisation, op *towpath.Operation) {
 			op.Spec.Rendered = json.RawMessage(`{"listen":"elsewhere"}`)
-		}, "not what was last switched to here"},
+		}, "not those of its revision"},
 		"refuses other files under the name of what runs": {func(_ *bench, _ *agentrpc.Authorisation, op *towpath.Operation) {
 			op.Spec.Layer = towpath.DigestOf([]byte("others"))
-		}, "not what was last switched to here"},
+		}, "not those of its revision"},
 		"refuses a repair that was authorised as something else": {func(_ *bench, a *agentrpc.Authorisation, _ *towpath.Operation) {
 			a.Kind = towpath.DeploymentPromotion
 		}, "has no step repair"},

@@ -49,7 +49,14 @@ type targetRecord struct {
 	Fence    int64            `json:"fence"`
 	Layers   []towpath.Digest `json:"layers,omitempty"`   // whose files are in use
 	Switched []switchRecord   `json:"switched,omitempty"` // revisions that have had the traffic, oldest first
+	Prepared *preparedRecord  `json:"prepared,omitempty"` // the last one that was, unless it was removed
 	Last     *finished        `json:"last,omitempty"`
+}
+
+// preparedRecord is a revision that was prepared, and so was checked.
+type preparedRecord struct {
+	Revision   towpath.RevisionID   `json:"revision"`
+	Deployment towpath.DeploymentID `json:"deployment"`
 }
 
 // switchRecord is a revision that has had the traffic.
@@ -152,6 +159,8 @@ func (s *state) accept(op towpath.Operation) {
 func (s *state) effect(op towpath.Operation, at time.Time) {
 	t := s.target(op.Target)
 	switch op.Verb {
+	case towpath.VerbPrepare:
+		t.Prepared = &preparedRecord{Revision: op.Spec.Revision, Deployment: op.Deployment}
 	case towpath.VerbRepair: // which retires everything else
 		t.Layers = nil
 		if op.Spec.Layer != "" {
@@ -167,7 +176,7 @@ func (s *state) effect(op towpath.Operation, at time.Time) {
 			t.Layers = []towpath.Digest{op.Spec.Layer}
 		}
 	case towpath.VerbRemove:
-		t.Layers = nil
+		t.Layers, t.Prepared = nil, nil
 	}
 }
 

@@ -89,17 +89,14 @@ func (w *watch) look(root string, ignore []string) sight {
 	return f.look(w.now, watchTime)
 }
 
-// intact reports whether a folder is as it was put in place, all of it: nothing
-// starts from what nobody has looked at, however long that takes.
+// intact reports whether a folder is as it was put in place, all of it and now:
+// nothing starts from what nobody has looked at, however long that takes.
 func (w *watch) intact(root string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := w.folder(root, nil)
-	switch {
-	case f == nil:
+	if f == nil {
 		return true
-	case w.now().Before(f.next) && f.at == 0:
-		return f.last.intact()
 	}
 	f.at = 0
 	return f.look(w.now, 0).intact()

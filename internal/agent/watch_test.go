@@ -119,6 +119,26 @@ func TestWatch_ReadsEverythingAgain(t *testing.T) {
 	}
 }
 
+// TestWatch_IntactLooksNow: a program that edits its file and dies is not started
+// from that, however soon after a look.
+func TestWatch_IntactLooksNow(t *testing.T) {
+	root := described(t)
+	now := time.Now()
+	w := newWatch(func() time.Time { return now })
+	if !w.look(root, nil).intact() || !w.intact(root) {
+		t.Fatal("before anything happened")
+	}
+	path := filepath.Join(root, "serve")
+	must(t, os.Chmod(path, 0o644), os.WriteFile(path, []byte("edited by itself"), 0o644), os.Chmod(path, 0o444))
+	if w.intact(root) {
+		t.Error("what was edited since the last look is taken for intact")
+	}
+	must(t, os.Chmod(path, 0o644), os.WriteFile(path, []byte("as deployed"), 0o644), os.Chmod(path, 0o444))
+	if !w.intact(root) {
+		t.Error("what was put right since the last look is not intact")
+	}
+}
+
 func TestWatch_IsBounded(t *testing.T) {
 	root := described(t)
 	for i := range 3 * towpath.MaxFileChanges {
