@@ -3,7 +3,6 @@ package release
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -64,7 +63,7 @@ func (l Materials) liftEverywhere(ctx context.Context, p towpath.ProjectName, ma
 			return nil
 		}
 		for _, q := range page {
-			if !strings.HasPrefix(strings.TrimPrefix(q.Cause, unread), causeEverywhere(material)) {
+			if !isFor(q.Cause, causeEverywhere(material)) {
 				continue
 			}
 			if err := l.liftFor(ctx, p, q, all); err != nil {
