@@ -182,8 +182,9 @@ func (l Materials) Reconcile(ctx context.Context, key string, now time.Time) (re
 	if p == "" {
 		return reconcile.Done(), l.inEveryProject(ctx, material, now)
 	}
-	if err := l.liftEverywhere(ctx, p, material); err != nil {
-		return reconcile.Result{}, err
+	later := l.liftEverywhere(ctx, p, material)
+	if ctx.Err() != nil {
+		return reconcile.Result{}, context.Cause(ctx)
 	}
 	var releases []towpath.Release
 	var all []towpath.MaterialQuarantine
@@ -213,7 +214,7 @@ func (l Materials) Reconcile(ctx context.Context, key string, now time.Time) (re
 			return reconcile.Result{}, err
 		}
 	}
-	return reconcile.Done(), nil
+	return reconcile.Done(), later
 }
 
 // bills reads the bills of materials, or the bundle, that a manifest attaches.
