@@ -171,7 +171,14 @@ func TestServer_LiftsWhatIsThere(t *testing.T) {
 			_, err := releases.Unquarantine(context.Background(), h.ana, shop, "1.0.0", "it does not")
 			lifted <- err
 		}()
-		<-seen
+		h.until("it was looked at", func() bool {
+			select {
+			case <-seen:
+				return true
+			default:
+				return false
+			}
+		})
 		h.until("it waits", func() bool {
 			if len(lifted) > 0 {
 				t.Fatal("it did not wait")
