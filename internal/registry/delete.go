@@ -115,9 +115,10 @@ func (s *Service) deleteArtifact(ctx context.Context, tx Tx, actor towpath.Actor
 
 // mayForget makes sure that what is said of a release is not taken back by who may
 // only push: of two reports about it the newer counts, so that without it the
-// older would. Junk that somebody attached is for an admin too.
+// older would, and without its bill of materials nobody would know what it is made
+// with. Junk that somebody attached is for an admin too.
 func mayForget(ctx context.Context, tx Tx, actor towpath.Actor, a towpath.Artifact) error {
-	if a.Subject == "" || a.ArtifactType != oci.MediaTypeBundle {
+	if a.Subject == "" || a.ArtifactType != oci.MediaTypeBundle && a.ArtifactType != oci.MediaTypeSBOM {
 		return nil
 	}
 	about, err := isRelease(ctx, tx, a.Repository, a.Subject)

@@ -3,7 +3,6 @@ package release
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -44,9 +43,11 @@ func (l Materials) inEveryProject(ctx context.Context, material string, now time
 
 // liftEverywhere lifts the releases of a project that were quarantined for a
 // material that is not quarantined in every project any more. What somebody
-// quarantined by hand on top of it stays so, as a matter of the project.
+// quarantined by hand on top of it stays so, as a matter of the project. One that
+// can't be lifted now keeps no other waiting.
 func (l Materials) liftEverywhere(ctx context.Context, p towpath.ProjectName, material string) error {
 	after := towpath.Digest("")
+	var later error
 	for {
 		var page []towpath.Quarantine
 		var all []towpath.MaterialQuarantine
@@ -61,18 +62,21 @@ func (l Materials) liftEverywhere(ctx context.Context, p towpath.ProjectName, ma
 			return err
 		}
 		if slices.ContainsFunc(all, func(q towpath.MaterialQuarantine) bool { return q.Project == "" && q.Material == material }) {
-			return nil
+			return later
 		}
 		for _, q := range page {
-			if !strings.HasPrefix(strings.TrimPrefix(q.Cause, unread), causeEverywhere(material)) {
+			if !isFor(q.Cause, causeEverywhere(material)) {
 				continue
 			}
 			if err := l.liftFor(ctx, p, q, all); err != nil {
-				return err
+				later = err
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
 			}
 		}
 		if len(page) < pageQuarantines {
-			return nil
+			return later
 		}
 		after = page[len(page)-1].Release
 	}
@@ -81,9 +85,15 @@ func (l Materials) liftEverywhere(ctx context.Context, p towpath.ProjectName, ma
 // liftFor takes back what was said of a release by itself, unless it is made with
 // something else that is quarantined.
 func (s *Service) liftFor(ctx context.Context, p towpath.ProjectName, was towpath.Quarantine, all []towpath.MaterialQuarantine) error {
-	other := s.other(ctx, p, was.Release, was.Cause, all)
+	other, err := s.other(ctx, p, was.Release, was.Cause, all)
+	if err != nil {
+		return err
+	}
 	now := s.cfg.Now()
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		if _, err := lockEnvironments(ctx, tx, p); err != nil {
+			return err
+		}
 		have, err := tx.Quarantine(ctx, p, was.Release)
 		if err != nil || have == nil || have.Cause != was.Cause {
 			return err
@@ -100,22 +110,32 @@ func (s *Service) liftFor(ctx context.Context, p towpath.ProjectName, was towpat
 }
 
 // other is for what else a release is to be quarantined when one cause of that is
-// gone; nil for nothing, and when that can't be found out now: the release is
-// examined by itself then, until it can.
-func (s *Service) other(ctx context.Context, p towpath.ProjectName, d towpath.Digest, gone string, all []towpath.MaterialQuarantine) *towpath.Quarantine {
+// gone: a material or a revoked key, before all one in every project; nil for
+// nothing. Its error is that this can't be found out now, so that nobody lifts it.
+func (s *Service) other(ctx context.Context, p towpath.ProjectName, d towpath.Digest, gone string, all []towpath.MaterialQuarantine) (*towpath.Quarantine, error) {
 	var lifted []string
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
 		lifted, err = tx.LiftedQuarantines(ctx, p, d)
 		return err
 	})
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	q, err := s.blame(ctx, p, d, all, append(lifted, gone))
-	if err != nil {
-		return nil
+	lifted = append(lifted, gone)
+	q, err := s.blame(ctx, p, d, all, lifted)
+	if err == nil && (q == nil || !q.Everywhere) && s.cfg.Revoked != nil {
+		var ofKey *towpath.Quarantine
+		ofKey, err = s.cfg.Revoked(ctx, p, d, lifted)
+		if ofKey != nil && (q == nil || ofKey.Everywhere) {
+			q = ofKey
+		}
 	}
-	return q
+	if towpath.KindOf(err) == towpath.KindUnavailable {
+		why, _ := towpath.PublicMessage(err)
+		err = towpath.E(towpath.KindUnavailable, "release.unquarantine", "it can't be found out now for what else it is to be quarantined: %s", why).On(string(d)).
+			WithHint("it stays quarantined; repeat the command when what is missing can be read").WithCause(err)
+	}
+	return q, err
 }
 
 // lift lifts a release's quarantine, unless for another one.

@@ -331,7 +331,9 @@ func bundled(content []byte) ([]string, error) {
 }
 
 // QuarantineFor quarantines a release by itself, for a cause, unless it is
-// quarantined, or a person has lifted what it was quarantined for by this cause.
+// quarantined, or a person has lifted what it was quarantined for by this cause. A
+// cause in every project replaces one that a project may lift; what a person said
+// stays, and who lifts that gets the cause then.
 func (s *Service) QuarantineFor(ctx context.Context, p towpath.ProjectName, q towpath.Quarantine) error {
 	now := s.cfg.Now()
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
@@ -340,8 +342,11 @@ func (s *Service) QuarantineFor(ctx context.Context, p towpath.ProjectName, q to
 }
 
 func quarantineFor(ctx context.Context, tx Tx, p towpath.ProjectName, q towpath.Quarantine, now time.Time) error {
+	if _, err := lockEnvironments(ctx, tx, p); err != nil {
+		return err
+	}
 	have, err := tx.Quarantine(ctx, p, q.Release)
-	if err != nil || have != nil {
+	if err != nil || have != nil && (have.Everywhere || !q.Everywhere || have.By != towpath.System().Account) {
 		return err
 	}
 	lifted, err := tx.LiftedQuarantines(ctx, p, q.Release)

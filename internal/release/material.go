@@ -85,7 +85,22 @@ func checkDigest(material string) error {
 // ForMaterial reports whether a release is quarantined for a material of its
 // project, by itself.
 func ForMaterial(q *towpath.Quarantine, material string) bool {
-	return q != nil && strings.HasPrefix(strings.TrimPrefix(q.Cause, unread), causeHere(material))
+	return q != nil && isFor(q.Cause, causeHere(material))
+}
+
+// isFor reports whether a cause is one of a material's, by how these begin. A time
+// follows, and behind it, of what can't be read, at most a name for what was attached.
+// The beginning alone says nothing: names have spaces.
+func isFor(cause, begins string) bool {
+	cause, unreadable := strings.CutPrefix(cause, unread)
+	rest, begun := strings.CutPrefix(cause, begins)
+	at, attached, more := strings.Cut(rest, " ")
+	return begun && isTime(at) && (!more || unreadable && !isTime(attached) && !strings.Contains(attached, " "))
+}
+
+func isTime(word string) bool {
+	_, err := time.Parse(time.RFC3339Nano, word)
+	return err == nil
 }
 
 // UnquarantineMaterial lets releases be made with something again. Those of a
@@ -172,8 +187,9 @@ func (l Materials) Reconcile(ctx context.Context, key string, now time.Time) (re
 	if p == "" {
 		return reconcile.Done(), l.inEveryProject(ctx, material, now)
 	}
-	if err := l.liftEverywhere(ctx, p, material); err != nil {
-		return reconcile.Result{}, err
+	later := l.liftEverywhere(ctx, p, material)
+	if ctx.Err() != nil {
+		return reconcile.Result{}, context.Cause(ctx)
 	}
 	var releases []towpath.Release
 	var all []towpath.MaterialQuarantine
@@ -203,7 +219,7 @@ func (l Materials) Reconcile(ctx context.Context, key string, now time.Time) (re
 			return reconcile.Result{}, err
 		}
 	}
-	return reconcile.Done(), nil
+	return reconcile.Done(), later
 }
 
 // bills reads the bills of materials, or the bundle, that a manifest attaches.

@@ -41,6 +41,11 @@ func (s *Service) Unquarantine(ctx context.Context, actor towpath.Actor, p towpa
 		if was, err = tx.Quarantine(ctx, p, c.Release); err != nil || was == nil {
 			return err
 		}
+		if was.Everywhere {
+			if err := access.Check(actor, access.QuarantineAll, access.Subject{}); err != nil {
+				return err
+			}
+		}
 		all, err = tx.QuarantinedMaterials(ctx, p)
 		return err
 	})
@@ -49,16 +54,31 @@ func (s *Service) Unquarantine(ctx context.Context, actor towpath.Actor, p towpa
 	}
 	var other *towpath.Quarantine
 	if was != nil {
-		other = s.other(ctx, p, was.Release, was.Cause, all)
+		if other, err = s.other(ctx, p, was.Release, was.Cause, all); err != nil {
+			return towpath.Release{}, err
+		}
 	}
 	return s.setQuarantine(ctx, actor, p, name, "release.unquarantined", reason, func(ctx context.Context, tx Tx, have *towpath.Quarantine, ev towpath.Event) error {
-		if have != nil && have.Everywhere {
-			if err := access.Check(actor, access.QuarantineAll, access.Subject{}); err != nil {
-				return err
+		if !same(was, have) {
+			now := "it is not quarantined any more"
+			if have != nil {
+				now = "it is quarantined otherwise: " + have.Reason
 			}
+			return towpath.E(towpath.KindConflict, "release.unquarantine", "the quarantine changed in the meantime, and %s", now).On(string(ev.Release)).
+				WithHint("look at it again and repeat the command")
 		}
 		return lift(ctx, tx, p, ev.Release, other, ev, ev.At)
 	})
+}
+
+// same reports whether nobody has changed a quarantine.
+func same(was, have *towpath.Quarantine) bool {
+	if was == nil || have == nil {
+		return was == have
+	}
+	a, b := *was, *have
+	a.At, b.At = a.At.UTC(), b.At.UTC()
+	return a == b
 }
 
 // setQuarantine changes the quarantine of the release that a name means. What f
@@ -75,6 +95,9 @@ func (s *Service) setQuarantine(ctx context.Context, actor towpath.Actor, p towp
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		c, err := find(ctx, tx, p, name)
 		if err != nil {
+			return err
+		}
+		if _, err := lockEnvironments(ctx, tx, p); err != nil {
 			return err
 		}
 		have, err := tx.Quarantine(ctx, p, c.Release)
@@ -97,14 +120,9 @@ func (s *Service) setQuarantine(ctx context.Context, actor towpath.Actor, p towp
 // the project to the end of the transaction, as does who lets a release in: one
 // of them sees what the other did.
 func changeQuarantine(ctx context.Context, tx Tx, p towpath.ProjectName, d towpath.Digest, q *towpath.Quarantine, ev towpath.Event, now time.Time) error {
-	environments, err := tx.Environments(ctx, p)
+	environments, err := lockEnvironments(ctx, tx, p)
 	if err != nil {
 		return err
-	}
-	for i, e := range environments {
-		if environments[i], err = tx.LockEnvironment(ctx, p, e.Name); err != nil {
-			return err
-		}
 	}
 	if err := tx.SetQuarantine(ctx, p, d, q); err != nil {
 		return err
@@ -124,4 +142,19 @@ func changeQuarantine(ctx context.Context, tx Tx, p towpath.ProjectName, d towpa
 		}
 	}
 	return nil
+}
+
+// lockEnvironments holds every environment of a project to the end of the
+// transaction. Nobody else changes a quarantine of it then.
+func lockEnvironments(ctx context.Context, tx Tx, p towpath.ProjectName) ([]towpath.Environment, error) {
+	environments, err := tx.Environments(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	for i, e := range environments {
+		if environments[i], err = tx.LockEnvironment(ctx, p, e.Name); err != nil {
+			return nil, err
+		}
+	}
+	return environments, nil
 }

@@ -127,6 +127,9 @@ type Held interface {
 type Config struct {
 	Now      func() time.Time
 	MaxLayer int64 // bytes of one uploaded blob; default 4 GiB
+	// Revoked says for which revoked key a release is to be quarantined, but for
+	// no cause that was lifted; nil for none. Without it no key is ever revoked.
+	Revoked func(ctx context.Context, p towpath.ProjectName, d towpath.Digest, lifted []string) (*towpath.Quarantine, error)
 }
 
 // Service is the use case.

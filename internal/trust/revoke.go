@@ -92,7 +92,7 @@ type Revocations struct{ *Service }
 func (Revocations) Kind() string { return WorkRevocation }
 
 // Reconcile quarantines every release that only a revoked key signed. It may
-// begin again at any time: what is quarantined is left alone. A release that
+// begin again at any time: what is quarantined everywhere is left alone. A release that
 // can't be looked at now holds up no other one: it is looked at by itself.
 func (l Revocations) Reconcile(ctx context.Context, key string, now time.Time) (reconcile.Result, error) {
 	var all []towpath.TrustedKey
@@ -167,25 +167,80 @@ func (l Signers) Reconcile(ctx context.Context, key string, _ time.Time) (reconc
 // signers quarantines a release that only a revoked key signed, of one name or
 // of any. Its error is that it can't be looked at now.
 func (s *Service) signers(ctx context.Context, p towpath.ProjectName, d towpath.Digest, all []towpath.TrustedKey, name towpath.KeyName) error {
+	var have *towpath.Quarantine
+	var lifted []string
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
+		if have, err = tx.Quarantine(ctx, p, d); err != nil {
+			return err
+		}
+		lifted, err = tx.LiftedQuarantines(ctx, p, d)
+		return err
+	})
+	if err != nil || have != nil && have.Everywhere {
+		return err
+	}
+	q, err := s.blame(ctx, p, d, all, func(k towpath.TrustedKey) bool {
+		return (name == "" || k.Name == name) && (have == nil || everywhere(k)) && !slices.Contains(lifted, causeFor(k))
+	})
+	if err != nil || q == nil {
+		return err
+	}
+	return s.quarantiner.QuarantineFor(ctx, p, *q)
+}
+
+// Blame says for which revoked key a release is to be quarantined, but for none
+// for which that was lifted; nil for none. Its error is that it can't be looked
+// at now.
+func (s *Service) Blame(ctx context.Context, p towpath.ProjectName, d towpath.Digest, lifted []string) (*towpath.Quarantine, error) {
+	var all []towpath.TrustedKey
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
+		all, err = tx.TrustedKeys(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.blame(ctx, p, d, all, func(k towpath.TrustedKey) bool { return !slices.Contains(lifted, causeFor(k)) })
+}
+
+// blame says for which of the revoked keys that are asked for a release is to be
+// quarantined, before all for one that only an admin of everything lifts.
+func (s *Service) blame(ctx context.Context, p towpath.ProjectName, d towpath.Digest, all []towpath.TrustedKey, asked func(towpath.TrustedKey) bool) (*towpath.Quarantine, error) {
+	var local *towpath.Quarantine
 	for _, k := range all {
-		if k.Revoked == nil || name != "" && k.Name != name || k.Project != "" && k.Project != p {
+		if k.Revoked == nil || k.Project != "" && k.Project != p || local != nil && !everywhere(k) || !asked(k) {
 			continue
 		}
 		why, err := s.onlySignedBy(ctx, p, d, k, all)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if why == "" {
 			continue
 		}
-		cause := causeOf(k.Name) + k.Revoked.At.UTC().Format(time.RFC3339Nano)
-		reason := why + ", which was revoked by " + string(k.Revoked.By) + ": " + k.Revoked.Reason
-		q := towpath.Quarantine{Release: d, Cause: cause, Reason: reason, Everywhere: k.Project == "" || k.Revoked.Everywhere}
-		if err := s.quarantiner.QuarantineFor(ctx, p, q); err != nil {
-			return err
+		q := &towpath.Quarantine{
+			Release: d, Cause: causeFor(k), Everywhere: everywhere(k),
+			Reason: why + ", which was revoked by " + string(k.Revoked.By) + ": " + k.Revoked.Reason,
 		}
+		if q.Everywhere {
+			return q, nil
+		}
+		local = q
 	}
-	return nil
+	return local, nil
+}
+
+// everywhere reports whether a key is revoked in every project.
+func everywhere(k towpath.TrustedKey) bool { return k.Project == "" || k.Revoked.Everywhere }
+
+// causeFor names a revocation. Of a project's key that everywhere is another one:
+// who lifted what the project said has not lifted what was said of all.
+func causeFor(k towpath.TrustedKey) string {
+	at := k.Revoked.At.UTC().Format(time.RFC3339Nano)
+	if k.Project != "" && k.Revoked.Everywhere {
+		at = "everywhere " + at
+	}
+	return causeOf(k.Name) + at
 }
 
 // onlySignedBy says that a release has a signature or a provenance of a revoked
@@ -209,10 +264,6 @@ func (s *Service) onlySignedBy(ctx context.Context, p towpath.ProjectName, relea
 	var unread error
 	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		attached, unread = nil, nil
-		r, _, err := tx.Release(ctx, p, release)
-		if err != nil || r.Quarantine != nil {
-			return err
-		}
 		attached, unread = bundles(ctx, tx, p, release)
 		if towpath.KindOf(unread) == towpath.KindExhausted {
 			return nil

@@ -58,13 +58,16 @@ type Tx interface {
 	Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error) // those that were not collected
 	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (r towpath.Release, content towpath.Digest, err error)
 	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error) // nil: it is not
+	// LiftedQuarantines are the causes of those of a release that were lifted.
+	LiftedQuarantines(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]string, error)
 	Referrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]towpath.Artifact, error)
 }
 
 // Quarantiner revokes a release everywhere.
 type Quarantiner interface {
 	// QuarantineFor leaves a release alone that is quarantined, or of which a
-	// person said that the cause does not matter.
+	// person said that the cause does not matter. What is so everywhere replaces
+	// what a project said by itself.
 	QuarantineFor(ctx context.Context, p towpath.ProjectName, q towpath.Quarantine) error
 	// AffectedBy says which releases are quarantined for causes that begin in one
 	// of some ways, as far as the actor may see it, and whether work is pending.

@@ -116,6 +116,13 @@ func TestRegistry_ReportsStay(t *testing.T) {
 		d := h.attaches(rel, bad.Release, evidence.TypeScan, h.newScanner().report(bad.Release, time.Time{}), time.Unix(1, 0))
 		rel.ExpectCode(rel.Do("DELETE", rel.Repo("manifests/"+string(d)), nil), 403, "DENIED")
 		rel.Expect(rel.Do("GET", rel.Repo("manifests/"+string(d)), nil), 200)
+		t.Run("so does the bill of materials", func(t *testing.T) {
+			a := h.billOf(bad, bill("pkg:npm/left-pad@1.3.0"))
+			h.pushes(rel, a)
+			rel.ExpectCode(rel.Do("DELETE", rel.Repo("manifests/"+string(a.Digest)), nil), 403, "DENIED")
+			rel.Expect(rel.Do("GET", rel.Repo("manifests/"+string(a.Digest)), nil), 200)
+			adm.Expect(adm.Do("DELETE", adm.Repo("manifests/"+string(a.Digest)), nil), 202)
+		})
 		t.Run("what is no evidence goes", func(t *testing.T) {
 			note := rel.Attach("application/vnd.example.note", string(bad.Release), 1)
 			rel.Push(ocitest.Sha256(note), note)

@@ -171,7 +171,10 @@ func (s *Server) open(ctx context.Context) error {
 		_, err := git.Open(ctx, path)
 		return err
 	}}, store.For[project.Tx](nouns))
-	releases := release.New(release.Config{Now: cfg.Now}, store.For[release.Tx](nouns), blobs, repos, latch{sqldb.NewLatch(s.db, "retention")})
+	var keys *trust.Service // which quarantines releases, and so is made after them
+	releases := release.New(release.Config{Now: cfg.Now, Revoked: func(ctx context.Context, p towpath.ProjectName, d towpath.Digest, lifted []string) (*towpath.Quarantine, error) {
+		return keys.Blame(ctx, p, d, lifted)
+	}}, store.For[release.Tx](nouns), blobs, repos, latch{sqldb.NewLatch(s.db, "retention")})
 	keeper := places.NewKeeper(blobs, inUse{releases}, releases)
 	copies, err := s.replication(blobs, keeper)
 	if err != nil {
@@ -186,7 +189,7 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keys := trust.New(trust.Config{Now: cfg.Now, Own: server}, store.For[trust.Tx](nouns), blobs, releases)
+	keys = trust.New(trust.Config{Now: cfg.Now, Own: server}, store.For[trust.Tx](nouns), blobs, releases)
 	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next, QueryProblem: query.Problem},
 		store.For[promote.Tx](nouns), releases, keys, sign, &attestor{attesting, blobs, releases, cfg.Now}, repos)
 	metrics := prometheus.NewRegistry()
