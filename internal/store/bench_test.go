@@ -55,7 +55,7 @@ func BenchmarkStore_Operations(b *testing.B) {
 				b.Run(name, func(b *testing.B) {
 					for b.Loop() {
 						var got []towpath.Operation
-						err := s.View(b.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
+						err := s.Update(b.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
 							got, err = ask(ctx, tx)
 							return err
 						})
