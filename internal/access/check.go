@@ -106,6 +106,37 @@ func Somewhere(actor towpath.Actor, verb Verb) bool {
 		actor.Account != "" && slices.ContainsFunc(actor.Grants, func(g towpath.Grant) bool { return slices.Contains(r.roles, g.Role) })
 }
 
+// Scope is where something may be done. The zero Scope is nowhere.
+type Scope struct {
+	All bool      // everywhere; In is empty then
+	In  []Subject // in each a project, an environment of every project, or one of a project
+}
+
+// Within says where in a place the actor may do a verb, for lists that filter in
+// SQL. What such a list answers is for [Check] to judge all the same.
+func Within(actor towpath.Actor, verb Verb, place towpath.PlaceName) (out Scope) {
+	r, _ := find(verb)
+	if isSystem(actor) {
+		return Scope{All: r.system}
+	}
+	if actor.Account == "" {
+		return out
+	}
+	for _, g := range actor.Grants {
+		if !slices.Contains(r.roles, g.Role) || g.Place != "" && g.Place != place {
+			continue
+		}
+		in := Subject{Project: g.Project, Environment: g.Environment}
+		if in == (Subject{}) {
+			return Scope{All: true}
+		}
+		if !slices.Contains(out.In, in) {
+			out.In = append(out.In, in)
+		}
+	}
+	return out
+}
+
 // isSystem: an authenticated account always has a token, so that an account
 // which got the system's name is not taken for it.
 func isSystem(a towpath.Actor) bool {

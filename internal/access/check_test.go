@@ -199,3 +199,36 @@ func TestVerbs_EachHasARowWithRoles(t *testing.T) {
 		}
 	}
 }
+
+func TestWithin(t *testing.T) {
+	agent := func(g ...towpath.Grant) towpath.Actor {
+		for i := range g {
+			g[i].Role = towpath.RoleAgent
+		}
+		return towpath.Actor{Account: "host", Token: "tok_1", Grants: g}
+	}
+	for _, tt := range []struct {
+		name  string
+		actor towpath.Actor
+		want  Scope
+	}{
+		{"an agent of the place", agent(towpath.Grant{Place: "eu"}), Scope{All: true}},
+		{"an agent of every place", agent(towpath.Grant{}), Scope{All: true}},
+		{"an agent of another place", agent(towpath.Grant{Place: "us"}), Scope{}},
+		{"an agent of a project", agent(towpath.Grant{Project: "shop", Place: "eu"}, towpath.Grant{Project: "billing", Place: "us"}), Scope{In: []Subject{{Project: "shop"}}}},
+		{
+			"an agent of environments, twice", agent(towpath.Grant{Environment: "prod"}, towpath.Grant{Project: "shop", Environment: "dev"}, towpath.Grant{Environment: "prod", Place: "eu"}),
+			Scope{In: []Subject{{Environment: "prod"}, {Project: "shop", Environment: "dev"}}},
+		},
+		{"a project's agent with a grant for all", agent(towpath.Grant{Project: "shop"}, towpath.Grant{Place: "eu"}), Scope{All: true}},
+		{"who has another role", towpath.Actor{Account: "ana", Token: "tok_1", Grants: []towpath.Grant{{Role: towpath.RoleAdmin}}}, Scope{}},
+		{"nobody", towpath.Actor{Grants: agent(towpath.Grant{}).Grants}, Scope{}},
+		{"the system", towpath.System(), Scope{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if d := cmp.Diff(tt.want, Within(tt.actor, AgentWork, "eu")); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}

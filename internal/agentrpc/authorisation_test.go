@@ -47,6 +47,16 @@ func TestAuthorisation(t *testing.T) {
 			t.Errorf("got %+v, %v", got, err)
 		}
 	})
+	t.Run("is read without its key by who has kept it", func(t *testing.T) {
+		if got, ok := agentrpc.ReadAuthorisation(signed); !ok || !reflect.DeepEqual(got, a) {
+			t.Errorf("got %+v, %t", got, ok)
+		}
+		for _, none := range []string{"", "x", "towpath.authorisation/v1", "towpath.authorisation/v1\n{}", "towpath.authorisation/v1\n{\n", strings.Replace(signed, "v1", "v2", 1)} {
+			if got, ok := agentrpc.ReadAuthorisation(none); ok {
+				t.Errorf("%q: %+v", none, got)
+			}
+		}
+	})
 	_, stranger := keys(t, "towpath.test")
 	checkpoint, err := note.Sign(&note.Note{Text: "towpath.test\n17\nZm9v\n"}, signer)
 	if err != nil {

@@ -37,7 +37,7 @@ type Server interface {
 	// Sample takes metrics of what runs in the agent's place, and takes them as
 	// of now. What is lost is not sent again.
 	Sample(ctx context.Context, actor towpath.Actor, req SampleRequest) error
-	// OpenBlob opens a blob that an operation of the agent's place needs, and
-	// gives its size in bytes. The caller closes it.
+	// OpenBlob opens a blob that an operation which the agent may work on needs, or
+	// what runs there, and gives its size in bytes. The caller closes it.
 	OpenBlob(ctx context.Context, actor towpath.Actor, digest towpath.Digest) (io.ReadCloser, int64, error)
 }

@@ -20,6 +20,13 @@ type Greeting struct {
 	Holds   []towpath.OperationID // what it has claimed and not yet ended
 }
 
+// works reports whether an actor may work as an agent on a target.
+func works(actor towpath.Actor, t towpath.Target) bool { return mayWork(actor, t) == nil }
+
+func mayWork(actor towpath.Actor, t towpath.Target) error {
+	return access.Check(actor, access.AgentWork, access.Subject{Project: t.Project, Environment: t.Environment, Place: t.Place})
+}
+
 // Hello opens a session of an agent in a place. It ends the session of before:
 // what that one was working on may be claimed at once, and so may what this
 // one had claimed and never heard of, because the answer was lost. Fences
@@ -42,7 +49,7 @@ func (s *Service) Hello(ctx context.Context, actor towpath.Actor, g Greeting) (e
 				WithHint("one agent serves a place; stop the other one, or wait %s after its last sign of life", 2*s.cfg.Lease)
 		}
 		for target, fence := range g.Fences {
-			if target.Place != place {
+			if target.Place != place || !works(actor, target) {
 				continue
 			}
 			if _, err := tx.NextFence(ctx, target, fence); err != nil {
@@ -52,7 +59,7 @@ func (s *Service) Hello(ctx context.Context, actor towpath.Actor, g Greeting) (e
 		if err := tx.SaveSession(ctx, Session{Place: place, Agent: agent, ID: g.Session, Seen: now}); err != nil {
 			return err
 		}
-		if err := s.offerAgain(ctx, tx, g, now); err != nil {
+		if err := s.offerAgain(ctx, tx, actor, g, now); err != nil {
 			return err
 		}
 		return tx.Record(ctx, ev)
@@ -61,13 +68,13 @@ func (s *Service) Hello(ctx context.Context, actor towpath.Actor, g Greeting) (e
 }
 
 // offerAgain ends the leases of what a session has claimed and does not hold.
-func (s *Service) offerAgain(ctx context.Context, tx Tx, g Greeting, now time.Time) error {
+func (s *Service) offerAgain(ctx context.Context, tx Tx, actor towpath.Actor, g Greeting, now time.Time) error {
 	leased, err := tx.Leased(ctx, g.Place, g.Session)
 	if err != nil {
 		return err
 	}
 	for _, op := range leased {
-		if slices.Contains(g.Holds, op.ID) {
+		if slices.Contains(g.Holds, op.ID) || !works(actor, op.Target) {
 			continue
 		}
 		op.LeaseUntil = now
@@ -94,7 +101,8 @@ func (s *Service) alive(ctx context.Context, tx Tx, actor towpath.Actor, session
 }
 
 // Claim gives a session what it may work on now, oldest first, each under a
-// fence higher than any before it on that target.
+// fence higher than any before it on that target. What the actor may not work on
+// waits for somebody else.
 func (s *Service) Claim(ctx context.Context, actor towpath.Actor, session string, limit int) (out []towpath.Operation, err error) {
 	now := s.cfg.Now()
 	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
@@ -103,13 +111,13 @@ func (s *Service) Claim(ctx context.Context, actor towpath.Actor, session string
 		if err != nil {
 			return err
 		}
-		ops, err := tx.Claimable(ctx, place, session, now, limit)
+		ops, err := tx.Claimable(ctx, place, access.Within(actor, access.AgentWork, place), session, now, limit)
 		if err != nil {
 			return err
 		}
 		taken := map[string]bool{}
 		for _, op := range ops {
-			if taken[op.Target.Key()] {
+			if taken[op.Target.Key()] || !works(actor, op.Target) {
 				continue
 			}
 			taken[op.Target.Key()] = true
@@ -158,7 +166,7 @@ func (s *Service) Renew(ctx context.Context, actor towpath.Actor, session string
 				return err
 			}
 			out[i] = Renewal{Operation: h.Operation, Fence: h.Fence}
-			if err != nil || op.Phase != towpath.OperationRunning || op.Fence != h.Fence || op.Target.Place != place {
+			if err != nil || op.Phase != towpath.OperationRunning || op.Fence != h.Fence || op.Target.Place != place || !works(actor, op.Target) {
 				continue
 			}
 			op.Lease, op.LeaseUntil = session, now.Add(s.cfg.Lease)
@@ -181,7 +189,7 @@ func (s *Service) Report(ctx context.Context, actor towpath.Actor, id towpath.Op
 		if err != nil {
 			return err
 		}
-		if err := access.Check(actor, access.AgentWork, access.Subject{Place: op.Target.Place}); err != nil {
+		if err := mayWork(actor, op.Target); err != nil {
 			return err
 		}
 		stale := op.Fence != fence || op.Phase != towpath.OperationRunning
@@ -201,7 +209,7 @@ func (s *Service) Finish(ctx context.Context, actor towpath.Actor, id towpath.Op
 		if err != nil {
 			return err
 		}
-		if err := access.Check(actor, access.AgentWork, access.Subject{Place: op.Target.Place}); err != nil {
+		if err := mayWork(actor, op.Target); err != nil {
 			return err
 		}
 		stale := op.Fence != fence || op.Phase != towpath.OperationRunning
@@ -325,7 +333,8 @@ func (s *Service) correct(ctx context.Context, tx Tx, op towpath.Operation, resu
 	return nil
 }
 
-// Observe keeps what an agent saw, and compares it with what was deployed.
+// Observe keeps what an agent saw of what was deployed to its place, and compares
+// it with that. An agent speaks for what it may work on, and for nothing else.
 func (s *Service) Observe(ctx context.Context, actor towpath.Actor, session string, seen []towpath.Observation) error {
 	now := s.cfg.Now()
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
@@ -333,16 +342,26 @@ func (s *Service) Observe(ctx context.Context, actor towpath.Actor, session stri
 		if err != nil {
 			return err
 		}
+		here, err := tx.Placed(ctx, place)
+		if err != nil {
+			return err
+		}
+		here = slices.DeleteFunc(here, func(p Placed) bool { return !works(actor, p.Target) })
+		observed := make(map[towpath.Target]*towpath.Observation, len(here))
+		for _, p := range here {
+			observed[p.Target] = nil
+		}
 		for _, o := range seen {
-			if o.Target.Place != place {
+			if _, mine := observed[o.Target]; !mine {
 				continue
 			}
 			o.At = now
 			if err := tx.SaveObservation(ctx, o); err != nil {
 				return err
 			}
+			observed[o.Target] = &o
 		}
-		return s.compare(ctx, tx, place, seen, now)
+		return s.compare(ctx, tx, here, observed, now)
 	})
 }
 

@@ -18,25 +18,18 @@ type Placed struct {
 	Drift   towpath.Drift
 }
 
-// compare looks for drift in what an agent saw of its place. It reads once; it
-// writes only where something is other than at the look before.
-func (s *Service) compare(ctx context.Context, tx Tx, place towpath.PlaceName, seen []towpath.Observation, now time.Time) error {
-	placed, err := tx.Placed(ctx, place)
-	if err != nil {
-		return err
-	}
-	observed := make(map[string]*towpath.Observation, len(seen))
-	for i := range seen {
-		observed[seen[i].Target.Key()] = &seen[i]
-	}
-	for _, p := range placed {
+// compare looks for drift in what an agent saw of what was deployed to its place;
+// nil is what it did not see. It writes only where something is other than at the
+// look before.
+func (s *Service) compare(ctx context.Context, tx Tx, here []Placed, observed map[towpath.Target]*towpath.Observation, now time.Time) error {
+	for _, p := range here {
 		if p.Running.Unsure { // a deployment is at work on it, or left it in doubt
 			continue
 		}
 		var look drift.Look
 		if p.Running.Revision != "" {
 			want := drift.Desired{Revision: p.Running.Revision, Settings: towpath.SettingsDigest(p.Running.Rendered)}
-			o := observed[p.Target.Key()]
+			o := observed[p.Target]
 			if look.Found = drift.Differences(want, o); o != nil {
 				look.Files = o.FilesAt
 			}

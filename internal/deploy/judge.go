@@ -31,7 +31,7 @@ func (s *Service) Count(ctx context.Context, actor towpath.Actor, session string
 			return err
 		}
 		for _, c := range counts {
-			here, err := placed(ctx, tx, c.Target, place)
+			here, err := placed(ctx, tx, actor, c.Target, place)
 			if err != nil {
 				return err
 			}
@@ -47,9 +47,9 @@ func (s *Service) Count(ctx context.Context, actor towpath.Actor, session string
 }
 
 // placed reports whether a target is in a place by our own records, whatever an
-// agent says: none can speak for what runs elsewhere.
-func placed(ctx context.Context, tx Tx, t towpath.Target, place towpath.PlaceName) (bool, error) {
-	if t.Place != place {
+// agent says, and the agent's to work on: none can speak for anything else.
+func placed(ctx context.Context, tx Tx, actor towpath.Actor, t towpath.Target, place towpath.PlaceName) (bool, error) {
+	if t.Place != place || !works(actor, t) {
 		return false, nil
 	}
 	running, err := tx.Running(ctx, t.Project, t.Environment)

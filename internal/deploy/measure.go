@@ -32,9 +32,11 @@ const (
 
 // Metrics answers queries in PromQL, by the source that a project has in a place.
 type Metrics interface {
-	// Query answers what a query is at a moment. No data is an empty answer and
-	// no error; an error says that the source could not be asked, or not that.
-	Query(ctx context.Context, p towpath.ProjectName, place towpath.PlaceName, query string, at time.Time) ([]towpath.MetricSample, error)
+	// Query answers what a query of a target is at a moment. By samples that agents
+	// pushed it MUST answer of that target's component in its environment alone: the
+	// samples of all projects are together. No data is an empty answer and no error;
+	// an error says that the source could not be asked, or not that.
+	Query(ctx context.Context, of towpath.Target, query string, at time.Time) ([]towpath.MetricSample, error)
 }
 
 // Measurements is the loop that asks metric sources about rollouts. It is one
@@ -80,7 +82,7 @@ func (m Measurements) Reconcile(ctx context.Context, key string, now time.Time) 
 type subject struct {
 	deployment *towpath.Deployment
 	rollout    *towpath.Rollout
-	place      towpath.PlaceName
+	target     towpath.Target
 	brought    towpath.DeploymentID // that brought the old revision; empty: unknown
 	since, due time.Time
 	gap        time.Duration
@@ -103,7 +105,8 @@ func (s *Service) subjects(ctx context.Context, id towpath.DeploymentID) (out []
 			r := rollout.Counted(&d, name)
 			x := subject{deployment: &d, rollout: r}
 			now, _ := find(running, name)
-			x.place = now.Place
+			now.Component = name
+			x.target = s.target(&d, now)
 			first, last, err := tx.MeasurementSpan(ctx, id, name)
 			if err != nil {
 				return err
@@ -236,7 +239,7 @@ func (s *Service) answer(ctx context.Context, x subject, o towpath.Objective, qu
 	if slices.Contains(towpath.PlaceholdersIn(query), towpath.InDeployment) && values[towpath.InDeployment] == "" {
 		return nil, towpath.E(towpath.KindNotFound, op, "nobody knows which deployment brought the old revision; ask by {{revision}}")
 	}
-	samples, err := s.metrics.Query(ctx, x.deployment.Project, x.place, towpath.Expand(query, values), at)
+	samples, err := s.metrics.Query(ctx, x.target, towpath.Expand(query, values), at)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,8 @@ type Samples interface {
 
 // Sample takes metrics that an agent sampled of what runs in its place. Where
 // they are from is said by us: an agent, or what it scrapes, can't speak for
-// another target. Nothing else is done with them here.
+// another target, nor for one that it may not work on. Nothing else is done with
+// them here.
 func (s *Service) Sample(ctx context.Context, actor towpath.Actor, session string, sets []towpath.SampleSet) error {
 	var here []towpath.SampleSet
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
@@ -33,7 +34,7 @@ func (s *Service) Sample(ctx context.Context, actor towpath.Actor, session strin
 			return err
 		}
 		for _, set := range sets {
-			ok, err := placed(ctx, tx, set.Target, place)
+			ok, err := placed(ctx, tx, actor, set.Target, place)
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/drift"
 	"github.com/towpath/towpath/internal/experiment"
 	"github.com/towpath/towpath/internal/rollout"
@@ -64,7 +65,13 @@ type Tx interface {
 	SaveOperation(ctx context.Context, op towpath.Operation) error
 	OperationsOf(ctx context.Context, id towpath.DeploymentID) ([]towpath.Operation, error)
 	VerificationOperations(ctx context.Context, id towpath.PromotionID) ([]towpath.Operation, error)
-	Claimable(ctx context.Context, place towpath.PlaceName, session string, now time.Time, limit int) ([]towpath.Operation, error)
+	Claimable(ctx context.Context, place towpath.PlaceName, within access.Scope, session string, now time.Time, limit int) ([]towpath.Operation, error)
+	// OpenOperations lists the operations of places that are pending or running, and
+	// in whose records a text stands anywhere. Served lists the places of agents.
+	OpenOperations(ctx context.Context, places []towpath.PlaceName, text string) ([]towpath.Operation, error)
+	Served(ctx context.Context) ([]towpath.PlaceName, error)
+	// ReleasesOf lists the releases of all projects whose content a blob is.
+	ReleasesOf(ctx context.Context, content towpath.Digest) ([]towpath.Release, error)
 	Leased(ctx context.Context, place towpath.PlaceName, session string) ([]towpath.Operation, error)
 	InsertReport(ctx context.Context, op towpath.OperationID, fence, seq int64, stale bool, at time.Time, message string) (bool, error)
 
@@ -131,6 +138,9 @@ type Contents interface {
 // Signer signs authorisations with the ledger's key.
 type Signer interface {
 	Authorise(a towpath.Authorisation) (string, error)
+	// Bundles are those that an authorisation of ours names, as evidence or as
+	// signatures; none when it can't be read.
+	Bundles(signed string) []towpath.Digest
 }
 
 // Config says how the service works.

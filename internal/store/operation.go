@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
+	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -64,15 +66,64 @@ func (tx *Tx) PlanOperations(ctx context.Context, id towpath.PromotionID) ([]tow
 }
 
 // Claimable lists operations of a place that a session may take now, oldest
-// first: pending ones that are due, and running ones whose lease has run out
-// or belongs to a session of before.
-func (tx *Tx) Claimable(ctx context.Context, place towpath.PlaceName, session string, now time.Time, limit int) ([]towpath.Operation, error) {
+// first, of the projects and environments within: pending ones that are due, and
+// running ones whose lease has run out or belongs to a session of before.
+func (tx *Tx) Claimable(ctx context.Context, place towpath.PlaceName, within access.Scope, session string, now time.Time, limit int) ([]towpath.Operation, error) {
+	where, args := targets("o.target", within, 6)
+	if where == "" {
+		return nil, nil
+	}
 	return list[towpath.Operation](ctx, tx, "operation", `SELECT doc FROM operation o WHERE place = $1 AND (
 			(phase = 'pending' AND run_after <= $2)
 			OR (phase = 'running' AND (lease_until <= $3 OR lease <> $4)))
+		AND `+where+`
 		AND NOT EXISTS (SELECT 1 FROM operation r WHERE r.target = o.target AND r.id <> o.id AND r.phase = 'running')
 		ORDER BY created, id LIMIT $5`+sqldb.SkipLocked(tx.Dialect()),
-		place, sqldb.Micros(now), sqldb.Micros(now), session, limit)
+		append([]any{place, sqldb.Micros(now), sqldb.Micros(now), session, limit}, args...)...)
+}
+
+// targets is a condition on a column of targets' keys, whose parameters begin at
+// from; it is empty when nothing can meet it.
+func targets(column string, in access.Scope, from int) (string, []any) {
+	if in.All {
+		return "1 = 1", nil
+	}
+	var some []string
+	var args []any
+	for _, s := range in.In {
+		pattern := "%/" + like(string(s.Environment)) + "/%/%/%" // of five parts
+		switch {
+		case s.Environment == "":
+			pattern = like(string(s.Project)) + "/%"
+		case s.Project != "":
+			pattern = like(string(s.Project)) + "/" + like(string(s.Environment)) + "/%"
+		}
+		some = append(some, column+" LIKE "+sqldb.Params(from+len(args), 1)+` ESCAPE '\'`)
+		args = append(args, pattern)
+	}
+	if len(some) == 0 {
+		return "", nil
+	}
+	return "(" + strings.Join(some, " OR ") + ")", args
+}
+
+// like is a text as a part of a pattern of LIKE.
+func like(text string) string {
+	return strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(text)
+}
+
+// OpenOperations lists the operations of places that have not ended and are not
+// in doubt, and in whose records a text stands anywhere.
+func (tx *Tx) OpenOperations(ctx context.Context, places []towpath.PlaceName, text string) ([]towpath.Operation, error) {
+	if len(places) == 0 {
+		return nil, nil
+	}
+	args := []any{"%" + like(text) + "%"}
+	for _, p := range places {
+		args = append(args, p)
+	}
+	return list[towpath.Operation](ctx, tx, "operation", `SELECT doc FROM operation WHERE place IN (`+sqldb.Params(2, len(places))+`)
+		AND phase IN ('pending', 'running') AND doc LIKE $1 ESCAPE '\' ORDER BY created, id`, args...)
 }
 
 // VerificationOperations lists the operations of a verification.

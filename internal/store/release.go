@@ -36,6 +36,28 @@ func (tx *Tx) Release(ctx context.Context, p towpath.ProjectName, d towpath.Dige
 	return r, content, err
 }
 
+// ReleasesOf lists the releases of all projects whose content a blob is, by what
+// their artifacts refer to.
+func (tx *Tx) ReleasesOf(ctx context.Context, content towpath.Digest) ([]towpath.Release, error) {
+	rows, err := tx.Query(ctx, `SELECT DISTINCT r.project, r.digest FROM registry_reference n
+		JOIN registry_repository p ON p.name = n.repository
+		JOIN release r ON r.project = p.project AND r.digest = n.artifact
+		WHERE n.digest = $1 AND r.content = $1 ORDER BY r.project, r.digest`, content)
+	if err != nil {
+		return nil, sqldb.MapError("release.list", err)
+	}
+	defer rows.Close()
+	var out []towpath.Release
+	for rows.Next() {
+		var r towpath.Release
+		if err := rows.Scan(&r.Project, &r.Digest); err != nil {
+			return nil, sqldb.MapError("release.list", err)
+		}
+		out = append(out, r)
+	}
+	return out, sqldb.MapError("release.list", rows.Err())
+}
+
 // Whole lists the releases of a project that have all their layers, oldest
 // first.
 func (tx *Tx) Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/rollout"
@@ -309,7 +310,7 @@ func TestStore_Claimable(t *testing.T) {
 		claimable := func(session string, now time.Time) (ids []towpath.OperationID) {
 			t.Helper()
 			update(t, s, func(ctx context.Context, tx *store.Tx) error {
-				ops, err := tx.Claimable(ctx, "local", session, now, 10)
+				ops, err := tx.Claimable(ctx, "local", access.Scope{All: true}, session, now, 10)
 				ids = nil
 				for _, op := range ops {
 					ids = append(ids, op.ID)
@@ -335,6 +336,123 @@ func TestStore_Claimable(t *testing.T) {
 		})
 		t.Run("what is due later comes later", func(t *testing.T) {
 			equal(t, claimable("s1", noon.Add(time.Hour)), []towpath.OperationID{"op_first", "op_later"})
+		})
+	})
+}
+
+func TestStore_ClaimableWithin(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		add := func(id towpath.OperationID, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.ComponentName) {
+			op := operation(id, c, noon)
+			op.Target.Project, op.Target.Environment = p, e
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.InsertOperation(ctx, op)
+				return err
+			})
+		}
+		add("op_a", shop, "prod", "api")
+		add("op_b", shop, "dev", "prod")
+		add("op_c", "prod", "dev", "shop")
+		add("op_d", "shopping", "prod", "api")
+		add("op_e", "s-op", "prod", "api")
+		for name, tt := range map[string]struct {
+			in   []access.Subject
+			want []towpath.OperationID
+		}{
+			"of a project":               {[]access.Subject{{Project: shop}}, []towpath.OperationID{"op_a", "op_b"}},
+			"of an environment":          {[]access.Subject{{Environment: "prod"}}, []towpath.OperationID{"op_a", "op_d", "op_e"}},
+			"of a project's environment": {[]access.Subject{{Project: shop, Environment: "prod"}}, []towpath.OperationID{"op_a"}},
+			"of several":                 {[]access.Subject{{Project: "prod"}, {Project: shop, Environment: "dev"}}, []towpath.OperationID{"op_b", "op_c"}},
+			"a name is no pattern":       {[]access.Subject{{Project: "s_op"}, {Project: "%"}, {Environment: "pro_"}, {Project: `\`}}, nil},
+			"of nothing that there is":   {[]access.Subject{{Project: "web"}}, nil},
+			"nothing":                    {nil, nil},
+		} {
+			t.Run(name, func(t *testing.T) {
+				var ids []towpath.OperationID
+				update(t, s, func(ctx context.Context, tx *store.Tx) error {
+					ids = nil
+					ops, err := tx.Claimable(ctx, "local", access.Scope{In: tt.in}, "s1", noon, 3)
+					for _, op := range ops {
+						ids = append(ids, op.ID)
+					}
+					return err
+				})
+				equal(t, ids, tt.want)
+			})
+		}
+	})
+}
+
+func TestStore_OpenOperations(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		layer, content := towpath.HashOf("layer"), towpath.HashOf("content")
+		for id, phase := range map[towpath.OperationID]towpath.OperationPhase{
+			"op_1": towpath.OperationPending, "op_2": towpath.OperationRunning, "op_3": towpath.OperationSucceeded, "op_4": towpath.OperationCancelled,
+		} {
+			op := operation(id, "api", noon)
+			op.Phase, op.Spec.Layer = phase, layer
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.InsertOperation(ctx, op)
+				return err
+			})
+		}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(
+				tx.SaveSession(ctx, deploy.Session{Place: "local", Agent: "host", ID: "s1", Seen: noon}),
+				tx.SaveSession(ctx, deploy.Session{Place: "eu", Agent: "host", ID: "s2", Seen: noon}),
+			)
+		})
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			open := func(text string, places ...towpath.PlaceName) (ids []towpath.OperationID) {
+				t.Helper()
+				ops, err := tx.OpenOperations(ctx, places, text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, op := range ops {
+					ids = append(ids, op.ID)
+				}
+				return ids
+			}
+			equal(t, open(string(layer), "eu", "local"), []towpath.OperationID{"op_1", "op_2"})
+			equal(t, open(string(layer), "eu"), nil)
+			equal(t, open(string(layer)), nil)
+			equal(t, open(string(content), "local"), nil)
+			equal(t, open("sha256_", "local"), nil)
+			places, err := tx.Served(ctx)
+			equal(t, places, []towpath.PlaceName{"eu", "local"})
+			return err
+		})
+	})
+}
+
+func TestStore_ReleasesOf(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		content, layer := towpath.HashOf("content"), towpath.HashOf("layer")
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			for _, p := range []towpath.ProjectName{shop, "web"} {
+				r := towpath.Release{Project: p, Digest: towpath.HashOf(string(p)), Published: noon}
+				a := towpath.Artifact{
+					Repository: towpath.RepositoryName(p), Digest: r.Digest, MediaType: towpath.MediaTypeManifest, Pushed: noon,
+					References: []towpath.Reference{{Digest: content}, {Digest: layer}},
+				}
+				if p != shop {
+					if err := tx.InsertProject(ctx, towpath.Project{Name: p, Repository: "/repo", CreatedAt: noon}); err != nil {
+						return err
+					}
+				}
+				if err := errors.Join(tx.InsertRelease(ctx, r, content), tx.OpenRepository(ctx, a.Repository, noon), tx.SaveArtifact(ctx, a)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			got, err := tx.ReleasesOf(ctx, content)
+			equal(t, got, []towpath.Release{{Project: shop, Digest: towpath.HashOf("shop")}, {Project: "web", Digest: towpath.HashOf("web")}})
+			none, layerErr := tx.ReleasesOf(ctx, layer)
+			equal(t, none, nil)
+			return errors.Join(err, layerErr)
 		})
 	})
 }

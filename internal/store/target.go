@@ -89,6 +89,16 @@ func (tx *Tx) TouchSession(ctx context.Context, session string, at time.Time) (p
 	return place, err == nil, sqldb.MapError("agent.session", err)
 }
 
+// Served lists the places that an agent has ever served.
+func (tx *Tx) Served(ctx context.Context) ([]towpath.PlaceName, error) {
+	names, err := tx.strings(ctx, "agent.session", `SELECT place FROM agent_session ORDER BY place`)
+	out := make([]towpath.PlaceName, len(names))
+	for i, n := range names {
+		out[i] = towpath.PlaceName(n)
+	}
+	return out, err
+}
+
 // AgentSeen is the last sign of life of the agent of a place; zero when there
 // never was one.
 func (tx *Tx) AgentSeen(ctx context.Context, place towpath.PlaceName) (time.Time, error) {

@@ -3,11 +3,11 @@ package server
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
-	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/agentrpc"
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/deploy"
@@ -130,23 +130,12 @@ func (a *agents) Sample(ctx context.Context, actor towpath.Actor, req agentrpc.S
 	return a.deploys.Sample(ctx, actor, req.Session, req.Sets)
 }
 
-// OpenBlob opens files of a release. Blobs are named by their digests, so who
-// may work anywhere may read what they can name.
+// OpenBlob opens files that an agent needs.
 func (a *agents) OpenBlob(ctx context.Context, actor towpath.Actor, digest towpath.Digest) (io.ReadCloser, int64, error) {
-	if !works(actor) {
-		return nil, 0, towpath.E(towpath.KindForbidden, "agent.blob", "only agents read files here")
+	if err := a.deploys.MayRead(ctx, actor, digest); err != nil {
+		return nil, 0, err
 	}
 	return a.blobs.Open(ctx, digest)
-}
-
-// works reports whether an actor is an agent of any place.
-func works(actor towpath.Actor) bool {
-	for _, g := range actor.Grants {
-		if access.Check(actor, access.AgentWork, access.Subject{Place: g.Place}) == nil {
-			return true
-		}
-	}
-	return false
 }
 
 // signer signs authorisations with the ledger's key.
@@ -159,4 +148,17 @@ func (s signer) Authorise(a towpath.Authorisation) (string, error) {
 		Release: a.Release, Previous: a.Previous, Earlier: a.Earlier, PlanHash: a.PlanHash, Changes: a.Changes, PolicyVersion: a.PolicyVersion,
 		Approvers: a.Approvers, Commit: a.Commit, Rules: a.Rules, Evidence: a.Evidence, Signatures: a.Signatures, At: a.At,
 	}.Sign(s.note)
+}
+
+// Bundles reads which bundles an authorisation names.
+func (s signer) Bundles(signed string) []towpath.Digest {
+	a, ok := agentrpc.ReadAuthorisation(signed)
+	if !ok {
+		return nil
+	}
+	out := slices.Clone(a.Signatures)
+	for _, e := range a.Evidence {
+		out = append(out, e.Bundle)
+	}
+	return out
 }

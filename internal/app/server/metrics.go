@@ -55,7 +55,7 @@ func (s *Server) metricSources() (promql.Sources, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, promql.Rule{Project: e.Project, Place: e.Place, Source: source})
+		out = append(out, promql.Rule{Project: e.Project, Place: e.Place, Source: source, Foreign: true})
 	}
 	if s.cfg.MetricsURL != "" {
 		return out, nil

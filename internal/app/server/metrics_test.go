@@ -240,3 +240,52 @@ func answered(t *testing.T) func([]towpath.MetricSample, error) []towpath.Metric
 		return v
 	}
 }
+
+// TestServer_ObjectivesAskOfTheirOwn: what is pushed of another environment of the
+// same revision, or by its agent in the name of that revision, is not what a
+// canary is judged by.
+func TestServer_ObjectivesAskOfTheirOwn(t *testing.T) {
+	h := newHarness(t)
+	newCanary(t, h)
+	h.objectives = []towpath.Objective{{
+		Name: "orders", Kind: towpath.ObjectiveRatio, Bad: `sum(orders_bad_total{revision="{{revision}}"})`, Total: `sum(orders_total{revision="{{revision}}"})`,
+		Target: 0.99, Critical: true,
+	}, {Name: "theirs", Kind: towpath.ObjectiveThreshold, Query: `sum(orders_total{environment="staging",revision="{{revision}}"})`, Below: new(1e9), Target: 0.9}}
+	h.publish("1.1.0", "two")
+	c := h.counting()
+	push := func(e string, bad, total float64) { // as the server keeps what agents of any place push
+		var all []towpath.MetricSample
+		for _, r := range []towpath.RevisionID{c.old.Revision, c.new.Revision} {
+			for name, value := range map[string]float64{"orders_bad_total": bad, "orders_total": total} {
+				all = append(all, towpath.MetricSample{Value: value, Labels: map[string]string{
+					"__name__": name, "revision": string(r), "project": "shop", "environment": e, "component": "api", "place": "local",
+				}})
+			}
+		}
+		if left, err := h.s.samples.Append(t.Context(), all); err != nil || left > 0 {
+			t.Fatalf("%d were left out: %v", left, err)
+		}
+	}
+	id := h.status("dev").Deployment.ID
+	var orders *towpath.ObjectiveReading
+	h.until("the metrics of dev are asked for", func() bool {
+		push("dev", 1, 20)
+		push("staging", 500, 1000)
+		for _, m := range h.measurements(id) {
+			for _, r := range m.Readings {
+				if r.Objective == "theirs" && (r.Errored != "" || len(r.Canary[towpath.QueryValues])+len(r.Baseline[towpath.QueryValues]) > 0) {
+					t.Fatalf("what staging sold is answered: %+v", r)
+				}
+				if r.Objective == "orders" && len(r.Canary[towpath.QueryTotal]) > 0 && len(r.Baseline[towpath.QueryTotal]) > 0 {
+					orders = &r
+				}
+			}
+		}
+		return orders != nil
+	})
+	for _, answers := range []map[string][]towpath.MetricValue{orders.Canary, orders.Baseline} {
+		if bad, total := answers[towpath.QueryBad], answers[towpath.QueryTotal]; len(bad) != 1 || bad[0].Value != 1 || len(total) != 1 || total[0].Value != 20 {
+			t.Errorf("it was told %+v", answers)
+		}
+	}
+}

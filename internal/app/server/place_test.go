@@ -268,7 +268,7 @@ func TestPlace(t *testing.T) {
 				t.Error("what was read is not kept")
 			}
 			before := f.reads.Load()
-			if got, err := content(h.s.agents.OpenBlob(ctx, h.ana, layer("one"))); err != nil || got != "files of one" {
+			if got, err := content(h.s.agents.blobs.Open(ctx, layer("one"))); err != nil || got != "files of one" {
 				t.Errorf("%q, %v", got, err)
 			}
 			if f.reads.Load() != before {
@@ -347,7 +347,7 @@ func TestPlace_OnAServerOfOurs(t *testing.T) {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	for _, what := range []string{"one", "two", "three"} {
-		if got, err := content(h.s.agents.OpenBlob(ctx, h.ana, layer(what))); err != nil || got != "files of "+what {
+		if got, err := content(h.s.agents.blobs.Open(ctx, layer(what))); err != nil || got != "files of "+what {
 			t.Errorf("%s: %q, %v", what, got, err)
 		}
 	}
