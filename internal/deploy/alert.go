@@ -131,7 +131,7 @@ func (s *Service) heed(ctx context.Context, actor towpath.Actor, all []heard, no
 	slices.SortStableFunc(all, func(a, b heard) int { return a.alert.StartsAt.Compare(b.alert.StartsAt) })
 	id := towpath.NewID[towpath.DeploymentID]("dep", now)
 	p, e := all[0].result.Project, all[0].result.Environment
-	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+	return s.withContents(ctx, s.store.Update, p, func(ctx context.Context, tx Tx, c *contents) error {
 		env, err := tx.LockEnvironment(ctx, p, e)
 		if towpath.KindOf(err) == towpath.KindNotFound {
 			for _, x := range all {
@@ -142,7 +142,7 @@ func (s *Service) heed(ctx context.Context, actor towpath.Actor, all []heard, no
 		if err != nil {
 			return err
 		}
-		h := hearing{Service: s, tx: tx, actor: actor, env: env, id: id, now: now}
+		h := hearing{Service: s, tx: tx, read: c, actor: actor, env: env, id: id, now: now}
 		if h.last, err = h.lastDeployment(ctx); err != nil {
 			return err
 		}
@@ -159,6 +159,7 @@ func (s *Service) heed(ctx context.Context, actor towpath.Actor, all []heard, no
 type hearing struct {
 	*Service
 	tx    Tx
+	read  *contents
 	actor towpath.Actor
 	env   towpath.Environment
 	last  *towpath.Deployment  // that could be to blame; nil: none
@@ -246,13 +247,13 @@ func (h *hearing) rollBack(ctx context.Context, a towpath.Alert, why string) (re
 	r := RollbackRequest{Project: h.env.Project, Environment: h.env.Name, Reason: said(a) + "; " + why, sign: sign(a, h.now)}
 	dry := r
 	dry.DryRun = true
-	if _, err := h.rollback(ctx, h.tx, h.actor, dry, h.id, h.now); towpath.KindOf(err) == towpath.KindConflict {
+	if _, err := h.rollback(ctx, h.tx, h.read, h.actor, dry, h.id, h.now); towpath.KindOf(err) == towpath.KindConflict {
 		m, _ := towpath.PublicMessage(err)
 		return m, nil
 	} else if err != nil {
 		return "", err
 	}
-	_, err = h.rollback(ctx, h.tx, h.actor, r, h.id, h.now)
+	_, err = h.rollback(ctx, h.tx, h.read, h.actor, r, h.id, h.now)
 	return "", err
 }
 

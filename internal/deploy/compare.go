@@ -36,7 +36,8 @@ func Compared(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.Traffi
 		if !to.At.After(from.At) {
 			continue // another clock; nor has the analysis such an interval
 		}
-		read := in.Intervals[next].Readings
+		judged := in.Intervals[next]
+		read := judged.Readings
 		next++
 		if had, ok := revision(from, r.To); !ok || had.Weight == 0 || from.Before {
 			continue
@@ -46,7 +47,7 @@ func Compared(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.Traffi
 				f.drop(from)
 			}
 		}
-		iv := experiment.Interval{Start: from.At, End: to.At, Readings: map[string]experiment.Reading{}}
+		iv := experiment.Interval{Start: judged.Start, End: judged.End, Readings: map[string]experiment.Reading{}}
 		for _, o := range canary.Objectives {
 			if got, ok := read[o.Name]; ok {
 				iv.Readings[o.Name] = readingOf(o, got)

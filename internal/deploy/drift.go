@@ -37,26 +37,30 @@ func (s *Service) compare(ctx context.Context, tx Tx, here []Placed, observed ma
 		if len(look.Found) == 0 && p.Drift.State == "" { // the usual
 			continue
 		}
-		if err := s.see(ctx, tx, p, look, s.limits(ctx, tx, p.Target), now); err != nil {
+		if err := s.see(ctx, tx, p, look, s.limitsOf(ctx, tx, p.Target), now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// limits are those that the release in an environment sets for a component.
-// When they can't be read the server's own hold: what was seen is not lost for
-// that.
-func (s *Service) limits(ctx context.Context, tx Tx, t towpath.Target) drift.Limits {
+// limitsOf are those that the release in an environment sets for a component.
+func (s *Service) limitsOf(ctx context.Context, tx Tx, t towpath.Target) drift.Limits {
 	env, err := tx.Environment(ctx, t.Project, t.Environment)
 	if err != nil || env.Release == "" {
 		return s.cfg.Drift
 	}
-	content, err := s.contents.Content(ctx, t.Project, env.Release)
+	return s.limits(ctx, t.Project, env.Release, t.Component)
+}
+
+// limits are those that a release sets for a component. When it can't be read the
+// server's own hold: what was seen or done is not lost for that.
+func (s *Service) limits(ctx context.Context, p towpath.ProjectName, release towpath.Digest, c towpath.ComponentName) drift.Limits {
+	content, err := s.contents.Content(ctx, p, release)
 	if err != nil {
 		return s.cfg.Drift
 	}
-	return s.limitsIn(content, t.Component)
+	return s.limitsIn(content, c)
 }
 
 // limitsIn are those that a release sets for a component.

@@ -41,12 +41,14 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 			read[o.Name] = onlyForUsers(readings(o, measurements), users)
 		}
 	}
+	var ahead time.Duration // that the clock of the place was at first
 	for i := 1; i < len(counts); i++ {
 		from, to := counts[i-1], counts[i]
-		if !to.At.After(from.At) {
-			continue // another clock
+		if !to.At.After(from.At) { // another clock: it begins anew where that one was
+			ahead += from.At.Sub(to.At)
+			continue
 		}
-		iv := analysis.Interval{Start: from.At, End: to.At, Readings: map[string]analysis.Reading{}}
+		iv := analysis.Interval{Start: from.At.Add(ahead), End: to.At.Add(ahead), Readings: map[string]analysis.Reading{}}
 		for _, o := range r.Canary.Objectives {
 			switch {
 			case !judged(o):

@@ -12,7 +12,7 @@ import (
 
 // issue writes the operations that were decided on. Their IDs are hashes of
 // what they are, so that deciding twice issues once.
-func (s *Service) issue(ctx context.Context, tx Tx, d *towpath.Deployment, env towpath.Environment, issues []rollout.Issue, now time.Time) error {
+func (s *Service) issue(ctx context.Context, tx Tx, c *contents, d *towpath.Deployment, env towpath.Environment, issues []rollout.Issue, now time.Time) error {
 	if len(issues) == 0 {
 		return nil
 	}
@@ -20,13 +20,15 @@ func (s *Service) issue(ctx context.Context, tx Tx, d *towpath.Deployment, env t
 	if err != nil {
 		return err
 	}
-	content, err := s.contents.Content(ctx, d.Project, d.Release)
-	if err != nil {
-		return err
-	}
 	for _, is := range issues {
 		i := slices.IndexFunc(d.Components, func(r towpath.Rollout) bool { return r.Component == is.Component })
 		r := &d.Components[i]
+		var content *towpath.ReleaseContent
+		if brings(r, is) {
+			if content, err = c.of(d.Release); err != nil {
+				return err
+			}
+		}
 		now0, known := find(running, is.Component)
 		if !known {
 			now0 = rollout.Running{Component: r.Component, Kind: r.Kind, Place: env.Rules.Place, Timeout: r.Timeout}
@@ -52,6 +54,13 @@ func (s *Service) issue(ctx context.Context, tx Tx, d *towpath.Deployment, env t
 	return nil
 }
 
+// brings reports whether an operation is about the revision that a deployment
+// brings: of what runs without it the deployment knows all itself, and gets back to
+// that whether its own release can be read or not.
+func brings(r *towpath.Rollout, is rollout.Issue) bool {
+	return is.Revision != "" && is.Revision == r.To
+}
+
 // operation puts one operation together. A verb that is issued again, after
 // it was withdrawn or failed, is another attempt with another ID.
 func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollout.Issue, running rollout.Running, content *towpath.ReleaseContent, now time.Time) (towpath.Operation, error) {
@@ -74,7 +83,7 @@ func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollou
 		spec.Experiment = d.Experiment.Route()
 	}
 	switch {
-	case is.Revision != "" && is.Revision == r.To:
+	case brings(r, is):
 		if c, ok := content.Component(r.Component); ok {
 			spec.Layer, spec.Size = c.Layer, c.Size
 		}

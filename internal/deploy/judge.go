@@ -78,25 +78,48 @@ func (s *Service) count(ctx context.Context, tx Tx, c towpath.TrafficCount, past
 		return err
 	}
 	// A little less than the interval: the agent's clock ticks as it likes.
-	if gap := max(r.Canary.Spec.Interval*9/10, last.Sub(first)/countsKept); !last.IsZero() && c.At.Sub(last) < gap && broken(c, r.To) == "" {
+	gap := max(r.Canary.Spec.Interval*9/10, last.Received.Sub(first)/countsKept)
+	switch none := last.At.IsZero(); {
+	case none:
+	case c.At.Equal(last.At), late(c, last):
+		return nil // it was told already, or what came after it was
+	case c.At.Sub(last.At) < gap && now.Sub(last.Received) < gap && broken(c, r.To) == "":
 		return nil
 	}
-	if last.IsZero() {
+	if last.At.IsZero() {
 		if err := tx.ForgetTrafficCounts(ctx, now.Add(-keepCounts)); err != nil {
 			return err
 		}
 		for _, p := range spaced(past, c.At, r.Canary.Spec.Interval) {
-			p.Received = now
+			p.Received = now.Add(p.At.Sub(c.At))
 			if err := tx.InsertTrafficCount(ctx, d.ID, p); err != nil {
 				return err
 			}
 		}
 	}
-	c.Received = now
+	c.Received = latest(now, last.Received.Add(time.Microsecond)) // servers' clocks differ
 	if err := tx.InsertTrafficCount(ctx, d.ID, c); err != nil {
 		return err
 	}
 	return tx.Enqueue(ctx, WorkDeployment, string(d.ID), now)
+}
+
+// maxLate is how much later than the next one a count may come: a request that was
+// given up by the agent may still arrive. What is earlier by more is of a place
+// whose clock was ahead, and counts.
+const maxLate = time.Minute
+
+// late reports whether a count is from before another that is known already: by
+// the clock of the place, and by what was counted. With it the same requests would
+// count twice. Where the clock went back the counters did not.
+func late(c, known towpath.TrafficCount) bool {
+	if behind := known.At.Sub(c.At); behind <= 0 || behind > maxLate {
+		return false
+	}
+	return slices.ContainsFunc(c.Revisions, func(x towpath.RevisionCount) bool {
+		k, has := revision(known, x.Revision)
+		return has && x.Requests < k.Requests
+	})
 }
 
 // maxCounts bounds what one request may bring: an agent sends one count of each
@@ -171,7 +194,7 @@ func judge(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.TrafficCo
 	if len(r.Canary.Objectives) == 0 || intervals == 0 {
 		return nil
 	}
-	gap := max(silence(r.Canary.Spec.Interval), 3*last.At.Sub(counts[0].At)/countsKept)
+	gap := max(silence(r.Canary.Spec.Interval), 3*last.Received.Sub(counts[0].Received)/countsKept)
 	if quiet := now.Sub(last.Received); quiet > gap {
 		return &towpath.Judgement{
 			Outcome: towpath.JudgedNoEvidence, Intervals: intervals, Until: last.At,

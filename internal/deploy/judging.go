@@ -39,19 +39,21 @@ type verdict struct {
 type verdicts map[towpath.ComponentName]verdict
 
 // judgeBefore judges the rollouts of a deployment, outside of any transaction.
-// Those of which something came meanwhile are judged again.
-func (s *Service) judgeBefore(ctx context.Context, id towpath.DeploymentID, now time.Time) (verdicts, error) {
-	said := verdicts{}
+// Those of which something came meanwhile are judged again. It says, too, whose
+// deployment it is.
+func (s *Service) judgeBefore(ctx context.Context, id towpath.DeploymentID, now time.Time) (said verdicts, p towpath.ProjectName, err error) {
+	said = verdicts{}
 	for range judgedBefore {
 		d, found, err := s.unjudged(ctx, id, said)
 		if err != nil || len(found) == 0 {
-			return said, err
+			return said, d.Project, err
 		}
+		p = d.Project
 		for _, e := range found {
 			said[e.rollout.Component] = verdict{e.on, judge(&d, e.rollout, e.counts, e.measurements, now)}
 		}
 	}
-	return said, nil
+	return said, p, nil
 }
 
 // evidence is all that a rollout is judged by.

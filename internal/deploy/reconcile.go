@@ -23,11 +23,11 @@ func (s *Service) Kind() string { return WorkDeployment }
 func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (reconcile.Result, error) {
 	id := towpath.DeploymentID(key)
 	after := reconcile.Done()
-	said, err := s.judgeBefore(ctx, id, now)
+	said, project, err := s.judgeBefore(ctx, id, now)
 	if err != nil {
 		return after, err
 	}
-	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+	err = s.withContents(ctx, s.store.Update, project, func(ctx context.Context, tx Tx, c *contents) error {
 		peek, err := tx.Deployment(ctx, id)
 		if err != nil {
 			return err
@@ -60,7 +60,7 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 			endWatch(&d, decision.Over, now)
 			after = reconcile.After(0)
 		}
-		if err := s.issue(ctx, tx, &d, env, decision.Issue, now); err != nil {
+		if err := s.issue(ctx, tx, c, &d, env, decision.Issue, now); err != nil {
 			return err
 		}
 		if len(measured(&d)) > 0 {

@@ -35,7 +35,7 @@ func (s *Service) Repair(ctx context.Context, actor towpath.Actor, r RepairReque
 	now := s.cfg.Now()
 	id := towpath.NewID[towpath.DeploymentID]("dep", now)
 	var out towpath.Deployment
-	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+	err := s.withContents(ctx, s.store.Update, r.Project, func(ctx context.Context, tx Tx, c *contents) error {
 		env, err := tx.LockEnvironment(ctx, r.Project, r.Environment)
 		if err != nil {
 			return err
@@ -48,7 +48,7 @@ func (s *Service) Repair(ctx context.Context, actor towpath.Actor, r RepairReque
 		if r.Reason != "" {
 			reason += ": " + r.Reason
 		}
-		out, err = s.beginRepair(ctx, tx, actor, &env, components, id, reason, now)
+		out, err = s.beginRepair(ctx, tx, c, actor, &env, components, id, reason, now)
 		return err
 	})
 	failpoint.Hit("repair.requested")
@@ -136,9 +136,9 @@ func listed(components []towpath.ComponentName) string {
 
 // beginRepair writes a repair down: the deployment, its authorisation, and in
 // the drift of each component that it was begun.
-func (s *Service) beginRepair(ctx context.Context, tx Tx, actor towpath.Actor, env *towpath.Environment, components []towpath.ComponentName, id towpath.DeploymentID, reason string, now time.Time) (towpath.Deployment, error) {
+func (s *Service) beginRepair(ctx context.Context, tx Tx, c *contents, actor towpath.Actor, env *towpath.Environment, components []towpath.ComponentName, id towpath.DeploymentID, reason string, now time.Time) (towpath.Deployment, error) {
 	const op = "environment.repair"
-	content, err := s.contents.Content(ctx, env.Project, env.Release)
+	content, err := c.of(env.Release)
 	if err != nil {
 		return towpath.Deployment{}, err
 	}
@@ -200,10 +200,6 @@ func (s *Service) repairEnded(ctx context.Context, tx Tx, d *towpath.Deployment,
 	if err != nil {
 		return err
 	}
-	content, err := s.contents.Content(ctx, d.Project, d.Release)
-	if err != nil {
-		return err
-	}
 	failed := ""
 	if d.Phase != towpath.DeploymentSucceeded {
 		failed = orElse(d.Cause, d.Reason)
@@ -227,7 +223,7 @@ func (s *Service) repairEnded(ctx context.Context, tx Tx, d *towpath.Deployment,
 		if err != nil {
 			return err
 		}
-		if err := tx.SaveDrift(ctx, drift.Ended(was, d.ID, failed, now, s.limitsIn(content, c.Component))); err != nil {
+		if err := tx.SaveDrift(ctx, drift.Ended(was, d.ID, failed, now, s.limits(ctx, d.Project, d.Release, c.Component))); err != nil {
 			return err
 		}
 	}
@@ -254,7 +250,7 @@ func (r Repairs) Reconcile(ctx context.Context, key string, now time.Time) (reco
 	project, name, _ := strings.Cut(key, "/")
 	id := towpath.NewID[towpath.DeploymentID]("dep", now)
 	after := reconcile.Done()
-	err := r.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+	err := r.withContents(ctx, r.store.Update, towpath.ProjectName(project), func(ctx context.Context, tx Tx, c *contents) error {
 		after = reconcile.Done()
 		env, err := tx.LockEnvironment(ctx, towpath.ProjectName(project), towpath.EnvironmentName(name))
 		if err != nil || env.Release == "" {
@@ -264,7 +260,7 @@ func (r Repairs) Reconcile(ctx context.Context, key string, now time.Time) (reco
 		if err != nil || !slices.ContainsFunc(all, func(d towpath.Drift) bool { return d.State.Standing() }) {
 			return err
 		}
-		content, err := r.contents.Content(ctx, env.Project, env.Release)
+		content, err := c.of(env.Release)
 		if err != nil {
 			return err
 		}
@@ -274,7 +270,7 @@ func (r Repairs) Reconcile(ctx context.Context, key string, now time.Time) (reco
 		}
 		var again time.Time
 		for _, d := range all {
-			dec, err := r.decide(ctx, tx, &env, d, content, drift.Situation{Busy: busy, Until: until}, id, now)
+			dec, err := r.decide(ctx, tx, c, &env, d, content, drift.Situation{Busy: busy, Until: until}, id, now)
 			if err != nil {
 				return err
 			}
@@ -336,7 +332,7 @@ func (r Repairs) away(ctx context.Context, tx Tx, place towpath.PlaceName, now t
 }
 
 // decide decides about one target, and begins its repair.
-func (r Repairs) decide(ctx context.Context, tx Tx, env *towpath.Environment, d towpath.Drift, content *towpath.ReleaseContent, s drift.Situation, id towpath.DeploymentID, now time.Time) (drift.Decision, error) {
+func (r Repairs) decide(ctx context.Context, tx Tx, known *contents, env *towpath.Environment, d towpath.Drift, content *towpath.ReleaseContent, s drift.Situation, id towpath.DeploymentID, now time.Time) (drift.Decision, error) {
 	d, err := tx.LockDrift(ctx, d.Target)
 	if err != nil {
 		return drift.Decision{}, err
@@ -353,7 +349,7 @@ func (r Repairs) decide(ctx context.Context, tx Tx, env *towpath.Environment, d 
 	}
 	dec := drift.Decide(d, s, now, r.limitsIn(content, d.Target.Component))
 	if dec.Repair {
-		_, err := r.beginRepair(ctx, tx, towpath.System(), env, []towpath.ComponentName{d.Target.Component}, id, "repair of "+string(d.Target.Component)+": "+sentences(d.Differences), now)
+		_, err := r.beginRepair(ctx, tx, known, towpath.System(), env, []towpath.ComponentName{d.Target.Component}, id, "repair of "+string(d.Target.Component)+": "+sentences(d.Differences), now)
 		if towpath.KindOf(err) == towpath.KindConflict { // what is to run is not certain; the next deployment makes it so
 			m, hint := towpath.PublicMessage(err)
 			dec, err = drift.Decision{State: towpath.DriftFound, Why: m + "; " + hint}, nil

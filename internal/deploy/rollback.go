@@ -30,16 +30,16 @@ func (s *Service) Rollback(ctx context.Context, actor towpath.Actor, r RollbackR
 		run = s.store.View
 	}
 	var out RollbackResult
-	err := run(ctx, func(ctx context.Context, tx Tx) error {
+	err := s.withContents(ctx, run, r.Project, func(ctx context.Context, tx Tx, c *contents) error {
 		var err error
-		out, err = s.rollback(ctx, tx, actor, r, id, now)
+		out, err = s.rollback(ctx, tx, c, actor, r, id, now)
 		return err
 	})
 	failpoint.Hit("rollback.requested")
 	return out, err
 }
 
-func (s *Service) rollback(ctx context.Context, tx Tx, actor towpath.Actor, r RollbackRequest, id towpath.DeploymentID, now time.Time) (RollbackResult, error) {
+func (s *Service) rollback(ctx context.Context, tx Tx, c *contents, actor towpath.Actor, r RollbackRequest, id towpath.DeploymentID, now time.Time) (RollbackResult, error) {
 	lock := tx.LockEnvironment
 	if r.DryRun {
 		lock = tx.Environment
@@ -59,7 +59,7 @@ func (s *Service) rollback(ctx context.Context, tx Tx, actor towpath.Actor, r Ro
 	if err != nil {
 		return RollbackResult{}, err
 	}
-	content, err := s.contents.Content(ctx, r.Project, target.Release)
+	content, err := c.of(target.Release)
 	if err != nil {
 		return RollbackResult{}, err
 	}
@@ -77,7 +77,7 @@ func (s *Service) rollback(ctx context.Context, tx Tx, actor towpath.Actor, r Ro
 		Previous: env.Release, PreviousVersion: env.Version, Phase: towpath.DeploymentPreparing, Cause: r.Reason,
 		Components: rollout.New(content, rendered, running, nil), By: actor.Account, CreatedAt: now, UpdatedAt: now,
 	}
-	rollout.Back(d.Components, content, env.Rules, s.whatRuns(ctx, env, active)...)
+	rollout.Back(d.Components, content, env.Rules, s.whatRuns(ctx, c, env, active)...)
 	if !r.sign.IsZero() {
 		d.Recovery = &towpath.Recovery{Sign: r.sign, Detected: now}
 	}
@@ -98,7 +98,7 @@ func (s *Service) rollback(ctx context.Context, tx Tx, actor towpath.Actor, r Ro
 // whatRuns is the content of the releases of which something runs, for their
 // dependencies. One that can't be read is left out: it may be why somebody goes
 // back, and must not be in the way of that.
-func (s *Service) whatRuns(ctx context.Context, env towpath.Environment, active *towpath.Deployment) []*towpath.ReleaseContent {
+func (s *Service) whatRuns(ctx context.Context, c *contents, env towpath.Environment, active *towpath.Deployment) []*towpath.ReleaseContent {
 	releases := []towpath.Digest{env.Release}
 	if active != nil {
 		releases = append(releases, active.Release)
@@ -108,13 +108,14 @@ func (s *Service) whatRuns(ctx context.Context, env towpath.Environment, active 
 		if r == "" {
 			continue
 		}
-		content, err := s.contents.Content(ctx, env.Project, r)
-		if err != nil {
+		content, err := c.of(r)
+		if err != nil && c.lacks == "" {
 			s.cfg.Log.WarnContext(ctx, "a rollback does not know the dependencies of what runs, and goes by those of the release that it goes back to",
 				"project", env.Project, "environment", env.Name, "release", r, "error", err)
-			continue
 		}
-		out = append(out, content)
+		if err == nil {
+			out = append(out, content)
+		}
 	}
 	return out
 }

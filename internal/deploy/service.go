@@ -88,12 +88,12 @@ type Tx interface {
 	SaveSession(ctx context.Context, s Session) error
 	TouchSession(ctx context.Context, session string, at time.Time) (towpath.PlaceName, bool, error)
 
-	// InsertTrafficCount keeps a count of a deployment's component; one of the
-	// same moment stays. TrafficCountSpan is when the first and the last one
-	// were taken; zero when there is none.
+	// InsertTrafficCount keeps a count of a deployment's component; one that was
+	// received at the same moment stays. TrafficCountSpan is when the first one was
+	// received, and the last one; both zero when there is none.
 	InsertTrafficCount(ctx context.Context, id towpath.DeploymentID, c towpath.TrafficCount) error
-	TrafficCountSpan(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (first, last time.Time, err error)
-	// ForgetTrafficCounts gives up counts that were taken before a time.
+	TrafficCountSpan(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (first time.Time, last towpath.TrafficCount, err error)
+	// ForgetTrafficCounts gives up counts that were received before a time.
 	ForgetTrafficCounts(ctx context.Context, before time.Time) error
 	TrafficCounts(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.TrafficCount, error)
 

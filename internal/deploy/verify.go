@@ -170,11 +170,11 @@ func verification(id towpath.PromotionID, env towpath.Environment, ops []towpath
 // verifiedAgain takes the end of one operation of a verification. Once all
 // have ended, what runs there is verified or not.
 func (s *Service) verifiedAgain(ctx context.Context, tx Tx, op towpath.Operation, now time.Time) error {
-	ops, err := tx.VerificationOperations(ctx, op.Promotion)
+	env, err := tx.LockEnvironment(ctx, op.Target.Project, op.Target.Environment) // of two that end together the second sees both
 	if err != nil {
 		return err
 	}
-	env, err := tx.LockEnvironment(ctx, op.Target.Project, op.Target.Environment)
+	ops, err := tx.VerificationOperations(ctx, op.Promotion)
 	if err != nil {
 		return err
 	}

@@ -18,10 +18,11 @@ func age(in Input) finding {
 	expires, expired := Expired(in.Environment.Rules, in.Candidate.Published, in.Now)
 	if expired {
 		return deny(inputs, "build the commit that you want anew, or a newer one, and promote that",
-			fmt.Sprintf("%s was published %s ago; %s takes releases of up to %s.", label(in), span(in.Now.Sub(in.Candidate.Published)), in.Environment.Name, span(most)))
+			fmt.Sprintf("%s was published at %s and expired at %s; %s takes releases of up to %s.",
+				label(in), moment(in.Candidate.Published), moment(expires), in.Environment.Name, span(most)))
 	}
-	f := allow(inputs, fmt.Sprintf("%s was published %s ago; %s takes releases of up to %s.",
-		label(in), span(in.Now.Sub(in.Candidate.Published)), in.Environment.Name, span(most)))
+	f := allow(inputs, fmt.Sprintf("%s was published at %s and expires at %s; %s takes releases of up to %s.",
+		label(in), moment(in.Candidate.Published), moment(expires), in.Environment.Name, span(most)))
 	f.inputs["expires"] = expires
 	return f
 }

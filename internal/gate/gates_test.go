@@ -39,12 +39,12 @@ func TestUpstream(t *testing.T) {
 
 func TestSoak(t *testing.T) {
 	run(t, towpath.GateSoak, []test{
-		{name: "allows what ran long enough", outcome: towpath.Allow, says: "ran in staging for 1h; 10m are asked for"},
+		{name: "allows what ran long enough", outcome: towpath.Allow, says: "has run in staging since 2026-11-18T11:00:00Z; 10m are asked for."},
 		{name: "allows at the very moment", outcome: towpath.Allow,
 			change: func(in *Input) { in.Upstream[0].Began = noon.Add(-10 * time.Minute) }},
 		{name: "allows where none is asked for", outcome: towpath.Allow, says: "no soak time",
 			change: func(in *Input) { in.Environment.Rules.Gates.Soak, in.Upstream = 0, nil }},
-		{name: "waits until the time is over", outcome: towpath.Wait, says: "has run in staging for 4m of the 10m", until: noon.Add(6 * time.Minute),
+		{name: "waits until the time is over", outcome: towpath.Wait, says: "has run in staging since 2026-11-18T11:56:00Z; 10m are asked for, so it opens at 2026-11-18T12:06:00Z.", until: noon.Add(6 * time.Minute),
 			change: func(in *Input) { in.Upstream[0].Began = noon.Add(-4 * time.Minute) }},
 		{name: "waits for the first stay", outcome: towpath.Wait, says: "has not begun to soak",
 			change: func(in *Input) { in.Upstream = nil }},
@@ -61,7 +61,7 @@ func TestSoak(t *testing.T) {
 					in.Upstream = append(in.Upstream[:i], stay(began, began.Add(9*time.Minute), ""))
 				}
 			}},
-		{name: "does not count time before it began", outcome: towpath.Wait, says: "for 0s of the 10m", until: noon.Add(11 * time.Minute),
+		{name: "does not count time before it began", outcome: towpath.Wait, says: "since 2026-11-18T12:01:00Z", until: noon.Add(11 * time.Minute),
 			change: func(in *Input) { in.Upstream[0].Began = noon.Add(time.Minute) }},
 		{name: "denies a rule without a from", outcome: towpath.Deny, says: "names no environment to soak in",
 			change: func(in *Input) { in.Environment.Rules.From = "" }},
@@ -70,9 +70,9 @@ func TestSoak(t *testing.T) {
 
 func TestAge(t *testing.T) {
 	run(t, towpath.GateAge, []test{
-		{name: "allows what is young enough", outcome: towpath.Allow, says: "1.4.0 was published 2h ago; prod takes releases of up to 720h."},
+		{name: "allows what is young enough", outcome: towpath.Allow, says: "1.4.0 was published at 2026-11-18T10:00:00Z and expires at 2026-12-18T10:00:00Z; prod takes releases of up to 720h."},
 		{name: "allows what expires now", outcome: towpath.Allow, change: func(in *Input) { in.Candidate.Published = noon.Add(-720 * time.Hour) }},
-		{name: "denies what has expired", outcome: towpath.Deny, says: "1.4.0 was published 721h ago", hints: "build the commit that you want anew",
+		{name: "denies what has expired", outcome: towpath.Deny, says: "1.4.0 was published at 2026-10-19T11:00:00Z and expired at 2026-11-18T11:00:00Z", hints: "build the commit that you want anew",
 			change: func(in *Input) { in.Candidate.Published = noon.Add(-721 * time.Hour) }},
 		{name: "denies what was published nobody knows when", outcome: towpath.Deny, change: func(in *Input) { in.Candidate.Published = time.Time{} }},
 		{name: "allows any age without a rule", outcome: towpath.Allow, says: "prod takes releases of any age.",

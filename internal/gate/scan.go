@@ -29,7 +29,7 @@ func scan(in Input) finding {
 	}
 	for _, a := range newest {
 		if age := in.Now.Sub(scanned(a)); rule.MaxAge > 0 && age > rule.MaxAge {
-			open = append(open, fmt.Sprintf("The last scan by %s is %s old, and at most %s is asked for.", a.Scan.Tool, span(age.Truncate(time.Minute)), span(rule.MaxAge)))
+			open = append(open, fmt.Sprintf("The last scan by %s is of %s, and it may be at most %s old.", a.Scan.Tool, moment(scanned(a)), span(rule.MaxAge)))
 		}
 	}
 	for i, f := range bad {

@@ -38,7 +38,7 @@ func TestScan(t *testing.T) {
 			a.Scan.Hidden = map[towpath.Severity]int{towpath.SeverityMedium: 100}
 		})},
 		{name: "waits when an exception has ended", outcome: towpath.Wait, says: "found CVE-1 (high) in left-pad 1.3.0; the exception for it ended on 2026-11-17.", change: rule(func(r *towpath.ScanRule) { r.Exceptions[0].Until = "2026-11-17" })},
-		{name: "waits for a fresh one", outcome: towpath.Wait, says: "The last scan by Trivy is 1h old, and at most 30m is asked for.", change: rule(func(r *towpath.ScanRule) { r.MaxAge = 30 * time.Minute })},
+		{name: "waits for a fresh one", outcome: towpath.Wait, says: "The last scan by Trivy is of 2026-11-18T11:00:00Z, and it may be at most 30m old.", change: rule(func(r *towpath.ScanRule) { r.MaxAge = 30 * time.Minute })},
 		{name: "takes any age where none is asked for", outcome: towpath.Allow, change: func(in *Input) {
 			in.Environment.Rules.Gates.Scan.MaxAge = 0
 			with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.First = noon.Add(-9999 * time.Hour) })(in)
@@ -50,7 +50,7 @@ func TestScan(t *testing.T) {
 			second(in, noon.Add(-30*time.Minute), "Trivy", bad)
 			with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.Recorded = noon })(in)
 		}},
-		{name: "nor for fresh", outcome: towpath.Wait, says: "The last scan by Trivy is 25h old", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+		{name: "nor for fresh", outcome: towpath.Wait, says: "The last scan by Trivy is of 2026-11-17T11:00:00Z", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
 			a.Recorded, a.First = noon, noon.Add(-25*time.Hour)
 		})},
 		{name: "takes the one that was made last, whenever it was attached", outcome: towpath.Wait, says: "found CVE-7", change: func(in *Input) {
@@ -62,10 +62,10 @@ func TestScan(t *testing.T) {
 				}
 			})(in)
 		}},
-		{name: "is as old as it says", outcome: towpath.Wait, says: "The last scan by Trivy is 25h old", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+		{name: "is as old as it says", outcome: towpath.Wait, says: "The last scan by Trivy is of 2026-11-17T11:00:00Z", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
 			a.Scan.Made = noon.Add(-25 * time.Hour)
 		})},
-		{name: "and never newer than it is known", outcome: towpath.Wait, says: "The last scan by Trivy is 25h old", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+		{name: "and never newer than it is known", outcome: towpath.Wait, says: "The last scan by Trivy is of 2026-11-17T11:00:00Z", change: with(towpath.EvidenceScan, func(a *towpath.Attestation) {
 			a.First, a.Scan.Made = noon.Add(-25*time.Hour), noon.Add(time.Hour)
 		})},
 		{name: "of two that were made at one time, takes the one that came last", outcome: towpath.Wait, says: "found CVE-7", change: func(in *Input) {

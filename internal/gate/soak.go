@@ -24,6 +24,9 @@ func soak(in Input) finding {
 	}
 	longest, open := longestStay(in)
 	inputs["longest"] = longest.String()
+	if longest >= need && !open.IsZero() && in.Now.Sub(open) == longest {
+		return allow(inputs, fmt.Sprintf("%s has run in %s since %s; %s are asked for.", label(in), rules.From, moment(open), span(need)))
+	}
 	if longest >= need {
 		return allow(inputs, fmt.Sprintf("%s ran in %s for %s; %s are asked for.", label(in), rules.From, span(longest), span(need)))
 	}
@@ -36,8 +39,8 @@ func soak(in Input) finding {
 			fmt.Sprintf("%s ran in %s for %s of the %s that are asked for, and no longer runs there.",
 				label(in), rules.From, span(longest), span(need)))
 	}
-	f := wait(inputs, "it opens by itself", fmt.Sprintf("%s has run in %s for %s of the %s that are asked for.",
-		label(in), rules.From, span(in.Now.Sub(open)), span(need)))
+	f := wait(inputs, "it opens by itself", fmt.Sprintf("%s has run in %s since %s; %s are asked for, so it opens at %s.",
+		label(in), rules.From, moment(open), span(need), moment(open.Add(need))))
 	f.until = open.Add(need)
 	return f
 }
@@ -60,6 +63,10 @@ func longestStay(in Input) (longest time.Duration, open time.Time) {
 	}
 	return longest, open
 }
+
+// moment shows a time. What is said of a promotion says when, not how long ago: it
+// would be new at every look, and each new word is an event.
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // span shows a duration without needless zeros: "10m", "1h30m", "12s".
 func span(d time.Duration) string {

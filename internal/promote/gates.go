@@ -13,61 +13,18 @@ import (
 // evidence gathers what the gates judge about a promotion. What can't be
 // gathered is an error of its gate, which then waits; the others go on.
 func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Time) (gate.Input, error) {
-	in := gate.Input{Now: now, Promotion: p, Approvals: p.Approvals, Plan: p.Plan, Errors: map[towpath.GateName]string{}}
+	var in gate.Input
 	var merges map[towpath.CommitID]bool
 	var accounts map[string]towpath.AccountName
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		var err error
-		if in.Environment, err = tx.Environment(ctx, p.Project, p.Environment); err != nil {
-			return err
-		}
-		if in.Candidate, err = tx.Candidate(ctx, p.Candidate); err != nil {
-			return err
-		}
-		if in.Quarantine, err = tx.Quarantine(ctx, p.Project, p.Release); err != nil {
-			return err
-		}
-		if from := in.Environment.Rules.From; from != "" {
-			if in.Upstream, err = tx.RunsOf(ctx, p.Project, from, p.Candidate); err != nil {
-				return err
-			}
-		}
-		if in.Freezes, err = tx.Freezes(ctx, p.Project); err != nil {
-			return err
-		}
-		if in.Checks, err = tx.Checks(ctx, p.Project, p.Candidate, p.Environment); err != nil {
+		if in, err = records(ctx, tx, p, now); err != nil {
 			return err
 		}
 		if merges, err = tx.RecordedMerges(ctx, p.Project); err != nil {
 			return err
 		}
-		if accounts, err = tx.AccountsByEmail(ctx); err != nil {
-			return err
-		}
-		if rule := in.Environment.Rules.Gates.Provenance; rule != nil && rule.Reviewed {
-			if in.Reviews, err = tx.ApprovalsOf(ctx, p.Project, p.Candidate); err != nil {
-				return err
-			}
-		}
-		rules, err := tx.ReplicationRules(ctx, p.Project)
-		if err != nil {
-			return err
-		}
-		if i := slices.IndexFunc(rules, func(r towpath.ReplicationRule) bool { return r.IsPlace() }); i >= 0 {
-			in.Place = rules[i].Name
-		}
-		in.Rules = copying(rules)
-		if len(in.Environment.Rules.Gates.Replicated) > 0 || in.Place != "" {
-			if in.Replications, err = tx.ReplicationsOf(ctx, p.Project, p.Release); err != nil {
-				return err
-			}
-		}
-		if in.Environment.Rules.Gates.Mirrored {
-			if in.Images, err = tx.ImagesOf(ctx, p.Project, p.Release); err != nil {
-				return err
-			}
-		}
-		in.Running, err = neighbours(ctx, tx, p.Environment)
+		accounts, err = tx.AccountsByEmail(ctx)
 		return err
 	})
 	if err != nil {
@@ -81,6 +38,70 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 	s.history(ctx, &in, merges, accounts)
 	s.statements(ctx, &in)
 	return in, nil
+}
+
+// records are what the gates judge of a promotion as far as the database has it.
+func records(ctx context.Context, tx Tx, p towpath.Promotion, now time.Time) (gate.Input, error) {
+	in := gate.Input{Now: now, Promotion: p, Approvals: p.Approvals, Plan: p.Plan, Errors: map[towpath.GateName]string{}}
+	var err error
+	if in.Environment, err = tx.Environment(ctx, p.Project, p.Environment); err != nil {
+		return in, err
+	}
+	if in.Candidate, err = tx.Candidate(ctx, p.Candidate); err != nil {
+		return in, err
+	}
+	if in.Quarantine, err = tx.Quarantine(ctx, p.Project, p.Release); err != nil {
+		return in, err
+	}
+	if from := in.Environment.Rules.From; from != "" {
+		if in.Upstream, err = tx.RunsOf(ctx, p.Project, from, p.Candidate); err != nil {
+			return in, err
+		}
+	}
+	if in.Freezes, err = tx.Freezes(ctx, p.Project); err != nil {
+		return in, err
+	}
+	if in.Checks, err = tx.Checks(ctx, p.Project, p.Candidate, p.Environment); err != nil {
+		return in, err
+	}
+	if rule := in.Environment.Rules.Gates.Provenance; rule != nil && rule.Reviewed {
+		if in.Reviews, err = tx.ApprovalsOf(ctx, p.Project, p.Candidate); err != nil {
+			return in, err
+		}
+	}
+	rules, err := tx.ReplicationRules(ctx, p.Project)
+	if err != nil {
+		return in, err
+	}
+	if i := slices.IndexFunc(rules, func(r towpath.ReplicationRule) bool { return r.IsPlace() }); i >= 0 {
+		in.Place = rules[i].Name
+	}
+	in.Rules = copying(rules)
+	if len(in.Environment.Rules.Gates.Replicated) > 0 || in.Place != "" {
+		if in.Replications, err = tx.ReplicationsOf(ctx, p.Project, p.Release); err != nil {
+			return in, err
+		}
+	}
+	if in.Environment.Rules.Gates.Mirrored {
+		if in.Images, err = tx.ImagesOf(ctx, p.Project, p.Release); err != nil {
+			return in, err
+		}
+	}
+	in.Running, err = neighbours(ctx, tx, p.Environment)
+	return in, err
+}
+
+// again judges what was judged before by the records as they are now: gathering
+// evidence takes seconds, and somebody may have frozen, held or checked meanwhile.
+// What is not in the database is as it was gathered. The caller holds the
+// environment, so that no freeze or hold comes between this and its commit.
+func again(ctx context.Context, tx Tx, p towpath.Promotion, was gate.Input, now time.Time) (towpath.Outcome, error) {
+	in, err := records(ctx, tx, p, now)
+	if err != nil {
+		return "", err
+	}
+	in.Requires, in.Authors, in.Foreign, in.Attestations, in.Errors = was.Requires, was.Authors, was.Foreign, was.Attestations, was.Errors
+	return gate.Summarise(gate.Judge(in)), nil
 }
 
 // copying are the rules that copy releases: one whose releases are brought back

@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"time"
 
@@ -107,6 +108,10 @@ func (l Promotions) plan(ctx context.Context, p towpath.Promotion, now time.Time
 // judge asks the gates and records what they say whichever way they go. What
 // all allow is deployed, once it is the first in the queue.
 func (l Promotions) judge(ctx context.Context, p towpath.Promotion, now time.Time) (reconcile.Result, error) {
+	keys, err := l.keys(ctx) // before what they verify
+	if err != nil {
+		return reconcile.Result{}, err
+	}
 	in, err := l.evidence(ctx, p, now)
 	if err != nil {
 		return reconcile.Result{}, err
@@ -145,6 +150,14 @@ func (l Promotions) judge(ctx context.Context, p towpath.Promotion, now time.Tim
 			after = 0 // judged on old evidence: again
 			return nil
 		}
+		stands, err := l.stands(ctx, tx, fresh, in, keys, outcome)
+		if err != nil {
+			return err
+		}
+		if !stands {
+			after = 0
+			return nil
+		}
 		p := fresh
 		judged := changed(p.Verdicts, verdicts) || p.PolicyVersion != env.PolicyVersion
 		p.Verdicts, p.PolicyVersion = verdicts, env.PolicyVersion
@@ -162,6 +175,37 @@ func (l Promotions) judge(ctx context.Context, p towpath.Promotion, now time.Tim
 	})
 	failpoint.Hit("promotion.judged")
 	return reconcile.After(after), err
+}
+
+// keys are the keys that are trusted, in one order.
+func (l Promotions) keys(ctx context.Context) (keys []towpath.TrustedKey, err error) {
+	err = l.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		keys, err = tx.TrustedKeys(ctx)
+		return err
+	})
+	return keys, err
+}
+
+// stands reports whether the gates still say what they said, now that nobody can
+// freeze or hold the environment. A promotion that waits changes nothing there, and
+// who changes what it waits for has it judged again.
+func (l Promotions) stands(ctx context.Context, tx Tx, p towpath.Promotion, in gate.Input, keys []towpath.TrustedKey, outcome towpath.Outcome) (bool, error) {
+	if outcome == towpath.Wait {
+		return true, nil
+	}
+	trusted, err := tx.TrustedKeys(ctx)
+	if err != nil || !slices.EqualFunc(keys, trusted, func(a, b towpath.TrustedKey) bool { return reflect.DeepEqual(a, b) }) {
+		return false, err
+	}
+	said, err := again(ctx, tx, p, in, latest(in.Now, l.cfg.Now()))
+	return said == outcome, err
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // wait keeps the promotion where it is, and records verdicts that are new.

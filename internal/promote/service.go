@@ -62,6 +62,8 @@ type Tx interface {
 	ImagesOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.ReleaseImages, error)
 	ApprovalsOf(ctx context.Context, p towpath.ProjectName, c towpath.CandidateID) ([]towpath.Approval, error) // in any environment
 
+	TrustedKeys(ctx context.Context) ([]towpath.TrustedKey, error) // of all projects, with revoked ones
+
 	InsertFreeze(ctx context.Context, f towpath.Freeze) error
 	Freeze(ctx context.Context, id towpath.FreezeID) (towpath.Freeze, error)
 	Freezes(ctx context.Context, p towpath.ProjectName) ([]towpath.Freeze, error)

@@ -119,32 +119,50 @@ func (s *Service) changeFreeze(ctx context.Context, actor towpath.Actor, f towpa
 	ev := towpath.NewEvent(now, string(actor.Account), action)
 	ev.Project, ev.Environment, ev.Subject, ev.Reason, ev.RequestID = f.Project, f.Environment, string(f.ID), reason, actor.RequestID
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		envs, err := hold(ctx, tx, f.Project)
+		if err != nil {
+			return err
+		}
 		if err := change(ctx, tx); err != nil {
 			return err
 		}
 		if err := tx.Record(ctx, ev); err != nil {
 			return err
 		}
-		projects, err := tx.Projects(ctx)
-		if err != nil {
-			return err
-		}
-		for _, p := range projects {
-			if f.Project != "" && f.Project != p.Name {
-				continue
-			}
-			envs, err := tx.Environments(ctx, p.Name)
-			if err != nil {
+		for _, e := range envs {
+			if err := s.rejudge(ctx, tx, e.Project, e.Name, now); err != nil {
 				return err
-			}
-			for _, e := range envs {
-				if err := s.rejudge(ctx, tx, p.Name, e.Name, now); err != nil {
-					return err
-				}
 			}
 		}
 		return nil
 	})
+}
+
+// hold locks the environments of a project, or of all, always in one order and
+// before anything is written: what is about to be deployed is, or sees what is
+// changed here.
+func hold(ctx context.Context, tx Tx, only towpath.ProjectName) ([]towpath.Environment, error) {
+	projects, err := tx.Projects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []towpath.Environment
+	for _, p := range projects {
+		if only != "" && only != p.Name {
+			continue
+		}
+		envs, err := tx.Environments(ctx, p.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range envs {
+			if e, err = tx.LockEnvironment(ctx, p.Name, e.Name); err != nil {
+				return nil, err
+			}
+			out = append(out, e)
+		}
+	}
+	return out, nil
 }
 
 // Freezes lists the freezes that have not been lifted.

@@ -202,6 +202,9 @@ func histories(ctx context.Context, tx Tx, p towpath.ProjectName) ([]history, er
 		if h.runs, err = tx.Runs(ctx, p, e.Name, keepRuns); err != nil {
 			return nil, err
 		}
+		if h.quarantined, err = quarantined(ctx, tx, p, h.runs); err != nil {
+			return nil, err
+		}
 		open, err := tx.OpenPromotions(ctx, p, e.Name)
 		if err != nil {
 			return nil, err
@@ -224,6 +227,30 @@ func histories(ctx context.Context, tx Tx, p towpath.ProjectName) ([]history, er
 			h.inUse = append(h.inUse, d.Release, d.Previous)
 		}
 		out = append(out, h)
+	}
+	return out, nil
+}
+
+// quarantined are the quarantined releases among those that ran verified, as far
+// back as a rollback looks for one that is not.
+func quarantined(ctx context.Context, tx Tx, p towpath.ProjectName, runs []towpath.Run) (map[towpath.Digest]bool, error) {
+	out := map[towpath.Digest]bool{} // by release that was looked at
+	good := 0
+	for _, r := range runs {
+		if _, known := out[r.Release]; known || !r.Verified {
+			continue
+		}
+		q, err := tx.Quarantine(ctx, p, r.Release)
+		if err != nil {
+			return nil, err
+		}
+		out[r.Release] = q != nil
+		if q == nil {
+			good++
+		}
+		if good == lastGood {
+			break
+		}
 	}
 	return out, nil
 }

@@ -21,6 +21,8 @@ type history struct {
 	rule  towpath.RetentionRule
 	runs  []towpath.Run    // newest first
 	inUse []towpath.Digest // that run, wait or are being deployed
+	// quarantined are those of the runs that no rollback goes to.
+	quarantined map[towpath.Digest]bool
 }
 
 // keeps is the environment's rule, with what it does not say.
@@ -83,7 +85,7 @@ func needed(environments []history, now time.Time) (keep map[towpath.Digest]bool
 			if first && len(seen) <= rule.Keep || r.Ended.IsZero() || now.Sub(r.Ended) <= rule.Age {
 				keep[r.Release] = true
 			}
-			if r.Verified && !good[r.Release] && len(good) < lastGood {
+			if r.Verified && !h.quarantined[r.Release] && !good[r.Release] && len(good) < lastGood {
 				good[r.Release] = true
 				keep[r.Release] = true
 			}
@@ -105,7 +107,7 @@ func inUse(environments []history) map[towpath.Digest]bool {
 			if r.Ended.IsZero() {
 				out[r.Release] = true
 			}
-			if r.Verified && !good[r.Release] && len(good) < lastGood {
+			if r.Verified && !h.quarantined[r.Release] && !good[r.Release] && len(good) < lastGood {
 				good[r.Release], out[r.Release] = true, true
 			}
 		}

@@ -53,6 +53,10 @@ func TestRetained(t *testing.T) {
 	}
 	check("the last good one, behind any number of bad ones", history{rule: towpath.RetentionRule{Keep: 1, Age: time.Hour}, runs: bad}, "r9", "r4")
 
+	check("the last good one, behind any number of quarantined ones", history{
+		rule: towpath.RetentionRule{Keep: 1, Age: time.Hour}, runs: runs, quarantined: map[towpath.Digest]bool{"r8": true, "r7": true, "r6": true},
+	}, "r9", "r5")
+
 	t.Run("one that was published just now, though it ran nowhere", func(t *testing.T) {
 		if got := retained([]towpath.Release{{Digest: "new", Published: day(-1)}}, nil, today); !got["new"] {
 			t.Error("it is given up")
@@ -72,12 +76,16 @@ func TestRetained_NeverGivesUpWhatARollbackWouldGoTo(t *testing.T) {
 				Release: all[rapid.IntRange(0, 7).Draw(t, "release")].Digest, Ended: day(-200 - i), Verified: rapid.Bool().Draw(t, "verified"),
 			})
 		}
+		quarantined := map[towpath.Digest]bool{}
+		for _, r := range all {
+			quarantined[r.Digest] = rapid.Bool().Draw(t, "quarantined")
+		}
 		rule := towpath.RetentionRule{Keep: rapid.IntRange(0, 3).Draw(t, "keep"), Age: time.Hour}
-		kept := retained(all, []history{{rule: rule, runs: runs}}, today)
+		kept := retained(all, []history{{rule: rule, runs: runs, quarantined: quarantined}}, today)
 		now := runs[0].Release
 		for _, r := range runs {
-			if r.Verified && r.Release != now {
-				if !kept[r.Release] {
+			if r.Verified && !quarantined[r.Release] && r.Release != now {
+				if !kept[r.Release] || !inUse([]history{{runs: runs, quarantined: quarantined}})[r.Release] {
 					t.Fatalf("%s is the last good one beside %s, and given up", r.Release, now)
 				}
 				return

@@ -9,24 +9,31 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// InsertTrafficCount keeps a count of a deployment's component; one of the same
-// moment stays.
+// InsertTrafficCount keeps a count of a deployment's component; one that was
+// received at the same moment stays. Its own clock orders nothing.
 func (tx *Tx) InsertTrafficCount(ctx context.Context, id towpath.DeploymentID, c towpath.TrafficCount) error {
 	text, err := doc(c)
 	if err != nil {
 		return err
 	}
 	_, err = tx.exec(ctx, "count.insert", `INSERT INTO traffic_count (deployment, component, at, doc)
-		VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, id, c.Target.Component, sqldb.Micros(c.At), text)
+		VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, id, c.Target.Component, sqldb.Micros(c.Received), text)
 	return err
 }
 
-// TrafficCountSpan is when the first and the last count of a deployment's
-// component were taken; zero when there is none.
-func (tx *Tx) TrafficCountSpan(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (first, last time.Time, err error) {
-	var from, to int64
-	err = tx.QueryRow(ctx, `SELECT COALESCE(MIN(at), 0), COALESCE(MAX(at), 0) FROM traffic_count WHERE deployment = $1 AND component = $2`, id, c).Scan(&from, &to)
-	return sqldb.Time(from), sqldb.Time(to), sqldb.MapError("count.span", err)
+// TrafficCountSpan is when the first count of a deployment's component was
+// received, and the last one; both zero when there is none.
+func (tx *Tx) TrafficCountSpan(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) (first time.Time, last towpath.TrafficCount, err error) {
+	var from int64
+	err = tx.QueryRow(ctx, `SELECT COALESCE(MIN(at), 0) FROM traffic_count WHERE deployment = $1 AND component = $2`, id, c).Scan(&from)
+	if err != nil || from == 0 {
+		return first, last, sqldb.MapError("count.span", err)
+	}
+	newest, err := list[towpath.TrafficCount](ctx, tx, "count.span", `SELECT doc FROM traffic_count WHERE deployment = $1 AND component = $2 ORDER BY at DESC LIMIT 1`, id, c)
+	if err != nil || len(newest) == 0 {
+		return first, last, err
+	}
+	return sqldb.Time(from), newest[0], nil
 }
 
 // EvidenceSize is how much was counted and measured of a deployment's component.
@@ -40,12 +47,13 @@ func (tx *Tx) EvidenceSize(ctx context.Context, id towpath.DeploymentID, c towpa
 	return out, sqldb.MapError("evidence.size", err)
 }
 
-// TrafficCounts lists the counts of a deployment's component, oldest first.
+// TrafficCounts lists the counts of a deployment's component as they
+// were received.
 func (tx *Tx) TrafficCounts(ctx context.Context, id towpath.DeploymentID, c towpath.ComponentName) ([]towpath.TrafficCount, error) {
 	return list[towpath.TrafficCount](ctx, tx, "count", `SELECT doc FROM traffic_count WHERE deployment = $1 AND component = $2 ORDER BY at`, id, c)
 }
 
-// ForgetTrafficCounts gives up counts that were taken before a time.
+// ForgetTrafficCounts gives up counts that were received before a time.
 func (tx *Tx) ForgetTrafficCounts(ctx context.Context, before time.Time) error {
 	_, err := tx.exec(ctx, "count.forget", `DELETE FROM traffic_count WHERE at < $1`, sqldb.Micros(before))
 	return err

@@ -214,7 +214,7 @@ const (
 type TrafficCount struct {
 	Target Target `json:"target"`
 	// At is when it was counted, by the clock of the place, and Received when the
-	// server heard of it, by the server's.
+	// server heard of it, by the server's; of one from before, when it would have.
 	At       time.Time `json:"at"`
 	Received time.Time `json:"received,omitzero"`
 	// Bounds are the upper bounds of the buckets of latencies, in seconds,
