@@ -29,7 +29,7 @@ func (s *Service) MayRead(ctx context.Context, actor towpath.Actor, blob towpath
 		if err != nil {
 			return err
 		}
-		if needed, err = brings(ctx, tx, actor, places, releases); err != nil || needed {
+		if needed, err = neededIn(ctx, tx, actor, places, releases); err != nil || needed {
 			return err
 		}
 		needed, err = runsFrom(ctx, tx, actor, places, blob, releases)
@@ -66,8 +66,8 @@ func (s *Service) needed(ctx context.Context, tx Tx, actor towpath.Actor, places
 	return false, nil
 }
 
-// brings reports whether an operation is about one of the releases.
-func brings(ctx context.Context, tx Tx, actor towpath.Actor, places []towpath.PlaceName, releases []towpath.Release) (bool, error) {
+// neededIn reports whether an operation is about one of the releases.
+func neededIn(ctx context.Context, tx Tx, actor towpath.Actor, places []towpath.PlaceName, releases []towpath.Release) (bool, error) {
 	for _, r := range releases {
 		ops, err := tx.OpenOperations(ctx, places, string(r.Digest))
 		if err != nil {
