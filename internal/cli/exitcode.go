@@ -34,7 +34,7 @@ func exitRows() []exitRow {
 		{ExitChanges, "changes or drift (with --exit-code; of lock, with --check)"},
 		{ExitDenied, "a gate said no"},
 		{ExitNotAllowed, "not allowed"},
-		{ExitWaiting, "waiting, for approval or for another gate"},
+		{ExitWaiting, "waiting: for approval, for another gate, or for a person to resume a rollout"},
 		{ExitRolledBack, "rolled back"},
 		{ExitTimeout, "timeout"},
 		{ExitInterrupted, "interrupted"},

@@ -33,10 +33,10 @@ func newExperimentStart(s *session) *cobra.Command {
 			"of it again. It goes back at once, with a hold, when it is worse by an objective that is critical.\n\n" +
 			"--match header:X-Beta=1 sends the requests with that header there, cookie:beta=1 those with that cookie; ~ instead of = is a regular expression. " +
 			"--sticky cookie has clients stay with the release that they had, by a cookie (cookie:NAME), or by a header's value with header:NAME.\n\n" +
-			"--more and --less compare what a query counts per request, --prices what 1,000 requests cost.\n\n" +
+			"--more and --less compare what a query counts per request, under a name that no objective has, --prices what 1,000 requests cost.\n\n" +
 			"With --watch it exits 0 when the experiment has ended as planned or was stopped, whatever it found, and 6 when the release went back because it is worse.",
 		Example: "  towpath experiment start prod 1.5.0 --share 20 --for 2h --on errors,speed --sticky cookie \\\n" +
-			"    --more 'orders=sum(increase(orders_total{revision=\"{{revision}}\"}[{{interval}}])) or vector(0)'",
+			"    --more 'purchases=orders_total{revision=\"{{revision}}\"} or vector(0)'",
 		Args: positional(2, 2), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e, err := s.experimentOf(o)
@@ -100,7 +100,7 @@ func (s *session) experimentOf(o experimentOptions) (towpath.Experiment, error) 
 			name, query, ok := strings.Cut(text, "=")
 			if !ok || name == "" || query == "" {
 				return e, towpath.E(towpath.KindInvalid, "", "--%s %q is not NAME=QUERY", flag.better, text).
-					WithHint("--%s 'orders=sum(increase(orders_total{revision=\"{{revision}}\"}[{{interval}}])) or vector(0)' counts orders", flag.better)
+					WithHint("--%s 'purchases=orders_total{revision=\"{{revision}}\"} or vector(0)' counts orders", flag.better)
 			}
 			e.Measures = append(e.Measures, towpath.Measure{Name: name, Query: query, Better: flag.better})
 		}

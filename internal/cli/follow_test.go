@@ -148,6 +148,39 @@ func TestSnapshot_outcome(t *testing.T) {
 	}
 }
 
+// TestSnapshot_TakenOver: the promotion was cancelled because a rollback took its
+// place, and that is what happened.
+func TestSnapshot_TakenOver(t *testing.T) {
+	for phase, want := range map[towpath.DeploymentPhase]int{towpath.DeploymentPreempted: ExitRolledBack, towpath.DeploymentFailed: ExitError} {
+		n := snapshot{promotion: &towpath.Promotion{Phase: towpath.PromotionCancelled}, deployment: &towpath.Deployment{Phase: phase}}
+		if got := exitCode(t.Context(), n.outcome()); got != want {
+			t.Errorf("cancelled, with a deployment that is %s: %d, want %d", phase, got, want)
+		}
+	}
+}
+
+func TestView_busy(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	tree := []branch{
+		{name: "db", state: StepDone}, {depth: 1, name: "prepare", state: StepDone},
+		{name: "api", state: StepRunning, began: now.Add(-time.Minute)}, {depth: 1, name: "shift 10 %", state: StepRunning, began: now.Add(-5 * time.Second)},
+		{name: "web", state: StepRunning, began: now.Add(-time.Minute)}, {depth: 1, name: "switch", state: StepPending},
+	}
+	if got := (view{title: "it", tree: tree}).busy(now); got != "api: shift 10 % 5.0s" {
+		t.Errorf("it is at %q, want the step that runs", got)
+	}
+	tree[3].state = StepDone
+	if got := (view{title: "it", tree: tree}).busy(now); got != "api 1m00s" {
+		t.Errorf("it is at %q, want the first component that is under way", got)
+	}
+	if got := (view{title: "it", tree: tree, waiting: "web waits for a person"}).busy(now); got != "web waits for a person" {
+		t.Errorf("it is at %q, want what it waits for", got)
+	}
+	if got := (view{title: "it"}).busy(now); got != "it" {
+		t.Errorf("it is at %q", got)
+	}
+}
+
 func TestLiveScreen(t *testing.T) {
 	tree := func(n int) (out []branch) {
 		for range n {
@@ -157,6 +190,17 @@ func TestLiveScreen(t *testing.T) {
 	}
 	var out strings.Builder
 	s := &liveScreen{out: &out, size: func() (int, int) { return 40, 10 }}
+	t.Run("says what it waits for, until it is over", func(t *testing.T) {
+		var out strings.Builder
+		s := &liveScreen{out: &out, size: s.size}
+		if s.show(view{title: "it", waiting: "for you"}, time.Now()); !strings.Contains(out.String(), "waiting: for you\n") {
+			t.Errorf("it shows %q", out.String())
+		}
+		out.Reset()
+		if s.show(view{title: "it", waiting: "for you", over: true}, time.Now()); strings.Contains(out.String(), "waiting") {
+			t.Errorf("it shows %q at its end", out.String())
+		}
+	})
 	t.Run("draws over what it has drawn, within the terminal", func(t *testing.T) {
 		s.show(view{title: "work", tree: tree(50)}, time.Time{})
 		first := out.String()

@@ -21,7 +21,7 @@ func newPromote(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "promote RELEASE --to ENV", Short: "Move a release into an environment",
 		Long: "Asks the gates of the environment and, when all allow, deploys. With --watch it follows until the end, or until " +
-			"people have to do something: approve, or lift a hold or a freeze (exit code 5). With --through-approval it waits for them too.",
+			"people have to do something: approve, lift a hold or a freeze, or resume a rollout that is paused, stands at a manual step or could not be judged (exit code 5). With --through-approval it waits for them too.",
 		Example: "  towpath promote 1.4.0 --to staging --watch",
 		Args:    positional(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {

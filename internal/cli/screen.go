@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -16,9 +17,10 @@ const silence = 10 * time.Second
 
 // view is what a screen shows of work under way.
 type view struct {
-	title string
-	tree  []branch
-	over  bool
+	title   string
+	tree    []branch
+	waiting string // what it waits for, as a sentence without its full stop; empty: for nothing
+	over    bool
 }
 
 // screen shows work under way.
@@ -50,6 +52,9 @@ type liveScreen struct {
 
 func (s *liveScreen) show(v view, now time.Time) {
 	lines := append([]string{s.style.bold(v.title) + "  " + bar(v.tree, s.style)}, drawTree(v.tree, now, s.style)...)
+	if v.waiting != "" && !v.over {
+		lines = append(lines, "waiting: "+v.waiting)
+	}
 	width, height := s.size()
 	if !v.over && len(lines) >= height { // what has scrolled away can't be drawn over
 		lines = lines[len(lines)-height+1:]
@@ -93,7 +98,7 @@ func (s *plainScreen) show(v view, now time.Time) {
 		s.title = v.title
 		s.say(v.title, now)
 	}
-	parent, running := "", ""
+	parent := ""
 	seen := map[string]int{}
 	for _, b := range v.tree {
 		name := b.name
@@ -104,12 +109,6 @@ func (s *plainScreen) show(v view, now time.Time) {
 		}
 		seen[name]++
 		key := fmt.Sprintf("%s#%d", name, seen[name])
-		if b.state == StepRunning {
-			running = name + " " + b.took(now)
-			if said := b.said(); said != "" {
-				running += ": " + said
-			}
-		}
 		state := string(b.state) + " " + b.detail
 		if s.states[key] == state || (s.states[key] == "" && b.state == StepPending) {
 			continue
@@ -118,11 +117,39 @@ func (s *plainScreen) show(v view, now time.Time) {
 		s.change(name, b, now)
 	}
 	if !v.over && now.Sub(s.last) >= silence {
-		if running == "" {
-			running = v.title
-		}
-		s.say("still at it: "+running, now)
+		s.say("still at it: "+v.busy(now), now)
 	}
+}
+
+// busy is what work under way is at: what it waits for, else the first step that
+// runs, else the first component.
+func (v view) busy(now time.Time) string {
+	if v.waiting != "" {
+		return v.waiting
+	}
+	parent, first := "", ""
+	for _, b := range v.tree {
+		if b.depth == 0 {
+			parent = b.name
+		}
+		switch {
+		case b.state != StepRunning:
+		case b.depth > 0:
+			return parent + ": " + b.atWork(now)
+		case first == "":
+			first = b.atWork(now)
+		}
+	}
+	return cmp.Or(first, v.title)
+}
+
+// atWork is what runs, for how long, and how far it is.
+func (b branch) atWork(now time.Time) string {
+	line := b.name + " " + b.took(now)
+	if said := b.said(); said != "" {
+		line += ": " + said
+	}
+	return line
 }
 
 func (s *plainScreen) change(name string, b branch, now time.Time) {

@@ -18,7 +18,7 @@ func newServer(s *session) *cobra.Command {
 			"Blobs are in a folder of --data, or with --blobs in an S3-compatible store, whose credentials come from AWS_ACCESS_KEY_ID and\n" +
 			"AWS_SECRET_ACCESS_KEY, a profile in ~/.aws/credentials, or the role of the machine; never from the URL.\n\n" +
 			"Queries of objectives are answered by an engine in the server, over what agents push, unless --metrics-url names a source that\n" +
-			"answers as Prometheus does. Several servers of one installation need such a source: each keeps only what is pushed to it.",
+			"answers as Prometheus does. Several servers of one PostgreSQL hand each other what agents push.",
 		Args: positional(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.apps.Server == nil {

@@ -14,11 +14,12 @@ func newToken(s *session) *cobra.Command {
 }
 
 func newTokenCreate(s *session) *cobra.Command {
-	var account string
+	var account, file string
 	var ttl time.Duration
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Create a token; its secret is shown now and never again", Args: positional(1, 1),
-		Example: "  towpath token create ci --account robot --ttl 720h",
+		Long:    "Creates a token. Its secret is printed, or with --secret-file written into a new file that only its owner can read, and shown nowhere.",
+		Example: "  towpath token create ci --account robot --ttl 720h\n  towpath token create ci --account robot --secret-file ci.token",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {
@@ -27,25 +28,44 @@ func newTokenCreate(s *session) *cobra.Command {
 			if cmd.Flags().Changed("ttl") && ttl < time.Second {
 				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--ttl is how long the token is valid, and %s is no time at all", ttl))
 			}
+			keep, err := s.newSecretFile(file)
+			if err != nil {
+				return err
+			}
 			t, err := c.CreateToken(cmd.Context(), api.CreateToken{
 				Account: towpath.AccountName(account), Name: args[0], TTLSeconds: int64(ttl / time.Second),
 			})
 			if err != nil {
+				keep.drop()
 				return listed(err, "towpath account list")
+			}
+			if err := keep.write(t.Secret); err != nil {
+				return towpath.E(towpath.KindUnavailable, "", "the secret of the token %s could not be written: %v", t.ID, err).
+					WithHint("`towpath token revoke %s`, then make another one", t.ID)
+			}
+			if keep != nil {
+				t.Secret = ""
 			}
 			if err := s.print(result{data: t, names: []string{string(t.ID)}, show: func(p *page) {
 				p.field("token", string(t.ID))
 				p.field("account", string(t.Account))
 				p.field("expires", at(t.ExpiresAt))
-				p.field("secret", t.Secret)
+				if keep == nil {
+					p.field("secret", t.Secret)
+				}
 			}}); err != nil {
 				return err
+			}
+			if keep != nil {
+				s.say("its secret is in %s and nowhere else", keep.Name())
+				return nil
 			}
 			s.say("keep the secret now: it is not stored")
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&account, "account", "", "whose (default: your own)")
+	cmd.Flags().StringVar(&file, "secret-file", "", "new file for the secret, alone, instead of printing it")
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long it is valid (default 2160h, 90 days)")
 	return cmd
 }

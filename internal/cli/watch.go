@@ -53,6 +53,12 @@ func (n snapshot) waitsForPeople() []towpath.Verdict {
 	return out
 }
 
+// stands reports whether people have to do something: at a gate, or in what was
+// deployed already.
+func (n snapshot) stands() bool {
+	return len(n.waitsForPeople()) > 0 || n.deployment != nil && n.deployment.Asks
+}
+
 // outcome is the exit code of what was watched.
 func (n snapshot) outcome() error {
 	switch {
@@ -64,6 +70,10 @@ func (n snapshot) outcome() error {
 			return outcome(ExitDenied)
 		case towpath.PromotionRolledBack:
 			return outcome(ExitRolledBack)
+		case towpath.PromotionCancelled:
+			if d := n.deployment; d != nil && d.Phase == towpath.DeploymentPreempted { // a rollback took over
+				return outcome(ExitRolledBack)
+			}
 		}
 	case n.deployment != nil:
 		switch n.deployment.Phase {
@@ -94,7 +104,7 @@ func (n snapshot) view() view {
 		if d.Cause != "" && !strings.Contains(v.title, d.Cause) {
 			v.title += ": " + d.Cause
 		}
-		v.tree = deploymentTree(*d)
+		v.tree, v.waiting = deploymentTree(*d), d.Waiting
 	}
 	return v
 }
@@ -166,7 +176,7 @@ func (s *session) watchPromotion(ctx context.Context, c *client.Client, p towpat
 		}
 		x, err := c.Experiment(ctx, p.Deployment)
 		return snapshot{promotion: &p, deployment: &d, experiment: &x.Experiment}, err
-	}, func(n snapshot) bool { return n.ended() || len(n.waitsForPeople()) > 0 && !throughApproval })
+	}, func(n snapshot) bool { return n.ended() || n.stands() && !throughApproval })
 	if err != nil {
 		return err
 	}
@@ -188,6 +198,9 @@ func (s *session) watchPromotion(ctx context.Context, c *client.Client, p towpat
 			}
 			s.say("it waits: %s", strings.Join(v.Reasons, " "))
 			s.say("%s %s", s.style.note("hint:"), v.Hint)
+		}
+		if d := n.deployment; d != nil && d.Asks {
+			s.say("it waits: %s", d.Waiting)
 		}
 		s.say("go on watching with: %s --through-approval", resume)
 		return outcome(ExitWaiting)

@@ -69,6 +69,23 @@ func TestPromote_watch(t *testing.T) {
 			}
 		}
 	})
+	t.Run("stops at a step that a person ends, and says which", func(t *testing.T) {
+		w := steps(towpath.PromotionDeploying)
+		moves := w.Fail
+		w.Fail = func(ctx context.Context, m string) error {
+			err := moves(ctx, m)
+			w.Do(func(w *apitest.World) {
+				d := deployment(towpath.DeploymentSwitching)
+				d.Waiting, d.Asks = "api has 10 % of the traffic and waits for a person: `towpath rollout resume` goes on", true
+				w.Deployments = []towpath.Deployment{d}
+			})
+			return err
+		}
+		got := newShell(t, apitest.New(t, w)).run(append(promote, "--timeout", "20s")...)
+		if got.code != cli.ExitWaiting || !strings.Contains(got.stderr, "it waits: api has 10 % of the traffic and waits for a person: `towpath rollout resume` goes on\n") {
+			t.Errorf("exit %d: %s", got.code, got.stderr)
+		}
+	})
 	t.Run("waits for what opens by itself", func(t *testing.T) {
 		w := steps(towpath.PromotionWaiting, towpath.PromotionWaiting, towpath.PromotionSucceeded)
 		w.Promotions[0].Verdicts = []towpath.Verdict{

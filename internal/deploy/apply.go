@@ -18,7 +18,7 @@ func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d 
 	if err != nil {
 		return err
 	}
-	d.Phase, d.Reason, d.Waiting, d.UpdatedAt = to, reason, "", now
+	d.Phase, d.Reason, d.Waiting, d.Asks, d.UpdatedAt = to, reason, "", false, now
 	var facts json.RawMessage
 	switch to {
 	case towpath.DeploymentSwitching:

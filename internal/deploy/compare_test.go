@@ -82,3 +82,44 @@ func TestCompared_Flows(t *testing.T) {
 	near("cost", 3, 60)
 	near("cost", 2, 60*0.001+3*0.2*2)
 }
+
+// TestCompared_SaysWhatIsNotAnswered: a source that answers nothing is as good as
+// one that is away, and counters count on once it answers again.
+func TestCompared_SaysWhatIsNotAnswered(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	e := &towpath.Experiment{Share: 20, For: time.Hour, Measures: []towpath.Measure{{Name: "orders", Query: `orders{revision="{{revision}}"}`, Better: "more"}}}
+	r := &towpath.Rollout{Component: "api", From: "old", To: "new", Canary: &towpath.Canary{Objectives: e.Counted()}}
+	d := &towpath.Deployment{PreviousVersion: "1.0.0", Version: "1.1.0", Experiment: e}
+	answer := func(v float64) map[string][]towpath.MetricValue {
+		return map[string][]towpath.MetricValue{towpath.QueryValues: {{Series: "a", Value: v}}}
+	}
+	var counts []towpath.TrafficCount
+	var measurements []towpath.Measurement
+	for i := range 5 {
+		at := begin.Add(time.Duration(i) * time.Second)
+		n := uint64(i)
+		counts = append(counts, towpath.TrafficCount{At: at, Received: at, Revisions: []towpath.RevisionCount{
+			{Revision: "old", Weight: 80, Requests: 80 * n}, {Revision: "new", Weight: 20, Requests: 20 * n},
+		}})
+		x := towpath.ObjectiveReading{Objective: "orders", Baseline: answer(8 * float64(i)), Canary: answer(4 * float64(i))}
+		if i == 2 {
+			x.Canary = map[string][]towpath.MetricValue{towpath.QueryValues: nil}
+		}
+		measurements = append(measurements, towpath.Measurement{At: at, Recorded: at, Readings: []towpath.ObjectiveReading{x}})
+	}
+	var said []string
+	var seen, over float64
+	for _, iv := range Compared(d, r, counts, measurements).Intervals {
+		x := iv.Readings["orders"]
+		if x.Errored != "" {
+			said = append(said, x.Errored)
+		}
+		seen, over = seen+x.New.Sum, over+x.New.Over
+	}
+	if len(said) != 1 || said[0] != `the query of "orders" answered nothing about the new release` {
+		t.Errorf("it says %q", said)
+	}
+	if seen != 16 || over != 80 {
+		t.Errorf("%v orders over %v requests were seen of the new one, want all 16 over 80", seen, over)
+	}
+}

@@ -1,10 +1,12 @@
 package deploy
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/analysis"
@@ -153,8 +155,7 @@ func readings(o towpath.Objective, measurements []towpath.Measurement) []reading
 		}
 		x := reading{began: began, recorded: m.Recorded}
 		now := &m.Readings[i]
-		if now.Errored != "" {
-			x.Errored = now.Errored
+		if x.Errored = cmp.Or(now.Errored, unanswered(o, now)); x.Errored != "" {
 			out = append(out, x)
 			continue
 		}
@@ -172,6 +173,25 @@ func readings(o towpath.Objective, measurements []towpath.Measurement) []reading
 		out = append(out, x)
 	}
 	return out
+}
+
+// unanswered is why nothing is known of what an experiment measures, although its
+// source was asked; empty: it answered. Counters count on once it does again.
+func unanswered(o towpath.Objective, now *towpath.ObjectiveReading) string {
+	if o.Kind != towpath.ObjectiveMeasure {
+		return ""
+	}
+	var of []string
+	if len(now.Canary[towpath.QueryValues]) == 0 {
+		of = append(of, "the new release")
+	}
+	if len(now.Baseline[towpath.QueryValues]) == 0 {
+		of = append(of, "the old one")
+	}
+	if len(of) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the query of %q answered nothing about %s", o.Name, strings.Join(of, " and "))
 }
 
 // sample is what was counted of a revision between two answers, nil when there

@@ -130,7 +130,7 @@ func basisOf(ctx context.Context, tx Tx, d *towpath.Deployment, r *towpath.Rollo
 // its steps, its objectives and all else that a verdict could rest on.
 func digestOf(d *towpath.Deployment) (towpath.Digest, error) {
 	x := *d
-	x.Waiting, x.UpdatedAt, x.Components = "", time.Time{}, slices.Clone(d.Components)
+	x.Waiting, x.Asks, x.UpdatedAt, x.Components = "", false, time.Time{}, slices.Clone(d.Components)
 	for i := range x.Components {
 		if c := x.Components[i].Canary; c != nil {
 			unsaid := *c

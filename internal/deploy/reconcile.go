@@ -98,7 +98,7 @@ func (s *Service) wait(ctx context.Context, tx Tx, d *towpath.Deployment, dec ro
 	if dec.Waiting == d.Waiting && len(seen.Judgements) == 0 && len(dec.Over) == 0 {
 		return nil
 	}
-	d.Waiting, d.UpdatedAt = dec.Waiting, now
+	d.Waiting, d.Asks, d.UpdatedAt = dec.Waiting, dec.Asks, now
 	return tx.SaveDeployment(ctx, *d)
 }
 

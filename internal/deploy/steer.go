@@ -94,12 +94,12 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 			WithHint("`towpath experiment stop %s` ends it", d.Environment)
 	case r.Action == SteerPause && d.Paused == nil:
 		d.Paused = &towpath.Pause{By: actor.Account, Reason: r.Reason, At: now}
-		d.Waiting = rollout.Paused(d.Paused)
+		d.Waiting, d.Asks = rollout.Paused(d.Paused), true
 		return nil
 	case r.Action == SteerPause, r.Action == SteerSkip && d.Paused != nil: // whose pause it is has a reason
 		return towpath.E(towpath.KindConflict, op, "the rollout in %s is %s", d.Environment, rollout.Paused(d.Paused))
 	case r.Action == SteerResume && d.Paused != nil:
-		d.Paused, d.Waiting = nil, ""
+		d.Paused, d.Waiting, d.Asks = nil, "", false
 		return nil
 	case r.Action != SteerResume && r.Action != SteerSkip:
 		return towpath.E(towpath.KindInvalid, op, "%q is no way to steer a rollout", r.Action).WithHint("pause, resume, skip or abort")
@@ -113,7 +113,7 @@ func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.
 		return err
 	}
 	x.Canary.Passed, x.Canary.PassedBy = x.Step+1, actor.Account
-	d.Waiting = "" // said anew by the next decision
+	d.Waiting, d.Asks = "", false // said anew by the next decision
 	return nil
 }
 
@@ -132,7 +132,7 @@ func abort(d *towpath.Deployment, actor towpath.Actor, r SteerRequest) error {
 		return towpath.E(towpath.KindConflict, op, "the deployment in %s goes back already: %s", d.Environment, d.Abort).
 			WithHint("`towpath status %s` shows how far it is", d.Environment)
 	}
-	d.Abort, d.Waiting = "aborted by "+string(actor.Account), ""
+	d.Abort, d.Waiting, d.Asks = "aborted by "+string(actor.Account), "", false
 	if r.Reason != "" {
 		d.Abort += ": " + r.Reason
 	}

@@ -10,9 +10,13 @@ import (
 
 // missing says what it would take to say anything.
 func (f Finding) missing(e Evidence, m Metric, spans int, over float64) string {
+	why := errored(e, m.Name)
+	if why != "" && f.Spans == 0 {
+		return "No evidence: nothing could be read, at last because " + why + "."
+	}
 	s := fmt.Sprintf("No evidence: it takes %d spans of time and %s of each release; there are %d, with %s of %s and %s of %s.",
 		spans, number(over), f.Spans, number(f.OverNew), e.New, number(f.OverOld), e.Old)
-	if why := errored(e, m.Name); why != "" {
+	if why != "" {
 		s += " Some could not be read: " + why + "."
 	}
 	return s

@@ -317,7 +317,7 @@ func bundled(content []byte) ([]string, error) {
 		Predicate json.RawMessage `json:"predicate"`
 	}
 	if json.Unmarshal(content, &bundle) != nil || json.Unmarshal(bundle.Envelope.Payload, &statement) != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // what is no statement says nothing
 	}
 	of, noProvenance := evidence.ProvenanceMaterials(bundle.Envelope.Payload)
 	in, noBill := evidence.BillMaterials(statement.Predicate)

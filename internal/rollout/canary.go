@@ -127,7 +127,7 @@ func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Deci
 			}
 		}
 		if held := hold(r, i, step, j, seen.Now); held.why != "" {
-			dec.Waiting, dec.Again = held.why, held.again
+			dec.Waiting, dec.Asks, dec.Again = held.why, held.asks, held.again
 			return false, nil
 		}
 	}
@@ -164,7 +164,7 @@ func watch(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Decis
 		return false, nil
 	}
 	if held := hold(r, len(r.Canary.Spec.Steps)-1, step, j, seen.Now); held.why != "" {
-		dec.Waiting, dec.Again = held.why, held.again
+		dec.Waiting, dec.Asks, dec.Again = held.why, held.asks, held.again
 		return false, nil
 	}
 	dec.Over = append(dec.Over, r.Component)
@@ -195,6 +195,7 @@ func shift(r *towpath.Rollout, s towpath.RolloutStep) Issue {
 // itself.
 type held struct {
 	why   string
+	asks  bool // a person, who alone ends it
 	again time.Time
 }
 
@@ -230,10 +231,10 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 		if end := step.Ended.Add(s.For); end.Before(again) {
 			again = end
 		}
-		return held{fmt.Sprintf("%s for another %s%s", at, left.Round(time.Second), said), again}
+		return held{fmt.Sprintf("%s for another %s%s", at, left.Round(time.Second), said), false, again}
 	}
 	if s.Manual {
-		return held{fmt.Sprintf("%s and waits for a person: `towpath rollout resume` goes on%s", at, said), again}
+		return held{fmt.Sprintf("%s and waits for a person: `towpath rollout resume` goes on%s", at, said), true, again}
 	}
 	switch {
 	case !isJudged(c, s), j.Outcome == towpath.JudgedNotWorse,
@@ -242,12 +243,12 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 	}
 	if deadline := step.Ended.Add(s.For + c.Spec.Deadline); !now.Before(deadline) {
 		return held{fmt.Sprintf("%s and could not be judged within %s: `towpath rollout resume` goes on all the same, `towpath rollback` goes back%s",
-			at, c.Spec.Deadline, said), again}
+			at, c.Spec.Deadline, said), true, again}
 	}
 	if j.Suspect {
-		return held{at + " and looks worse; more requests have to show whether it is" + said, again}
+		return held{at + " and looks worse; more requests have to show whether it is" + said, false, again}
 	}
-	return held{at + " and is not judged yet" + said, again}
+	return held{at + " and is not judged yet" + said, false, again}
 }
 
 // isJudged reports whether a step is. Copies always are: where no objective says

@@ -39,6 +39,10 @@ func Experiment(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 	r := &rollouts[0]
 	c, _ := content.Component(r.Component)
 	by := objectives(content, running, r.Component)
+	if name := taken(by, e); name != "" {
+		return fmt.Sprintf("%s has an objective %q, and something else that is measured has that name too", r.Component, name),
+			fmt.Sprintf("measure under another name; `--on %s` compares by the objective", name)
+	}
 	known := append(slices.Clone(by), e.Counted()...)
 	for _, name := range e.On {
 		if name != towpath.CostMeasure && !slices.ContainsFunc(known, func(o towpath.Objective) bool { return o.Name == name }) {
@@ -52,6 +56,18 @@ func Experiment(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 	// Both revisions have to be there whole, and at once.
 	r.Canary, r.Scales, r.Keep = &towpath.Canary{Spec: spec, Objectives: known}, nil, 0
 	return "", ""
+}
+
+// taken is the name of an objective that something else is to be measured under,
+// or the cost; empty: none is.
+func taken(by []towpath.Objective, e *towpath.Experiment) string {
+	for _, o := range by {
+		if e.Prices != nil && o.Name == towpath.CostMeasure ||
+			slices.ContainsFunc(e.Counted(), func(m towpath.Objective) bool { return m.Name == o.Name }) {
+			return o.Name
+		}
+	}
+	return ""
 }
 
 // listed names what may be compared by, but for parts of the cost.

@@ -33,7 +33,7 @@ func TestExperiment(t *testing.T) {
 		{"an objective that only what runs has", []towpath.Rollout{api}, []string{"speed"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := &towpath.Experiment{Share: 20, For: time.Hour, On: c.on, Measures: []towpath.Measure{{Name: "orders"}}}
+			e := &towpath.Experiment{Share: 20, For: time.Hour, On: c.on, Measures: []towpath.Measure{{Name: "orders"}}, Prices: &towpath.Prices{Request: 1}}
 			problem, hint := Experiment(c.rollouts, content, running, e)
 			if c.says == "" && problem != "" || !strings.Contains(problem, c.says) || (problem == "") != (hint == "") {
 				t.Errorf("got %q, %q", problem, hint)
@@ -55,6 +55,36 @@ func TestExperiment_Objectives(t *testing.T) {
 	want := []towpath.Objective{running.Objectives[0], running.Objectives[1], content.Objectives[1]}
 	if got := r[0].Canary.Objectives; !reflect.DeepEqual(got, want) {
 		t.Errorf("it is guarded by %+v, want what is in force and what the release adds", got)
+	}
+}
+
+func TestExperiment_RefusesNamesOfObjectives(t *testing.T) {
+	in := func(names ...string) *towpath.ReleaseContent {
+		c := &towpath.ReleaseContent{Components: []towpath.ReleaseComponent{{Name: "api", Kind: towpath.KindProcess}}}
+		for _, n := range names {
+			c.Objectives = append(c.Objectives, towpath.Objective{Name: n, Kind: towpath.ObjectiveErrors})
+		}
+		return c
+	}
+	orders, prices := []towpath.Measure{{Name: "orders"}}, &towpath.Prices{Request: 1}
+	for name, c := range map[string]struct {
+		content, running *towpath.ReleaseContent
+		e                towpath.Experiment
+		taken            string
+	}{
+		"of the release": {in("errors", "orders"), in("errors"), towpath.Experiment{Measures: orders}, "orders"},
+		"of what runs, although it is not asked for": {in("errors"), in("errors", "orders"), towpath.Experiment{Measures: orders, On: []string{"errors"}}, "orders"},
+		"of the cost":                            {in("cost"), in(), towpath.Experiment{Prices: prices}, "cost"},
+		"but not of a cost that nobody asks for": {in("cost"), in(), towpath.Experiment{Measures: orders}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := []towpath.Rollout{{Component: "api", Action: towpath.ActionReplace, From: "a", To: "b"}}
+			c.e.Share, c.e.For = 20, time.Hour
+			problem, hint := Experiment(r, c.content, c.running, &c.e)
+			if c.taken == "" && problem != "" || c.taken != "" && (!strings.Contains(problem, `api has an objective "`+c.taken+`"`) || !strings.Contains(hint, "another name")) {
+				t.Errorf("got %q, %q", problem, hint)
+			}
+		})
 	}
 }
 

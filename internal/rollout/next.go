@@ -35,6 +35,8 @@ type Decision struct {
 	Trigger towpath.DeploymentTrigger // empty: stay in this phase
 	Reason  string                    // of the trigger
 	Waiting string
+	// Asks is that a person has to do something for it to go on.
+	Asks bool
 	// Over are the components whose time after the switch ends now: that has to be
 	// kept in [towpath.Canary.Over], and decided anew.
 	Over []towpath.ComponentName
@@ -96,7 +98,7 @@ func unlessPaused(d *towpath.Deployment, dec Decision, seen Seen) Decision {
 		why += "; " + dec.Waiting
 	}
 	first := slices.DeleteFunc(dec.Issue, func(is Issue) bool { return !stopped(d, is.Component) })
-	return Decision{Issue: first, Waiting: why, Again: dec.Again}
+	return Decision{Issue: first, Waiting: why, Asks: true, Again: dec.Again}
 }
 
 // Paused says who holds a deployment, and what ends that.
@@ -198,6 +200,7 @@ func (dec *Decision) add(own Decision) {
 		dec.Waiting += "; "
 	}
 	dec.Waiting += own.Waiting
+	dec.Asks = dec.Asks || own.Asks
 	dec.Over = append(dec.Over, own.Over...)
 	dec.Again = sooner(dec.Again, own.Again)
 }

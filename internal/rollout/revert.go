@@ -84,7 +84,7 @@ func restore(r *towpath.Rollout) (dec Decision, stuck string) {
 	case step.Phase == towpath.OperationFailed || step.Phase == towpath.OperationStale:
 		return dec, fmt.Sprintf("%s could not be brought back to its previous revision: %s", r.Component, step.Message)
 	default:
-		dec.Waiting = waitingFor(r.Component, step)
+		dec.Waiting, dec.Asks = waitingFor(r.Component, step)
 	}
 	return dec, ""
 }

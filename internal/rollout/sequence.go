@@ -37,7 +37,7 @@ func passed(dec *Decision, r *towpath.Rollout, step towpath.Step) (done bool, ba
 	case towpath.OperationStale:
 		return false, &Decision{Trigger: towpath.TriggerMoved, Reason: fmt.Sprintf("the plan of %s is stale: %s", r.Component, step.Message)}
 	}
-	dec.Waiting = waitingFor(r.Component, step)
+	dec.Waiting, dec.Asks = waitingFor(r.Component, step)
 	return false, nil
 }
 
@@ -50,15 +50,17 @@ func again(dec *Decision, r *towpath.Rollout, is Issue) bool {
 		dec.Issue = append(dec.Issue, is)
 		return false
 	case step.Phase != towpath.OperationSucceeded:
-		dec.Waiting = waitingFor(r.Component, step)
+		dec.Waiting, dec.Asks = waitingFor(r.Component, step)
 		return false
 	}
 	return true
 }
 
-func waitingFor(c towpath.ComponentName, s towpath.Step) string {
+// waitingFor says what a step that is under way waits for, and whether that is a
+// person.
+func waitingFor(c towpath.ComponentName, s towpath.Step) (why string, asks bool) {
 	if s.Phase == towpath.OperationUnknown {
-		return fmt.Sprintf("nobody can tell whether %s of %s took effect: decide with `towpath operation resolve %s`", s.Verb, c, s.Operation)
+		return fmt.Sprintf("nobody can tell whether %s of %s took effect: decide with `towpath operation resolve %s`", s.Verb, c, s.Operation), true
 	}
-	return fmt.Sprintf("%s of %s is %s", s.Verb, c, s.Phase)
+	return fmt.Sprintf("%s of %s is %s", s.Verb, c, s.Phase), false
 }

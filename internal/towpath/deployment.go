@@ -32,6 +32,8 @@ type Deployment struct {
 	Abort string `json:"abort,omitempty"`
 	// Waiting is what it waits for, when nothing is under way.
 	Waiting string `json:"waiting,omitempty"`
+	// Asks is that it does not go on until a person does something: what, Waiting says.
+	Asks bool `json:"asks,omitempty"`
 	// Paused holds it as it is until a person resumes.
 	Paused *Pause `json:"paused,omitempty"`
 	// Concurrent is how many components are prepared at a time at most, and how many

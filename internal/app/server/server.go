@@ -238,12 +238,13 @@ func (s *Server) open(ctx context.Context) error {
 		Inventory: inventory.New(inventory.Config{Now: cfg.Now}, store.For[inventory.Tx](nouns), releases, keys),
 		Accounts:  s.accounts, Audit: audit.New(s.ledger), Registry: artifacts, Replication: copies, Mirror: mirrors, Trust: keys,
 	}
+	writes := sqldb.NewWriteCheck(s.db)
 	api, err := rest.New(rest.Config{Version: cfg.Version, Now: cfg.Now, Log: cfg.Log, PublicMetrics: cfg.PublicMetrics}, rest.Deps{
 		Services:    s.services,
 		Idempotency: answers{store.NewIdempotency(nouns, owner, cfg.Now)}, Metrics: metrics, Changed: s.ledger.Changed,
 		Checks: []rest.Check{
 			{Name: "database", Critical: true, Run: s.db.Ping},
-			{Name: "writes", Run: s.canWrite},
+			{Name: "writes", Run: func(ctx context.Context) error { return writes.Run(ctx, cfg.Now()) }},
 			{Name: "blobs", Run: at.check},
 			{Name: "ledger", Run: s.ledgerKeepsUp},
 		},
@@ -306,14 +307,6 @@ func (s *Server) openDatabase(ctx context.Context) (err error) {
 		return err
 	}
 	return sqldb.ForgetHolders(ctx, s.db)
-}
-
-// canWrite fails when the database takes no writes; reads go on.
-func (s *Server) canWrite(ctx context.Context) error {
-	return s.db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE project SET name = name WHERE name = ''`)
-		return err
-	})
 }
 
 // ledgerKeepsUp fails when events wait too long for their number.

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/towpath/towpath/internal/kind"
@@ -71,7 +70,7 @@ func (r *Runner) describe(c *towpath.RevisionCount, rec *target, t route.Traffic
 	if c.Revision == t.Revision {
 		beside = orElse(standBy(rec, t), t.Revision)
 	}
-	if c.Broken, err = r.broken(rec, c.Revision); c.Broken == "" {
+	if c.Broken, err = r.broken(rec, c.Revision, t.Revision); c.Broken == "" {
 		c.Broken = r.watch.silent(sharers, c.Revision, beside)
 	}
 	return err
@@ -125,8 +124,10 @@ func orTally(c *towpath.RequestCount, t route.Tally) *towpath.RequestCount {
 	return &out
 }
 
-// broken is why the instances of a revision don't run; empty: they do.
-func (r *Runner) broken(rec *target, rev towpath.RevisionID) (string, error) {
+// broken is why the instances of a revision don't run; empty: they do. One that
+// was lost is as bad as one that crashed, but for the revision that has the
+// traffic, of which [Runner.Keep] starts it again.
+func (r *Runner) broken(rec *target, rev, has towpath.RevisionID) (string, error) {
 	if _, known := rec.Revisions[rev]; !known {
 		return "", nil
 	}
@@ -135,8 +136,8 @@ func (r *Runner) broken(rec *target, rev towpath.RevisionID) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if in.crashed() {
-			return fmt.Sprintf("instance %d %s", i, in.exit), nil
+		if in.crashed() || rev != has && in.lost() {
+			return in.gone(i), nil
 		}
 	}
 	return "", nil

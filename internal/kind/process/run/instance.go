@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -100,6 +101,23 @@ type instance struct {
 // crashed reports whether the process ended without being asked to. A shim that
 // was killed, or a machine that was restarted, is no crash of the process.
 func (i *instance) crashed() bool { return i.life == ended && i.exit != nil && !i.exit.Requested }
+
+// lost reports whether nobody is there any more who would say how the process
+// ended, or somebody had it ended: its shim was killed or asked to end, or the
+// machine was restarted.
+func (i *instance) lost() bool { return i.life == ended && !i.crashed() }
+
+// gone says that an ended instance is gone, and what with.
+func (i *instance) gone(index int) string {
+	boot, err := bootID()
+	switch {
+	case i.exit != nil:
+		return fmt.Sprintf("instance %d %s", index, i.exit)
+	case err == nil && i.record.Boot != boot:
+		return fmt.Sprintf("instance %d is gone: the machine was restarted", index)
+	}
+	return fmt.Sprintf("instance %d is gone: its shim was killed, and it with it", index)
+}
 
 // ready reports whether the process runs and its port is known.
 func (i *instance) ready() bool { return i.life == running && i.record.PID != 0 }

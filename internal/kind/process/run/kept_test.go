@@ -134,6 +134,9 @@ func TestRunner_Preview(t *testing.T) {
 		t.Errorf("%q has the traffic", got)
 	}
 	h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, two)))
+	if got := h.observed(); got.Preview != "" {
+		t.Errorf("%q is said to be looked at before it has traffic, and has all of it", got.Preview)
+	}
 	h.must(h.r.Retire(t.Context(), h.work(towpath.VerbRetire, two)))
 	if got := kindtest.Get("http://" + o.Preview); got != "" {
 		t.Errorf("the preview still answers %q", got)

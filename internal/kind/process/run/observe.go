@@ -35,7 +35,8 @@ func (r *Runner) Observe(ctx context.Context) ([]towpath.Observation, error) {
 			if out[i], err = r.observe(gctx, rec, rt); err != nil {
 				return err
 			}
-			if preview, open := st.Find(previewRoute(rec.Target)); open {
+			// What has the traffic is to be seen at its own address.
+			if preview, open := st.Find(previewRoute(rec.Target)); open && plain(preview.Traffic.Revision) != plain(rt.Traffic.Revision) {
 				out[i].Preview = preview.Address(preview.Traffic.Listen)
 			}
 			if out[i].Kept, out[i].KeptUntil, err = r.wayBack(rec); err != nil {

@@ -72,7 +72,7 @@ func (r *Runner) previewOf(ctx context.Context, op towpath.Operation) (string, e
 	}
 	if rt == nil || rt.Traffic.Revision != op.Spec.Revision {
 		return "", towpath.E(towpath.KindConflict, "process.preview", "the revision is not shown at its preview").On(string(op.Spec.Revision)).
-			WithHint("prepare the revision again")
+			WithHint("`towpath rollout abort`, then promote again")
 	}
 	if why := rt.Closed[rt.Traffic.Listen]; why != "" {
 		return "", towpath.E(towpath.KindUnavailable, "process.preview", "%s: an answer would not be the release's", why).

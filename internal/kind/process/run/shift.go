@@ -37,6 +37,9 @@ func (r *Runner) Shift(ctx context.Context, w kind.Work) error {
 	if err := r.grow(ctx, w, rec); err != nil {
 		return err
 	}
+	if err := r.allThere(ctx, rec, op.Spec.Revision); err != nil {
+		return err
+	}
 	traffic, err := r.share(ctx, rec, op)
 	if err != nil {
 		return err

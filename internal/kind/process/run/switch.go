@@ -37,6 +37,9 @@ func (r *Runner) Switch(ctx context.Context, w kind.Work) error {
 	if err := r.grow(ctx, w, rec); err != nil {
 		return err
 	}
+	if err := r.allThere(ctx, rec, op.Spec.Revision); err != nil {
+		return err
+	}
 	traffic, err := r.traffic(rec, op.Spec.Revision)
 	if err != nil {
 		return err
@@ -54,6 +57,26 @@ func (r *Runner) Switch(ctx context.Context, w kind.Work) error {
 
 func crashedSince(in *instance, index int) error {
 	return &kind.Failure{Message: fmt.Sprintf("instance %d %s after it had been healthy", index, in.exit), Log: tail(in.dir)}
+}
+
+// allThere is a failure when an instance of a prepared revision is lost: nobody
+// starts it again before the revision has the traffic, and to try again would
+// change nothing.
+func (r *Runner) allThere(ctx context.Context, rec *target, rev towpath.RevisionID) error {
+	rt, err := r.routeOf(ctx, rec.Target)
+	if err != nil || rt != nil && rt.Traffic.Revision == rev {
+		return err
+	}
+	for i, id := range rec.instances(rev) {
+		in, err := r.look(id)
+		if err != nil {
+			return err
+		}
+		if in.lost() {
+			return &kind.Failure{Message: in.gone(i) + ", after it had been healthy", Log: tail(in.dir)}
+		}
+	}
+	return nil
 }
 
 // traffic is what the router is told of a revision, but for its instances.
@@ -77,7 +100,7 @@ func (r *Runner) traffic(rec *target, rev towpath.RevisionID) (route.Traffic, er
 			return t, crashedSince(in, i)
 		case !in.ready():
 			return t, towpath.E(towpath.KindUnavailable, "process.switch", "instance %d of the revision does not run", i).On(string(rev)).
-				WithHint("prepare the revision again")
+				WithHint("what it and its shim wrote is in %s", in.dir)
 		}
 		t.Instances = append(t.Instances, route.Instance{ID: id, Address: in.record.address()})
 	}
