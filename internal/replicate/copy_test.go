@@ -399,3 +399,23 @@ func TestWalk_Refuses(t *testing.T) {
 		})
 	}
 }
+
+// TestWalk_NamesOnly: what lies elsewhere may have any size, as our registry takes
+// it; nothing of it is copied.
+func TestWalk_NamesOnly(t *testing.T) {
+	s := story(t)
+	far := v1.Descriptor{MediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar", Digest: digest.FromString("far"), Size: 99_999_999_999_999}
+	m := v1.Manifest{
+		Versioned: specsVersion(), MediaType: v1.MediaTypeImageManifest, ArtifactType: "x/y", Config: s.put(v1.MediaTypeEmptyJSON, []byte("{}")),
+		Subject: &s.root, Layers: []v1.Descriptor{far},
+	}
+	d := s.add(m.MediaType, m, &s.root)
+	n, ok := s.graph(t).Node(d.Digest)
+	if !ok || len(n.Blobs) != 1 || n.Blobs[0].Digest != m.Config.Digest {
+		t.Errorf("got %v, %+v", ok, n)
+	}
+	m.Layers[0].MediaType = "application/vnd.example.layer"
+	s.add(m.MediaType, m, &s.root)
+	_, err := replicate.Walk(t.Context(), s, s.root, quick())
+	kindIs(t, err, towpath.KindExhausted)
+}

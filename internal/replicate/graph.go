@@ -160,7 +160,7 @@ func referrers(ctx context.Context, src Source, d v1.Descriptor, cfg Config) (al
 	}
 	out := make([]v1.Descriptor, 0, len(all))
 	for _, r := range all {
-		if err := checkDescriptor(d, r, cfg.Limits); err != nil {
+		if err := checkDescriptor(d, r); err != nil {
 			return nil, err
 		}
 		out = append(out, plain(r))

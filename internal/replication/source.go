@@ -51,7 +51,7 @@ func (o own) Referrers(ctx context.Context, subject v1.Descriptor) ([]v1.Descrip
 		}
 		for _, a := range page {
 			out = append(out, v1.Descriptor{
-				MediaType: a.MediaType, Digest: digest.Digest(a.Digest), Size: a.Size, ArtifactType: a.ArtifactType, Annotations: a.Annotations,
+				MediaType: a.MediaType, Digest: digest.Digest(a.Digest), Size: a.Size, ArtifactType: a.ArtifactType,
 			})
 		}
 		if len(page) < referrersPage {

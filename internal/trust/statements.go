@@ -184,7 +184,7 @@ func bundles(ctx context.Context, tx Tx, p towpath.ProjectName, release towpath.
 		if err != nil {
 			return nil, err
 		}
-		for _, a := range page { // less their annotations, which may be large
+		for _, a := range page { // only what is needed: they may be many
 			out = append(out, towpath.Artifact{Digest: a.Digest, Pushed: a.Pushed})
 		}
 		if len(out) > maxStatements {
