@@ -170,7 +170,12 @@ func (s *Server) open(ctx context.Context) error {
 	}}, store.For[project.Tx](nouns))
 	releases := release.New(release.Config{Now: cfg.Now}, store.For[release.Tx](nouns), blobs, repos, latch{sqldb.NewLatch(s.db, "retention")})
 	keeper := places.NewKeeper(blobs, inUse{releases}, releases)
-	copies, err := s.replication(blobs, keeper)
+	server, err := own(attesting)
+	if err != nil {
+		return err
+	}
+	keys := trust.New(trust.Config{Now: cfg.Now, Own: server}, store.For[trust.Tx](nouns), blobs, releases)
+	copies, err := s.replication(blobs, keeper, keys)
 	if err != nil {
 		return err
 	}
@@ -179,11 +184,6 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server, err := own(attesting)
-	if err != nil {
-		return err
-	}
-	keys := trust.New(trust.Config{Now: cfg.Now, Own: server}, store.For[trust.Tx](nouns), blobs, releases)
 	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next, QueryProblem: query.Problem},
 		store.For[promote.Tx](nouns), releases, keys, sign, &attestor{attesting, blobs, releases, cfg.Now}, repos)
 	metrics := prometheus.NewRegistry()
