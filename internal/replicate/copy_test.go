@@ -445,7 +445,8 @@ func TestWalk_LeavesOut(t *testing.T) {
 	if same(t, g, err); len(left) != 0 {
 		t.Errorf("left out %v", left)
 	}
-	signature := s.manifest("application/vnd.example.signature", nil, "signed settings")
+	signature := s.manifest("application/vnd.example.signature", &s.root, "signed settings")
+	s.about[s.root.Digest] = s.about[s.root.Digest][:len(s.about[s.root.Digest])-1] // which is listed nowhere
 	notManifest := s.put(v1.MediaTypeImageManifest, []byte("[]"))
 	junk := []v1.Descriptor{
 		s.index("application/vnd.example.junk", &s.root, signature, notManifest), // whose beginning can be read

@@ -59,17 +59,21 @@ func TestReplication_OfAFlood(t *testing.T) {
 	for _, name := range []string{"pkg:npm/a@1", "pkg:npm/b@1", "pkg:npm/c@1"} {
 		push(h.billOf(one, bill(name)))
 	}
+	large := h.bundled(one.Release, evidence.TypeSignature, []byte("{}"), time.Unix(0, 0)) // more than is read of a statement
+	large.Manifest = append(large.Manifest, bytes.Repeat([]byte(" "), oci.MaxManifest)...)
+	large.Digest = towpath.DigestOf(large.Manifest)
+	push(large)
 	signed := h.signedAbout(key, one.Release, evidence.TypeSignature, struct{}{})
 	push(signed)
 	st := look()
-	if st.Whole != 1 || len(st.Behind) != 0 || len(st.Left) != 1 || !strings.HasPrefix(st.Left[0], "1.0.0: 3 manifests about it are not copied") {
+	if st.Whole != 1 || len(st.Behind) != 0 || len(st.Left) != 1 || !strings.HasPrefix(st.Left[0], "1.0.0: 4 manifests about it are not copied") {
 		t.Errorf("the rule says %+v", st)
 	}
 	if got := e.about(t, one.Release); !slices.Contains(got, oci.MediaTypeBundle) || len(got) != 3 {
 		t.Errorf("there are %v", got)
 	}
 	push(h.billOf(one, bill("pkg:npm/d@1")))
-	if st := look(); len(st.Left) != 1 || !strings.Contains(st.Left[0], "4 manifests") {
+	if st := look(); len(st.Left) != 1 || !strings.Contains(st.Left[0], "5 manifests") {
 		t.Errorf("what is left out later is not said: %+v", st)
 	}
 }
