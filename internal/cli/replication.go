@@ -125,7 +125,7 @@ func newReplicationList(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "Show the places that releases are copied to, and how far each is behind", Args: positional(0, 0),
 		Long: "BEHIND counts what should be there and is not, LAG is since when the first of it should, TRYING for how long an attempt is under way, " +
-			"and ERROR why the last one failed.",
+			"and ERROR why the last one failed, or what is about a release and is not copied.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, project, err := s.target()
 			if err != nil {
@@ -162,6 +162,9 @@ func firstError(x replication.Status) string {
 		if b.Error != "" {
 			return b.Error
 		}
+	}
+	if len(x.Left) > 0 {
+		return x.Left[0]
 	}
 	return ""
 }

@@ -13,7 +13,8 @@ import (
 const MaxPage = 1000
 
 // maxReferrers bounds a page of referrers by number, and maxReferrerBytes by
-// the bytes of their annotations: a client has to take it in one piece.
+// bytes, most of which are of annotations: a client has to take it in one piece,
+// and so have we.
 const (
 	maxReferrers     = 500
 	maxReferrerBytes = 3 << 20
@@ -94,19 +95,10 @@ func (s *Service) Referrers(ctx context.Context, actor towpath.Actor, r towpath.
 	}
 	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		var err error
-		all, err = tx.Referrers(ctx, r, subject, artifactType, last, maxReferrers+1)
+		all, more, err = tx.AnnotatedReferrers(ctx, r, subject, artifactType, last, maxReferrers, maxReferrerBytes)
 		return err
 	})
-	size := 0
-	for i, a := range all {
-		for k, v := range a.Annotations {
-			size += len(k) + len(v)
-		}
-		if i == maxReferrers || i > 0 && size > maxReferrerBytes {
-			return all[:i], true, err
-		}
-	}
-	return all, false, err
+	return all, more, err
 }
 
 // plain reports whether a text can be a type: databases refuse some that can't.

@@ -96,6 +96,12 @@ func parse(contentType string, body []byte) (towpath.Artifact, error) {
 			return towpath.Artifact{}, err
 		}
 		a.Subject = doc.Subject.Digest
+		if a.AnnotationBytes() > towpath.MaxAnnotations {
+			return towpath.Artifact{}, fail(ManifestInvalid, op, "the manifest is about another one and has more than %d bytes of annotations, which are listed with it", towpath.MaxAnnotations).
+				WithHint("attach what is long as a layer of it")
+		}
+	} else {
+		a.Annotations = nil // nobody lists them: they stay in the manifest
 	}
 	if doc.Config != nil {
 		if a.ArtifactType == "" {

@@ -45,7 +45,9 @@ type Tx interface {
 	DeleteArtifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) error
 	// Referrers lists what is about a subject by digest, at most limit after
 	// one; artifactType empty is all.
-	Referrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]towpath.Artifact, error)
+	// AnnotatedReferrers lists by digest what is about a subject, at most limit, and
+	// so many bytes of it as are kept, but at least one; more: there are others.
+	AnnotatedReferrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit, bytes int) (all []towpath.Artifact, more bool, err error)
 	// ReferencedBy is an artifact of the repository that can't be used without
 	// a blob or manifest; empty when there is none.
 	ReferencedBy(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Digest, error)

@@ -44,6 +44,10 @@ func (s *Service) evidence(ctx context.Context, actor towpath.Actor, r PublishRe
 			Repository: towpath.ReleaseRepository(r.Project), Digest: d, MediaType: towpath.MediaTypeManifest,
 			Size: int64(len(manifest)), ArtifactType: m.ArtifactType, Annotations: m.Annotations, Subject: m.Subject,
 		}
+		if a.AnnotationBytes() > towpath.MaxAnnotations {
+			return nil, towpath.E(towpath.KindInvalid, op, "evidence %s has more than %d bytes of annotations, which are listed with it", towpath.Short(d), towpath.MaxAnnotations).
+				WithHint("attach what is long as a layer of it")
+		}
 		for _, b := range m.Blobs {
 			a.References = append(a.References, towpath.Reference{Digest: b.Digest, Size: b.Size})
 		}

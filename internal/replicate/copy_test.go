@@ -399,3 +399,104 @@ func TestWalk_Refuses(t *testing.T) {
 		})
 	}
 }
+
+// TestWalk_NamesOnly: what lies elsewhere may have any size, as our registry takes
+// it; nothing of it is copied.
+func TestWalk_NamesOnly(t *testing.T) {
+	s := story(t)
+	far := v1.Descriptor{MediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar", Digest: digest.FromString("far"), Size: 99_999_999_999_999}
+	m := v1.Manifest{
+		Versioned: specsVersion(), MediaType: v1.MediaTypeImageManifest, ArtifactType: "x/y", Config: s.put(v1.MediaTypeEmptyJSON, []byte("{}")),
+		Subject: &s.root, Layers: []v1.Descriptor{far},
+	}
+	d := s.add(m.MediaType, m, &s.root)
+	n, ok := s.graph(t).Node(d.Digest)
+	if !ok || len(n.Blobs) != 1 || n.Blobs[0].Digest != m.Config.Digest {
+		t.Errorf("got %v, %+v", ok, n)
+	}
+	m.Layers[0].MediaType = "application/vnd.example.layer"
+	s.add(m.MediaType, m, &s.root)
+	_, err := replicate.Walk(t.Context(), s, s.root, quick())
+	kindIs(t, err, towpath.KindExhausted)
+}
+
+// TestWalk_LeavesOut: whoever may attach can't keep a release from being copied.
+func TestWalk_LeavesOut(t *testing.T) {
+	s := story(t)
+	want := s.graph(t)
+	var left []digest.Digest
+	var needed []towpath.Digest
+	walk := func(limits replicate.Limits) (*replicate.Graph, error) {
+		cfg := quick()
+		left = nil
+		cfg.Limits, cfg.Needed, cfg.Left = limits, needed, func(d v1.Descriptor, _ error) { left = append(left, d.Digest) }
+		return replicate.Walk(t.Context(), s, s.root, cfg)
+	}
+	same := func(t *testing.T, g *replicate.Graph, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.EqualFunc(g.Nodes, want.Nodes, func(a, b replicate.Node) bool { return a.Digest == b.Digest }) {
+			t.Errorf("got %d nodes, want %d, or in another order", len(g.Nodes), len(want.Nodes))
+		}
+	}
+	g, err := walk(replicate.Limits{})
+	if same(t, g, err); len(left) != 0 {
+		t.Errorf("left out %v", left)
+	}
+	signature := s.manifest("application/vnd.example.signature", &s.root, "signed settings")
+	s.about[s.root.Digest] = s.about[s.root.Digest][:len(s.about[s.root.Digest])-1] // which is listed nowhere
+	notManifest := s.put(v1.MediaTypeImageManifest, []byte("[]"))
+	junk := []v1.Descriptor{
+		s.index("application/vnd.example.junk", &s.root, signature, notManifest), // whose beginning can be read
+		s.manifest("application/vnd.example.junk", nil, "about nothing"),
+	}
+	lie := v1.Manifest{
+		Versioned: specsVersion(), MediaType: v1.MediaTypeImageManifest, ArtifactType: "x/y", Config: s.put(v1.MediaTypeEmptyJSON, []byte("{}")), Subject: &s.root,
+		Layers: []v1.Descriptor{
+			{MediaType: "x/y", Digest: digest.FromString("signed later"), Size: 99},
+			{MediaType: "x/y", Digest: digest.FromString("settings"), Size: 99}, // which others give another size
+		},
+	}
+	junk = append(junk, s.add(lie.MediaType, lie, &s.root))
+	s.about[s.root.Digest] = append([]v1.Descriptor{junk[1]}, s.about[s.root.Digest]...)
+	t.Run("what can't be read or lies", func(t *testing.T) {
+		g, err := walk(replicate.Limits{})
+		if same(t, g, err); len(left) != len(junk) {
+			t.Errorf("left out %v", left)
+		}
+	})
+	t.Run("nothing of it stands against what comes later", func(t *testing.T) {
+		d := s.manifest("application/vnd.example.signature", &s.root, "signed later")
+		g, err := walk(replicate.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := g.Node(d.Digest); !ok || len(g.Nodes) != len(want.Nodes)+1 {
+			t.Errorf("got %d nodes", len(g.Nodes))
+		}
+	})
+	t.Run("a flood, and never what is needed", func(t *testing.T) {
+		last := s.manifest("application/vnd.example.signature", &s.root, "the last signature")
+		g, err := walk(replicate.Limits{Manifests: 4})
+		if err != nil || len(g.Nodes) != 4 {
+			t.Fatal(g, err)
+		}
+		if _, ok := g.Node(last.Digest); ok {
+			t.Error("the last is there, although there is too much before it")
+		}
+		needed = []towpath.Digest{towpath.Digest(last.Digest)}
+		if g, err = walk(replicate.Limits{Manifests: 4}); err != nil || len(g.Nodes) != 4 {
+			t.Fatal(g, err)
+		}
+		if _, ok := g.Node(last.Digest); !ok {
+			t.Error("what is needed was left out")
+		}
+	})
+	t.Run("what is needed and can't be read is an error", func(t *testing.T) {
+		needed = []towpath.Digest{towpath.Digest(junk[0].Digest)}
+		_, err := walk(replicate.Limits{})
+		kindIs(t, err, towpath.KindInvalid)
+	})
+}

@@ -1,7 +1,6 @@
 package replicate
 
 import (
-	"cmp"
 	"context"
 	"slices"
 
@@ -60,10 +59,22 @@ func (g *Graph) Without(drop func(Node) bool) *Graph {
 }
 
 // Walk reads the graph of a manifest: all manifests are read and compared with
-// their digests, no blob is.
+// their digests, no blob is. Of what may be left out (see [Config]) the source lists
+// first what should stay when there is too much.
 func Walk(ctx context.Context, src Source, root v1.Descriptor, cfg Config) (*Graph, error) {
 	w := walk{cfg: cfg.withDefaults(), src: src, sizes: map[digest.Digest]int64{}, seen: map[digest.Digest]bool{}, g: &Graph{Root: plain(root)}}
-	return w.g, w.visit(ctx, plain(root), "")
+	if err := w.visit(ctx, plain(root), ""); err != nil {
+		return w.g, err
+	}
+	for len(w.later) > 0 {
+		next := w.later[0]
+		w.later = w.later[1:]
+		if err := w.optional(ctx, next); err != nil {
+			return w.g, err
+		}
+	}
+	w.g.arrange()
+	return w.g, nil
 }
 
 type walk struct {
@@ -73,6 +84,73 @@ type walk struct {
 	seen  map[digest.Digest]bool  // manifests
 	bytes int64                   // of manifests
 	g     *Graph
+	later []attached      // what may be left out
+	undo  []digest.Digest // added to seen since what may be left out began
+	named []digest.Digest // added to sizes since
+}
+
+// attached is a manifest that was listed as being about a subject.
+type attached struct {
+	v1.Descriptor
+	subject digest.Digest
+}
+
+// optional adds what may be left out, whole or not at all: nothing that it says
+// stands against what others say later.
+func (w *walk) optional(ctx context.Context, a attached) error {
+	nodes, bytes, later := len(w.g.Nodes), w.bytes, len(w.later)
+	w.undo, w.named = nil, nil
+	err := w.visit(ctx, a.Descriptor, a.subject)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	switch towpath.KindOf(err) {
+	case towpath.KindInvalid, towpath.KindExhausted, towpath.KindNotFound:
+	default:
+		return err // another attempt may read it
+	}
+	w.g.Nodes, w.bytes, w.later = w.g.Nodes[:nodes], bytes, w.later[:later]
+	for _, d := range w.undo {
+		delete(w.seen, d)
+	}
+	for _, d := range w.named {
+		delete(w.sizes, d)
+	}
+	w.cfg.Left(a.Descriptor, err)
+	return nil
+}
+
+// arrange puts the nodes into their order, in whichever they were read.
+func (g *Graph) arrange() {
+	nodes, about := map[digest.Digest]Node{}, map[digest.Digest][]digest.Digest{}
+	for _, n := range g.Nodes {
+		nodes[n.Digest] = n
+		if n.Subject != nil {
+			about[n.Subject.Digest] = append(about[n.Subject.Digest], n.Digest)
+		}
+	}
+	out := make([]Node, 0, len(g.Nodes))
+	var visit func(d digest.Digest)
+	visit = func(d digest.Digest) {
+		n, ok := nodes[d]
+		if !ok {
+			return
+		}
+		delete(nodes, d)
+		for _, m := range n.Manifests {
+			visit(m.Digest)
+		}
+		out = append(out, n)
+		slices.Sort(about[d])
+		for _, a := range about[d] {
+			visit(a)
+		}
+	}
+	visit(g.Root.Digest)
+	g.Nodes = out
 }
 
 // visit adds a manifest. With a subject it was listed as being about that.
@@ -82,6 +160,7 @@ func (w *walk) visit(ctx context.Context, d v1.Descriptor, subject digest.Digest
 		return err
 	}
 	w.seen[d.Digest] = true
+	w.undo = append(w.undo, d.Digest)
 	w.bytes += d.Size
 	if len(w.seen) > w.cfg.Limits.Manifests || w.bytes > w.cfg.Limits.Graph {
 		return exceeded(op, "there are more than %d manifests, or %d bytes of them", w.cfg.Limits.Manifests, w.cfg.Limits.Graph)
@@ -110,6 +189,10 @@ func (w *walk) visit(ctx context.Context, d v1.Descriptor, subject digest.Digest
 		return err
 	}
 	for _, r := range about {
+		if w.cfg.Left != nil && !slices.Contains(w.cfg.Needed, towpath.Digest(r.Digest)) {
+			w.later = append(w.later, attached{r, d.Digest})
+			continue
+		}
 		if err := w.visit(ctx, r, d.Digest); err != nil {
 			return err
 		}
@@ -123,7 +206,10 @@ func (w *walk) size(d v1.Descriptor) error {
 		return towpath.E(towpath.KindInvalid, "replicate.walk", "two manifests give it different sizes, %d and %d bytes", have, d.Size).
 			On(string(d.Digest)).WithHint("one of them was tampered with")
 	}
-	w.sizes[d.Digest] = d.Size
+	if _, ok := w.sizes[d.Digest]; !ok {
+		w.sizes[d.Digest] = d.Size
+		w.named = append(w.named, d.Digest)
+	}
 	return nil
 }
 
@@ -149,7 +235,7 @@ func readNode(ctx context.Context, src Source, d v1.Descriptor, cfg Config) (Nod
 	return parse(d, body, cfg.Limits)
 }
 
-// referrers lists what is about something, each once, in the order of digests.
+// referrers lists what is about something, each once, in the order of the source.
 func referrers(ctx context.Context, src Source, d v1.Descriptor, cfg Config) (all []v1.Descriptor, err error) {
 	err = cfg.again(ctx, func() (err error) {
 		all, err = src.Referrers(ctx, d)
@@ -159,12 +245,19 @@ func referrers(ctx context.Context, src Source, d v1.Descriptor, cfg Config) (al
 		return nil, err
 	}
 	out := make([]v1.Descriptor, 0, len(all))
+	type name struct {
+		digest digest.Digest
+		size   int64
+	}
+	seen := map[name]bool{}
 	for _, r := range all {
-		if err := checkDescriptor(d, r, cfg.Limits); err != nil {
+		if err := checkDescriptor(d, r); err != nil {
 			return nil, err
 		}
-		out = append(out, plain(r))
+		if n := (name{r.Digest, r.Size}); !seen[n] {
+			seen[n] = true
+			out = append(out, plain(r))
+		}
 	}
-	slices.SortFunc(out, func(a, b v1.Descriptor) int { return cmp.Compare(a.Digest, b.Digest) })
-	return slices.CompactFunc(out, func(a, b v1.Descriptor) bool { return a.Digest == b.Digest && a.Size == b.Size }), nil
+	return out, nil
 }

@@ -103,8 +103,11 @@ func (l *Layout) link(ctx context.Context) error {
 	for len(todo) > 0 {
 		d := plain(todo[0])
 		todo = todo[1:]
-		if err := checkDescriptor(v1.Descriptor{Digest: v1.ImageIndexFile}, d, l.limits); err != nil {
+		if err := checkDescriptor(v1.Descriptor{Digest: v1.ImageIndexFile}, d); err != nil {
 			return err
+		}
+		if d.Size > l.limits.Blob {
+			return exceeded("replicate.open-layout", "the layout names a blob of more than %d bytes", l.limits.Blob).On(string(d.Digest))
 		}
 		l.used[blobName(d)] = true
 		if _, seen := l.nodes[d.Digest]; seen || !isManifest(d.MediaType) {

@@ -8,6 +8,7 @@ type Limits struct {
 	Manifests     int   // in one graph
 	ManifestBytes int64 // of one manifest, and of a layout's index
 	Graph         int64 // bytes of all manifests of one graph
+	List          int64 // bytes of the descriptors of what is about one thing, with annotations, which are not kept
 	Descriptors   int   // that one manifest names
 	Blob          int64 // bytes of one blob
 	Files         int   // of a layout
@@ -15,7 +16,7 @@ type Limits struct {
 
 // DefaultLimits are those of our registry, where it has them.
 func DefaultLimits() Limits {
-	return Limits{Manifests: 10_000, ManifestBytes: 8 << 20, Graph: 512 << 20, Descriptors: 4096, Blob: 16 << 30, Files: 200_000}
+	return Limits{Manifests: 10_000, ManifestBytes: 8 << 20, Graph: 512 << 20, List: 1 << 30, Descriptors: 4096, Blob: 16 << 30, Files: 200_000}
 }
 
 func (l Limits) withDefaults() Limits {
@@ -28,6 +29,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Graph <= 0 {
 		l.Graph = d.Graph
+	}
+	if l.List <= 0 {
+		l.List = d.List
 	}
 	if l.Descriptors <= 0 {
 		l.Descriptors = d.Descriptors

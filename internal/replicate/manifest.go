@@ -28,7 +28,7 @@ func isIndex(mediaType string) bool {
 
 // Node is a manifest and what it names.
 type Node struct {
-	v1.Descriptor                 // with its artifact type and annotations
+	v1.Descriptor                 // with its artifact type
 	Subject       *v1.Descriptor  // what it is about
 	Manifests     []v1.Descriptor // of an index
 	Blobs         []v1.Descriptor // config and layers
@@ -44,7 +44,7 @@ type document struct {
 	Layers        []v1.Descriptor   `json:"layers"`
 	Manifests     []v1.Descriptor   `json:"manifests"`
 	Subject       *v1.Descriptor    `json:"subject"`
-	Annotations   map[string]string `json:"annotations"`
+	Annotations   map[string]string `json:"annotations"` // are not kept: they may be large
 }
 
 // parse reads a manifest whose bytes are those of its descriptor.
@@ -76,7 +76,7 @@ func parse(d v1.Descriptor, body []byte, limits Limits) (Node, error) {
 		return Node{}, exceeded("replicate.parse", "a manifest names more than %d things", limits.Descriptors).On(string(d.Digest))
 	}
 	n := Node{Descriptor: v1.Descriptor{
-		MediaType: d.MediaType, Digest: d.Digest, Size: int64(len(body)), ArtifactType: doc.ArtifactType, Annotations: doc.Annotations,
+		MediaType: d.MediaType, Digest: d.Digest, Size: int64(len(body)), ArtifactType: doc.ArtifactType,
 	}}
 	if doc.Config != nil && n.ArtifactType == "" {
 		n.ArtifactType = doc.Config.MediaType
@@ -86,7 +86,7 @@ func parse(d v1.Descriptor, body []byte, limits Limits) (Node, error) {
 		named = append([]v1.Descriptor{*doc.Config}, named...)
 	}
 	for _, b := range named {
-		if err := checkDescriptor(d, b, limits); err != nil {
+		if err := checkDescriptor(d, b); err != nil {
 			return Node{}, err
 		}
 		if !strings.Contains(b.MediaType, nondistributable) && b.MediaType != mediaForeign { // those lie elsewhere
@@ -94,7 +94,7 @@ func parse(d v1.Descriptor, body []byte, limits Limits) (Node, error) {
 		}
 	}
 	for _, m := range doc.Manifests {
-		if err := checkDescriptor(d, m, limits); err != nil {
+		if err := checkDescriptor(d, m); err != nil {
 			return Node{}, err
 		}
 		if isManifest(m.MediaType) {
@@ -103,8 +103,13 @@ func parse(d v1.Descriptor, body []byte, limits Limits) (Node, error) {
 			n.Blobs = append(n.Blobs, plain(m))
 		}
 	}
+	for _, b := range n.Blobs {
+		if b.Size > limits.Blob {
+			return Node{}, exceeded("replicate.parse", "%s names a blob of more than %d bytes", d.Digest, limits.Blob).On(string(d.Digest))
+		}
+	}
 	if doc.Subject != nil {
-		if err := checkDescriptor(d, *doc.Subject, limits); err != nil {
+		if err := checkDescriptor(d, *doc.Subject); err != nil {
 			return Node{}, err
 		}
 		subject := plain(*doc.Subject)
@@ -118,14 +123,17 @@ func plain(d v1.Descriptor) v1.Descriptor {
 	return v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
 }
 
-func checkDescriptor(in, d v1.Descriptor, limits Limits) error {
+// maxMediaType is the longest media type, in bytes (RFC 6838, section 4.2).
+const maxMediaType = 255
+
+// checkDescriptor checks the form of a descriptor. What has no limit of its size
+// here has one where it is read: what is only named may have any.
+func checkDescriptor(in, d v1.Descriptor) error {
 	switch {
 	case towpath.Digest(d.Digest).Algorithm() == "":
 		return malformed(in, "it names the digest %q, which is none", shown(string(d.Digest)))
-	case d.Size < 0 || d.MediaType == "":
-		return malformed(in, "it names %s without a media type, or with a negative size", d.Digest)
-	case d.Size > limits.Blob:
-		return exceeded("replicate.parse", "%s names a blob of more than %d bytes", in.Digest, limits.Blob).On(string(d.Digest))
+	case d.Size < 0 || d.MediaType == "" || len(d.MediaType) > maxMediaType:
+		return malformed(in, "it names %s without a media type, with a long one, or with a negative size", d.Digest)
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ type RemoteConfig struct {
 	Login     func(ctx context.Context, host string) (Login, error)
 	Transport http.RoundTripper // default: a copy of http.DefaultTransport
 	UserAgent string
+	Limits    Limits        // of what it lists
 	Answer    time.Duration // that it may say nothing to a question for; default: [DefaultAnswer]
 	Stall     time.Duration // that nothing may move of a blob for; default: [DefaultStall]
 	// Waits is told when the registry says nothing for long, from several
@@ -47,8 +48,9 @@ type RemoteConfig struct {
 // referrers their list is kept under a tag, as the specification says: it then
 // must be the only writer about what it writes.
 type Remote struct {
-	repo *remote.Repository
-	bare *http.Client // that logs in nowhere
+	repo   *remote.Repository
+	limits Limits
+	bare   *http.Client // that logs in nowhere
 }
 
 // SplitReference takes "registry.example/shop:1.4.0" apart; the tag may be
@@ -112,7 +114,7 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 		}
 	}
 	repo.Client = client
-	return &Remote{repo: repo, bare: &http.Client{Transport: cfg.Transport, Timeout: introduction}}, nil
+	return &Remote{repo: repo, limits: cfg.Limits.withDefaults(), bare: &http.Client{Transport: cfg.Transport, Timeout: introduction}}, nil
 }
 
 // introduction is how long a registry has to say which one it is.
@@ -240,19 +242,41 @@ func (p *pulling) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Referrers implements [Source].
+// Referrers implements [Source], without annotations. A registry may answer with
+// any number of pages and anything in them: what is kept of each descriptor is
+// bounded, and how much is read in all.
 func (r *Remote) Referrers(ctx context.Context, subject v1.Descriptor) (all []v1.Descriptor, err error) {
 	err = r.do(ctx, func(ctx context.Context) error {
 		all = nil
+		left := r.limits.List
 		return r.repo.Referrers(ctx, subject, "", func(page []v1.Descriptor) error {
-			all = append(all, page...)
-			if most := DefaultLimits().Manifests; len(all) > most {
-				return exceeded("replicate.remote", "more than %d manifests are about it", most).On(string(subject.Digest))
+			for _, d := range page {
+				if err := checkDescriptor(subject, d); err != nil {
+					return err
+				}
+				left -= listed(d)
+				all = append(all, plain(d))
+			}
+			if len(all) > r.limits.Manifests || left < 0 {
+				return exceeded("replicate.remote", "more than %d manifests are about it, or they are listed with more than %d bytes", r.limits.Manifests, r.limits.List).
+					On(string(subject.Digest))
 			}
 			return nil
 		})
 	})
 	return all, err
+}
+
+// listed is about how many bytes a descriptor has in a list.
+func listed(d v1.Descriptor) int64 {
+	n := len(d.MediaType) + len(d.Digest) + len(d.ArtifactType) + len(d.Data)
+	for k, v := range d.Annotations {
+		n += len(k) + len(v)
+	}
+	for _, u := range d.URLs {
+		n += len(u)
+	}
+	return int64(n)
 }
 
 // HasManifest implements [Destination].

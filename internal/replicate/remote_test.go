@@ -2,12 +2,16 @@ package replicate_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	digest "github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/towpath/towpath/internal/replicate"
 	"github.com/towpath/towpath/internal/towpath"
@@ -55,4 +59,57 @@ func TestLogin_HidesItself(t *testing.T) {
 	if text := fmt.Sprintf("%v %+v %#v %s", l, l, l, l); strings.Contains(text, "s3cret") || strings.Contains(text, "bob") {
 		t.Error(text)
 	}
+}
+
+// TestRemote_Referrers_bytes: a registry that never ends its list takes no memory
+// for it: nothing is kept that nobody needs, and reading ends.
+func TestRemote_Referrers_bytes(t *testing.T) {
+	s := story(t)
+	long := strings.Repeat("x", 100_000)
+	list := func(mediaType string) (*replicate.Remote, *atomic.Int64) {
+		var pages atomic.Int64
+		f := newForeign(t, true, func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.Path, "/referrers/") {
+				return false
+			}
+			n := pages.Add(1)
+			if n < 50 {
+				w.Header().Set("Link", fmt.Sprintf(`<%s?last=%d>; rel="next"`, r.URL.Path, n))
+			}
+			w.Header().Set("Content-Type", v1.MediaTypeImageIndex)
+			_ = json.NewEncoder(w).Encode(v1.Index{Versioned: specsVersion(), Manifests: []v1.Descriptor{{
+				MediaType: mediaType, Digest: digest.FromString(fmt.Sprint(n)), Size: 7, Annotations: map[string]string{"a": long},
+			}}})
+			return true
+		})
+		return must(replicate.NewRemote(replicate.RemoteConfig{
+			Repository: f.host + "/shop", PlainHTTP: true, Limits: replicate.Limits{List: 2_000_000},
+		}))(t), &pages
+	}
+	r, pages := list(v1.MediaTypeImageManifest)
+	_, err := r.Referrers(t.Context(), s.root)
+	if kindIs(t, err, towpath.KindExhausted); pages.Load() != 20 {
+		t.Errorf("read %d pages", pages.Load())
+	}
+	r, pages = list(long)
+	_, err = r.Referrers(t.Context(), s.root)
+	if kindIs(t, err, towpath.KindInvalid); pages.Load() != 1 {
+		t.Errorf("read %d pages", pages.Load())
+	}
+	t.Run("what is kept has no annotations", func(t *testing.T) {
+		f := newForeign(t, true, func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.Path, "/referrers/") {
+				return false
+			}
+			w.Header().Set("Content-Type", v1.MediaTypeImageIndex)
+			_ = json.NewEncoder(w).Encode(v1.Index{Versioned: specsVersion(), Manifests: []v1.Descriptor{{
+				MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString("1"), Size: 7, Annotations: map[string]string{"a": long},
+			}}})
+			return true
+		})
+		all := must(f.repository("shop").Referrers(t.Context(), s.root))(t)
+		if len(all) != 1 || all[0].Annotations != nil {
+			t.Errorf("got %v", all)
+		}
+	})
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -18,6 +20,11 @@ type Config struct {
 	// Trust is to believe a destination that says that it has a blob, instead
 	// of reading the blob from it again.
 	Trust bool
+	// Left is told what is about something and was left out of a walk, because it
+	// can't be read or is more than the limits; nil: then there is no walk. Needed
+	// are those that are not left out, and are read before others.
+	Left   func(d v1.Descriptor, why error)
+	Needed []towpath.Digest
 	// Report is told what goes on, from several goroutines; may be nil.
 	Report func(Progress)
 	// Waits is told before each further attempt; may be nil.

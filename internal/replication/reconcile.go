@@ -108,7 +108,7 @@ func (s *Service) bring(ctx context.Context, rule towpath.ReplicationRule, targe
 	x := d.Replication
 	load, err := s.pack(bounded, rule.Project, x.Release)
 	if err == nil && !x.Fresh.IsZero() && x.Content == load.content() && len(x.Candidates) == len(load.candidates) {
-		return s.unchanged(ctx, d) // a copy that was written down before its candidates were is compared once more
+		return s.unchanged(ctx, d, load.left) // a copy that was written down before its candidates were is compared once more
 	}
 	if err == nil {
 		if !x.Fresh.IsZero() { // something was attached since
@@ -134,11 +134,11 @@ func (s *Service) bring(ctx context.Context, rule towpath.ReplicationRule, targe
 
 // unchanged keeps a place from being behind for a publication that changed
 // nothing there.
-func (s *Service) unchanged(ctx context.Context, d due) error {
-	if !d.overdue() {
+func (s *Service) unchanged(ctx context.Context, d due, left string) error {
+	if !d.overdue() && d.Left == left {
 		return nil
 	}
-	d.Fresh = s.cfg.Now()
+	d.Fresh, d.Left = s.cfg.Now(), left
 	return s.save(ctx, d.Replication)
 }
 
@@ -202,7 +202,7 @@ func (s *Service) note(ctx context.Context, x towpath.Replication, load shipment
 		action = "replication.failed"
 	} else {
 		x.Attempts, x.Error, x.Content, x.Fresh = 0, "", load.content(), now
-		x.Attached, x.Candidates = load.attached(), load.candidates
+		x.Attached, x.Candidates, x.Left = load.attached(), load.candidates, load.left
 		if x.Done.IsZero() {
 			x.Done = now
 		}

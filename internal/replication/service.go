@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -64,6 +65,13 @@ type Keeper interface {
 	BringBack(ctx context.Context, r towpath.ReplicationRule) error
 }
 
+// Statements are what is said about a release, and which of it is verified.
+type Statements interface {
+	// Statements are those under the keys of an environment, or with none of any
+	// in the project; exhausted: there are too many to look at.
+	Statements(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, release towpath.Digest) ([]towpath.Attestation, error)
+}
+
 // Target is a registry that is written to.
 type Target interface {
 	replicate.Destination
@@ -89,6 +97,10 @@ type Config struct {
 	Longest time.Duration
 	// Keeper ends rules whose repository is the place of releases.
 	Keeper Keeper
+	// Said tells what the gate replicated waits for: it is never left out.
+	Said Statements
+	// Limits bound a copy; what is about a release and beyond them is left out.
+	Limits replicate.Limits
 }
 
 // Service is the use case.
@@ -308,6 +320,8 @@ type Status struct {
 	// of them has been wanted there.
 	Behind []towpath.Replication `json:"behind"`
 	Lag    time.Time             `json:"lag,omitzero"`
+	// Left says of which releases not all is copied that is about them, and why.
+	Left []string `json:"left,omitempty"`
 }
 
 // List says how far the places of a project are, by name.
@@ -354,6 +368,9 @@ func status(r towpath.ReplicationRule, all []towpath.Replication, wanted []due) 
 		}
 	}
 	for _, d := range wanted {
+		if d.Left != "" {
+			st.Left = append(st.Left, cmp.Or(d.Version, towpath.Short(d.Release))+": "+d.Left)
+		}
 		switch {
 		case d.Fresh.IsZero():
 			st.Behind = append(st.Behind, d.Replication)

@@ -1,8 +1,11 @@
 package replication
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"io"
+	"slices"
 
 	digest "github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -33,32 +36,91 @@ func (o own) Blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
 	return r, err
 }
 
-// referrersPage is how many referrers are read at once.
-const referrersPage = 500
+// referrersPage is how many referrers are read at once, and maxReferrers how many
+// of signed statements, and of all.
+const (
+	referrersPage = 500
+	maxReferrers  = 50_000
+)
 
-// Referrers implements [replicate.Source].
+// Referrers implements [replicate.Source]: the oldest first, so that what comes
+// later pushes nothing out of a copy that has all that it may have.
 func (o own) Referrers(ctx context.Context, subject v1.Descriptor) ([]v1.Descriptor, error) {
-	var out []v1.Descriptor
-	for after := towpath.Digest(""); ; {
+	var all []towpath.Artifact
+	for _, kind := range []string{oci.MediaTypeBundle, ""} {
+		some, err := o.about(ctx, towpath.Digest(subject.Digest), kind)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	slices.SortFunc(all, func(a, b towpath.Artifact) int {
+		return cmp.Or(a.Pushed.Compare(b.Pushed), cmp.Compare(a.Digest, b.Digest))
+	})
+	out := make([]v1.Descriptor, len(all))
+	for i, a := range all {
+		out[i] = v1.Descriptor{MediaType: a.MediaType, Digest: digest.Digest(a.Digest), Size: a.Size, ArtifactType: a.ArtifactType}
+	}
+	return out, nil
+}
+
+// about lists what is about a subject, of one type or of any.
+func (o own) about(ctx context.Context, subject towpath.Digest, kind string) (out []towpath.Artifact, err error) {
+	for after := towpath.Digest(""); len(out) < maxReferrers; {
 		var page []towpath.Artifact
 		err := o.store.View(ctx, func(ctx context.Context, tx Tx) error {
 			var err error
-			page, err = tx.Referrers(ctx, o.repository, towpath.Digest(subject.Digest), "", after, referrersPage)
+			page, err = tx.Referrers(ctx, o.repository, subject, kind, after, referrersPage)
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
-		for _, a := range page {
-			out = append(out, v1.Descriptor{
-				MediaType: a.MediaType, Digest: digest.Digest(a.Digest), Size: a.Size, ArtifactType: a.ArtifactType, Annotations: a.Annotations,
-			})
-		}
+		out = append(out, page...)
 		if len(page) < referrersPage {
-			return out, nil
+			break
 		}
 		after = page[len(page)-1].Digest
 	}
+	return out, nil
+}
+
+// needed are the statements about a release that a gate may wait for.
+func (s *Service) needed(ctx context.Context, p towpath.ProjectName, release towpath.Digest) (out []towpath.Digest, err error) {
+	said, err := s.cfg.Said.Statements(ctx, p, "", release)
+	if towpath.KindOf(err) == towpath.KindExhausted {
+		return nil, nil // no gate takes it then: it has a copy as far as there can be one
+	}
+	for _, a := range said {
+		if a.Verified() {
+			out = append(out, a.Artifact)
+		}
+	}
+	return out, err
+}
+
+// leftOut counts what is left out of a copy.
+type leftOut struct {
+	n     int
+	first string
+}
+
+func (l *leftOut) add(d v1.Descriptor, why error) {
+	if l.n++; l.n == 1 {
+		message, _ := towpath.PublicMessage(why)
+		l.first = towpath.Short(towpath.Digest(d.Digest)) + ": " + message
+	}
+}
+
+// String says what was left out, for people; empty: nothing.
+func (l *leftOut) String() string {
+	switch l.n {
+	case 0:
+		return ""
+	case 1:
+		return "a manifest about it is not copied: " + l.first
+	}
+	return fmt.Sprintf("%d manifests about it are not copied; the first is %s", l.n, l.first)
 }
 
 // shipment is a release ready to be copied.
@@ -68,6 +130,7 @@ type shipment struct {
 	tags   []string
 	// candidates are those whose records are in it.
 	candidates []towpath.CandidateID
+	left       string // out of it, for people
 }
 
 // attached are the manifests that are about the release itself.
@@ -131,7 +194,16 @@ func (s *Service) pack(ctx context.Context, p towpath.ProjectName, release towpa
 			out.tags = append(out.tags, tag)
 		}
 	}
-	out.graph, err = replicate.Walk(ctx, out.source, root, replicate.Config{})
+	needed, err := s.needed(ctx, p, release)
+	if err != nil {
+		return shipment{}, err
+	}
+	for _, r := range records {
+		needed = append(needed, r.Digest)
+	}
+	var left leftOut
+	out.graph, err = replicate.Walk(ctx, out.source, root, replicate.Config{Limits: s.cfg.Limits, Left: left.add, Needed: needed})
+	out.left = left.String()
 	return out, err
 }
 

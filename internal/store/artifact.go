@@ -126,15 +126,61 @@ func (tx *Tx) DeleteArtifact(ctx context.Context, r towpath.RepositoryName, d to
 }
 
 // Referrers lists the artifacts about a subject by digest, at most limit after
-// one; artifactType empty is all.
-func (tx *Tx) Referrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]towpath.Artifact, error) {
-	if artifactType == "" {
-		return list[towpath.Artifact](ctx, tx, "artifact", `SELECT doc FROM registry_artifact
-			WHERE repository = $1 AND subject = $2 AND digest > $3 ORDER BY digest LIMIT $4`, r, subject, after, limit)
+// one, without their annotations: those may be large, and at most one's are in
+// memory at a time. artifactType empty is all.
+func (tx *Tx) Referrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) (out []towpath.Artifact, err error) {
+	err = tx.eachReferrer(ctx, r, subject, artifactType, after, limit, func(a towpath.Artifact, _ int) bool {
+		a.Annotations = nil
+		out = append(out, a)
+		return true
+	})
+	return out, err
+}
+
+// AnnotatedReferrers is [Tx.Referrers] with annotations. It reads no further than
+// the first that does not fit into a number of bytes with those before it, as they
+// are kept; the first of all is listed whatever it has. More: there are others.
+func (tx *Tx) AnnotatedReferrers(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit, bytes int) (out []towpath.Artifact, more bool, err error) {
+	err = tx.eachReferrer(ctx, r, subject, artifactType, after, limit+1, func(a towpath.Artifact, size int) bool {
+		bytes -= size
+		if more = len(out) == limit || bytes < 0 && len(out) > 0; more {
+			return false
+		}
+		out = append(out, a)
+		return true
+	})
+	return out, more, err
+}
+
+// eachReferrer calls f with what is about a subject and how many bytes it has in
+// the record, until f has enough.
+func (tx *Tx) eachReferrer(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int, f func(a towpath.Artifact, bytes int) bool) error {
+	const op = "artifact.list"
+	query, args := `SELECT doc FROM registry_artifact
+		WHERE repository = $1 AND subject = $2 AND digest > $3 ORDER BY digest LIMIT $4`, []any{r, subject, after, limit}
+	if artifactType != "" {
+		query, args = `SELECT doc FROM registry_artifact
+			WHERE repository = $1 AND subject = $2 AND digest > $3 AND artifact_type = $5 ORDER BY digest LIMIT $4`, append(args, artifactType)
 	}
-	return list[towpath.Artifact](ctx, tx, "artifact", `SELECT doc FROM registry_artifact
-		WHERE repository = $1 AND subject = $2 AND artifact_type = $3 AND digest > $4 ORDER BY digest LIMIT $5`,
-		r, subject, artifactType, after, limit)
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return sqldb.MapError(op, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		var a towpath.Artifact
+		if err := rows.Scan(&text); err != nil {
+			return sqldb.MapError(op, err)
+		}
+		if err := undoc("artifact", text, &a); err != nil {
+			return err
+		}
+		if !f(a, len(text)) {
+			return nil
+		}
+	}
+	return sqldb.MapError(op, rows.Err())
 }
 
 // ReferrerDigests lists the digests of what [Tx.Referrers] would.

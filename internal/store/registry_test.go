@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,6 +123,44 @@ func TestStore_Referrers(t *testing.T) {
 			}
 		}
 		equal(t, []int{count(""), count("t0"), count("t1"), count("none")}, []int{5, 3, 2, 0})
+	})
+}
+
+func TestStore_AnnotatedReferrers(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		subject := towpath.HashOf("subject")
+		for i := range 5 {
+			artifact(t, s, fmt.Sprint(i), func(a *towpath.Artifact) {
+				a.Subject, a.Annotations = subject, map[string]string{"k": strings.Repeat("v", 1000)}
+			})
+		}
+		page := func(limit, bytes int) (n int, more bool) {
+			t.Helper()
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				all, rest, err := tx.AnnotatedReferrers(ctx, app, subject, "", "", limit, bytes)
+				for _, a := range all {
+					equal(t, len(a.Annotations["k"]), 1000)
+				}
+				n, more = len(all), rest
+				return err
+			})
+			return n, more
+		}
+		for _, c := range []struct {
+			limit, bytes, n int
+			more            bool
+		}{{5, 1 << 20, 5, false}, {4, 1 << 20, 4, true}, {5, 3000, 2, true}, {5, 1, 1, true}} {
+			n, more := page(c.limit, c.bytes)
+			equal(t, []any{c.limit, c.bytes, n, more}, []any{c.limit, c.bytes, c.n, c.more})
+		}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			all, err := tx.Referrers(ctx, app, subject, "", "", 9)
+			equal(t, len(all), 5)
+			for _, a := range all {
+				equal(t, a.Annotations, nil)
+			}
+			return err
+		})
 	})
 }
 

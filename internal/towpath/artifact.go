@@ -1,6 +1,7 @@
 package towpath
 
 import (
+	"encoding/json"
 	"regexp"
 	"strings"
 	"time"
@@ -52,6 +53,20 @@ type Artifact struct {
 	// ByClient: it was pushed into the registry and is kept until it is deleted
 	// there; otherwise it came with a release and is kept as long as that.
 	ByClient bool `json:"-"`
+}
+
+// MaxAnnotations bounds the annotations of a manifest that is about another one, in
+// bytes as they are listed: JSON, in which some characters are longer. Every list of
+// what is about something carries them, and many clients read no list of more than
+// 4 MiB: one manifest could keep everybody from seeing all others. Whoever pushes
+// without limit could take the memory of whoever lists. What tools write has a few
+// kilobytes; what is long is a layer.
+const MaxAnnotations = 2 << 20
+
+// AnnotationBytes is how long the annotations are in a list.
+func (a Artifact) AnnotationBytes() int {
+	text, _ := json.Marshal(a.Annotations) // strings always can be encoded
+	return len(text)
 }
 
 // Reference is what a manifest names.

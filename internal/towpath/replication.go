@@ -51,8 +51,10 @@ type Replication struct {
 	// those whose provenance was.
 	Attached   []Digest      `json:"attached,omitempty"`
 	Candidates []CandidateID `json:"candidates,omitempty"`
-	Attempts   int           `json:"attempts,omitempty"` // that failed since it was last whole
-	Error      string        `json:"error,omitempty"`    // of the last one
+	// Left says what is about the release and is not copied, and why.
+	Left     string `json:"left,omitempty"`
+	Attempts int    `json:"attempts,omitempty"` // that failed since it was last whole
+	Error    string `json:"error,omitempty"`    // of the last one
 }
 
 // PlaceRule makes the repository of a rule the place of a project's releases: a

@@ -184,7 +184,7 @@ func bundles(ctx context.Context, tx Tx, p towpath.ProjectName, release towpath.
 		if err != nil {
 			return nil, err
 		}
-		for _, a := range page { // less their annotations, which may be large
+		for _, a := range page { // only what is needed: they may be many
 			out = append(out, towpath.Artifact{Digest: a.Digest, Pushed: a.Pushed})
 		}
 		if len(out) > maxStatements {
@@ -253,6 +253,10 @@ func (s *Service) verify(ctx context.Context, j *judge, a towpath.Artifact, rele
 // bundle reads the bundle of a manifest; nothing when it is refused already.
 func (s *Service) bundle(ctx context.Context, a towpath.Artifact, release towpath.Digest, x *towpath.Attestation) ([]byte, error) {
 	manifest, err := blob.ReadAll(ctx, s.blobs, a.Digest, oci.MaxManifest)
+	if towpath.KindOf(err) == towpath.KindExhausted { // the registry takes larger ones: that stops no gate
+		refuse(x, err)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

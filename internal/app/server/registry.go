@@ -59,9 +59,9 @@ func (s *Server) elsewhere(at place) (*places.Service, error) {
 }
 
 // replication makes the loop that copies releases to other registries.
-func (s *Server) replication(blobs blob.Store, keeper replication.Keeper) (*replication.Service, error) {
+func (s *Server) replication(blobs blob.Store, keeper replication.Keeper, said replication.Statements) (*replication.Service, error) {
 	connect, err := s.connect()
-	return replication.New(replication.Config{Now: s.cfg.Now, Keeper: keeper, Own: s.installation(), Connect: func(r towpath.ReplicationRule) (replication.Target, error) {
+	return replication.New(replication.Config{Now: s.cfg.Now, Keeper: keeper, Said: said, Own: s.installation(), Connect: func(r towpath.ReplicationRule) (replication.Target, error) {
 		return connect(r)
 	}}, store.For[replication.Tx](s.store), blobs), err
 }

@@ -14,10 +14,17 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
+// nothingSaid is when nobody has said anything about a release.
+type nothingSaid struct{}
+
+func (nothingSaid) Statements(context.Context, towpath.ProjectName, towpath.EnvironmentName, towpath.Digest) ([]towpath.Attestation, error) {
+	return nil, nil
+}
+
 // copier is the loop over the copies of a server whose loops do not run.
 func (h *harness) copier(blobs blob.Store) *replication.Service {
 	return replication.New(replication.Config{
-		Now:     time.Now,
+		Now: time.Now, Said: nothingSaid{},
 		Connect: func(r towpath.ReplicationRule) (replication.Target, error) { return dial(r.To) },
 	}, store.For[replication.Tx](h.s.store), blobs)
 }

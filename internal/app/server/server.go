@@ -176,7 +176,12 @@ func (s *Server) open(ctx context.Context) error {
 		return keys.Blame(ctx, p, d, lifted)
 	}}, store.For[release.Tx](nouns), blobs, repos, latch{sqldb.NewLatch(s.db, "retention")})
 	keeper := places.NewKeeper(blobs, inUse{releases}, releases)
-	copies, err := s.replication(blobs, keeper)
+	server, err := own(attesting)
+	if err != nil {
+		return err
+	}
+	keys = trust.New(trust.Config{Now: cfg.Now, Own: server}, store.For[trust.Tx](nouns), blobs, releases)
+	copies, err := s.replication(blobs, keeper, keys)
 	if err != nil {
 		return err
 	}
@@ -185,11 +190,6 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server, err := own(attesting)
-	if err != nil {
-		return err
-	}
-	keys = trust.New(trust.Config{Now: cfg.Now, Own: server}, store.For[trust.Tx](nouns), blobs, releases)
 	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next, QueryProblem: query.Problem},
 		store.For[promote.Tx](nouns), releases, keys, sign, &attestor{attesting, blobs, releases, cfg.Now}, repos)
 	metrics := prometheus.NewRegistry()

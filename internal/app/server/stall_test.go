@@ -74,7 +74,7 @@ func TestReplication_OfAPlaceThatStalls(t *testing.T) {
 	must(t, 0, h.copyTo(&elsewhere{host: host}, "eu", ""))
 	h.publish("1.0.0", "one")
 	copies := replication.New(replication.Config{
-		Now: time.Now, Longest: longest,
+		Now: time.Now, Longest: longest, Said: nothingSaid{},
 		Connect: func(r towpath.ReplicationRule) (replication.Target, error) { return dial(r.To) },
 	}, store.For[replication.Tx](h.s.store), blobs)
 	_, err := copies.Reconcile(t.Context(), "shop/eu", time.Now())
