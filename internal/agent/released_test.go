@@ -320,7 +320,7 @@ func TestVerified_JudgesTheEvidenceAgain(t *testing.T) {
 		{name: "refuses without a bill of materials", said: without(2), refuses: "No bill of materials that counts"},
 		{name: "refuses without a scan", said: without(3), refuses: "No scan by any scanner that counts"},
 		{name: "carries out what was scanned of late", said: all, change: func(r *towpath.GateRules) { r.Scan.MaxAge = time.Hour }, known: 30 * time.Minute},
-		{name: "refuses what was scanned long before", said: all, change: func(r *towpath.GateRules) { r.Scan.MaxAge = time.Hour }, known: 2 * time.Hour, refuses: "The last scan by Trivy is 2h old"},
+		{name: "refuses what was scanned long before", said: all, change: func(r *towpath.GateRules) { r.Scan.MaxAge = time.Hour }, known: 2 * time.Hour, refuses: "The last scan by Trivy is of 2026-11-21T10:00:00Z, and it may be at most 1h old"},
 		{name: "refuses a bad finding", said: with(3, scan(bad)), refuses: "Trivy found CVE-7 (critical)"},
 		{name: "unless it is excepted", said: with(3, scan(bad)), change: func(r *towpath.GateRules) {
 			r.Scan.Exceptions = []towpath.ScanException{{ID: "CVE-7", Reason: "not reached", Until: "2026-11-21"}}
