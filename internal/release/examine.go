@@ -155,10 +155,15 @@ func seen(cause string) (material time.Time, attached string, ok bool) {
 }
 
 // attachedNow names all bills and statements that are attached to a release,
-// also those that nobody reads because there are so many.
+// also those that nobody reads because there are so many, but for what the server
+// itself says of its promotions: that goes on.
 func (s *Service) attachedNow(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (string, error) {
 	var name string
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		own, err := tx.OutcomeAttestations(ctx, p, d)
+		if err != nil {
+			return err
+		}
 		sum := sha256.New()
 		for _, kind := range attachedKinds() {
 			for after := ""; ; {
@@ -167,7 +172,9 @@ func (s *Service) attachedNow(ctx context.Context, p towpath.ProjectName, d towp
 					return err
 				}
 				for _, after = range page {
-					sum.Write([]byte(after + "\n"))
+					if !slices.Contains(own, towpath.Digest(after)) {
+						sum.Write([]byte(after + "\n"))
+					}
 				}
 				if len(page) < pageDigests {
 					break

@@ -50,6 +50,8 @@ type Tx interface {
 	// Pending reports whether work of a kind is to be done, or done again, for one
 	// of some keys.
 	Pending(ctx context.Context, kind string, keys []string) (bool, error)
+	// OutcomeAttestations lists what the server attached to a release by itself.
+	OutcomeAttestations(ctx context.Context, p towpath.ProjectName, release towpath.Digest) ([]towpath.Digest, error)
 	// ReferrerDigests lists the digests of what Referrers would.
 	ReferrerDigests(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int) ([]string, error)
 	// LiftedQuarantines are the causes of those of a release that were lifted.

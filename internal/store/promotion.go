@@ -105,6 +105,21 @@ func (tx *Tx) PromotionsOf(ctx context.Context, p towpath.ProjectName, e towpath
 		WHERE project = $1 AND environment = $2 AND candidate = $3 ORDER BY requested DESC, id DESC`, p, e, c)
 }
 
+// OutcomeAttestations lists what the server itself attached to a release: how its
+// promotions ended.
+func (tx *Tx) OutcomeAttestations(ctx context.Context, p towpath.ProjectName, release towpath.Digest) ([]towpath.Digest, error) {
+	all, err := list[towpath.Promotion](ctx, tx, "promotion", `SELECT promotion.doc FROM promotion
+		JOIN candidate ON candidate.project = promotion.project AND candidate.id = promotion.candidate
+		WHERE candidate.project = $1 AND candidate.digest = $2 AND promotion.open = 0`, p, release)
+	var out []towpath.Digest
+	for _, x := range all {
+		if x.Attestation != "" {
+			out = append(out, x.Attestation)
+		}
+	}
+	return out, err
+}
+
 // Promotions lists promotions newest first, at most limit, those before an ID
 // when one is given.
 func (tx *Tx) Promotions(ctx context.Context, f promote.Filter, limit int) ([]towpath.Promotion, error) {

@@ -98,6 +98,7 @@ func asked(t *testing.T, s *source, objectives ...towpath.Objective) *harness {
 func (h *harness) switched() *counter {
 	h.t.Helper()
 	c := h.countingOf("api")
+	h.waits("api has all of the traffic, and the revision before it") // before that nothing is counted
 	c.took()
 	c.tell()
 	return c
