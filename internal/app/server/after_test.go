@@ -128,6 +128,7 @@ func TestServer_AfterTheSwitchByQueries(t *testing.T) {
 	c := h.switched()
 	c.answers("a good one gets through", func() bool { return h.status("dev").Version == "1.1.0" })
 
+	h.runs("dev", "1.1.0") // to the end: only then is what is counted of the next one
 	h.publish("1.2.0", "three")
 	c = h.switched()
 	d := h.status("dev").Deployment
@@ -181,6 +182,7 @@ func TestServer_AfterTheSwitchASourceErrs(t *testing.T) {
 	s.does(func() { s.broken = false })
 	c.answers("it goes on when the source answers", func() bool { return h.status("dev").Version == "1.1.0" })
 
+	h.runs("dev", "1.1.0") // to the end: only then is what is counted of the next one
 	h.publish("1.2.0", "three")
 	c = h.switched()
 	s.does(func() { s.bad["all"] = 1 })
