@@ -19,7 +19,7 @@ func newRegistryMirror(s *session) *cobra.Command {
 			"platforms and everything that is attached to them, when the release is published. It compares every digest. A source that is down is tried " +
 			"again. What is mirrored stays as long as a release that pins it keeps its bytes.\n\n" +
 			"Only the sources that --from names are asked: a host, or a host and the beginning of a path. http:// says that a source has no TLS. The " +
-			"server logs in with its registry-auth.json, a configuration file as docker keeps it; so setting sources takes an administrator. " +
+			"server logs in with its registry-auth.json, a configuration file as docker keeps it; so setting sources takes an administrator of the server. " +
 			"With --output json, `repository` and `digest` say where each image is here.",
 		Example: "  towpath registry mirror\n  towpath registry mirror --from docker.io --from ghcr.io/acme",
 		Args:    positional(0, 0),

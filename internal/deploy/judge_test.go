@@ -96,3 +96,33 @@ func TestEvidence_OfBefore(t *testing.T) {
 		}
 	}
 }
+
+// TestEvidence_AfterTheSwitch: what has all of the traffic is judged by what it did
+// with that, and excused by what the other one did before.
+func TestEvidence_AfterTheSwitch(t *testing.T) {
+	r := &towpath.Rollout{
+		From: "old", To: "new", Steps: []towpath.Step{{Verb: towpath.VerbSwitch, Phase: towpath.OperationSucceeded}},
+		Canary: &towpath.Canary{
+			Spec:       towpath.RolloutSpec{Steps: []towpath.RolloutStep{{Weight: 100, For: time.Minute}}},
+			Objectives: []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.99}},
+		},
+	}
+	counts := []towpath.TrafficCount{
+		count(0, of("old", 100, 0), of("new", 0, 0)),
+		count(1, of("old", 110, 1), of("new", 2, 2)), // it had run before, and came back
+		count(2, of("old", 130, 1), of("new", 5, 4)), // who looks at it are no users
+		count(3, of("old", 131, 2), of("new", 25, 5)),
+	}
+	counts[0].Before, counts[1].Before = true, true
+	counts[1].Revisions[1].Weight, counts[3].Revisions[1].Weight = 1, 1
+	in := deploy.Evidence(r, counts, nil)
+	var got []analysis.Reading
+	for _, iv := range in.Intervals {
+		got = append(got, iv.Readings["errors"])
+	}
+	ratio := func(total, bad float64) *analysis.Sample { return &analysis.Sample{Total: total, Bad: bad} }
+	want := []analysis.Reading{{Baseline: ratio(10, 1)}, {Baseline: ratio(20, 0)}, {Canary: ratio(20, 1)}}
+	if diff := cmp.Diff(want, got); diff != "" || !in.After {
+		t.Errorf("after: %v, %s", in.After, diff)
+	}
+}

@@ -113,9 +113,11 @@ func TestServer_QuarantinesEverywhere(t *testing.T) {
 			must(t, 0, h.svc.Releases.UnquarantineMaterial(ctx, h.ana, "", "left-pad", "it was not"))
 			h.until("the release of the zoo is lifted", func() bool { return h.quarantined(bad["zoo"]) == "" })
 			h.until("what was said by hand is the project's matter", func() bool {
-				_, err := h.svc.Releases.Unquarantine(ctx, operator(shop), shop, "1.1.0", "it does not leak")
-				return err == nil
+				r, err := h.svc.Releases.Get(ctx, h.ana, shop, "1.1.0")
+				must(t, r, err)
+				return r.Quarantine != nil && r.Quarantine.Reason == "by hand" && !r.Quarantine.Everywhere
 			})
+			must3(h.svc.Releases.Unquarantine(ctx, operator(shop), shop, "1.1.0", "it does not leak"))(t)
 			if why := h.quarantined(bad[shop]); why != "" {
 				t.Errorf("it is quarantined: %s", why)
 			}

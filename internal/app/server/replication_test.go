@@ -94,6 +94,16 @@ func (h *harness) copyTo(e *elsewhere, name towpath.ReplicationName, on towpath.
 	return err
 }
 
+// The server's logins are no project's: its administrator makes no rule by which
+// they are used.
+func TestServer_LoginsAreTheServers(t *testing.T) {
+	h := newHarness(t)
+	mine := towpath.Actor{Account: "eve", Token: "tok_1", Grants: []towpath.Grant{{Role: towpath.RoleAdmin, Project: shop}}}
+	_, err := h.svc.Replication.Add(t.Context(), mine, towpath.ReplicationRule{Project: shop, Name: "eu", To: "127.0.0.1:1/shop", PlainHTTP: true})
+	refused(t, "a rule of replication", err, towpath.KindForbidden)
+	refused(t, "a source of images", h.svc.Mirror.SetSources(t.Context(), mine, shop, []towpath.MirrorSource{{From: "127.0.0.1:1"}}), towpath.KindForbidden)
+}
+
 func TestReplication(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		e := newElsewhere(t)
