@@ -49,7 +49,7 @@ func newServer(s *session) *cobra.Command {
 	f.StringVar(&o.TLSKey, "tls-key", "", "file with its key")
 	f.BoolVar(&o.AdminToken, "admin-token", false, "print a new token of the account admin, valid for a day: for who has lost theirs")
 	f.BoolVar(&o.PublicMetrics, "public-metrics", false, "serve /metrics without a token")
-	f.StringVar(&o.RegistryAuth, "registry-auth", "", "file with the logins of registries that releases are copied to, as docker keeps them (default: registry-auth.json in --data)")
+	f.StringVar(&o.RegistryAuth, "registry-auth", "", "file with the logins of registries that releases are copied to, as docker keeps them, read at each connection (default: registry-auth.json in --data)")
 	f.StringVar(&o.AttestationKey, "attestation-key", "", "exec:PROGRAM that holds the key which signs how promotions ended (default: attestation.key in --data)")
 	f.StringVar(&o.MetricsURL, "metrics-url", "", "Prometheus-compatible source that objectives are asked of, without /api/v1 (TOWPATH_METRICS_URL)")
 	f.DurationVar(&o.MetricsRetention, "metrics-retention", 48*time.Hour, "how long samples are kept that agents push, when there is no --metrics-url")

@@ -43,7 +43,7 @@ func newTrustAdd(s *session) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.key, "key", "", "file of the public key, such as cosign.pub")
 	f.StringVar(&o.environment, "env", "", "only in this environment (default: all)")
-	f.StringSliceVar(&o.types, "type", nil, "what it may sign: signature, provenance, sbom, promotion, or a predicate type (default: the first three)")
+	f.StringSliceVar(&o.types, "type", nil, "what it may sign: signature, provenance, sbom, promotion, scan, or a predicate type (default: the first three)")
 	f.StringVar(&o.notBefore, "not-before", "", "RFC 3339 time, or a duration from now")
 	f.StringVar(&o.notAfter, "not-after", "", "RFC 3339 time, or a duration from now")
 	f.BoolVar(&o.everywhere, "everywhere", false, "in every project")

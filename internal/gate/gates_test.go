@@ -110,13 +110,13 @@ func TestReplicated(t *testing.T) {
 	run(t, towpath.GateReplicated, []test{
 		{name: "allows what was copied", outcome: towpath.Allow, says: "1.4.0 was copied by eu."},
 		{name: "allows what was copied, and is being copied again", outcome: towpath.Allow, change: func(in *Input) { in.Replications[0].Error = "it is down" }},
-		{name: "waits for the first copy", outcome: towpath.Wait, says: "1.4.0 is being copied by eu.", hints: "opens by itself",
+		{name: "waits for the first copy", outcome: towpath.Wait, says: "1.4.0 is being copied by eu.", hints: "opens once they are there",
 			change: func(in *Input) { in.Replications[0].Done = time.Time{} }},
 		{name: "says why a copy fails", outcome: towpath.Wait, says: "could not be copied by eu yet: the registry can't be reached.",
 			change: func(in *Input) {
 				in.Replications[0].Done, in.Replications[0].Error = time.Time{}, "the registry can't be reached"
 			}},
-		{name: "waits for a statement that came after the copy", outcome: towpath.Wait, says: "without what is attached to it since: a statement.", hints: "opens by itself",
+		{name: "waits for a statement that came after the copy", outcome: towpath.Wait, says: "without what is attached to it since: a statement.", hints: "opens once they are there",
 			change: func(in *Input) { in.Replications[0].Attached = in.Replications[0].Attached[1:] }},
 		{name: "says why what came after is not copied", outcome: towpath.Wait, says: "4 statements. The last attempt failed: it is down.",
 			change: func(in *Input) {
@@ -129,7 +129,7 @@ func TestReplicated(t *testing.T) {
 			change: func(in *Input) { in.Replications[0].Candidates = []towpath.CandidateID{"cnd_other"} }},
 		{name: "waits for a rule that nobody made", outcome: towpath.Wait, says: "there is no such rule", hints: "towpath replication add eu",
 			change: func(in *Input) { in.Replications = nil }},
-		{name: "waits for a rule that has not copied it", outcome: towpath.Wait, says: "1.4.0 is not copied by eu yet.", hints: "opens by itself",
+		{name: "waits for a rule that has not copied it", outcome: towpath.Wait, says: "1.4.0 is not copied by eu yet.", hints: "opens once they are there",
 			change: func(in *Input) { in.Replications, in.Rules = nil, []towpath.ReplicationName{"eu"} }},
 		{name: "does not count another release's copy", outcome: towpath.Wait, change: func(in *Input) { in.Replications[0].Release = "sha256:old" }},
 		{name: "does not count another rule's copy", outcome: towpath.Wait, change: func(in *Input) { in.Replications[0].Rule = "us" }},
@@ -138,7 +138,7 @@ func TestReplicated(t *testing.T) {
 			in.Environment.Rules.Gates.Replicated = append(in.Environment.Rules.Gates.Replicated, "us")
 		}},
 		{name: "asks for the place where releases live, whatever the rules say", outcome: towpath.Wait, says: "1.4.0 is not yet where the releases live (home).",
-			hints: "opens by itself", change: func(in *Input) { in.Environment.Rules.Gates.Replicated, in.Place = nil, "home" }},
+			hints: "opens once they are there", change: func(in *Input) { in.Environment.Rules.Gates.Replicated, in.Place = nil, "home" }},
 		{name: "allows what is where releases live", outcome: towpath.Allow, says: "1.4.0 was copied by eu.",
 			change: func(in *Input) { in.Environment.Rules.Gates.Replicated, in.Place = nil, "eu" }},
 		{name: "allows anything without a rule", outcome: towpath.Allow, says: "asks for no copies",

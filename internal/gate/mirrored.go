@@ -37,7 +37,7 @@ func mirrored(in Input) finding {
 		}
 	}
 	if len(missing) > 0 {
-		return wait(inputs, "it opens by itself; `towpath registry mirror` shows how far each image is, and from where", missing...)
+		return wait(inputs, "it opens once they are there; `towpath registry mirror` shows how far each image is, from where, and what is in its way", missing...)
 	}
 	if len(here) == 0 {
 		here = []string{fmt.Sprintf("%s takes nothing from other registries.", label(in))}

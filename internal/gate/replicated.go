@@ -24,7 +24,7 @@ func replicated(in Input) finding {
 		return allow(inputs, fmt.Sprintf("%s asks for no copies elsewhere.", in.Environment.Name))
 	}
 	var there, missing []string
-	hint := "it opens by itself; `towpath replication list` shows how far each place is"
+	hint := "it opens once they are there; `towpath replication list` shows how far each place is, and what is in its way"
 	for _, name := range names {
 		r, ok := replicationOf(in, name)
 		switch {
