@@ -40,8 +40,9 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	if ofBlob(req) {
 		limit = p.stall
 	}
+	host := req.URL.Host
 	watch := newStallWatch(ctx, limit, func() { cancel(errStalled) }, func(most time.Duration) {
-		p.waits(Wait{Host: req.URL.Host, Silent: quiet, Most: most})
+		p.waits(Wait{Host: host, Silent: quiet, Most: most})
 	})
 	req = req.Clone(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
