@@ -114,6 +114,8 @@ func TestRemote_Stalls(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			want := []string{
 				"the registry answered 503 (localhost:5000); attempt 2 of 6 follows in 30s",
 				"localhost:5000 has said nothing for 10s; a request is given up after 30s of that",
