@@ -26,7 +26,7 @@ test: deps ## install what the tests need (it says what), and run all of them
 
 # The detector sees the processes of the tests themselves, so not the packages
 # that only start others and kill them; and SQLite's translation is not ours. The
-# server's tests wait for each other's deadlines: they have the machine to themselves.
+# server's tests are the longest and have deadlines: they have the machine to themselves.
 RACE := -race -gcflags=modernc.org/...=-race=false
 .PHONY: race
 race: deps ## run the tests that are one process with the race detector

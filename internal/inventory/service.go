@@ -192,10 +192,16 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 		return st, err
 	}
 	for _, r := range running {
-		st.failed = st.failed || r.Unsure && st.Deployment == nil
-		if r.Revision != "" {
-			st.Components = append(st.Components, s.component(env, r, st.Deployment, world, now))
+		doubtful := r.Unsure && st.Deployment == nil
+		st.failed = st.failed || doubtful
+		if r.Revision == "" {
+			continue
 		}
+		c := s.component(env, r, st.Deployment, world, now)
+		if doubtful {
+			c.Detail = "a deployment failed and could not be undone: it may run another revision than it should"
+		}
+		st.Components = append(st.Components, c)
 	}
 	if env.Rules.Branch != "" {
 		st.Branch = &BranchStatus{Name: env.Rules.Branch}
@@ -234,9 +240,6 @@ func (s *Service) component(env towpath.Environment, r rollout.Running, d *towpa
 		return c
 	}
 	c.Health = o.Health
-	if r.Unsure && d == nil {
-		c.Detail = "a deployment failed and could not be undone: it may run another revision than it should"
-	}
 	return c
 }
 

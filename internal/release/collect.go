@@ -71,7 +71,7 @@ func (s *Service) Collect(ctx context.Context, actor towpath.Actor, p towpath.Pr
 		return out, err
 	}
 	out.Blobs = len(dead)
-	if dryRun || len(drop) == 0 {
+	if dryRun {
 		return out, nil
 	}
 	return out, s.giveUp(ctx, alone, actor, p, drop, dead, now)

@@ -191,6 +191,9 @@ func TestServer_WhatCouldNotBeUndone(t *testing.T) {
 	if st.Phase != inventory.PhaseFailed || st.Version != "1.0.0" || st.Hold == nil || !strings.Contains(st.Hold.Reason, "could not be undone") {
 		t.Errorf("dev is %s with %s, held by %+v", st.Phase, st.Version, st.Hold)
 	}
+	if len(st.Components) != 1 || !strings.Contains(st.Components[0].Detail, "may run another revision") {
+		t.Errorf("of what is in doubt it says %+v", st.Components)
+	}
 	h.answer(nil)
 	for _, to := range []string{"", "1.0.0"} {
 		dry, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev", To: to, DryRun: true})
