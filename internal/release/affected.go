@@ -3,7 +3,6 @@ package release
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/towpath"
@@ -29,8 +28,8 @@ func (s *Service) AffectedByMaterial(ctx context.Context, actor towpath.Actor, p
 	})
 }
 
-// AffectedBy says which releases are quarantined for causes that begin in one of
-// some ways, in a project or without one in all of them, as far as the actor may
+// AffectedBy says which releases are quarantined for causes that are a time behind
+// one of some beginnings, in a project or without one in all of them, as far as the actor may
 // see it. Work names what is still to be done: a kind of work and its keys.
 func (s *Service) AffectedBy(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, causes []string,
 	work func(projects []towpath.ProjectName) (kind string, keys []string),
@@ -82,7 +81,7 @@ func (s *Service) affectedIn(ctx context.Context, actor towpath.Actor, p towpath
 			}
 			for _, q := range page {
 				after = q.Release
-				if slices.ContainsFunc(causes, func(c string) bool { return strings.HasPrefix(strings.TrimPrefix(q.Cause, unread), c) }) {
+				if slices.ContainsFunc(causes, func(c string) bool { return isFor(q.Cause, c) }) {
 					releases[q.Release] = true
 				}
 			}

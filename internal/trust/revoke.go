@@ -56,6 +56,9 @@ func (s *Service) revokeEverywhere(ctx context.Context, actor towpath.Actor, nam
 // causeOf begins the cause of what is quarantined for a key.
 func causeOf(name towpath.KeyName) string { return "key " + string(name) + " " }
 
+// inEvery follows that for a project's key that is revoked in every project.
+const inEvery = "everywhere "
+
 // Affected says what is quarantined for a revoked key, as far as the actor may see
 // it; for one that is revoked everywhere, under all its names.
 func (s *Service) Affected(ctx context.Context, actor towpath.Actor, name towpath.KeyName) (towpath.Affected, error) {
@@ -79,7 +82,7 @@ func (s *Service) Affected(ctx context.Context, actor towpath.Actor, name towpat
 	var causes, names []string
 	for _, k := range all {
 		if k.Name == name || k.ID == key.ID && key.Revoked != nil && key.Revoked.Everywhere {
-			causes, names = append(causes, causeOf(k.Name)), append(names, string(k.Name))
+			causes, names = append(causes, causeOf(k.Name), causeOf(k.Name)+inEvery), append(names, string(k.Name))
 		}
 	}
 	return s.quarantiner.AffectedBy(ctx, actor, "", causes, func([]towpath.ProjectName) (string, []string) { return WorkRevocation, names })
@@ -238,7 +241,7 @@ func everywhere(k towpath.TrustedKey) bool { return k.Project == "" || k.Revoked
 func causeFor(k towpath.TrustedKey) string {
 	at := k.Revoked.At.UTC().Format(time.RFC3339Nano)
 	if k.Project != "" && k.Revoked.Everywhere {
-		at = "everywhere " + at
+		at = inEvery + at
 	}
 	return causeOf(k.Name) + at
 }

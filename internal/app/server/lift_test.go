@@ -38,6 +38,11 @@ func TestServer_MaterialsAreNotMixedUp(t *testing.T) {
 		if why := h.quarantined(x); why == "" {
 			t.Error("it is lifted")
 		}
+		for material, want := range map[string]int{"left pad": 1, "left": 0} {
+			if got, err := h.svc.Releases.AffectedByMaterial(t.Context(), h.ana, "", material); err != nil || got.Releases != want {
+				t.Errorf("%s reaches %+v, %v", material, got, err)
+			}
+		}
 		_, err := h.svc.Releases.Unquarantine(t.Context(), operator(shop), shop, "1.0.0", "x")
 		refused(t, "lifted by the project", err, towpath.KindForbidden)
 		must(t, 0, h.svc.Releases.UnquarantineMaterial(t.Context(), h.ana, "", "left pad", "it was not"))
