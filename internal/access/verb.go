@@ -29,6 +29,7 @@ const (
 	AlertPost        Verb = "alert.post" // say what hurts: what was just deployed may go back for it
 
 	EnvironmentVerify Verb = "environment.verify" // run its verification jobs again
+	EnvironmentOpen   Verb = "environment.open"   // let it run in its place, by the rules that a release proposes
 
 	AuditRead     Verb = "audit.read"
 	TokenManage   Verb = "token.manage" // one's own are free to everybody
@@ -96,6 +97,9 @@ func table() []rule {
 		{verb: Hold, does: "hold or release promotions", system: true, roles: roles(towpath.RolePromoter, towpath.RoleOperator)},
 		{verb: Freeze, does: "freeze promotions", roles: roles(towpath.RoleOperator, towpath.RoleAdmin)},
 		{verb: EnvironmentVerify, does: "verify what runs", system: true, roles: roles(towpath.RolePromoter, towpath.RoleOperator)},
+		// Whoever may publish proposes environments. Where they run, and by which rules,
+		// is for who answers for the project, or for the place.
+		{verb: EnvironmentOpen, does: "open environments", roles: roles(towpath.RoleAdmin)},
 		{verb: CheckPost, does: "post checks", roles: roles(towpath.RoleReleaser, towpath.RoleOperator)},
 
 		// It rolls back, but only what was just deployed, and by the rules of the

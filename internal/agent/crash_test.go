@@ -162,14 +162,14 @@ func crashAt(t *testing.T, point string) (reached bool) {
 		t.Errorf("%s: %d of %d requests were lost\n%s", point, lost, asked, w.log)
 	}
 	// A repair that failed and was taking its instances away is made anew, with
-	// new ones.
+	// new ones for those that are gone.
 	again := 0
 	if strings.Contains(fmt.Sprint(w.log), `msg="operation recovered" operation=`+badRepair+" verb=repair outcome=not-started") {
 		again = 2
 	}
 	for rev, want := range map[string]int{kindtest.One: 4, kindtest.Two: 6} {
 		n := kindtest.CountStarts(t, w.starts, rev)
-		if rev == kindtest.Two && n == want+again {
+		if rev == kindtest.Two && want <= n && n <= want+again {
 			continue
 		}
 		if n != want {

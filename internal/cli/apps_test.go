@@ -179,7 +179,7 @@ func TestApps(t *testing.T) {
 	})
 	t.Run("completion knows the environments", func(t *testing.T) {
 		got := newShell(t, apitest.New(t, storyWorld())).run("__complete", "rollback", "")
-		if !strings.Contains(got.stdout, "dev\nprod\nlab\n") {
+		if !strings.Contains(got.stdout, "dev\nprod\ntrial\nlab\n") {
 			t.Errorf("got %q", got.stdout)
 		}
 	})

@@ -126,6 +126,8 @@ func TestOutput(t *testing.T) {
 		{"approve", 0, []string{"approve", "--env", "prod", "--reason", "looks good"}},
 		{"reject", 0, []string{"reject", "prm_1"}},
 		{"cancel", 0, []string{"cancel", "prm_1", "--reason", "not now"}},
+		{"status_proposed", 0, []string{"status", "trial"}},
+		{"open", 0, []string{"open", "trial", "--yes"}},
 		{"hold", 0, []string{"hold", "dev", "--reason", "looking"}},
 		{"unhold", 0, []string{"unhold", "dev"}},
 		{"freeze", 0, []string{"freeze", "prod", "--reason", "launch", "--from", "2026-11-20T12:00:00Z", "--until", "48h"}},

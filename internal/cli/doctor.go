@@ -223,7 +223,7 @@ func (d *doctor) agents(ctx context.Context, c *client.Client) {
 	}
 	for _, e := range status.Environments {
 		// A plan is made by agents: one that is late says that there is none.
-		if len(e.Queue) > 0 && e.Queue[0].Phase == towpath.PromotionPlanning && e.Queue[0].Reason != "" {
+		if e.Proposed == nil && len(e.Queue) > 0 && e.Queue[0].Phase == towpath.PromotionPlanning && e.Queue[0].Reason != "" {
 			d.warn("agents", "start the agent of its place: towpath agent --place PLACE", "%s waits for a plan: %s", e.Environment, e.Queue[0].Reason)
 		}
 		switch e.Phase {
@@ -231,6 +231,8 @@ func (d *doctor) agents(ctx context.Context, c *client.Client) {
 			d.warn("agents", "start the agent of its place", "nothing has been heard of what runs in %s", e.Environment)
 		case inventory.PhaseFailed:
 			d.warn("agents", "look with: towpath status "+string(e.Environment), "%s needs a person", e.Environment)
+		case inventory.PhaseProposed:
+			d.warn("agents", "look at its rules and open it: towpath open "+string(e.Environment), "nobody has opened %s: nothing is deployed into it", e.Environment)
 		case inventory.PhaseEmpty:
 		default:
 			d.ok("agents", "%s is seen", e.Environment)

@@ -63,7 +63,7 @@ func newRoot(s *session) *cobra.Command {
 	add("start", "Start here:", newInit(s), newDev(s), newDemo(s), newDoctor(s))
 	add("release", "Releases:", newRelease(s), newLock(s), newQuarantine(s), newUnquarantine(s))
 	add("promote", "Promotion:", newPlan(s), newPromote(s), newPromotion(s), newApprove(s), newReject(s), newCancel(s),
-		newHold(s), newUnhold(s), newFreeze(s), newUnfreeze(s), newCheck(s))
+		newOpen(s), newHold(s), newUnhold(s), newFreeze(s), newUnfreeze(s), newCheck(s))
 	add("run", "What runs:", newStatus(s), newVerify(s), newRollout(s), newExperiment(s), newRollback(s), newDrift(s), newRepair(s), newAnalysis(s), newDeployment(s), newOperation(s))
 	add("admin", "Administration:", newProject(s), newAudit(s), newAccount(s), newToken(s), newKey(s), newTrust(s), newScan(s), newRegistry(s), newReplication(s), newServer(s), newAgent(s))
 	root.AddCommand(newSchema(s), newVersion(s), newShim(s), newRouter(s))

@@ -180,6 +180,11 @@ func showStatus(p *page, e inventory.Status) {
 	for _, u := range e.Unseen {
 		p.field("unseen", p.style.warn(unseen(u)))
 	}
+	if e.Proposed != nil {
+		p.field("proposed", p.style.warn("nobody has opened it, so nothing is deployed"))
+		showRules(p, e.Proposed.Rules)
+		p.line("%-13s whoever has the role %s opens it with: towpath open %s", "", towpath.RoleAdmin, e.Environment)
+	}
 	if h := e.Hold; h != nil {
 		p.field("hold", p.style.warn(h.Reason)+" (by "+h.By+", "+p.age(h.At)+" ago)")
 		p.line("%-13s lift it with: towpath unhold %s", "", e.Environment)

@@ -149,7 +149,7 @@ func (s *Service) scans(ctx context.Context, st *Status, rule *towpath.ScanRule,
 func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, newest []towpath.Candidate, world seen, now time.Time) (Status, error) {
 	st := Status{
 		Project: env.Project, Environment: env.Name, Release: env.Release, Version: env.Version, Commit: env.Commit,
-		Since: env.Since, Hold: env.Hold, Components: []ComponentStatus{},
+		Since: env.Since, Hold: env.Hold, Proposed: env.Proposal(), Components: []ComponentStatus{},
 	}
 	if len(newest) > 0 {
 		st.Newest = newest[0].Version
@@ -329,6 +329,8 @@ func phase(env towpath.Environment, st Status) Phase {
 		return PhaseDeploying
 	case st.failed:
 		return PhaseFailed
+	case env.Release == "" && st.Proposed != nil:
+		return PhaseProposed
 	case env.Release == "":
 		return PhaseEmpty
 	case st.Health == towpath.HealthHealthy:

@@ -39,7 +39,10 @@ type Status struct {
 	// worse.
 	Findings   []string            `json:"findings,omitempty"`
 	Deployment *towpath.Deployment `json:"deployment,omitempty"` // the active one
-	Queue      []towpath.Promotion `json:"queue,omitempty"`      // open promotions, oldest first
+	// Proposed is what somebody has to open before anything is deployed; nil: it is
+	// open.
+	Proposed   *towpath.Proposal   `json:"proposed,omitempty"`
+	Queue      []towpath.Promotion `json:"queue,omitempty"` // open promotions, oldest first
 	Components []ComponentStatus   `json:"components"`
 	Branch     *BranchStatus       `json:"branch,omitempty"`
 	Requires   []RequirementStatus `json:"requires,omitempty"` // the compatibility matrix of what runs
@@ -58,6 +61,7 @@ type Phase string
 
 // The phases of an environment.
 const (
+	PhaseProposed  Phase = "proposed"      // a release names it; somebody has to open it
 	PhaseEmpty     Phase = "empty"         // nothing was ever deployed
 	PhaseDeploying Phase = "deploying"     // a promotion's deployment is active
 	PhaseComparing Phase = "experimenting" // another release has a share of the traffic, and goes back

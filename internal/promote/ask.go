@@ -156,6 +156,9 @@ func (s *Service) Preview(ctx context.Context, actor towpath.Actor, r Request) (
 	if err != nil {
 		return Preview{}, err
 	}
+	if why, hint := closed(env); why != "" {
+		return Preview{}, towpath.E(towpath.KindConflict, "promotion.plan", "%s", why).WithHint("%s", hint)
+	}
 	p := newPromotion(towpath.NewID[towpath.PromotionID]("prv", now), c, env, towpath.PromotionManual, actor.Account, now)
 	if p.Plan, err = s.previewPlan(ctx, p, env); err != nil {
 		return Preview{}, err

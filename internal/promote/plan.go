@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/towpath/towpath/internal/rollout"
@@ -62,6 +63,16 @@ func stays(rules towpath.EnvironmentSpec, running []rollout.Running) error {
 		}
 	}
 	return nil
+}
+
+// closed says why nothing may be planned for an environment or deployed into it, as
+// it is not open; empty: it is.
+func closed(env towpath.Environment) (why, hint string) {
+	if env.Open() {
+		return "", ""
+	}
+	return fmt.Sprintf("nobody has opened %s: a release proposes that it runs in place %s", env.Name, env.Rules.Place),
+		fmt.Sprintf("whoever has the role %s looks at its rules and opens it: towpath open %s", towpath.RoleAdmin, env.Name)
 }
 
 // planned puts the results of plan operations together. done is false while

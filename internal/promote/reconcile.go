@@ -64,6 +64,9 @@ func (l Promotions) plan(ctx context.Context, p towpath.Promotion, now time.Time
 		if err != nil {
 			return err
 		}
+		if why, hint := closed(env); why != "" {
+			return l.pause(ctx, tx, p, why+"; "+hint, now)
+		}
 		running, err := tx.Running(ctx, p.Project, p.Environment)
 		if err != nil {
 			return err
@@ -95,14 +98,19 @@ func (l Promotions) plan(ctx context.Context, p towpath.Promotion, now time.Time
 		if reason == "" {
 			reason = "the agent computes what would change"
 		}
-		if reason == p.Reason {
-			return nil
-		}
-		p.Reason, p.UpdatedAt = reason, now
-		return tx.SavePromotion(ctx, p)
+		return l.pause(ctx, tx, p, reason, now)
 	})
 	failpoint.Hit("promotion.planned")
 	return reconcile.After(recheck), err
+}
+
+// pause says what a promotion waits for before it is judged.
+func (l Promotions) pause(ctx context.Context, tx Tx, p towpath.Promotion, reason string, now time.Time) error {
+	if reason == p.Reason {
+		return nil
+	}
+	p.Reason, p.UpdatedAt = reason, now
+	return tx.SavePromotion(ctx, p)
 }
 
 // judge asks the gates and records what they say whichever way they go. What
@@ -162,7 +170,7 @@ func (l Promotions) judge(ctx context.Context, p towpath.Promotion, now time.Tim
 		judged := changed(p.Verdicts, verdicts) || p.PolicyVersion != env.PolicyVersion
 		p.Verdicts, p.PolicyVersion = verdicts, env.PolicyVersion
 		switch {
-		case p.Plan == nil || p.Plan.Base != env.Release:
+		case p.Plan == nil || p.Plan.Base != env.Release || !env.Open():
 			return l.move(ctx, tx, &p, towpath.TriggerReplan, "what the environment runs has changed since it was planned", now)
 		case outcome == towpath.Deny:
 			return l.move(ctx, tx, &p, towpath.TriggerDeny, summary(verdicts, towpath.Deny), now)

@@ -89,7 +89,9 @@ func newWorld(t *testing.T, gates towpath.GateRules) *world {
 		_, err := tx.InsertCandidate(ctx, c)
 		ok(t, err)
 		for i, e := range []towpath.EnvironmentSpec{{Name: "dev", Place: "local"}, rules} {
-			_, err := tx.InsertEnvironment(ctx, towpath.Environment{Project: "shop", Name: e.Name, Position: i, Rules: e})
+			_, err := tx.InsertEnvironment(ctx, towpath.Environment{
+				Project: "shop", Name: e.Name, Position: i, Rules: e, Opened: &towpath.Opening{Place: e.Place, By: "ana", At: began},
+			})
 			ok(t, err)
 		}
 		ok(t, tx.SaveRun(ctx, towpath.Run{Project: "shop", Environment: "dev", Candidate: c.ID, Release: d, Version: c.Version, Deployment: "dep_dev", Began: began, Verified: true}))

@@ -47,6 +47,43 @@ func (s *Service) setHold(ctx context.Context, actor towpath.Actor, p towpath.Pr
 	})
 }
 
+// Open lets an environment run in its place, by the rules that a release proposed
+// and that the actor has seen: their policy version. What is open stays open.
+func (s *Service) Open(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, seen towpath.Digest) error {
+	const op = "environment.open"
+	now := s.cfg.Now()
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		if err := access.Check(actor, access.EnvironmentRead, access.Subject{Project: p, Environment: e}); err != nil {
+			return err
+		}
+		env, err := tx.LockEnvironment(ctx, p, e)
+		if err != nil {
+			return noEnvironment(ctx, tx, op, p, e, err)
+		}
+		if err := access.Check(actor, access.EnvironmentOpen, access.Subject{Project: p, Environment: e, Place: env.Rules.Place}); err != nil {
+			return err
+		}
+		if env.Open() {
+			return nil
+		}
+		if seen != env.PolicyVersion {
+			return towpath.E(towpath.KindConflict, op, "the rules of %s are others than those that you saw: a release has proposed new ones", e).
+				WithHint("look at them and open it again: `towpath open %s`", e)
+		}
+		env.Opened = &towpath.Opening{Place: env.Rules.Place, By: actor.Account, At: now}
+		if err := tx.SaveEnvironment(ctx, env); err != nil {
+			return err
+		}
+		ev := towpath.NewEvent(now, string(actor.Account), "environment.opened")
+		ev.Project, ev.Environment, ev.Subject, ev.RequestID = p, e, string(env.PolicyVersion), actor.RequestID
+		ev.Reason = "in place " + string(env.Rules.Place)
+		if err := tx.Record(ctx, ev); err != nil {
+			return err
+		}
+		return s.rejudge(ctx, tx, p, e, now)
+	})
+}
+
 // rejudge wakes everything that waits to get into an environment.
 func (s *Service) rejudge(ctx context.Context, tx Tx, p towpath.ProjectName, e towpath.EnvironmentName, now time.Time) error {
 	open, err := tx.OpenPromotions(ctx, p, e)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"regexp"
+	"slices"
 
 	"github.com/Masterminds/semver/v3"
 
@@ -110,7 +111,7 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 		if err := tx.Record(ctx, ev); err != nil {
 			return err
 		}
-		return s.offer(ctx, tx, content, ev)
+		return s.offer(ctx, tx, actor, content, ev)
 	})
 	failpoint.Hit("release.published")
 	out.Release.Content = content
@@ -133,23 +134,21 @@ func built(ctx context.Context, tx Tx, c towpath.Candidate) (*towpath.Candidate,
 	return nil, nil
 }
 
-// offer registers environments that the release names and nobody knows yet,
-// and asks all of them to look at the candidate. The rules of an environment
-// that exists stay as they are in force.
-func (s *Service) offer(ctx context.Context, tx Tx, content *towpath.ReleaseContent, published towpath.Event) error {
+// offer proposes the environments that the release names, and asks all of them to
+// look at the candidate. The rules of one that was opened stay as they are in force.
+func (s *Service) offer(ctx context.Context, tx Tx, actor towpath.Actor, content *towpath.ReleaseContent, published towpath.Event) error {
+	known, err := tx.Environments(ctx, content.Project)
+	if err != nil {
+		return err
+	}
 	for i, e := range content.Environments {
 		env := towpath.Environment{
 			Project: content.Project, Name: e.Rules.Name, Position: i,
 			Rules: e.Rules, PolicyVersion: gate.PolicyVersion(e.Rules),
 		}
-		created, err := tx.InsertEnvironment(ctx, env)
-		if err != nil {
-			return err
-		}
-		if created {
-			ev := towpath.NewEvent(published.At, published.Actor, "environment.registered")
-			ev.Project, ev.Environment, ev.Subject, ev.Release = env.Project, env.Name, string(env.PolicyVersion), published.Release
-			if err := tx.Record(ctx, ev); err != nil {
+		opened := slices.ContainsFunc(known, func(k towpath.Environment) bool { return k.Name == env.Name && k.Opened != nil })
+		if !opened { // for good: nobody has to be kept from it meanwhile
+			if err := propose(ctx, tx, actor, env, published); err != nil {
 				return err
 			}
 		}
@@ -158,6 +157,38 @@ func (s *Service) offer(ctx context.Context, tx Tx, content *towpath.ReleaseCont
 		}
 	}
 	return nil
+}
+
+// propose registers an environment as a release has it, unless it is opened
+// meanwhile. Whoever may open it does so by publishing.
+func propose(ctx context.Context, tx Tx, actor towpath.Actor, env towpath.Environment, published towpath.Event) error {
+	opens := access.Check(actor, access.EnvironmentOpen, access.Subject{Project: env.Project, Environment: env.Name, Place: env.Rules.Place}) == nil
+	if opens {
+		env.Opened = &towpath.Opening{Place: env.Rules.Place, By: actor.Account, At: published.At}
+	}
+	created, err := tx.InsertEnvironment(ctx, env)
+	if err != nil {
+		return err
+	}
+	if !created {
+		was, err := tx.LockEnvironment(ctx, env.Project, env.Name)
+		if err != nil || was.Opened != nil || was.PolicyVersion == env.PolicyVersion && !opens {
+			return err
+		}
+		was.Position, was.Rules, was.PolicyVersion, was.Opened = env.Position, env.Rules, env.PolicyVersion, env.Opened
+		if err := tx.SaveEnvironment(ctx, was); err != nil {
+			return err
+		}
+	}
+	ev := towpath.NewEvent(published.At, published.Actor, "environment.registered")
+	ev.Project, ev.Environment, ev.Subject, ev.Release = env.Project, env.Name, string(env.PolicyVersion), published.Release
+	if err := tx.Record(ctx, ev); err != nil || !opens {
+		return err
+	}
+	ev = towpath.NewEvent(published.At, published.Actor, "environment.opened")
+	ev.Project, ev.Environment, ev.Subject, ev.Release = env.Project, env.Name, string(env.PolicyVersion), published.Release
+	ev.Reason = "in place " + string(env.Rules.Place)
+	return tx.Record(ctx, ev)
 }
 
 // check verifies a request against its own digests and the blobs that it may

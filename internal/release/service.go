@@ -73,6 +73,7 @@ type Tx interface {
 	FindCandidates(ctx context.Context, p towpath.ProjectName, name string, limit int) ([]towpath.Candidate, error)
 
 	InsertEnvironment(ctx context.Context, e towpath.Environment) (bool, error)
+	SaveEnvironment(ctx context.Context, e towpath.Environment) error
 	Environments(ctx context.Context, p towpath.ProjectName) ([]towpath.Environment, error)
 	Project(ctx context.Context, name towpath.ProjectName) (towpath.Project, error)
 	Projects(ctx context.Context) ([]towpath.Project, error)

@@ -3,18 +3,11 @@ package store_test
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"path/filepath"
 	"testing"
-	"testing/fstest"
 
 	"github.com/towpath/towpath/internal/rollout"
-	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/store"
-	"github.com/towpath/towpath/internal/store/migrations"
 	"github.com/towpath/towpath/internal/towpath"
-	"github.com/towpath/towpath/internal/towpathtest/dbtest"
-	"github.com/towpath/towpath/internal/towpathtest/pgtest"
 )
 
 func TestStore_Drift(t *testing.T) {
@@ -51,42 +44,4 @@ func TestStore_Drift(t *testing.T) {
 			return errors.Join(err, lockErr)
 		})
 	})
-}
-
-// TestMigrations_PlaceOfATarget: what was deployed before places had a column is
-// found by its place.
-func TestMigrations_PlaceOfATarget(t *testing.T) {
-	before := fstest.MapFS{}
-	for _, dialect := range []string{"sqlite", "postgres"} {
-		files, err := fs.Glob(migrations.FS, dialect+"/*.sql")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range files {
-			if b, err := fs.ReadFile(migrations.FS, f); err != nil {
-				t.Fatal(err)
-			} else if f < dialect+"/00012" {
-				before[f] = &fstest.MapFile{Data: b}
-			}
-		}
-	}
-	for name, url := range map[string]string{"on SQLite": filepath.Join(t.TempDir(), "towpath.db"), "on PostgreSQL": pgtest.New(t)} {
-		t.Run(name, func(t *testing.T) {
-			db := dbtest.Open(t, url)
-			var place string
-			err := sqldb.Migrate(t.Context(), db, before)
-			if err == nil {
-				_, err = db.Exec(t.Context(), `INSERT INTO target (key, project, environment, component, fence, doc) VALUES ('shop/dev/api/host-1/main', 'shop', 'dev', 'api', 1, '{}')`)
-			}
-			if err == nil {
-				err = sqldb.Migrate(t.Context(), db, migrations.FS)
-			}
-			if err == nil {
-				err = db.QueryRow(t.Context(), `SELECT place FROM target`).Scan(&place)
-			}
-			if err != nil || place != "host-1" {
-				t.Errorf("the place is %q, %v", place, err)
-			}
-		})
-	}
 }

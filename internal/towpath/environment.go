@@ -24,7 +24,35 @@ type Environment struct {
 	Active     DeploymentID `json:"active,omitempty"`     // the deployment under way
 	Deployment DeploymentID `json:"deployment,omitempty"` // the one that made Release run
 	Hold       *Hold        `json:"hold,omitempty"`
-	Rev        int64        `json:"-"` // optimistic lock
+	Opened     *Opening     `json:"opened,omitempty"` // nil: nothing is deployed yet, and Rules are a proposal
+	Rev        int64        `json:"-"`                // optimistic lock
+}
+
+// Opening says who let an environment run in a place: that a release names it
+// there is not enough, or whoever may publish would choose where, and by which
+// rules. What runs where it was opened never moves, so one is enough.
+type Opening struct {
+	Place PlaceName   `json:"place"`
+	By    AccountName `json:"by"`
+	At    time.Time   `json:"at"`
+}
+
+// Open reports whether anything may be deployed: somebody let the environment run in
+// the place that its rules name.
+func (e Environment) Open() bool { return e.Opened != nil && e.Opened.Place == e.Rules.Place }
+
+// Proposal is the rules of an environment that is not open.
+type Proposal struct {
+	Rules         EnvironmentSpec `json:"rules"` // without the settings of its components
+	PolicyVersion Digest          `json:"policyVersion"`
+}
+
+// Proposal is what there is to open; nil when it is open.
+func (e Environment) Proposal() *Proposal {
+	if e.Open() {
+		return nil
+	}
+	return &Proposal{Rules: e.Rules.Rules(), PolicyVersion: e.PolicyVersion}
 }
 
 // CloudAccount is the account or project of a cloud that an environment stands

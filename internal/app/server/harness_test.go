@@ -48,6 +48,7 @@ type harness struct {
 	rules      *towpath.DriftRules                        // likewise
 	ana        towpath.Actor                              // author
 	ben        towpath.Actor                              // approver
+	by         *towpath.Actor                             // who publishes; nil is ana
 	component  towpath.ComponentName                      // of releases; empty is api
 	stop       func()                                     // the server and the agent
 	away       func()                                     // ends the agent
@@ -212,10 +213,11 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 	}
 	enc, err := oci.Encode(content)
 	must(h.t, 0, err)
+	by := *cmp.Or(h.by, &h.ana)
 	for _, b := range [][]byte{layer, enc.Content} {
-		must(h.t, 0, h.svc.Releases.PutBlob(ctx, h.ana, h.in(), towpath.DigestOf(b), bytes.NewReader(b)))
+		must(h.t, 0, h.svc.Releases.PutBlob(ctx, by, h.in(), towpath.DigestOf(b), bytes.NewReader(b)))
 	}
-	out := must2(h.t)(h.svc.Releases.Publish(ctx, h.ana, release.PublishRequest{
+	out := must2(h.t)(h.svc.Releases.Publish(ctx, by, release.PublishRequest{
 		Project: h.in(), Manifest: enc.Manifest, Provenance: h.provenance(enc.Digest, version), Commit: commit, Ref: cmp.Or(h.ref, "main"), Version: version,
 	}))
 	return out.Candidate

@@ -54,6 +54,16 @@ func (a *API) environmentRoutes() {
 	}, func(ctx context.Context, actor towpath.Actor, in *because) error {
 		return promotions.Unhold(ctx, actor, in.Project, in.Environment, in.Body.Reason)
 	})
+	type opened struct {
+		InEnvironment
+		Body api.OpenEnvironment
+	}
+	registerDone(a, route{
+		id: "open-environment", method: http.MethodPost, path: "/projects/{project}/environments/{environment}/open", tag: "environments",
+		policy: Authenticated, summary: "Let an environment run in its place, by the rules that a release proposes",
+	}, func(ctx context.Context, actor towpath.Actor, in *opened) error {
+		return promotions.Open(ctx, actor, in.Project, in.Environment, in.Body.PolicyVersion)
+	})
 	type freeze struct{ Body api.PostFreeze }
 	register(a, route{
 		id: "freeze", method: http.MethodPost, path: "/freezes", tag: "environments", policy: Authenticated,

@@ -69,6 +69,7 @@ type Promotions interface {
 	StopExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) (towpath.Promotion, error)
 	PromoteExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) (towpath.Promotion, error)
 	Hold(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) error
+	Open(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, seen towpath.Digest) error
 	Unhold(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) error
 	Freeze(ctx context.Context, actor towpath.Actor, r promote.FreezeRequest) (towpath.Freeze, error)
 	Unfreeze(ctx context.Context, actor towpath.Actor, id towpath.FreezeID, reason string) error

@@ -100,6 +100,20 @@ func (s promotions) Unhold(ctx context.Context, actor towpath.Actor, p towpath.P
 	return s.hold(ctx, actor, "promotions.Unhold", e, nil)
 }
 
+func (s promotions) Open(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, e towpath.EnvironmentName, seen towpath.Digest) error {
+	if err := s.w.enter(ctx, actor, "promotions.Open"); err != nil {
+		return err
+	}
+	defer s.w.mu.Unlock()
+	for i := range s.w.Status {
+		if st := &s.w.Status[i]; st.Environment == e && st.Proposed != nil && st.Proposed.PolicyVersion == seen {
+			st.Proposed, st.Phase = nil, inventory.PhaseEmpty
+			return nil
+		}
+	}
+	return absent("proposal", string(e))
+}
+
 func (s promotions) hold(ctx context.Context, actor towpath.Actor, method string, e towpath.EnvironmentName, h *towpath.Hold) error {
 	if err := s.w.enter(ctx, actor, method); err != nil {
 		return err

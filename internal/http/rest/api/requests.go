@@ -32,6 +32,11 @@ type Reason struct {
 	Reason string `json:"reason,omitempty" maxLength:"2000" doc:"kept in the ledger"`
 }
 
+// OpenEnvironment says which rules were seen.
+type OpenEnvironment struct {
+	PolicyVersion towpath.Digest `json:"policyVersion" doc:"of what status shows as proposed: others are refused"`
+}
+
 // RevokeKey says why a key is revoked, and where.
 type RevokeKey struct {
 	Reason     string `json:"reason,omitempty" maxLength:"2000" doc:"kept in the ledger"`

@@ -42,6 +42,11 @@ func (c *Client) Unhold(ctx context.Context, p towpath.ProjectName, e towpath.En
 	return c.tell(ctx, post(environmentPath(p, e, "/unhold"), api.Reason{Reason: reason}))
 }
 
+// OpenEnvironment lets an environment run in its place, by the rules that were seen.
+func (c *Client) OpenEnvironment(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, seen towpath.Digest) error {
+	return c.tell(ctx, post(environmentPath(p, e, "/open"), api.OpenEnvironment{PolicyVersion: seen}))
+}
+
 // Freeze stops promotions.
 func (c *Client) Freeze(ctx context.Context, r api.PostFreeze) (towpath.Freeze, error) {
 	return ask[towpath.Freeze](ctx, c, post("/freezes", r))

@@ -1,0 +1,86 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+// TestServer_OpensEnvironments: whoever may publish proposes environments, and
+// nothing is deployed before somebody has seen where they run and by which rules.
+func TestServer_OpensEnvironments(t *testing.T) {
+	h := newHarness(t)
+	ctx := t.Context()
+	mal := towpath.Actor{Account: "mal", Token: "tok_1", Grants: []towpath.Grant{
+		{Role: towpath.RoleReleaser, Project: shop}, {Role: towpath.RolePromoter, Project: shop}, {Role: towpath.RoleViewer, Project: shop},
+	}}
+	h.by = &mal
+	one := h.publish("1.0.0", "one")
+	waits := h.promotion("dev", "1.0.0", towpath.PromotionPlanning)
+	h.until("it says what it waits for", func() bool {
+		p, err := h.svc.Promotions.Get(ctx, h.ana, waits.ID)
+		return err == nil && strings.Contains(p.Reason, "towpath open dev")
+	})
+	st := h.status("dev")
+	if st.Phase != inventory.PhaseProposed || st.Proposed == nil || st.Proposed.Rules.Place != "local" {
+		t.Fatalf("%+v", st)
+	}
+	_, err := h.svc.Promotions.Preview(ctx, mal, promote.Request{Project: shop, Environment: "dev", Release: string(one.ID)})
+	if towpath.KindOf(err) != towpath.KindConflict {
+		t.Errorf("planned: %v", err)
+	}
+
+	t.Run("not by whoever may publish", func(t *testing.T) {
+		err := h.svc.Promotions.Open(ctx, mal, shop, "dev", st.Proposed.PolicyVersion)
+		if towpath.KindOf(err) != towpath.KindForbidden {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("not by whoever answers for another place", func(t *testing.T) {
+		pia := towpath.Actor{Account: "pia", Token: "tok_2", Grants: []towpath.Grant{{Role: towpath.RoleAdmin, Place: "eu-1"}, {Role: towpath.RoleViewer}}}
+		err := h.svc.Promotions.Open(ctx, pia, shop, "dev", st.Proposed.PolicyVersion)
+		if towpath.KindOf(err) != towpath.KindForbidden {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("not by rules that were not seen", func(t *testing.T) {
+		h.gates = towpath.GateRules{Mirrored: true}
+		h.publish("1.1.0", "two")
+		if now := h.status("dev").Proposed; now == nil || !now.Rules.Gates.Mirrored {
+			t.Fatalf("the proposal is %+v", now)
+		}
+		err := h.svc.Promotions.Open(ctx, h.ana, shop, "dev", st.Proposed.PolicyVersion)
+		if towpath.KindOf(err) != towpath.KindConflict {
+			t.Errorf("%v", err)
+		}
+	})
+	if n := len(h.ops); n > 0 {
+		t.Errorf("agents got %d operations", n)
+	}
+
+	must(t, 0, h.svc.Promotions.Open(ctx, h.ana, shop, "dev", h.status("dev").Proposed.PolicyVersion))
+	h.runs("dev", "1.1.0")
+	if n := len(h.events("environment.opened")); n != 1 {
+		t.Errorf("recorded %d times", n)
+	}
+
+	t.Run("its rules are in force then", func(t *testing.T) {
+		h.gates = towpath.GateRules{}
+		h.publish("1.2.0", "three")
+		if st := h.status("dev"); st.Proposed != nil {
+			t.Errorf("proposed again: %+v", st.Proposed)
+		}
+		h.runs("dev", "1.2.0")
+	})
+	t.Run("an admin opens by publishing", func(t *testing.T) {
+		if st := h.status("staging"); st.Proposed == nil {
+			t.Fatal("staging is open")
+		}
+		h.by = nil
+		h.publish("1.3.0", "four")
+		h.runs("staging", "1.3.0")
+	})
+}

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/towpath/towpath/internal/towpath"
+)
+
+func newOpen(s *session) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "open ENV", Short: "Let an environment run in its place, by the rules that a release proposes",
+		Long: `Let an environment run in its place, by the rules that a release proposes.
+
+Whoever may publish releases can name environments, and nothing is deployed into one before
+somebody with the role admin has looked at where it would run and by which rules. An admin
+who publishes the release that names it first opens it by that. Afterwards the rules change
+only with releases that pass them.`,
+		Args: positional(1, 1), ValidArgsFunction: s.completeEnvironments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, env := cmd.Context(), towpath.EnvironmentName(args[0])
+			c, project, err := s.target()
+			if err != nil {
+				return err
+			}
+			status, err := c.Status(ctx, project, env)
+			if err != nil {
+				return s.suggestEnvironment(ctx, c, project, env, err)
+			}
+			if e := status.Environments[0]; e.Proposed != nil {
+				p := page{now: s.apps.Now(), style: s.style}
+				showRules(&p, e.Proposed.Rules)
+				s.sayPart("%s", p.String())
+				if err := s.confirm(ctx, "open", env, yes); err != nil {
+					return err
+				}
+				if err := c.OpenEnvironment(ctx, project, env, e.Proposed.PolicyVersion); err != nil {
+					return err
+				}
+				if status, err = c.Status(ctx, project, env); err != nil {
+					return err
+				}
+			}
+			return s.printStatus(status.Environments)
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+// showRules says where an environment runs, and by which rules.
+func showRules(p *page, r towpath.EnvironmentSpec) {
+	p.field("place", string(r.Place))
+	p.field("account", string(r.Account))
+	p.field("region", string(r.Region))
+	p.field("from", cmp.Or(string(r.From), "anywhere"))
+	p.field("branch", r.Branch)
+	p.field("promotion", string(r.Promotion))
+	p.field("gates", cmp.Or(strings.Join(gatesOf(r.Gates), ", "), "none"))
+}
+
+// gatesOf are the rules of gates that are set, with what they say.
+func gatesOf(rules towpath.GateRules) []string {
+	text, _ := json.Marshal(rules) // of our own nouns
+	var set map[string]json.RawMessage
+	_ = json.Unmarshal(text, &set)
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		out = append(out, name+" "+string(set[name]))
+	}
+	return out
+}
