@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -122,7 +123,8 @@ func newRegistryScrub(s *session) *cobra.Command {
 		Use: "scrub", Short: "Read all that is stored and find what is damaged or missing",
 		Long: "Reads every blob that a record needs and compares it with its digest. What is damaged is put aside and never served; pushing " +
 			"the same content again heals it, and so does --repair-from, which fetches it from where a rule of replication copies it. The places of releases " +
-			"are asked whether they have what is only there; with --places it is read there too. Exits 1 when " +
+			"are asked whether they have what is only there; with --places it is read there too. Then it looks at the records of tags and artifacts, which have " +
+			"sums, and at the files of SQLite: a damaged tag is put aside, a damaged artifact is mended from its manifest. Exits 1 when " +
 			"something is wrong and was not repaired.",
 		Args: positional(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -147,7 +149,7 @@ func newRegistryScrub(s *session) *cobra.Command {
 			}
 			names, left := make([]string, len(all.Findings)), 0
 			for i, f := range all.Findings {
-				names[i] = string(f.Digest)
+				names[i] = cmp.Or(string(f.Digest), f.Record)
 				if !f.Repaired {
 					left++
 				}
@@ -173,7 +175,7 @@ func showScrubbed(p *page, all registry.Scrubbed) {
 		return
 	}
 	p.line("")
-	t := table{columns: []string{"BLOB", "IS", "NEEDED BY", "NOW"}}
+	t := table{columns: []string{"WHAT", "IS", "NEEDED BY", "NOW"}}
 	left := 0
 	for _, f := range all.Findings {
 		now := f.Why
@@ -182,7 +184,7 @@ func showScrubbed(p *page, all registry.Scrubbed) {
 		} else {
 			left++
 		}
-		t.add(string(f.Digest), string(f.Harm), strings.Join(f.NeededBy, ", "), now)
+		t.add(cmp.Or(f.Record, string(f.Digest)), string(f.Harm), strings.Join(f.NeededBy, ", "), now)
 	}
 	p.table(t)
 	if left == 0 {

@@ -20,13 +20,16 @@ const (
 	Unreadable Harm = "unreadable"
 )
 
-// Finding is a blob that a record says is there and that can't be used.
+// Finding is a blob that a record says is there and that can't be used, or a record
+// that is damaged.
 type Finding struct {
 	Digest   towpath.Digest `json:"digest"`
+	Record   string         `json:"record,omitempty"` // what it is about when it is no blob: the tag shop:1.4.0
 	Harm     Harm           `json:"harm"`
 	NeededBy []string       `json:"neededBy"` // repositories, and projects whose releases need it; at most 20
 	Repaired bool           `json:"repaired,omitempty"`
-	// Why is why it could not be repaired, when that was asked for.
+	// Why is why it could not be repaired, when that was asked for, or what to do
+	// about a record.
 	Why string `json:"why,omitempty"`
 }
 
@@ -58,8 +61,10 @@ const (
 )
 
 // Scrub reads what the store is said to have, after a digest, and checks that
-// it is there and has its digest. It ends after some seconds and says where to
-// go on. What is wrong is recorded, and repaired when that was asked for.
+// it is there and has its digest; in its last part it looks at the records of tags
+// and artifacts, and at the database itself. It ends after some seconds and says where to
+// go on. What is wrong is recorded, and repaired when that was asked for; a record,
+// which takes no other place, always.
 func (s *Service) Scrub(ctx context.Context, actor towpath.Actor, r ScrubRequest) (Scrubbed, error) {
 	const op = "registry.scrub"
 	if err := access.Check(actor, access.ServerManage, access.Subject{}); err != nil {
@@ -106,7 +111,12 @@ func (s *Service) Scrub(ctx context.Context, actor towpath.Actor, r ScrubRequest
 			break
 		}
 	}
-	return out, nil
+	if out.Next != "" {
+		return out, nil
+	}
+	damaged, err := s.records(ctx, actor)
+	out.Findings = append(out.Findings, damaged...)
+	return out, err
 }
 
 // canRepair refuses to begin what could not repair anything: hours later somebody

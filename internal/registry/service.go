@@ -89,6 +89,14 @@ type Tx interface {
 	Holders(ctx context.Context, digests []towpath.Digest) (map[towpath.Digest]int, error)
 	HeldAfter(ctx context.Context, after towpath.Digest, limit int) ([]towpath.Digest, error)
 	NeededBy(ctx context.Context, d towpath.Digest, limit int) ([]string, error)
+	// DamagedTags lists tags whose records are damaged, among at most limit after
+	// one, and where to go on; nil: these were the last. DamagedArtifacts likewise.
+	DamagedTags(ctx context.Context, after TagKey, limit int) ([]TagRecord, *TagKey, error)
+	DamagedArtifacts(ctx context.Context, after ArtifactKey, limit int) ([]ArtifactKey, *ArtifactKey, error)
+	// MendArtifact writes the record of an artifact that is there anew.
+	MendArtifact(ctx context.Context, a towpath.Artifact) error
+	// Unsound is what the database finds wrong with its own files, as sentences.
+	Unsound(ctx context.Context, limit int) ([]string, error)
 	// Stored is how a blob or manifest is recorded in any repository.
 	Stored(ctx context.Context, d towpath.Digest) (towpath.Stored, error)
 	// Usage is what repositories hold, by project.

@@ -71,13 +71,34 @@ func (tx *Tx) SaveArtifact(ctx context.Context, a towpath.Artifact) error {
 		return err
 	}
 	_, err = tx.exec(ctx, "artifact.insert", `INSERT INTO registry_artifact
-		(repository, digest, media_type, size, artifact_type, subject, by_client, pushed, doc)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (repository, digest) DO UPDATE
+		(repository, digest, media_type, size, artifact_type, subject, by_client, pushed, doc, sum)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (repository, digest) DO UPDATE
 		SET by_client = CASE WHEN excluded.by_client = 1 THEN 1 ELSE registry_artifact.by_client END, pushed = excluded.pushed`,
-		a.Repository, a.Digest, a.MediaType, a.Size, a.ArtifactType, a.Subject, sqldb.Bool(a.ByClient), sqldb.Micros(a.Pushed), text)
+		a.Repository, a.Digest, a.MediaType, a.Size, a.ArtifactType, a.Subject, sqldb.Bool(a.ByClient), sqldb.Micros(a.Pushed), text, sumOf(text))
 	if err != nil {
 		return err
 	}
+	return tx.saveReferences(ctx, a)
+}
+
+// MendArtifact writes the record of an artifact that is there anew: who pushed it
+// stays.
+func (tx *Tx) MendArtifact(ctx context.Context, a towpath.Artifact) error {
+	text, err := doc(a)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "artifact.mend", `UPDATE registry_artifact SET media_type = $1, size = $2, artifact_type = $3, subject = $4,
+		pushed = $5, doc = $6, sum = $7 WHERE repository = $8 AND digest = $9`,
+		a.MediaType, a.Size, a.ArtifactType, a.Subject, sqldb.Micros(a.Pushed), text, sumOf(text), a.Repository, a.Digest)
+	if err != nil {
+		return err
+	}
+	return tx.saveReferences(ctx, a)
+}
+
+// saveReferences adds what an artifact can't be used without.
+func (tx *Tx) saveReferences(ctx context.Context, a towpath.Artifact) error {
 	for part := range slices.Chunk(a.References, batch) {
 		rows, args := make([]string, len(part)), make([]any, 0, 3*len(part))
 		for i, ref := range part {
@@ -106,9 +127,12 @@ func (tx *Tx) LockArtifact(ctx context.Context, r towpath.RepositoryName, d towp
 
 func (tx *Tx) artifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, lock string) (towpath.Artifact, error) {
 	var a towpath.Artifact
-	var text string
-	err := one(tx.QueryRow(ctx, `SELECT doc FROM registry_artifact WHERE repository = $1 AND digest = $2`+lock, r, d),
-		"artifact", string(r)+"@"+string(d), &text)
+	var text, sum string
+	name := string(r) + "@" + string(d)
+	err := one(tx.QueryRow(ctx, `SELECT doc, sum FROM registry_artifact WHERE repository = $1 AND digest = $2`+lock, r, d), "artifact", name, &text, &sum)
+	if err == nil {
+		err = intact("artifact", name, sum, text)
+	}
 	if err != nil {
 		return a, err
 	}
@@ -156,10 +180,10 @@ func (tx *Tx) AnnotatedReferrers(ctx context.Context, r towpath.RepositoryName, 
 // the record, until f has enough.
 func (tx *Tx) eachReferrer(ctx context.Context, r towpath.RepositoryName, subject towpath.Digest, artifactType string, after towpath.Digest, limit int, f func(a towpath.Artifact, bytes int) bool) error {
 	const op = "artifact.list"
-	query, args := `SELECT doc FROM registry_artifact
+	query, args := `SELECT digest, doc, sum FROM registry_artifact
 		WHERE repository = $1 AND subject = $2 AND digest > $3 ORDER BY digest LIMIT $4`, []any{r, subject, after, limit}
 	if artifactType != "" {
-		query, args = `SELECT doc FROM registry_artifact
+		query, args = `SELECT digest, doc, sum FROM registry_artifact
 			WHERE repository = $1 AND subject = $2 AND digest > $3 AND artifact_type = $5 ORDER BY digest LIMIT $4`, append(args, artifactType)
 	}
 	rows, err := tx.Query(ctx, query, args...)
@@ -168,10 +192,13 @@ func (tx *Tx) eachReferrer(ctx context.Context, r towpath.RepositoryName, subjec
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var text string
+		var digest, text, sum string
 		var a towpath.Artifact
-		if err := rows.Scan(&text); err != nil {
+		if err := rows.Scan(&digest, &text, &sum); err != nil {
 			return sqldb.MapError(op, err)
+		}
+		if err := intact("artifact", string(r)+"@"+digest, sum, text); err != nil {
+			return err
 		}
 		if err := undoc("artifact", text, &a); err != nil {
 			return err

@@ -24,29 +24,34 @@ func (tx *Tx) LockTag(ctx context.Context, r towpath.RepositoryName, tag string)
 
 func (tx *Tx) tag(ctx context.Context, r towpath.RepositoryName, tag, lock string) (towpath.Digest, error) {
 	var d towpath.Digest
-	return d, one(tx.QueryRow(ctx, `SELECT digest FROM registry_tag WHERE repository = $1 AND tag = $2`+lock, r, tag),
-		"tag", string(r)+":"+tag, &d)
+	var sum string
+	err := one(tx.QueryRow(ctx, `SELECT digest, sum FROM registry_tag WHERE repository = $1 AND tag = $2`+lock, r, tag),
+		"tag", string(r)+":"+tag, &d, &sum)
+	if err != nil {
+		return "", err
+	}
+	return d, intact("tag", string(r)+":"+tag, sum, string(r), tag, string(d))
 }
 
 // NewTag sets a tag unless it is there, and reports whether it did.
 func (tx *Tx) NewTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) (bool, error) {
-	n, err := tx.exec(ctx, "tag.insert", `INSERT INTO registry_tag (repository, tag, folded, digest, moved)
-		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, r, tag, strings.ToLower(tag), d, sqldb.Micros(at))
+	n, err := tx.exec(ctx, "tag.insert", `INSERT INTO registry_tag (repository, tag, folded, digest, moved, sum)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, r, tag, strings.ToLower(tag), d, sqldb.Micros(at), tagSum(r, tag, d))
 	return n > 0, err
 }
 
 // MoveTag makes a tag that is there name another artifact.
 func (tx *Tx) MoveTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) error {
-	_, err := tx.exec(ctx, "tag.move", `UPDATE registry_tag SET digest = $1, moved = $2 WHERE repository = $3 AND tag = $4`,
-		d, sqldb.Micros(at), r, tag)
+	_, err := tx.exec(ctx, "tag.move", `UPDATE registry_tag SET digest = $1, moved = $2, sum = $3 WHERE repository = $4 AND tag = $5`,
+		d, sqldb.Micros(at), tagSum(r, tag, d), r, tag)
 	return err
 }
 
 // SetTag makes a tag name an artifact, whatever it named before.
 func (tx *Tx) SetTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) error {
-	_, err := tx.exec(ctx, "tag.set", `INSERT INTO registry_tag (repository, tag, folded, digest, moved)
-		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (repository, tag) DO UPDATE SET digest = excluded.digest, moved = excluded.moved`,
-		r, tag, strings.ToLower(tag), d, sqldb.Micros(at))
+	_, err := tx.exec(ctx, "tag.set", `INSERT INTO registry_tag (repository, tag, folded, digest, moved, sum)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (repository, tag) DO UPDATE SET digest = excluded.digest, moved = excluded.moved, sum = excluded.sum`,
+		r, tag, strings.ToLower(tag), d, sqldb.Micros(at), tagSum(r, tag, d))
 	return err
 }
 
@@ -59,13 +64,34 @@ func (tx *Tx) DeleteTag(ctx context.Context, r towpath.RepositoryName, tag strin
 // Tags lists the tags of a repository without regard to case, at most limit
 // after one.
 func (tx *Tx) Tags(ctx context.Context, r towpath.RepositoryName, after string, limit int) ([]string, error) {
-	return tx.strings(ctx, "tag.list", `SELECT tag FROM registry_tag WHERE repository = $1 AND (folded, tag) > ($2, $3)
+	return tx.tags(ctx, r, `SELECT tag, digest, sum FROM registry_tag WHERE repository = $1 AND (folded, tag) > ($2, $3)
 		ORDER BY folded, tag LIMIT $4`, r, strings.ToLower(after), after, limit)
 }
 
 // TagsOf lists the tags that name an artifact.
 func (tx *Tx) TagsOf(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) ([]string, error) {
-	return tx.strings(ctx, "tag.list", `SELECT tag FROM registry_tag WHERE repository = $1 AND digest = $2 ORDER BY tag`, r, d)
+	return tx.tags(ctx, r, `SELECT tag, digest, sum FROM registry_tag WHERE repository = $1 AND digest = $2 ORDER BY tag`, r, d)
+}
+
+// tags are the first column of rows of tags, with their digests and sums.
+func (tx *Tx) tags(ctx context.Context, r towpath.RepositoryName, query string, args ...any) (out []string, err error) {
+	const op = "tag.list"
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, sqldb.MapError(op, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var tag, digest, sum string
+		if err := rows.Scan(&tag, &digest, &sum); err != nil {
+			return nil, sqldb.MapError(op, err)
+		}
+		if err := intact("tag", string(r)+":"+tag, sum, string(r), tag, digest); err != nil {
+			return nil, err
+		}
+		out = append(out, tag)
+	}
+	return out, sqldb.MapError(op, rows.Err())
 }
 
 // TagRules lists the patterns of a project's tags that never move.
