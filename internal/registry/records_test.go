@@ -66,6 +66,7 @@ func TestService_DamagedRecords(t *testing.T) {
 		}{
 			"where a tag points":               {`UPDATE registry_tag SET digest = (SELECT digest FROM registry_artifact WHERE subject <> '')`, true, false},
 			"a tag's sum":                      {`UPDATE registry_tag SET sum = 'x' || substr(sum, 2)`, true, false},
+			"a tag's name":                     {`UPDATE registry_tag SET tag = 'v2', folded = 'v2'`, true, false},
 			"the order of a tag":               {`UPDATE registry_tag SET folded = 'v3'`, false, false},
 			"an annotation":                    {`UPDATE registry_artifact SET doc = replace(doc, 'by ana', 'by bna') WHERE subject <> ''`, true, true},
 			"JSON":                             {`UPDATE registry_artifact SET doc = replace(doc, '{', 'z') WHERE subject <> ''`, true, true},

@@ -130,13 +130,25 @@ func (tx *Tx) artifact(ctx context.Context, r towpath.RepositoryName, d towpath.
 	var text, sum string
 	name := string(r) + "@" + string(d)
 	err := one(tx.QueryRow(ctx, `SELECT doc, sum FROM registry_artifact WHERE repository = $1 AND digest = $2`+lock, r, d), "artifact", name, &text, &sum)
-	if err == nil {
-		err = intact("artifact", name, sum, text)
-	}
 	if err != nil {
 		return a, err
 	}
-	return a, undoc("artifact", text, &a)
+	return readArtifact(name, text, sum, func(a towpath.Artifact) bool { return a.Repository == r && a.Digest == d })
+}
+
+// readArtifact reads a row. A damaged index may have led to a sound row of another
+// artifact, so it is asked whether this one is meant.
+func readArtifact(name, text, sum string, meant func(towpath.Artifact) bool) (a towpath.Artifact, err error) {
+	if err := intact("artifact", name, sum, text); err != nil {
+		return a, err
+	}
+	if err := undoc("artifact", text, &a); err != nil {
+		return a, err
+	}
+	if !meant(a) {
+		return a, damagedRecord("artifact", name)
+	}
+	return a, nil
 }
 
 // DeleteArtifact deletes an artifact that no tag names, with its references, and
@@ -193,14 +205,13 @@ func (tx *Tx) eachReferrer(ctx context.Context, r towpath.RepositoryName, subjec
 	defer rows.Close()
 	for rows.Next() {
 		var digest, text, sum string
-		var a towpath.Artifact
 		if err := rows.Scan(&digest, &text, &sum); err != nil {
 			return sqldb.MapError(op, err)
 		}
-		if err := intact("artifact", string(r)+"@"+digest, sum, text); err != nil {
-			return err
-		}
-		if err := undoc("artifact", text, &a); err != nil {
+		a, err := readArtifact(string(r)+"@"+digest, text, sum, func(a towpath.Artifact) bool {
+			return a.Repository == r && a.Subject == subject && string(a.Digest) == digest
+		})
+		if err != nil {
 			return err
 		}
 		if !f(a, len(text)) {

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,9 +36,10 @@ func TestStore_BitFlips(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pages := pagesWith(content, string(app))
 	lost, refused := 0, 0
 	for i := range flips {
-		bit := rand.IntN(8 * len(content))
+		bit := 8*pageSize*pages[rand.IntN(len(pages))] + rand.IntN(8*pageSize)
 		path := filepath.Join(dir, fmt.Sprintf("%d.db", i))
 		content[bit/8] ^= 1 << (bit % 8)
 		err := os.WriteFile(path, content, 0o600)
@@ -56,7 +58,8 @@ func TestStore_BitFlips(t *testing.T) {
 			refused++
 		case len(got.said) < len(right.said):
 			if lost++; got.damaged == 0 {
-				t.Errorf("with bit %d flipped %d of %d answers are lost, and nothing finds it", bit, len(right.said)-len(got.said), len(right.said))
+				lacks := slices.DeleteFunc(slices.Clone(right.said), func(s string) bool { return slices.Contains(got.said, s) })
+				t.Errorf("with bit %d flipped, in %q, these are lost and nothing finds it: %q", bit, content[max(bit/8-40, 0):min(bit/8+40, len(content))], lacks)
 			}
 		}
 		if err := os.Remove(path); err != nil {
@@ -66,7 +69,19 @@ func TestStore_BitFlips(t *testing.T) {
 	if refused == 0 {
 		t.Error("no flip met what is read")
 	}
-	t.Logf("%d bits flipped in %d bytes: %d refused, %d lost something and were found", flips, len(content), refused, lost)
+	t.Logf("%d bits flipped in %d pages: %d refused, %d lost something and were found", flips, len(pages), refused, lost)
+}
+
+const pageSize = 4096 // of SQLite, unless somebody chooses another
+
+// pagesWith are the numbers of the pages that have a text.
+func pagesWith(content []byte, text string) (out []int) {
+	for i := 0; (i+1)*pageSize <= len(content); i++ {
+		if bytes.Contains(content[i*pageSize:(i+1)*pageSize], []byte(text)) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // records writes a database with artifacts, a tag of each, and something about each.

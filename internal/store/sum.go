@@ -28,6 +28,10 @@ func intact(noun, subject, sum string, parts ...string) error {
 	if sum == "" || sum == sumOf(parts...) {
 		return nil
 	}
+	return damagedRecord(noun, subject)
+}
+
+func damagedRecord(noun, subject string) error {
 	return towpath.E(towpath.KindInternal, noun+".get", "the record of the %s is damaged in the database", noun).On(subject).
 		WithHint("`towpath registry scrub` puts a damaged tag aside and mends a damaged artifact from its manifest")
 }
@@ -77,13 +81,15 @@ func (tx *Tx) DamagedArtifacts(ctx context.Context, after registry.ArtifactKey, 
 	n := 0
 	for ; rows.Next(); n++ {
 		var k registry.ArtifactKey
-		var is, says towpath.Artifact
+		var says towpath.Artifact
 		var text, sum string
-		if err := rows.Scan(&k.Repository, &k.Digest, &is.MediaType, &is.Size, &is.ArtifactType, &is.Subject, &text, &sum); err != nil {
+		var mediaType, artifactType, subject any // SQLite compares no bytes with text, and one bit tells them apart
+		var size int64
+		if err := rows.Scan(&k.Repository, &k.Digest, &mediaType, &size, &artifactType, &subject, &text, &sum); err != nil {
 			return nil, nil, sqldb.MapError(op, err)
 		}
 		same := undoc("artifact", text, &says) == nil && says.Repository == k.Repository && says.Digest == k.Digest &&
-			says.MediaType == is.MediaType && says.Size == is.Size && says.ArtifactType == is.ArtifactType && says.Subject == is.Subject
+			says.Size == size && says.MediaType == mediaType && says.ArtifactType == artifactType && string(says.Subject) == subject
 		if !same || sum != "" && sum != sumOf(text) {
 			damaged = append(damaged, k)
 		}

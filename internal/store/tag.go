@@ -81,6 +81,7 @@ func (tx *Tx) tags(ctx context.Context, r towpath.RepositoryName, query string, 
 		return nil, sqldb.MapError(op, err)
 	}
 	defer rows.Close()
+	seen := map[string]bool{}
 	for rows.Next() {
 		var tag, digest, sum string
 		if err := rows.Scan(&tag, &digest, &sum); err != nil {
@@ -89,6 +90,10 @@ func (tx *Tx) tags(ctx context.Context, r towpath.RepositoryName, query string, 
 		if err := intact("tag", string(r)+":"+tag, sum, string(r), tag, digest); err != nil {
 			return nil, err
 		}
+		if seen[tag] { // a damaged index led here for another one
+			return nil, damagedRecord("tag", string(r)+":"+tag)
+		}
+		seen[tag] = true
 		out = append(out, tag)
 	}
 	return out, sqldb.MapError(op, rows.Err())
