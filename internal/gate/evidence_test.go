@@ -172,7 +172,10 @@ func TestUnbelieved(t *testing.T) {
 		want   []string // how each begins
 	}{
 		{"nothing of what counts", func(*Input) {}, nil},
-		{"nothing of a review that is missing", func(in *Input) { in.Reviews, in.Approvals = nil, nil }, nil},
+		{"nothing of a review that is missing", func(in *Input) {
+			in.Reviews, in.Approvals = nil, nil
+			in.Attestations = append(in.Attestations, towpath.Attestation{Type: towpath.EvidenceProvenance, Refused: "the key was revoked", Rule: RuleRevoked})
+		}, nil},
 		{"nothing of what was never there", func(in *Input) { in.Attestations = nil }, nil},
 		{"nothing where nobody asks for it", func(in *Input) {
 			in.Environment.Rules.Gates = towpath.GateRules{}
