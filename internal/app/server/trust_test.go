@@ -598,6 +598,8 @@ func TestServer_DamagedEvidence(t *testing.T) {
 			one := h.publish("1.1.0", "one")
 			h.signs(c, k, one.Release)
 			h.damageBundles(one.Release)
+			_, other := signingKey(t)
+			must(t, 0, h.trusts("other", other)) // so that what was verified meanwhile is read again
 			must(t, 0, h.svc.Promotions.Unhold(ctx, h.ana, shop, "dev", ""))
 			if tt.wait {
 				h.reason("dev", "1.1.0", towpath.GateSigned, "what is attached to the release can't be read")
