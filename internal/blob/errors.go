@@ -25,7 +25,7 @@ func tooLarge(op string, limit int64) *towpath.Error {
 
 // ErrDamaged is in the chain of errors that say that what is stored is not what
 // was put.
-var ErrDamaged = errors.New("the content does not have its digest")
+var ErrDamaged = errors.New("found while it was read")
 
 // damaged is such an error; cause may be nil.
 func damaged(op string, d towpath.Digest, cause error) *towpath.Error {
