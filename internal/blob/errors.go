@@ -23,9 +23,15 @@ func tooLarge(op string, limit int64) *towpath.Error {
 		WithHint("make it smaller, or raise the limit of blobs").WithCause(ErrLimit)
 }
 
-func damaged(op string, d towpath.Digest) *towpath.Error {
+// ErrDamaged is in the chain of errors that say that what is stored is not what
+// was put.
+var ErrDamaged = errors.New("found while it was read")
+
+// damaged is such an error; cause may be nil.
+func damaged(op string, d towpath.Digest, cause error) *towpath.Error {
 	return towpath.E(towpath.KindInternal, op, "blob %s is damaged: its content does not have its digest", d).
-		On(string(d)).WithHint("check the disk; then publish the release again, or restore the blob from a backup")
+		On(string(d)).WithCause(errors.Join(ErrDamaged, cause)).
+		WithHint("check the disk; `towpath registry scrub` lists all that is damaged, and with --repair-from fetches it from a copy; publishing or pushing the same again heals it too")
 }
 
 // readError keeps errors that say what is wrong and explains the others.
@@ -35,7 +41,7 @@ func readError(op string, d towpath.Digest, err error) error {
 		return err
 	}
 	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return damaged(op, d).WithCause(err)
+		return damaged(op, d, err)
 	}
 	return towpath.E(towpath.KindUnavailable, op, "blob %s can't be read", d).
 		On(string(d)).WithHint("check the disk, then try again").WithCause(err)

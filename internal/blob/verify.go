@@ -77,12 +77,8 @@ func (v *verifier) check() error {
 }
 
 func (v *verifier) fail() error {
-	e := damaged("blob.read", v.digest)
-	if err := v.damaged(); err != nil {
-		e = e.WithCause(err)
-	}
-	v.failed = e
-	return e
+	v.failed = damaged("blob.read", v.digest, v.damaged())
+	return v.failed
 }
 
 // Close closes the blob.

@@ -47,6 +47,11 @@ func (s *session) runAuditList(ctx context.Context, f client.EventFilter, all bo
 	if err != nil {
 		return err
 	}
+	if len(list.Items) == 0 && !all {
+		if err := s.knownEnvironment(ctx, c, f.Project, f.Environment); err != nil {
+			return err
+		}
+	}
 	r := result{data: list, none: "the ledger has no such entry"}
 	r.table.columns = []string{"SEQ", "TIME", "ACTOR", "ACTION", "ENVIRONMENT", "SUBJECT", "REASON", "+PROJECT", "+RELEASE", "+REQUEST"}
 	for _, e := range list.Items {

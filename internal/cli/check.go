@@ -34,7 +34,7 @@ func newCheckPost(s *session) *cobra.Command {
 			}
 			x, err := c.PostCheck(cmd.Context(), project, r)
 			if err != nil {
-				return s.suggestRelease(cmd.Context(), c, project, r.Release, err)
+				return s.suggestEither(cmd.Context(), c, project, r.Release, r.Environment, err)
 			}
 			return s.print(result{data: x, names: []string{x.Key}, show: func(p *page) {
 				p.line("%s is %s for %s", x.Key, p.style.word(string(x.State)), x.Candidate)

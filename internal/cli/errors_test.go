@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/towpath/towpath/internal/cli"
+	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/apitest"
@@ -172,6 +174,45 @@ func TestStatus_drift(t *testing.T) {
 	}
 }
 
+// TestStatus_unbelieved: what runs on signatures that count no more is told in the
+// list and, with why and what to do, of the environment.
+func TestStatus_unbelieved(t *testing.T) {
+	w := storyWorld()
+	i := slices.IndexFunc(w.Status, func(s inventory.Status) bool { return s.Environment == "dev" })
+	w.Status[i].Unbelieved = []string{"0 of 1 signature by builder."}
+	sh := newShell(t, apitest.New(t, w))
+	if got := sh.run("status"); strings.Count(got.stdout, "(signatures don't count)") != 1 {
+		t.Errorf("it lists %s", got.stdout)
+	}
+	if got := sh.run("status", "dev"); !strings.Contains(got.stdout, "signatures:   0 of 1 signature by builder.\n") || !strings.Contains(got.stdout, "towpath release build --key") {
+		t.Errorf("it shows %s", got.stdout)
+	}
+}
+
+// TestUnquarantine_whatStays: who lifts a material is told how many releases stay
+// quarantined for it, each once, however often it was published.
+func TestUnquarantine_whatStays(t *testing.T) {
+	w := storyWorld()
+	made := func(version string, twice bool) {
+		d := digest("made with it, " + version)
+		w.Releases = append(w.Releases, towpath.Release{
+			Digest: d, Versions: []towpath.VersionLabel{{Version: version}},
+			Quarantine: &towpath.Quarantine{Release: d, Cause: "material pkg:npm/left-pad@1.3.0 2026-11-20T11:00:00Z"},
+		})
+		listed := release.Summary{Digest: d, Version: version, Quarantined: true}
+		if w.Page.Items = append(w.Page.Items, listed); twice {
+			listed.Version = version + "+again"
+			w.Page.Items = append(w.Page.Items, listed)
+		}
+	}
+	made("2.0.0", true)
+	made("2.1.0", false)
+	got := newShell(t, apitest.New(t, w)).run("unquarantine", "--material", "pkg:npm/left-pad@1.3.0", "--reason", "it was not")
+	if got.code != cli.ExitOK || !strings.Contains(got.stderr, "2 releases stay quarantined for it: 2.0.0, 2.1.0; lift each with: towpath unquarantine 2.0.0") {
+		t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+	}
+}
+
 // TestSuggest holds that a guess takes the place of the hint that servers give,
 // which only says where the names stand.
 func TestSuggest(t *testing.T) {
@@ -198,6 +239,29 @@ func TestSuggest(t *testing.T) {
 		} {
 			if got := newShell(t, apitest.New(t, missing(method))).run(args...); !strings.Contains(got.stderr, "did you mean 1.4.0?") {
 				t.Errorf("%q says %s", args, got.stderr)
+			}
+		}
+	})
+	t.Run("of two names the one that is not there is guessed", func(t *testing.T) {
+		for method, args := range map[string][]string{
+			"trust.Evidence": {"release", "verify", "1.4.0", "--env", "prd"}, "promotions.PostCheck": {"check", "post", "scan", "--release", "1.4.0", "--state", "success", "--env", "prd"},
+		} {
+			if got := newShell(t, apitest.New(t, missing(method))).run(args...); !strings.Contains(got.stderr, "did you mean prod?") {
+				t.Errorf("%q says %s", args, got.stderr)
+			}
+		}
+	})
+	t.Run("a name that is there is not guessed: something else was not found", func(t *testing.T) {
+		w := missing("releases.Unquarantine")
+		if got := newShell(t, apitest.New(t, w)).run("unquarantine", "1.4.0", "--reason", "x"); !strings.Contains(got.stderr, "hint: `towpath release list` shows them") {
+			t.Errorf("it says %s", got.stderr)
+		}
+	})
+	t.Run("a filter by an environment that is not there is an error", func(t *testing.T) {
+		w := storyWorld()
+		for _, args := range [][]string{{"trust", "list", "--env", "prd"}, {"audit", "list", "--env", "prd", "--before", "1"}} {
+			if got := newShell(t, apitest.New(t, w)).run(args...); got.code != cli.ExitError || !strings.Contains(got.stderr, "did you mean prod?") {
+				t.Errorf("%q: exit %d: %s%s", args, got.code, got.stdout, got.stderr)
 			}
 		}
 	})

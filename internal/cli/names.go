@@ -26,6 +26,9 @@ func (s *session) suggestRelease(ctx context.Context, c *client.Client, project 
 				known = append(known, r.Version)
 			}
 		}
+		if slices.Contains(known, got) { // something else was not found
+			return has
+		}
 		switch name := nearestVersion(got, known); {
 		case name != "":
 			return "did you mean " + name + "?"
@@ -72,14 +75,20 @@ func (s *session) suggestEnvironment(ctx context.Context, c *client.Client, proj
 // suggestPromotion adds a guess to the error of a request that names a release
 // and an environment, one of which was not found.
 func (s *session) suggestPromotion(ctx context.Context, c *client.Client, project towpath.ProjectName, r api.Promote, err error) error {
-	if towpath.KindOf(err) != towpath.KindNotFound {
-		return err
+	return s.suggestEither(ctx, c, project, r.Release, r.Environment, err)
+}
+
+// suggestEither adds a guess to the error of a command that names a release and,
+// unless that is empty, an environment, one of which was not found.
+func (s *session) suggestEither(ctx context.Context, c *client.Client, project towpath.ProjectName, release string, env towpath.EnvironmentName, err error) error {
+	if env == "" || towpath.KindOf(err) != towpath.KindNotFound {
+		return s.suggestRelease(ctx, c, project, release, err)
 	}
 	known, listErr := environments(ctx, c, project)
-	if listErr == nil && !slices.Contains(known, r.Environment) {
-		return s.suggestEnvironment(ctx, c, project, r.Environment, err)
+	if listErr == nil && !slices.Contains(known, env) {
+		return s.suggestEnvironment(ctx, c, project, env, err)
 	}
-	return s.suggestRelease(ctx, c, project, r.Release, err)
+	return s.suggestRelease(ctx, c, project, release, err)
 }
 
 func environments(ctx context.Context, c *client.Client, project towpath.ProjectName) ([]towpath.EnvironmentName, error) {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -70,13 +69,15 @@ func (s *session) tellWhatStays(ctx context.Context, c *client.Client, p towpath
 	if err != nil {
 		return
 	}
+	seen := map[towpath.Digest]bool{} // one release may be published more than once
 	var stay []string
 	for _, r := range list.Items {
-		if !r.Quarantined {
+		if !r.Quarantined || seen[r.Digest] {
 			continue
 		}
+		seen[r.Digest] = true
 		whole, err := c.Release(ctx, p, string(r.Digest))
-		if err == nil && release.ForMaterial(whole.Quarantine, material) && !slices.Contains(stay, r.Version) {
+		if err == nil && release.ForMaterial(whole.Quarantine, material) {
 			stay = append(stay, r.Version)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/oci"
+	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/trust"
@@ -73,7 +74,7 @@ func (s *session) runReleaseVerify(ctx context.Context, name string, o releaseCh
 	}
 	out := verifiedRelease{}
 	if out.Evidence, err = c.Evidence(ctx, project, name, towpath.EnvironmentName(o.env)); err != nil {
-		return s.suggestRelease(ctx, c, project, name, s.suggestEnvironment(ctx, c, project, towpath.EnvironmentName(o.env), err))
+		return s.suggestEither(ctx, c, project, name, towpath.EnvironmentName(o.env), err)
 	}
 	if d := towpath.Digest(name); d.Valid() && d != out.Release {
 		return towpath.E(towpath.KindInternal, "release.verify", "the server answered about another release: %s", out.Release).On(name).
@@ -113,7 +114,12 @@ func (s *session) ownKeys(files []string) (*signing.Verifier, error) {
 	return signing.NewVerifier(t)
 }
 
-func (v *verifiedRelease) problem(sentence string) { v.Problems = append(v.Problems, sentence) }
+// problem notes what is wrong, once: layers may be the same blob.
+func (v *verifiedRelease) problem(sentence string) {
+	if !slices.Contains(v.Problems, sentence) {
+		v.Problems = append(v.Problems, sentence)
+	}
+}
 
 // readAll reads the release as a client of registries does, and compares.
 func (v *verifiedRelease) readAll(ctx context.Context, c *client.Client) error {
@@ -150,7 +156,7 @@ func (v *verifiedRelease) damaged(err error) error {
 // read reads something small; nothing when it is not what it should be.
 func (v *verifiedRelease) read(ctx context.Context, c *client.Client, d towpath.Digest, manifest bool, limit int64) ([]byte, error) {
 	var b []byte
-	err := c.Pull(ctx, v.Project, d, manifest, func(r io.Reader) (err error) {
+	err := v.pull(ctx, c, d, manifest, func(r io.Reader) (err error) {
 		b, err = io.ReadAll(io.LimitReader(r, limit+1))
 		return err
 	})
@@ -167,7 +173,7 @@ func (v *verifiedRelease) read(ctx context.Context, c *client.Client, d towpath.
 // check reads something large and keeps nothing of it.
 func (v *verifiedRelease) check(ctx context.Context, c *client.Client, d towpath.Digest, size int64) error {
 	sum, n := sha256.New(), int64(0)
-	err := c.Pull(ctx, v.Project, d, false, func(r io.Reader) (err error) {
+	err := v.pull(ctx, c, d, false, func(r io.Reader) (err error) {
 		sum.Reset()
 		n, err = io.Copy(sum, io.LimitReader(r, size+1))
 		return err
@@ -178,6 +184,21 @@ func (v *verifiedRelease) check(ctx context.Context, c *client.Client, d towpath
 	v.compare(d, towpath.DigestFrom(sum.Sum(nil)))
 	v.Blobs, v.Bytes = v.Blobs+1, v.Bytes+n
 	return nil
+}
+
+// pull reads something from the registry. What breaks off is asked for once more:
+// by then a server has put aside what is damaged, which tells it from a connection
+// that broke.
+func (v *verifiedRelease) pull(ctx context.Context, c *client.Client, d towpath.Digest, manifest bool, use func(io.Reader) error) error {
+	err := c.Pull(ctx, v.Project, d, manifest, use)
+	if known := (*towpath.Error)(nil); err == nil || ctx.Err() != nil || errors.As(err, &known) {
+		return err
+	}
+	again := c.Pull(ctx, v.Project, d, manifest, use)
+	if towpath.KindOf(again) == towpath.KindNotFound {
+		return io.ErrUnexpectedEOF
+	}
+	return again
 }
 
 func (v *verifiedRelease) compare(want, got towpath.Digest) {
@@ -192,6 +213,11 @@ func (v *verifiedRelease) unread(d towpath.Digest, err error) error {
 	case towpath.KindNotFound:
 		v.problem("The registry does not have " + string(d) + ".")
 		return nil
+	case towpath.KindInternal:
+		if known := (*towpath.Error)(nil); errors.As(err, &known) && known.Fields[client.FieldCode] == string(registry.Harmed) {
+			v.problem("The registry's copy of " + string(d) + " is damaged. An admin runs `towpath registry scrub`.")
+			return nil
+		}
 	case towpath.KindUnavailable, towpath.KindUnauthenticated, towpath.KindForbidden:
 		return err
 	}

@@ -23,7 +23,8 @@ import (
 // verifiable is a server with one release in its registry, signed by a key.
 type verifiable struct {
 	world   *apitest.World
-	blobs   map[string][]byte // of the registry, by digest
+	blobs   map[string][]byte             // of the registry, by digest
+	answers map[string][]http.HandlerFunc // instead, to the next requests
 	release towpath.Digest
 	layer   towpath.Digest
 	public  string // file
@@ -31,19 +32,25 @@ type verifiable struct {
 	shell   *shell
 }
 
-func newVerifiable(t *testing.T) *verifiable {
+func newVerifiable(t *testing.T, components ...towpath.ComponentName) *verifiable {
 	t.Helper()
+	if len(components) == 0 {
+		components = []towpath.ComponentName{"api"}
+	}
 	v := &verifiable{world: apitest.NewWorld(), blobs: map[string][]byte{}}
 	put := func(b []byte) towpath.Digest { d := towpath.DigestOf(b); v.blobs[string(d)] = b; return d }
 	v.layer = put([]byte("files"))
 	spec := json.RawMessage(`{}`)
-	enc, err := oci.Encode(&towpath.ReleaseContent{
-		Schema: towpath.ReleaseSchema, Project: "shop",
-		Components: []towpath.ReleaseComponent{{Name: "api", Kind: towpath.KindProcess, Layer: v.layer, Size: 5}},
-		Environments: []towpath.ReleaseEnvironment{{Rules: towpath.EnvironmentSpec{Name: "prod"}, Components: []towpath.RenderedComponent{{
-			Name: "api", Spec: spec, Revision: towpath.RevisionOf(towpath.KindProcess, v.layer, spec),
-		}}}},
-	})
+	content := &towpath.ReleaseContent{
+		Schema: towpath.ReleaseSchema, Project: "shop", Environments: []towpath.ReleaseEnvironment{{Rules: towpath.EnvironmentSpec{Name: "prod"}}},
+	}
+	for _, name := range components { // all of the same files
+		content.Components = append(content.Components, towpath.ReleaseComponent{Name: name, Kind: towpath.KindProcess, Layer: v.layer, Size: 5})
+		content.Environments[0].Components = append(content.Environments[0].Components, towpath.RenderedComponent{
+			Name: name, Spec: spec, Revision: towpath.RevisionOf(towpath.KindProcess, v.layer, spec),
+		})
+	}
+	enc, err := oci.Encode(content)
 	fatal(t, err)
 	put(enc.Content)
 	v.release = put(enc.Manifest)
@@ -95,13 +102,67 @@ func fatal(t *testing.T, err error) {
 
 // serve is the part of a registry that is read.
 func (v *verifiable) serve(w http.ResponseWriter, r *http.Request) {
-	if b, ok := v.blobs[r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]; ok {
+	digest := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
+	if next := v.answers[digest]; len(next) > 0 {
+		v.answers[digest] = next[1:]
+		next[0](w, r)
+		return
+	}
+	if b, ok := v.blobs[digest]; ok {
 		_, _ = w.Write(b)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusNotFound)
 	_, _ = io.WriteString(w, `{"errors":[{"code":"BLOB_UNKNOWN","message":"there is no such blob"}]}`)
+}
+
+// TestReleaseVerify_damage: that the registry finds a layer damaged is what was to
+// be found out, and no failure to find it out, however the server says so.
+func TestReleaseVerify_damage(t *testing.T) {
+	unreadable := func(code string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Request-Id", "req_1")
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, `{"errors":[{"code":"`+code+`","message":"it can't be read"}]}`)
+		}
+	}
+	cut := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		w.WriteHeader(http.StatusOK)
+		_, _ = io.WriteString(w, "fil")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	for _, tt := range []struct {
+		name   string
+		answer []http.HandlerFunc // to each request for the layer; then it is not there
+		code   int
+		says   string
+	}{
+		{"when the server says so", []http.HandlerFunc{unreadable("DAMAGED")}, cli.ExitDenied, "'s copy of sha256:"},
+		{"when it breaks off, and is put aside", []http.HandlerFunc{cut}, cli.ExitDenied, "breaks off in sha256:"},
+		{"when it breaks off again and again", []http.HandlerFunc{cut, cut}, cli.ExitDenied, "breaks off in sha256:"},
+		{"but not when the server fails", []http.HandlerFunc{unreadable("UNKNOWN")}, cli.ExitError, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v := newVerifiable(t)
+			delete(v.blobs, string(v.layer))
+			v.answers = map[string][]http.HandlerFunc{string(v.layer): tt.answer}
+			got := v.shell.run("release", "verify", "1.4.0")
+			if got.code != tt.code || !strings.Contains(got.stdout, tt.says) {
+				t.Errorf("exit %d, want %d: %s%s", got.code, tt.code, got.stdout, got.stderr)
+			}
+		})
+	}
+	t.Run("what several components have is a problem once", func(t *testing.T) {
+		v := newVerifiable(t, "api", "web")
+		delete(v.blobs, string(v.layer))
+		if got := v.shell.run("release", "verify", "1.4.0"); got.code != cli.ExitDenied || strings.Count(got.stdout, "does not have") != 1 {
+			t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+		}
+	})
 }
 
 // keyFile writes a public key; of a new one when there is none.

@@ -147,6 +147,9 @@ func version(e inventory.Status) string {
 	if e.Expired {
 		v += " (expired)"
 	}
+	if len(e.Unbelieved) > 0 {
+		v += " (signatures don't count)"
+	}
 	if n := len(e.Findings); n > 0 {
 		v += " (" + plural(n, "finding", "findings") + ")"
 	}
@@ -169,6 +172,12 @@ func showStatus(p *page, e inventory.Status) {
 	}
 	if e.Expired {
 		p.field("expired", p.style.bad(at(e.Expires)+": the rules take no release that old; promote a newer one"))
+	}
+	for _, u := range e.Unbelieved {
+		p.field("signatures", p.style.bad(u))
+	}
+	if len(e.Unbelieved) > 0 && e.Quarantine == nil {
+		p.line("%-13s no gate lets it in any more: sign it again with a key that is trusted (towpath release build --key), or promote a release that is", "")
 	}
 	for _, f := range e.Findings {
 		p.field("found", p.style.bad(f))

@@ -109,6 +109,9 @@ func newTrustList(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := s.knownEnvironment(cmd.Context(), c, project, towpath.EnvironmentName(env)); err != nil {
+				return err
+			}
 			items, err := c.TrustedKeys(cmd.Context(), project, towpath.EnvironmentName(env))
 			if err != nil {
 				return err

@@ -74,7 +74,7 @@ func TestApprovals(t *testing.T) {
 		{name: "waits while the authors are not known", outcome: towpath.Wait, says: "authors of 1.4.0 are not known yet", change: func(in *Input) { in.Authors = nil }},
 		{name: "needs no authors for the commit that runs already", outcome: towpath.Allow, change: func(in *Input) { in.Authors, in.Environment.Commit = nil, "c2" }},
 		{name: "waits when the authors can't be read", outcome: towpath.Wait, says: "could not be found out: git does not answer.", change: func(in *Input) {
-			in.Errors = map[towpath.GateName]string{towpath.GateApprovals: "git does not answer"}
+			in.Errors = map[towpath.GateName]Unknown{towpath.GateApprovals: {Why: "git does not answer"}}
 		}},
 		{name: "counts an author in solo mode and says so", outcome: towpath.Allow, says: "Solo: ana approved and is an author of 1 commit.", change: rule(towpath.ApprovalRule{Count: 1, Solo: true}, "ana")},
 		{name: "counts the promoter in solo mode and says so", outcome: towpath.Allow, says: "Solo: paul approved and asked for the promotion.", change: rule(towpath.ApprovalRule{Count: 1, Solo: true}, "paul")},

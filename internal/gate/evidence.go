@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -150,6 +151,41 @@ func sbom(in Input) finding {
 			append([]string{none}, s.remarks...)...)
 	}
 	return allow(inputs, append(slices.Compact(good), s.remarks...)...)
+}
+
+// Unbelieved says, as sentences, which of the evidence that an environment's rules
+// ask for what runs there had, and has no more because keys were revoked. What it
+// never had is for the way in only.
+func Unbelieved(env towpath.Environment, c towpath.Candidate, said []towpath.Attestation) []string {
+	env.Rules.Gates = unreviewed(env.Rules.Gates)
+	in := Input{Environment: env, Candidate: c, Attestations: said}
+	var out []string
+	for _, of := range []struct {
+		is    towpath.EvidenceType
+		judge judge
+	}{{towpath.EvidenceSignature, signed}, {towpath.EvidenceProvenance, provenance}, {towpath.EvidenceSBOM, sbom}} {
+		if !slices.ContainsFunc(said, func(a towpath.Attestation) bool { return a.Type == of.is && a.Rule == RuleRevoked }) {
+			continue
+		}
+		if f := of.judge(in); f.outcome != towpath.Allow {
+			out = append(out, strings.Join(f.reasons, " "))
+		}
+	}
+	return out
+}
+
+// RuleRevoked is the rule that a statement broke whose key was revoked, as package
+// signing calls it.
+const RuleRevoked = "revoked-key"
+
+// unreviewed are rules that ask for no review: that is said on the way in.
+func unreviewed(g towpath.GateRules) towpath.GateRules {
+	if g.Provenance != nil {
+		p := *g.Provenance
+		p.Reviewed = false
+		g.Provenance = &p
+	}
+	return g
 }
 
 // said is what the statements of a type come to.

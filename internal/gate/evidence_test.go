@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func TestSigned(t *testing.T) {
 		}},
 		{name: "allows with two keys", outcome: towpath.Allow, says: "2 of 2 signatures: builder-2026, security.", change: rule(towpath.SignedRule{Count: 2}, "security", "builder-2026")},
 		{name: "waits when they can't be read", outcome: towpath.Wait, says: "could not be found out: the disk does not answer.", change: func(in *Input) {
-			in.Errors = map[towpath.GateName]string{towpath.GateSigned: "the disk does not answer"}
+			in.Errors = map[towpath.GateName]Unknown{towpath.GateSigned: {Why: "the disk does not answer"}}
 		}},
 	})
 }
@@ -152,5 +153,56 @@ func TestStatements_AreBounded(t *testing.T) {
 	}
 	if v := verdict(t, in, towpath.GateSigned); v.Outcome != towpath.Allow || len(v.Reasons) > shown+2 || len(v.Inputs) > 64<<10 {
 		t.Errorf("%s with %d reasons and %d bytes of inputs", v.Outcome, len(v.Reasons), len(v.Inputs))
+	}
+}
+
+// TestUnbelieved: what runs is told to have lost evidence only where it had it, and
+// the rules ask for it.
+func TestUnbelieved(t *testing.T) {
+	revoked := func(types ...towpath.EvidenceType) func(*Input) {
+		return func(in *Input) {
+			for _, x := range types {
+				with(x, func(a *towpath.Attestation) { a.Key, a.Refused, a.Rule = "", "the key was revoked", RuleRevoked })(in)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*Input)
+		want   []string // how each begins
+	}{
+		{"nothing of what counts", func(*Input) {}, nil},
+		{"nothing of a review that is missing", func(in *Input) {
+			in.Reviews, in.Approvals = nil, nil
+			in.Attestations = append(in.Attestations, towpath.Attestation{Type: towpath.EvidenceProvenance, Refused: "the key was revoked", Rule: RuleRevoked})
+		}, nil},
+		{"nothing of what was never there", func(in *Input) { in.Attestations = nil }, nil},
+		{"nothing where nobody asks for it", func(in *Input) {
+			in.Environment.Rules.Gates = towpath.GateRules{}
+			revoked(towpath.EvidenceSignature)(in)
+		}, nil},
+		{"nothing while another key's is enough", func(in *Input) {
+			revoked(towpath.EvidenceSignature)(in)
+			in.Attestations = append(in.Attestations, statement(towpath.EvidenceSignature, "security"))
+		}, nil},
+		{"the signature", revoked(towpath.EvidenceSignature), []string{"0 of 1 signature. A signature does not count: the key was revoked."}},
+		{"all that it signed", revoked(towpath.EvidenceSignature, towpath.EvidenceProvenance, towpath.EvidenceSBOM), []string{"0 of 1 signature.", "No provenance that counts", "No bill of materials that counts"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := passing()
+			tt.change(&in)
+			got := Unbelieved(in.Environment, in.Candidate, in.Attestations)
+			if len(got) != len(tt.want) {
+				t.Fatalf("it says %q", got)
+			}
+			for i := range got {
+				if !strings.HasPrefix(got[i], tt.want[i]) {
+					t.Errorf("it says %q, want %q", got[i], tt.want[i])
+				}
+			}
+			if p := in.Environment.Rules.Gates.Provenance; p != nil && !p.Reviewed {
+				t.Error("the caller's rules were changed")
+			}
+		})
 	}
 }

@@ -259,12 +259,16 @@ func TestBranch(t *testing.T) {
 
 func TestPlan(t *testing.T) {
 	run(t, towpath.GatePlan, []test{
-		{name: "allows a plan on what runs", outcome: towpath.Allow, says: "0 to create, 1 to replace, 0 to remove, 1 unchanged"},
+		{name: "allows a plan on what runs", outcome: towpath.Allow, says: "The plan is known: 1 to replace, 1 unchanged."},
+		{name: "allows one that changes all", outcome: towpath.Allow, says: "The plan is known: 1 to create, 1 to remove.", change: func(in *Input) {
+			in.Plan.Components = []towpath.ComponentPlan{{Component: "api", Action: towpath.ActionCreate}, {Component: "db", Action: towpath.ActionRemove}}
+		}},
+		{name: "allows an empty one", outcome: towpath.Allow, says: "The plan is known: nothing changes.", change: func(in *Input) { in.Plan.Components = nil }},
 		{name: "waits for a plan", outcome: towpath.Wait, says: "not been computed yet", change: func(in *Input) { in.Plan = nil }},
 		{name: "takes a plan without a hash for none", outcome: towpath.Wait, says: "not been computed yet", change: func(in *Input) { in.Plan.Hash = "" }},
 		{name: "waits when the base has moved", outcome: towpath.Wait, says: "another release than the one that prod runs now", change: func(in *Input) { in.Environment.Release = "sha256:other" }},
 		{name: "waits when the plan can't be computed", outcome: towpath.Wait, says: "could not be found out: the agent does not answer.", change: func(in *Input) {
-			in.Errors = map[towpath.GateName]string{towpath.GatePlan: "the agent does not answer"}
+			in.Errors = map[towpath.GateName]Unknown{towpath.GatePlan: {Why: "the agent does not answer"}}
 		}},
 	})
 }

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -50,9 +51,15 @@ type Input struct {
 	Images towpath.ReleaseImages
 	// Reviews are what people said of this candidate in other environments.
 	Reviews []towpath.Approval
-	// Errors says of a gate why its evidence could not be gathered, as a
-	// sentence for people. Such a gate waits, whatever the rest says.
-	Errors map[towpath.GateName]string
+	// Errors says of a gate why its evidence could not be gathered. Such a gate
+	// waits, whatever the rest says.
+	Errors map[towpath.GateName]Unknown
+}
+
+// Unknown is why the evidence of a gate could not be gathered, for people.
+type Unknown struct {
+	Why   string // part of a sentence
+	Helps string // what to do; empty: nothing, it is tried again by itself
 }
 
 // Author is a person or machine behind a commit.
@@ -123,11 +130,11 @@ func Judge(in Input) []towpath.Verdict {
 	out := make([]towpath.Verdict, 0, len(all))
 	for _, name := range Gates() {
 		f := all[name](in)
-		if reason := in.Errors[name]; reason != "" {
+		if unknown, errs := in.Errors[name]; errs {
 			f.outcome, f.until = towpath.Wait, time.Time{}
-			f.reasons = []string{"What this gate needs to know could not be found out: " + reason + "."}
-			f.hint = "it is tried again by itself"
-			f.inputs["error"] = reason
+			f.reasons = []string{"What this gate needs to know could not be found out: " + unknown.Why + "."}
+			f.hint = cmp.Or(unknown.Helps, "it is tried again by itself")
+			f.inputs["error"] = unknown.Why
 		}
 		out = append(out, towpath.Verdict{
 			Gate: name, Outcome: f.outcome, Reasons: f.reasons, Hint: f.hint,

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -88,15 +90,15 @@ func TestPolicyVersion(t *testing.T) {
 func TestJudge_AGateThatErrorsNeverPasses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := arbitrary(t)
-		in.Errors = map[towpath.GateName]string{}
+		in.Errors = map[towpath.GateName]Unknown{}
 		for _, g := range Gates() {
 			if rapid.Bool().Draw(t, "errs") {
-				in.Errors[g] = "it does not answer"
+				in.Errors[g] = Unknown{Why: "it does not answer"}
 			}
 		}
 		got := Judge(in)
 		for _, v := range got {
-			if in.Errors[v.Gate] != "" && v.Outcome != towpath.Wait {
+			if _, errs := in.Errors[v.Gate]; errs && v.Outcome != towpath.Wait {
 				t.Fatalf("%s errs and says %s", v.Gate, v.Outcome)
 			}
 		}
@@ -104,6 +106,26 @@ func TestJudge_AGateThatErrorsNeverPasses(t *testing.T) {
 			t.Fatal("it is allowed all the same")
 		}
 	})
+}
+
+// TestJudge_saysWhatHelps: who waits for what can't be had by waiting waits for ever.
+func TestJudge_saysWhatHelps(t *testing.T) {
+	for name, tt := range map[string]struct {
+		unknown Unknown
+		hint    string
+	}{
+		"what may be had later": {Unknown{Why: "it does not answer"}, "it is tried again by itself"},
+		"what is lost":          {Unknown{Why: "there is no such blob", Helps: "push it again"}, "push it again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := passing()
+			in.Errors = map[towpath.GateName]Unknown{towpath.GateSigned: tt.unknown}
+			i := slices.IndexFunc(Judge(in), func(v towpath.Verdict) bool { return v.Gate == towpath.GateSigned })
+			if v := Judge(in)[i]; v.Hint != tt.hint || len(v.Reasons) != 1 || !strings.HasSuffix(v.Reasons[0], tt.unknown.Why+".") {
+				t.Errorf("it says %q, and %q", v.Reasons, v.Hint)
+			}
+		})
+	}
 }
 
 func TestJudge_NobodyApprovesTheirOwnWork(t *testing.T) {

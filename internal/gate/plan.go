@@ -1,7 +1,9 @@
 package gate
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -17,9 +19,24 @@ func plan(in Input) finding {
 		return wait(inputs, "it is computed again by itself; approvals of the old plan lapse if it changes",
 			fmt.Sprintf("The plan was computed against another release than the one that %s runs now.", in.Environment.Name))
 	}
-	n := in.Plan.Counts()
-	return allow(inputs, fmt.Sprintf("The plan is known: %d to create, %d to replace, %d to remove, %d unchanged.",
-		n[towpath.ActionCreate], n[towpath.ActionReplace], n[towpath.ActionRemove], n[towpath.ActionNone]))
+	return allow(inputs, "The plan is known: "+changes(in.Plan.Counts())+".")
+}
+
+// changes says how many components a plan does what with, and nothing of what it
+// does with none.
+func changes(n map[towpath.ChangeAction]int) string {
+	var out []string
+	for _, of := range []struct {
+		action towpath.ChangeAction
+		what   string
+	}{
+		{towpath.ActionCreate, "to create"}, {towpath.ActionReplace, "to replace"}, {towpath.ActionRemove, "to remove"}, {towpath.ActionNone, "unchanged"},
+	} {
+		if n[of.action] > 0 {
+			out = append(out, fmt.Sprintf("%d %s", n[of.action], of.what))
+		}
+	}
+	return cmp.Or(strings.Join(out, ", "), "nothing changes")
 }
 
 func planned(in Input) bool { return in.Plan != nil && in.Plan.Hash != "" }

@@ -82,7 +82,7 @@ func (s *Service) Status(ctx context.Context, actor towpath.Actor, p towpath.Pro
 	}
 	now := s.cfg.Now()
 	var out []Status
-	rules := map[towpath.EnvironmentName]*towpath.ScanRule{}
+	environments := map[towpath.EnvironmentName]towpath.Environment{}
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		out = []Status{}
 		envs, err := tx.Environments(ctx, p)
@@ -114,7 +114,7 @@ func (s *Service) Status(ctx context.Context, actor towpath.Actor, p towpath.Pro
 				return err
 			}
 			st.Freezes = active(freezes, env, now)
-			rules[env.Name] = env.Rules.Gates.Scan
+			environments[env.Name] = env
 			out = append(out, st)
 		}
 		if e != "" && len(out) == 0 {
@@ -127,13 +127,14 @@ func (s *Service) Status(ctx context.Context, actor towpath.Actor, p towpath.Pro
 		return nil, err
 	}
 	for i := range out {
-		s.scans(ctx, &out[i], rules[out[i].Environment], now)
+		s.evidence(ctx, &out[i], environments[out[i].Environment], now)
 	}
 	return out, s.matrix(ctx, out)
 }
 
-// scans says what scanners have found in what runs, also after it was promoted.
-func (s *Service) scans(ctx context.Context, st *Status, rule *towpath.ScanRule, now time.Time) {
+// evidence says what is said of what runs, also after it was promoted: what
+// scanners have found, and which signatures count no more.
+func (s *Service) evidence(ctx context.Context, st *Status, env towpath.Environment, now time.Time) {
 	if st.Release == "" {
 		return
 	}
@@ -143,7 +144,8 @@ func (s *Service) scans(ctx context.Context, st *Status, rule *towpath.ScanRule,
 		st.Findings = []string{"What scanners found can't be read: " + m + "."}
 		return
 	}
-	st.Findings = gate.Findings(gate.FlagRule(rule), said, now)
+	st.Findings = gate.Findings(gate.FlagRule(env.Rules.Gates.Scan), said, now)
+	st.Unbelieved = gate.Unbelieved(env, towpath.Candidate{Release: st.Release, Version: st.Version, Commit: st.Commit}, said)
 }
 
 func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, newest []towpath.Candidate, world seen, now time.Time) (Status, error) {

@@ -37,7 +37,10 @@ type Status struct {
 	// Findings are those of the newest scans of what runs that the environment's
 	// rules don't let pass, as sentences; without a rule those that are high or
 	// worse.
-	Findings   []string            `json:"findings,omitempty"`
+	Findings []string `json:"findings,omitempty"`
+	// Unbelieved is the evidence of what runs that the environment's rules ask for
+	// and that counts no more because keys were revoked, as sentences.
+	Unbelieved []string            `json:"unbelieved,omitempty"`
 	Deployment *towpath.Deployment `json:"deployment,omitempty"` // the active one
 	// Proposed is what somebody has to open before anything is deployed; nil: it is
 	// open.

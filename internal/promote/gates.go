@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +43,7 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 
 // records are what the gates judge of a promotion as far as the database has it.
 func records(ctx context.Context, tx Tx, p towpath.Promotion, now time.Time) (gate.Input, error) {
-	in := gate.Input{Now: now, Promotion: p, Approvals: p.Approvals, Plan: p.Plan, Errors: map[towpath.GateName]string{}}
+	in := gate.Input{Now: now, Promotion: p, Approvals: p.Approvals, Plan: p.Plan, Errors: map[towpath.GateName]gate.Unknown{}}
 	var err error
 	if in.Environment, err = tx.Environment(ctx, p.Project, p.Environment); err != nil {
 		return in, err
@@ -145,15 +146,30 @@ func (s *Service) askForCopies(ctx context.Context, in gate.Input) error {
 func (s *Service) statements(ctx context.Context, in *gate.Input) {
 	said, err := s.said.Statements(ctx, in.Promotion.Project, in.Promotion.Environment, in.Promotion.Release)
 	if err != nil {
-		m, _ := towpath.PublicMessage(err)
+		why := unknown("what is attached to the release can't be read", err)
 		for _, t := range in.Environment.Rules.Gates.EvidenceTypes() { // who asks for nothing need not wait
-			in.Errors[gateOf(t)] = "what is attached to the release can't be read: " + m
+			in.Errors[gateOf(t)] = why
 		}
 		if len(in.Environment.Rules.Gates.Replicated) > 0 { // a copy is compared with it
-			in.Errors[towpath.GateReplicated] = "what is attached to the release can't be read: " + m
+			in.Errors[towpath.GateReplicated] = why
 		}
 	}
 	in.Attestations = said
+}
+
+// unknown says why evidence could not be gathered, and what helps when another
+// try does not: what is damaged or gone stays so until somebody brings it back.
+func unknown(what string, err error) gate.Unknown {
+	message, hint := towpath.PublicMessage(err)
+	out := gate.Unknown{Why: what + ": " + message}
+	var known *towpath.Error
+	if !errors.As(err, &known) || known.Kind == towpath.KindUnavailable {
+		return out
+	}
+	if out.Helps = hint; hint == "" && known.Kind == towpath.KindNotFound {
+		out.Helps = "attach or publish it again; `towpath registry scrub` lists all that is damaged or missing"
+	}
+	return out
 }
 
 // gateOf is the gate that judges a type of evidence.
@@ -198,13 +214,16 @@ func neighbours(ctx context.Context, tx Tx, name towpath.EnvironmentName) ([]gat
 	return out, nil
 }
 
+// toRead is what lets the server read a repository.
+const toRead = "say where it lies, on the server: towpath project register NAME --repository PATH"
+
 // history asks git who wrote what is new, and what the branch has that the
 // candidate lacks. Merges that bring nothing of their own are recorded on the
 // way and count no more.
 func (s *Service) history(ctx context.Context, in *gate.Input, merges map[towpath.CommitID]bool, accounts map[string]towpath.AccountName) {
 	p, rules := in.Promotion, in.Environment.Rules
 	reviewed := rules.Gates.Provenance != nil && rules.Gates.Provenance.Reviewed
-	fail := func(why string) {
+	fail := func(why gate.Unknown) {
 		if rules.Gates.Approvals != nil {
 			in.Errors[towpath.GateApprovals] = why
 		}
@@ -214,17 +233,16 @@ func (s *Service) history(ctx context.Context, in *gate.Input, merges map[towpat
 	}
 	has, err := s.repos.Has(ctx, p.Project)
 	if err == nil && !has {
-		fail("the server can't read the project's repository, so it can't tell who the authors are")
+		fail(gate.Unknown{Why: "the server can't read the project's repository, so it can't tell who the authors are", Helps: toRead})
 		if rules.Branch != "" {
-			in.Errors[towpath.GateBranch] = "the server can't read the project's repository, so it can't tell what the branch has"
+			in.Errors[towpath.GateBranch] = gate.Unknown{Why: "the server can't read the project's repository, so it can't tell what the branch has", Helps: toRead}
 		}
 		return
 	}
 	if (rules.Gates.Approvals != nil || reviewed) && in.Candidate.Commit != in.Environment.Commit {
 		authors, err := s.repos.Authors(ctx, p.Project, in.Environment.Commit, in.Candidate.Commit)
 		if err != nil {
-			m, _ := towpath.PublicMessage(err)
-			fail("the authors can't be read from git: " + m)
+			fail(unknown("the authors can't be read from git", err))
 		}
 		for _, a := range authors {
 			in.Authors = append(in.Authors, gate.Author{
@@ -241,8 +259,7 @@ func (s *Service) history(ctx context.Context, in *gate.Input, merges map[towpat
 		foreign = slices.DeleteFunc(foreign, func(c towpath.CommitAuthor) bool { return slices.Contains(empty, c.Commit) })
 	}
 	if err != nil {
-		m, _ := towpath.PublicMessage(err)
-		in.Errors[towpath.GateBranch] = "the branch can't be read from git: " + m
+		in.Errors[towpath.GateBranch] = unknown("the branch can't be read from git", err)
 		return
 	}
 	in.Foreign = foreign

@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 
+	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -26,6 +27,8 @@ const (
 	Denied              Code = "DENIED"
 	Unsupported         Code = "UNSUPPORTED"
 	TooManyRequests     Code = "TOOMANYREQUESTS"
+	// Harmed is a code of ours: what is stored is damaged, and nobody gets it.
+	Harmed Code = "DAMAGED"
 )
 
 // kinds are the kinds of the codes.
@@ -33,6 +36,8 @@ func (c Code) kind() towpath.Kind {
 	switch c {
 	case BlobUnknown, BlobUploadUnknown, ManifestBlobUnknown, ManifestUnknown, NameUnknown:
 		return towpath.KindNotFound
+	case Harmed:
+		return towpath.KindInternal
 	case TooLarge, TooManyRequests:
 		return towpath.KindExhausted
 	case Denied, OutOfOrder:
@@ -53,6 +58,9 @@ func fail(c Code, op, format string, args ...any) *towpath.Error {
 
 // CodeOf is the code of an error; empty for one that has none.
 func CodeOf(err error) Code {
+	if errors.Is(err, blob.ErrDamaged) {
+		return Harmed
+	}
 	var e *towpath.Error
 	if errors.As(err, &e) {
 		return Code(e.Fields[codeField])

@@ -583,6 +583,12 @@ func TestService_Scrub(t *testing.T) {
 				t.Errorf("%+v, %v", got, err)
 			}
 		})
+		t.Run("again, and the ledger has it once", func(t *testing.T) {
+			got, err := w.Scrub(ctx, root, registry.ScrubRequest{})
+			if err != nil || len(got.Findings) != 2 || w.count.of["registry.damaged"] != 2 {
+				t.Errorf("%+v, %v; recorded %v", got, err, w.count.of)
+			}
+		})
 		t.Run("nobody repairs it without a replica", func(t *testing.T) {
 			for _, after := range []towpath.Digest{"", want[0].Digest} {
 				got, err := w.Scrub(ctx, root, registry.ScrubRequest{Repair: "eu", After: after})
@@ -600,6 +606,13 @@ func TestService_Scrub(t *testing.T) {
 			}
 			if got, err := w.Scrub(ctx, root, registry.ScrubRequest{}); err != nil || len(got.Findings) != 0 || got.Checked.Blobs != 4 {
 				t.Errorf("%+v, %v", got, err)
+			}
+			path := filepath.Join(w.dir, "blobs", "sha256", want[0].Digest.Hex()[:2], want[0].Digest.Hex())
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := w.Scrub(ctx, root, registry.ScrubRequest{}); err != nil || len(got.Findings) != 1 || w.count.of["registry.damaged"] != 3 {
+				t.Errorf("harmed once more: %+v, %v; recorded %v", got, err, w.count.of)
 			}
 		})
 		t.Run("is not for everybody", func(t *testing.T) {

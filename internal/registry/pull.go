@@ -55,7 +55,8 @@ func explain(ctx context.Context, tx Tx, op string, r towpath.RepositoryName, er
 
 // Content reads a manifest that [Service.Manifest] described, and checks it.
 func (s *Service) Content(ctx context.Context, a towpath.Artifact) ([]byte, error) {
-	return blob.ReadAll(ctx, s.blobs, a.Digest, a.Size)
+	b, err := blob.ReadAll(ctx, s.blobs, a.Digest, a.Size)
+	return b, lost(err, ManifestUnknown, "the manifest %s is lost", a.Digest)
 }
 
 // Blob is the size of a blob that a repository has, in bytes.
@@ -96,7 +97,17 @@ func (s *Service) Blob(ctx context.Context, actor towpath.Actor, r towpath.Repos
 		return 0, err
 	}
 	_, err = s.blobs.Stat(ctx, d)
-	return size, as(err, towpath.KindNotFound, BlobUnknown, op, "the blob %s is lost", d)
+	return size, lost(err, BlobUnknown, "the blob %s is lost", d)
+}
+
+// lost is the error of what a record says is there, and is not: it was found
+// damaged before and put aside, or somebody took it away.
+func lost(err error, c Code, format string, d towpath.Digest) error {
+	if towpath.KindOf(err) != towpath.KindNotFound || CodeOf(err) != "" {
+		return err
+	}
+	return fail(c, "registry.pull", format, d).WithCause(err).
+		WithHint("it is damaged, or was deleted: `towpath registry scrub` lists what is, and with --repair-from fetches it from a copy; pushing the same again heals it too")
 }
 
 // relink makes a blob young again that somebody asks for: a client that is told
@@ -115,7 +126,7 @@ func (s *Service) relink(ctx context.Context, r towpath.RepositoryName, d towpat
 // yielding the last bytes when the content is damaged.
 func (s *Service) OpenBlob(ctx context.Context, d towpath.Digest) (io.ReadCloser, error) {
 	r, _, err := s.blobs.Open(ctx, d)
-	return r, as(err, towpath.KindNotFound, BlobUnknown, "registry.pull", "the blob %s is lost", d)
+	return r, lost(err, BlobUnknown, "the blob %s is lost", d)
 }
 
 func unknownBlob(op string, d towpath.Digest) error {

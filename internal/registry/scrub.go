@@ -94,7 +94,9 @@ func (s *Service) Scrub(ctx context.Context, actor towpath.Actor, r ScrubRequest
 		if err != nil {
 			return out, err
 		}
-		if harm != "" {
+		if harm == "" {
+			s.sound(d)
+		} else {
 			found, err := s.report(ctx, actor, d, harm)
 			if err != nil {
 				return out, err
@@ -176,7 +178,30 @@ func harm(ctx context.Context, err error, size int64, sum *Size) (Harm, error) {
 	return Unreadable, nil
 }
 
-// report records a finding, unless what needed the blob was given up meanwhile.
+// sound has a finding about a blob recorded again when it is harmed once more.
+func (s *Service) sound(d towpath.Digest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.recorded, d)
+}
+
+// news reports whether the ledger was not told yet, since the server began, that a
+// blob can't be used. That what was damaged is put aside, and so missing, is none.
+func (s *Service) news(d towpath.Digest, harm Harm) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	told, ok := s.recorded[d]
+	return !ok || told == Unreadable && harm != Unreadable
+}
+
+func (s *Service) told(d towpath.Digest, harm Harm) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recorded[d] = harm
+}
+
+// report tells a finding, unless what needed the blob was given up meanwhile, and
+// records it once, however often somebody scrubs.
 func (s *Service) report(ctx context.Context, actor towpath.Actor, d towpath.Digest, harm Harm) ([]Finding, error) {
 	ev := towpath.NewEvent(s.cfg.Now(), string(actor.Account), "registry.damaged")
 	ev.Subject, ev.Reason, ev.RequestID = string(d), string(harm), actor.RequestID
@@ -192,8 +217,14 @@ func (s *Service) report(ctx context.Context, actor towpath.Actor, d towpath.Dig
 			return err
 		}
 		out = []Finding{{Digest: d, Harm: harm, NeededBy: by}}
+		if !s.news(d, harm) {
+			return nil
+		}
 		return tx.Record(ctx, ev)
 	})
+	if err == nil && len(out) > 0 && s.news(d, harm) {
+		s.told(d, harm)
+	}
 	return out, err
 }
 
@@ -220,6 +251,9 @@ func (s *Service) repair(ctx context.Context, actor towpath.Actor, rule towpath.
 		ev := towpath.NewEvent(s.cfg.Now(), string(actor.Account), "registry.repaired")
 		ev.Subject, ev.Reason, ev.RequestID = string(f.Digest), "from "+string(rule), actor.RequestID
 		err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error { return tx.Record(ctx, ev) })
+	}
+	if err == nil {
+		s.sound(f.Digest)
 	}
 	if f.Repaired = err == nil; !f.Repaired {
 		f.Why, _ = towpath.PublicMessage(err)

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -233,11 +234,17 @@ type Service struct {
 	staging    Staging
 	protection Protection
 	collector  Collector
+
+	mu       sync.Mutex
+	recorded map[towpath.Digest]Harm // what scrubs have found, and not found sound since
 }
 
 // New makes the service.
 func New(cfg Config, store Store, blobs blob.Store, staging Staging, protection Protection, collector Collector) *Service {
-	return &Service{cfg: cfg.withDefaults(), store: store, blobs: blobs, staging: staging, protection: protection, collector: collector}
+	return &Service{
+		cfg: cfg.withDefaults(), store: store, blobs: blobs, staging: staging, protection: protection, collector: collector,
+		recorded: map[towpath.Digest]Harm{},
+	}
 }
 
 // MaxManifest is the largest manifest that is accepted, in bytes.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -24,6 +25,19 @@ type ledgerless struct{}
 
 func (ledgerless) Append(context.Context, *sqldb.Tx, towpath.Event) error { return nil }
 
+// counted keeps how often each action was recorded.
+type counted struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (c *counted) Append(_ context.Context, _ *sqldb.Tx, ev towpath.Event) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of[ev.Action]++
+	return nil
+}
+
 type nothing struct{}
 
 func (nothing) Protected(context.Context, registry.Tx, towpath.ProjectName, towpath.Digest) (string, error) {
@@ -38,6 +52,7 @@ func (nothing) Alone(context.Context) (func(context.Context) error, func(), erro
 type world struct {
 	*registry.Service
 	t     *testing.T
+	count *counted
 	dir   string
 	blobs *blob.Disk
 	store *store.Store
@@ -49,7 +64,7 @@ const repo = towpath.RepositoryName("shop/app")
 
 func newWorld(t *testing.T, db *sqldb.DB, cfg registry.Config) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}
+	w := &world{t: t, count: &counted{of: map[string]int{}}, dir: t.TempDir(), now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}
 	w.ana = towpath.Actor{Account: "ana", Token: "t", Grants: []towpath.Grant{{Role: towpath.RoleReleaser}}}
 	var err error
 	if w.blobs, err = blob.NewDisk(blob.DiskConfig{Dir: filepath.Join(w.dir, "blobs")}); err != nil {
@@ -59,7 +74,7 @@ func newWorld(t *testing.T, db *sqldb.DB, cfg registry.Config) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := store.New(db, ledgerless{}, nil)
+	s := store.New(db, w.count, nil)
 	w.store = s
 	err = s.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		return tx.InsertProject(ctx, towpath.Project{Name: "shop", CreatedAt: w.now})

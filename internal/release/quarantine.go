@@ -25,8 +25,8 @@ func (s *Service) Quarantine(ctx context.Context, actor towpath.Actor, p towpath
 	})
 }
 
-// Unquarantine lifts a quarantine. A release that is to be quarantined for
-// something else too is so at once.
+// Unquarantine lifts a quarantine; that there is none is not found. A release
+// that is to be quarantined for something else too is so at once.
 func (s *Service) Unquarantine(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, name, reason string) (towpath.Release, error) {
 	if err := access.Check(actor, access.Quarantine, access.Subject{Project: p}); err != nil {
 		return towpath.Release{}, err
@@ -38,8 +38,12 @@ func (s *Service) Unquarantine(ctx context.Context, actor towpath.Actor, p towpa
 		if err != nil {
 			return err
 		}
-		if was, err = tx.Quarantine(ctx, p, c.Release); err != nil || was == nil {
+		if was, err = tx.Quarantine(ctx, p, c.Release); err != nil {
 			return err
+		}
+		if was == nil {
+			return towpath.E(towpath.KindNotFound, "release.unquarantine", "%s is not quarantined", c.Version).On(string(c.Release)).
+				WithHint("there is nothing to lift; `towpath quarantine list` shows quarantined materials, which are lifted with --material")
 		}
 		if was.Everywhere {
 			if err := access.Check(actor, access.QuarantineAll, access.Subject{}); err != nil {
@@ -52,11 +56,9 @@ func (s *Service) Unquarantine(ctx context.Context, actor towpath.Actor, p towpa
 	if err != nil {
 		return towpath.Release{}, err
 	}
-	var other *towpath.Quarantine
-	if was != nil {
-		if other, err = s.other(ctx, p, was.Release, was.Cause, all); err != nil {
-			return towpath.Release{}, err
-		}
+	other, err := s.other(ctx, p, was.Release, was.Cause, all)
+	if err != nil {
+		return towpath.Release{}, err
 	}
 	return s.setQuarantine(ctx, actor, p, name, "release.unquarantined", reason, func(ctx context.Context, tx Tx, have *towpath.Quarantine, ev towpath.Event) error {
 		if !same(was, have) {

@@ -54,6 +54,42 @@ func TestRemote_KeepsThePassword(t *testing.T) {
 	})
 }
 
+// TestRemote_SaysThatThereIsNoTLS: who forgets --plain-http hears of it, also where
+// only the message of an error is kept, as of a rule.
+func TestRemote_SaysThatThereIsNoTLS(t *testing.T) {
+	s := story(t)
+	asked := func(host string) (message, hint string) {
+		t.Helper()
+		_, err := must(replicate.NewRemote(replicate.RemoteConfig{Repository: host + "/shop"}))(t).HasManifest(t.Context(), s.root)
+		return towpath.PublicMessage(err)
+	}
+	t.Run("of a registry that answers in clear text", func(t *testing.T) {
+		if message, _ := asked(newForeign(t, true, nil).host); !strings.Contains(message, "speaks no TLS, and was not named with --plain-http") {
+			t.Errorf("it says %q", message)
+		}
+	})
+	for name, answer := range map[string]string{"of one that says something else": "no such method here", "of one that hangs up": ""} {
+		t.Run(name, func(t *testing.T) {
+			l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+			defer l.Close()
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = c.Read(make([]byte, 1<<10))
+					_, _ = c.Write([]byte(answer))
+					_ = c.Close()
+				}
+			}()
+			if message, hint := asked(l.Addr().String()); !strings.Contains(message+" "+hint, "--plain-http") {
+				t.Errorf("it says %q, %q", message, hint)
+			}
+		})
+	}
+}
+
 func TestLogin_HidesItself(t *testing.T) {
 	l := replicate.Login{User: "bob", Password: "s3cret"}
 	if text := fmt.Sprintf("%v %+v %#v %s", l, l, l, l); strings.Contains(text, "s3cret") || strings.Contains(text, "bob") {

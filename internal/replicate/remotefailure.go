@@ -58,9 +58,10 @@ func (r *Remote) failed(err error, after time.Duration) error {
 	var answer *errcode.ErrorResponse
 	var untrusted *tls.CertificateVerificationError
 	var unknown *net.DNSError
+	var noTLS tls.RecordHeaderError
+	hint := "try again later: what was copied is not copied again"
 	later := func(format string, args ...any) error {
-		return towpath.E(towpath.KindUnavailable, op, format, args...).On(r.Host()).WithCause(busy{err, after}).
-			WithHint("try again later: what was copied is not copied again")
+		return towpath.E(towpath.KindUnavailable, op, format, args...).On(r.Host()).WithCause(busy{err, after}).WithHint("%s", hint)
 	}
 	switch {
 	case errors.As(err, &known):
@@ -76,9 +77,14 @@ func (r *Remote) failed(err error, after time.Duration) error {
 	case errors.As(err, &untrusted):
 		return towpath.E(towpath.KindInvalid, op, "the registry's certificate is not trusted here").On(r.Host()).WithCause(err).
 			WithHint("install its authority's certificate on this machine")
-	case errors.Is(err, http.ErrSchemeMismatch):
-		return towpath.E(towpath.KindInvalid, op, "the registry speaks no TLS").On(r.Host()).WithCause(err).WithHint("if it is meant to: --plain-http")
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &noTLS):
+		// Where only the message is kept, as of a rule, it says what to do too.
+		return towpath.E(towpath.KindInvalid, op, "the registry speaks no TLS, and was not named with --plain-http").On(r.Host()).WithCause(err).
+			WithHint("give --plain-http if it is meant to have none (of a rule: remove it and add it again)")
 	case network(err):
+		if !r.repo.PlainHTTP { // some that have no TLS hang up on it
+			hint += "; if it is meant to have no TLS, give --plain-http"
+		}
 		return later("the registry does not answer")
 	}
 	return towpath.E(towpath.KindInvalid, op, "the registry did something that registries don't").On(r.Host()).WithCause(err).

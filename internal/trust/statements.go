@@ -51,6 +51,9 @@ func (s *Service) Statements(ctx context.Context, p towpath.ProjectName, e towpa
 		keys = slices.DeleteFunc(all, func(k towpath.TrustedKey) bool {
 			return !counts(k, p, e) && (k.Revoked == nil || !k.Revoked.Everywhere)
 		})
+		// A key that is revoked everywhere may have names in other projects: it is told
+		// by the one that it has here.
+		slices.SortStableFunc(keys, func(a, b towpath.TrustedKey) int { return first(counts(a, p, e), counts(b, p, e)) })
 		keys = append(keys, s.cfg.Own)
 		attached, err = bundles(ctx, tx, p, release)
 		return err
@@ -168,6 +171,17 @@ func (s *Service) PublicKeys(ctx context.Context, p towpath.ProjectName, e towpa
 		return err
 	})
 	return out, err
+}
+
+// first orders what is so before what is not.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
 }
 
 func counts(k towpath.TrustedKey, p towpath.ProjectName, e towpath.EnvironmentName) bool {
@@ -313,8 +327,9 @@ func refuse(x *towpath.Attestation, err error) {
 	}
 }
 
-// dedupe keeps one record of each key: in environments of its
-// own each it may have several. One that was revoked anywhere counts nowhere.
+// dedupe keeps one record of each key: in environments of its own each it may
+// have several. One that was revoked anywhere counts nowhere; of those the first
+// is kept.
 func dedupe(keys []towpath.TrustedKey) []towpath.TrustedKey {
 	byID := map[string]towpath.TrustedKey{}
 	for _, k := range keys {

@@ -122,6 +122,8 @@ func TestServer_QuarantinesEverywhere(t *testing.T) {
 				t.Errorf("it is quarantined: %s", why)
 			}
 			refused(t, "lifted twice", h.svc.Releases.UnquarantineMaterial(ctx, h.ana, "", "left-pad", "again"), towpath.KindNotFound)
+			_, err := h.svc.Releases.Unquarantine(ctx, operator(shop), shop, "1.1.0", "again")
+			refused(t, "a release lifted twice", err, towpath.KindNotFound)
 		})
 		t.Run("and the ledger has it", func(t *testing.T) {
 			h.until("all is numbered", func() bool {
@@ -349,6 +351,13 @@ func TestServer_RevokesAKeyEverywhere(t *testing.T) {
 		refused(t, "lifted by a project's admin", err, towpath.KindForbidden)
 		err = h.trusts("again", pem, func(r *trust.AddRequest) { r.Project = "new" })
 		refused(t, "trusted again in a project that never did", err, towpath.KindConflict)
+		for project, name := range map[towpath.ProjectName]string{shop: `the key "lost" was revoked`, "zoo": `the key "lost-in-zoo" was revoked`} {
+			said, err := h.svc.Trust.Evidence(ctx, h.ana, project, "1.0.0", "")
+			told := slices.ContainsFunc(must(t, said, err).Statements, func(a towpath.Attestation) bool { return strings.Contains(a.Refused, name) })
+			if !told {
+				t.Errorf("%s is told of another project's name for it: %+v", project, said.Statements)
+			}
+		}
 		all, err := h.svc.Trust.List(ctx, h.ana, "", "")
 		must(t, all, err)
 		n := 0

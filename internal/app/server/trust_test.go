@@ -84,12 +84,23 @@ func (h *harness) signs(c *ocitest.Client, k *signing.Key, release towpath.Diges
 // reason waits until the verdict of a gate has a reason.
 func (h *harness) reason(e towpath.EnvironmentName, version string, gate towpath.GateName, says string) {
 	h.t.Helper()
+	h.verdict(e, version, gate, says, func(v towpath.Verdict) string { return strings.Join(v.Reasons, " ") })
+}
+
+// hint waits until the verdict of a gate says what to do.
+func (h *harness) hint(e towpath.EnvironmentName, version string, gate towpath.GateName, says string) {
+	h.t.Helper()
+	h.verdict(e, version, gate, says, func(v towpath.Verdict) string { return v.Hint })
+}
+
+func (h *harness) verdict(e towpath.EnvironmentName, version string, gate towpath.GateName, says string, of func(towpath.Verdict) string) {
+	h.t.Helper()
 	h.until(string(gate)+" says "+says, func() bool {
 		l, err := h.svc.Promotions.List(context.Background(), h.ana, promote.Filter{Project: shop, Environment: e})
 		must(h.t, 0, err)
 		for _, p := range l.Items {
 			for _, v := range p.Verdicts {
-				if p.Version == version && v.Gate == gate && v.Outcome == towpath.Wait && strings.Contains(strings.Join(v.Reasons, " "), says) {
+				if p.Version == version && v.Gate == gate && v.Outcome == towpath.Wait && strings.Contains(of(v), says) {
 					return true
 				}
 			}
@@ -278,6 +289,36 @@ func TestServer_ARevokedKeyTakesWhatOnlyItSigned(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	})
+}
+
+// TestServer_StatusSaysWhichSignaturesCountNoMore: a revoked key that was not the
+// only one quarantines nothing, and what runs would still pass no gate.
+func TestServer_StatusSaysWhichSignaturesCountNoMore(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		c := h.registryAs("vic", towpath.RoleViewer, towpath.RoleReleaser)
+		lost, lostPEM := signingKey(t)
+		kept, keptPEM := signingKey(t)
+		must(t, 0, h.trusts("lost", lostPEM))
+		must(t, 0, h.trusts("kept", keptPEM))
+		h.gates = towpath.GateRules{Signed: &towpath.SignedRule{Count: 1, Keys: []towpath.KeyName{"lost"}}}
+		one := h.publish("1.0.0", "one")
+		h.signs(c, lost, one.Release)
+		h.signs(c, kept, one.Release)
+		h.runs("dev", "1.0.0")
+		if st := h.status("dev"); len(st.Unbelieved) > 0 {
+			t.Errorf("while the key is trusted it shows %q", st.Unbelieved)
+		}
+		_, err := h.svc.Trust.Revoke(t.Context(), h.ana, "lost", "it was on a laptop", false)
+		must(t, 0, err)
+		st := h.status("dev")
+		if len(st.Unbelieved) != 1 || st.Unbelieved[0] != `0 of 1 signature by lost. A signature does not count: it was signed with kept. `+
+			`A signature does not count: the key "lost" was revoked: it was on a laptop.` {
+			t.Errorf("it shows %q", st.Unbelieved)
+		}
+		if st.Quarantined {
+			t.Error("what another key signed too is quarantined")
+		}
 	})
 }
 
@@ -557,9 +598,12 @@ func TestServer_DamagedEvidence(t *testing.T) {
 			one := h.publish("1.1.0", "one")
 			h.signs(c, k, one.Release)
 			h.damageBundles(one.Release)
+			_, other := signingKey(t)
+			must(t, 0, h.trusts("other", other)) // so that what was verified meanwhile is read again
 			must(t, 0, h.svc.Promotions.Unhold(ctx, h.ana, shop, "dev", ""))
 			if tt.wait {
 				h.reason("dev", "1.1.0", towpath.GateSigned, "what is attached to the release can't be read")
+				h.hint("dev", "1.1.0", towpath.GateSigned, "towpath registry scrub") // waiting does not bring it back
 				return
 			}
 			h.runs("dev", "1.1.0")

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -71,7 +72,11 @@ func TestDamage(t *testing.T) {
 		body := c.Manifest()
 		d := c.Push("latest", body)
 		damage(d, 3)
-		c.Expect(c.Do("GET", c.Repo("manifests/latest"), nil), 500)
+		c.ExpectCode(c.Do("GET", c.Repo("manifests/latest"), nil), 500, "DAMAGED")
+		a := c.ExpectCode(c.Do("GET", c.Repo("manifests/latest"), nil), 404, "MANIFEST_UNKNOWN") // it was put aside
+		if !strings.Contains(string(a.Body), "is lost") || !strings.Contains(string(a.Body), "towpath registry scrub") {
+			t.Errorf("it says %s", a.Body)
+		}
 		c.Push("latest", body) // heals it
 		c.Expect(c.Do("GET", c.Repo("manifests/latest"), nil), 200)
 	})

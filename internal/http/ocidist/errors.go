@@ -37,6 +37,7 @@ func codes() map[registry.Code]row {
 		registry.Denied:              {status: http.StatusConflict},
 		registry.Unsupported:         {status: http.StatusMethodNotAllowed},
 		registry.TooManyRequests:     {status: http.StatusTooManyRequests},
+		registry.Harmed:              {status: http.StatusInternalServerError},
 	}
 }
 

@@ -22,7 +22,7 @@ func problemOf(r *http.Response) error {
 	contentType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	var p api.Problem
 	if contentType != api.ProblemType || json.Unmarshal(body, &p) != nil || p.Kind == "" {
-		return foreign(r, registrySays(body))
+		return foreign(r, body)
 	}
 	e := towpath.E(p.Kind, "", "%s", p.Detail)
 	e.Hint = p.Hint
@@ -30,23 +30,30 @@ func problemOf(r *http.Response) error {
 	return withRequest(e, p.RequestID)
 }
 
-// registrySays is what a registry says of an error, by the specification of OCI;
-// empty when it is something else. Ours says what to do there, too.
-func registrySays(body []byte) string {
+// FieldCode is the key of [towpath.Error.Fields] under which is what a registry
+// calls an error.
+const FieldCode = "code"
+
+// registrySays is what a registry calls an error and says of it, by the
+// specification of OCI; empty when it is something else. Ours says what to do
+// there, too.
+func registrySays(body []byte) (code, message string) {
 	var said struct {
 		Errors []struct {
+			Code    string `json:"code"`
 			Message string `json:"message"`
 		} `json:"errors"`
 	}
 	if json.Unmarshal(body, &said) != nil || len(said.Errors) == 0 {
-		return ""
+		return "", ""
 	}
-	return said.Errors[0].Message
+	return said.Errors[0].Code, said.Errors[0].Message
 }
 
 // foreign is an answer of our registry, or one that is not of a Towpath server,
 // or has no body.
-func foreign(r *http.Response, says string) error {
+func foreign(r *http.Response, body []byte) error {
+	code, says := registrySays(body)
 	kind := towpath.KindInternal
 	switch r.StatusCode {
 	case http.StatusUnauthorized:
@@ -65,6 +72,7 @@ func foreign(r *http.Response, says string) error {
 	e := towpath.E(kind, "", "the server answered %s", r.Status)
 	if says != "" {
 		e = towpath.E(kind, "", "%s", says)
+		e.Fields = map[string]string{FieldCode: code}
 	}
 	if r.Header.Get(api.HeaderRequestID) == "" {
 		e = e.WithHint("check that the URL is that of a towpath server")
