@@ -149,9 +149,7 @@ func showDeployment(p *page, d towpath.Deployment) {
 	}
 	p.field("promotion", string(d.Promotion))
 	p.field("by", string(d.By)+", "+at(d.CreatedAt))
-	if d.Waiting != "" {
-		p.field("waiting", p.style.warn(d.Waiting))
-	}
+	p.waiting(d)
 	for _, r := range d.Components {
 		if r.Canary != nil && r.Canary.Judgement != nil {
 			p.field("judged", string(r.Component)+": "+p.style.word(string(r.Canary.Judgement.Outcome))+". "+r.Canary.Judgement.Sentence)

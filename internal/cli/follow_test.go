@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -99,9 +101,41 @@ func TestFollow(t *testing.T) {
 				Steps: []towpath.Step{{Verb: towpath.VerbPrepare, Phase: towpath.OperationSucceeded, Began: time.Now(), Ended: time.Now()}},
 			}},
 		}
-		v := snapshot{deployment: &d}.view()
+		v := snapshot{deployment: &d}.view(time.Now())
 		if v.title != "promotion of 1.0.0 into dev: rolled-back: "+d.Cause || v.tree[0].state != StepFailed || v.tree[0].detail != "judged worse" {
 			t.Errorf("got %q, and %+v", v.title, v.tree[0])
+		}
+	})
+	run(t, "names the agents that are waited for, and since when", func(t *testing.T) {
+		d := towpath.Deployment{
+			ID: "dep_1", Environment: "dev", Version: "1.0.0", Kind: towpath.DeploymentPromotion, Phase: towpath.DeploymentPreparing,
+			Away: []towpath.AgentAway{
+				{Place: "eu", Agent: "box-1", Seen: time.Now().Add(-3 * time.Minute), Components: []towpath.ComponentName{"web", "api"}},
+				{Place: "moon", Components: []towpath.ComponentName{"db"}},
+			},
+			Waiting: "mail has 10 % of the traffic",
+		}
+		const first = "web, api waits for agent box-1 of place eu, last seen 3m ago"
+		const second = "db waits for an agent of place moon, which none has ever connected for"
+		if v := (snapshot{deployment: &d}).view(time.Now()); v.waiting != first+"; "+second+"; "+d.Waiting {
+			t.Errorf("a watch says that it waits: %s", v.waiting)
+		}
+		p := page{now: time.Now()}
+		showDeployment(&p, d)
+		for _, line := range []string{first, second, d.Waiting} {
+			if strings.Count(p.String(), "waiting:      "+line+"\n") != 1 {
+				t.Errorf("%q is missing in\n%s", line, p.String())
+			}
+		}
+		p.Reset()
+		showStatus(&p, inventory.Status{Environment: "dev", Deployment: &d})
+		if !strings.Contains(p.String(), "waiting:      "+first+"\n") {
+			t.Errorf("the status says\n%s", p.String())
+		}
+		var s session
+		s.apps.Now, s.stdout = time.Now, &p
+		if row := s.statusResult([]inventory.Status{{Environment: "dev", Deployment: &d}}).table.rows[0]; !slices.Contains(row, "promotion of 1.0.0 (agent away)") {
+			t.Errorf("in the list it is %q", row)
 		}
 	})
 	run(t, "waits for a server that is away, and says so once", func(t *testing.T) {

@@ -69,6 +69,9 @@ func (s *session) statusResult(environments []inventory.Status) result {
 		}
 		if d := e.Deployment; d != nil {
 			active = doing(d)
+			if len(d.Away) > 0 {
+				active += p.style.warn(" (agent away)")
+			}
 		}
 		r.names = append(r.names, string(e.Environment))
 		r.table.add(string(e.Environment), version(e), p.style.word(string(e.Phase)), p.style.word(string(e.Health)), p.age(e.Since),
@@ -225,9 +228,7 @@ func showStatus(p *page, e inventory.Status) {
 	}
 	if d := e.Deployment; d != nil {
 		p.heading("Active deployment")
-		if d.Waiting != "" {
-			p.field("waiting", p.style.warn(d.Waiting))
-		}
+		p.waiting(*d)
 		p.tree(*d)
 	}
 	if len(e.Freezes) > 0 {

@@ -85,6 +85,7 @@ type Tx interface {
 	SaveDrift(ctx context.Context, d towpath.Drift) error
 	Freezes(ctx context.Context, p towpath.ProjectName) ([]towpath.Freeze, error)
 	Session(ctx context.Context, place towpath.PlaceName) (Session, bool, error)
+	AgentsAway(ctx context.Context, id towpath.DeploymentID, since time.Time) ([]towpath.AgentAway, error)
 	SaveSession(ctx context.Context, s Session) error
 	TouchSession(ctx context.Context, session string, at time.Time) (towpath.PlaceName, bool, error)
 

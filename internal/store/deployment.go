@@ -116,6 +116,7 @@ func (tx *Tx) addSteps(ctx context.Context, d *towpath.Deployment) error {
 }
 
 func withoutSteps(d towpath.Deployment) towpath.Deployment {
+	d.Away = nil
 	d.Components = slices.Clone(d.Components)
 	for i := range d.Components {
 		d.Components[i].Steps = nil
