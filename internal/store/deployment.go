@@ -110,6 +110,9 @@ func (tx *Tx) addSteps(ctx context.Context, d *towpath.Deployment) error {
 		if op.Result != nil {
 			step.Message, step.Log = op.Result.Message, op.Result.Log
 		}
+		if op.Said != "" {
+			step.Message = op.Said
+		}
 		d.Components[i].Steps = append(d.Components[i].Steps, step)
 	}
 	return nil
