@@ -106,6 +106,38 @@ func TestFollow(t *testing.T) {
 			t.Errorf("got %q, and %+v", v.title, v.tree[0])
 		}
 	})
+	run(t, "says why it goes back once", func(t *testing.T) {
+		said := "errors: Error rate 50 % of 40 requests beside 0 % of 360; worse."
+		d := towpath.Deployment{Cause: "the new revision of web is worse at 25 %: " + said, Components: []towpath.Rollout{{
+			Component: "web", Canary: &towpath.Canary{Judgement: &towpath.Judgement{Outcome: towpath.JudgedWorse, Sentence: said}},
+		}}}
+		for _, reason := range []string{d.Cause, "the previous release runs again"} {
+			d.Reason = reason
+			p := page{now: time.Now()}
+			showDeployment(&p, d)
+			if strings.Count(p.String(), said) != 1 || !strings.Contains(p.String(), "judged:       web: worse\n") {
+				t.Errorf("with the reason %q it shows\n%s", reason, p.String())
+			}
+		}
+		d.Cause, d.Reason = "aborted by ana", ""
+		p := page{now: time.Now()}
+		showDeployment(&p, d)
+		if !strings.Contains(p.String(), "cause:        aborted by ana\n") || !strings.Contains(p.String(), "judged:       web: worse. "+said+"\n") {
+			t.Errorf("it shows\n%s", p.String())
+		}
+	})
+	run(t, "says at once of what there is no evidence for the same cause", func(t *testing.T) {
+		p := page{now: time.Now()}
+		showStatus(&p, inventory.Status{Environment: "dev", Unseen: []towpath.Unseen{
+			{Component: "web", Objective: "errors", Why: "Nothing was counted."}, {Component: "api", Objective: "errors", Why: "Nothing was counted."},
+			{Component: "web", Objective: "speed", Why: "Nothing was counted."}, {Component: "web", Objective: "cost", Why: "It errs.", By: "ana"},
+		}})
+		const of, blank = " when it got all of the traffic: ", "              no evidence of "
+		if all := "unseen:       no evidence of errors, speed of web" + of + "Nothing was counted\n" + blank + "errors of api" + of + "Nothing was counted\n" +
+			blank + "cost of web" + of + "It errs (ana let it pass)\n"; !strings.Contains(p.String(), all) {
+			t.Errorf("it shows\n%s", p.String())
+		}
+	})
 	run(t, "names the agents that are waited for, and since when", func(t *testing.T) {
 		d := towpath.Deployment{
 			ID: "dep_1", Environment: "dev", Version: "1.0.0", Kind: towpath.DeploymentPromotion, Phase: towpath.DeploymentPreparing,
@@ -122,10 +154,9 @@ func TestFollow(t *testing.T) {
 		}
 		p := page{now: time.Now()}
 		showDeployment(&p, d)
-		for _, line := range []string{first, second, d.Waiting} {
-			if strings.Count(p.String(), "waiting:      "+line+"\n") != 1 {
-				t.Errorf("%q is missing in\n%s", line, p.String())
-			}
+		const blank = "              "
+		if all := "waiting:      " + first + "\n" + blank + second + "\n" + blank + d.Waiting + "\n"; !strings.Contains(p.String(), all) {
+			t.Errorf("it shows\n%s", p.String())
 		}
 		p.Reset()
 		showStatus(&p, inventory.Status{Environment: "dev", Deployment: &d})

@@ -88,11 +88,30 @@ func instances(c inventory.ComponentStatus) string {
 	return fmt.Sprint(c.Instances)
 }
 
-// unseen says what nobody can tell of a rollout that ended.
-func unseen(u towpath.Unseen) string {
-	out := fmt.Sprintf("no evidence of %s of %s when it got all of the traffic: %s", u.Objective, u.Component, strings.TrimRight(u.Why, "."))
-	if u.By != "" {
-		out += fmt.Sprintf(" (%s let it pass)", u.By)
+// unseen says what nobody can tell of a rollout that ended, of objectives of a
+// component that lack the same at once.
+func (p *page) unseen(all []towpath.Unseen) []string {
+	var out []string
+	said := map[towpath.Unseen]int{}
+	var names [][]string
+	var firsts []towpath.Unseen
+	for _, u := range all {
+		same := u
+		same.Objective = ""
+		i, known := said[same]
+		if !known {
+			i = len(names)
+			said[same] = i
+			names, firsts = append(names, nil), append(firsts, u)
+		}
+		names[i] = append(names[i], u.Objective)
+	}
+	for i, u := range firsts {
+		line := fmt.Sprintf("no evidence of %s of %s when it got all of the traffic: %s", strings.Join(names[i], ", "), u.Component, strings.TrimRight(u.Why, "."))
+		if u.By != "" {
+			line += fmt.Sprintf(" (%s let it pass)", u.By)
+		}
+		out = append(out, p.style.warn(line))
 	}
 	return out
 }
@@ -180,9 +199,7 @@ func showStatus(p *page, e inventory.Status) {
 	if e.Doubt != "" {
 		p.field("verified", p.style.bad("not any more: "+e.Doubt))
 	}
-	for _, u := range e.Unseen {
-		p.field("unseen", p.style.warn(unseen(u)))
-	}
+	p.fields("unseen", p.unseen(e.Unseen))
 	if h := e.Hold; h != nil {
 		p.field("hold", p.style.warn(h.Reason)+" (by "+h.By+", "+p.age(h.At)+" ago)")
 		p.line("%-13s lift it with: towpath unhold %s", "", e.Environment)

@@ -292,12 +292,14 @@ func bar(tree []branch, st style) string {
 
 // waiting says what a deployment waits for.
 func (p *page) waiting(d towpath.Deployment) {
+	var all []string
 	for _, a := range d.Away {
-		p.field("waiting", p.style.bad(awaited(a, p.now)))
+		all = append(all, p.style.bad(awaited(a, p.now)))
 	}
 	if d.Waiting != "" {
-		p.field("waiting", p.style.warn(d.Waiting))
+		all = append(all, p.style.warn(d.Waiting))
 	}
+	p.fields("waiting", all)
 }
 
 // awaited says which agent is waited for, and since when it is away.
