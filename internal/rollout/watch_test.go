@@ -136,6 +136,29 @@ func TestNext_WatchesWhatItSwitchedTo(t *testing.T) {
 			t.Errorf("it stands at %+v", at)
 		}
 	})
+	t.Run("and a preview asks a person when its time is over", func(t *testing.T) {
+		d, c, now := switched(30 * time.Second)
+		d.Components[0].Steps = d.Components[0].Steps[:2]
+		c.Spec.Steps = append([]towpath.RolloutStep{{Manual: true, For: time.Minute}}, c.Spec.Steps...)
+		at := Standing(d)
+		if len(at) != 1 || at[0].Step != 0 || at[0].AsksAPerson(now) || !at[0].AsksAPerson(now.Add(30*time.Second)) {
+			t.Errorf("it stands at %+v", at)
+		}
+	})
+	t.Run("and what is counted before it moves counts, and nothing when it has moved", func(t *testing.T) {
+		d, _, _ := switched(0)
+		for phase, counts := range map[towpath.DeploymentPhase]bool{
+			towpath.DeploymentPreparing: true, towpath.DeploymentSwitching: true, towpath.DeploymentRetiring: false, towpath.DeploymentReverting: false,
+		} {
+			d.Phase = phase
+			if r := Counted(d, "api"); (r != nil) != counts {
+				t.Errorf("%s: %+v", phase, r)
+			}
+			if moving := len(Moving(d)); moving > 0 != (phase == towpath.DeploymentSwitching) {
+				t.Errorf("%s: %d move", phase, moving)
+			}
+		}
+	})
 }
 
 func TestStrategies_AfterTheSwitch(t *testing.T) {
