@@ -152,14 +152,17 @@ func TestAgent_ChecksWhatItDidNotPrepare(t *testing.T) {
 func TestAgent_KeepsTheSpec(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		var got []string
+		begun := make(chan struct{}, 2)
 		b.runner.do = func(ctx context.Context, w kind.Work) error {
 			got = append(got, string(w.Operation.Spec.Rendered))
+			begun <- struct{}{}
 			return untilCancelled(ctx, w)
 		}
 		b.runner.recover = func(kind.Work) (kind.Recovery, error) { return kind.RecoveredNotStarted, nil }
 		op := b.op("op_1", towpath.VerbPrepare)
 		op.Spec = listening(op.Spec, "here")
 		b.srv.add(t, op)
+		<-begun
 		synctest.Wait()
 		b.stop() // in the middle of it
 		b.srv.locked(func() {

@@ -22,12 +22,11 @@ type Server interface {
 	// for. A lease moves to the asking session when operation and fence match:
 	// a restarted agent goes on with what its journal holds.
 	Renew(ctx context.Context, actor towpath.Actor, req RenewRequest) (RenewResponse, error)
-	// Report records progress, once for each (operation, seq). A stale fence is
-	// no error; the report is recorded as stale.
+	// Report takes progress, of which the last that was said is shown. A stale fence
+	// is no error, and changes nothing.
 	Report(ctx context.Context, actor towpath.Actor, req ReportRequest) error
 	// Finish ends an operation. Repeating an accepted one is accepted again. A
-	// fence that has been superseded is answered with FinishStale: recorded,
-	// never applied.
+	// fence that has been superseded is answered with FinishStale, and never applied.
 	Finish(ctx context.Context, actor towpath.Actor, req FinishRequest) (FinishResponse, error)
 	// Observe takes what really runs in the agent's place.
 	Observe(ctx context.Context, actor towpath.Actor, req ObserveRequest) error

@@ -142,7 +142,7 @@ type FinishStatus string
 // The answers to a finished operation. Either way the agent is done with it.
 const (
 	FinishAccepted FinishStatus = "accepted"
-	FinishStale    FinishStatus = "stale" // its fence has been superseded: recorded, not applied
+	FinishStale    FinishStatus = "stale" // its fence has been superseded: not applied
 )
 
 // ObserveRequest is what really runs in a place: all of it, each time.

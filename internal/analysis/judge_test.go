@@ -60,7 +60,7 @@ func TestJudge_Outcomes(t *testing.T) {
 		want Outcome
 		says string
 	}{
-		"half of twenty fail beside none":     {errorsOf(repeat(2, [4]float64{10, 20, 0, 180})...), Worse, "Error rate 50 % of 40 requests beside 0 % of 360; worse, e = "},
+		"half of twenty fail beside none":     {errorsOf(repeat(2, [4]float64{10, 20, 0, 180})...), Worse, "Error rate 50 % of 40 requests beside 0 % of 360; worse: chance alone does this at most once in "},
 		"one burst of ten is no news":         {errorsOf([4]float64{10, 20, 0, 180}), NoEvidence, "Error rate 50 % of 20 requests beside 0 % of 180; no evidence"},
 		"two bursts of ten, long apart":       {errorsOf(append(append(repeat(1, [4]float64{10, 20, 0, 180}), repeat(30, [4]float64{0, 20, 0, 180})...), [4]float64{10, 20, 0, 180})...), Undecided, "undecided"},
 		"half of twenty, after long silence":  {errorsOf(append(repeat(60, [4]float64{0, 0, 0, 180}), [4]float64{10, 20, 0, 180})...), Worse, "Error rate 50 % of 20 requests"},
@@ -78,7 +78,7 @@ func TestJudge_Outcomes(t *testing.T) {
 		"both break the objective":            {errorsOf(repeat(600, [4]float64{1, 20, 9, 180})...), NotWorse, "neither keeps to it"},
 		"better":                              {errorsOf(repeat(300, [4]float64{0, 20, 9, 180})...), NotWorse, "not worse"},
 		"everything fails on both sides":      {errorsOf(repeat(100, [4]float64{20, 20, 180, 180})...), NotWorse, "neither keeps to it"},
-		"one request a minute, all fail":      {errorsOf(repeat(100, [4]float64{1, 1, 0, 100})...), Worse, "worse, e = "},
+		"one request a minute, all fail":      {errorsOf(repeat(100, [4]float64{1, 1, 0, 100})...), Worse, "worse: chance alone does this at most once in "},
 		"tiny counts":                         {errorsOf(repeat(30, [4]float64{0, 1, 0, 1})...), NoEvidence, "30 of 50"},
 		"breaks the objective, alone":         {alone(errorsOf(repeat(10, [4]float64{10, 20, 0, 0})...)), Worse, "1 % may be"},
 		"keeps the objective, alone":          {alone(errorsOf(repeat(100, [4]float64{0, 20, 0, 0})...)), NotWorse, "harm is ruled out"},

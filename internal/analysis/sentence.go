@@ -138,7 +138,12 @@ func (t *tracker) seenWords(v Verdict) string {
 }
 
 func (t *tracker) because(v Verdict) string {
-	weighed := func(a Answer) string { return fmt.Sprintf(", e = %s over %s", number(a.E), number(a.Needs)) }
+	weighed := func(a Answer) string {
+		if v.Outcome == Worse { // evidence of N comes by chance at most once in N times, however often one looks
+			return ": chance alone does this at most once in " + times(max(a.E, a.Needs)) + " times"
+		}
+		return fmt.Sprintf(": this may be chance (evidence %s, and it takes %s)", number(a.E), number(a.Needs))
+	}
 	switch v.Outcome {
 	case Worse:
 		switch {
@@ -184,6 +189,14 @@ func percent(c Count) string {
 		return strconv.FormatFloat(p, 'g', 2, 64) + " %"
 	}
 	return strconv.FormatFloat(math.Round(10*p)/10, 'f', -1, 64) + " %"
+}
+
+// times is a number of times: what is beyond belief is as rare as a billion.
+func times(v float64) string {
+	if v >= 1e9 {
+		return "a billion"
+	}
+	return number(v)
 }
 
 // number writes a number for people: whole, with commas, and not longer than

@@ -28,3 +28,21 @@ func TestVerdict_Suspect(t *testing.T) {
 		})
 	}
 }
+
+func TestVerdict_SaysHowLikelyChanceIs(t *testing.T) {
+	decided := Answer{Outcome: Worse, E: 5000, Needs: 114}
+	certain := Answer{Outcome: Worse, E: 1e300, Needs: 114}
+	open := Answer{Outcome: Undecided, E: 1, Needs: 341}
+	beside, alone := &tracker{}, &tracker{alone: true}
+	for want, got := range map[string]string{
+		": chance alone does this at most once in 5,000 times":             beside.because(Verdict{Outcome: Worse, Compares: decided}),
+		": chance alone does this at most once in a billion times":         beside.because(Verdict{Outcome: Worse, Compares: certain}),
+		": chance alone does this at most once in 114 times, 100 % may be": alone.because(Verdict{Outcome: Worse, Breaks: Answer{Outcome: Worse, E: 3, Needs: 114}}),
+		": this may be chance (evidence 1, and it takes 341)":              beside.because(Verdict{Outcome: Undecided, Compares: open}),
+		", harm is ruled out": alone.because(Verdict{Outcome: NotWorse}),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

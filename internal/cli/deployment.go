@@ -149,15 +149,18 @@ func showDeployment(p *page, d towpath.Deployment) {
 	}
 	p.field("promotion", string(d.Promotion))
 	p.field("by", string(d.By)+", "+at(d.CreatedAt))
-	if d.Waiting != "" {
-		p.field("waiting", p.style.warn(d.Waiting))
-	}
+	p.waiting(d)
 	for _, r := range d.Components {
 		if r.Canary != nil && r.Canary.Judgement != nil {
-			p.field("judged", string(r.Component)+": "+p.style.word(string(r.Canary.Judgement.Outcome))+". "+r.Canary.Judgement.Sentence)
+			j := r.Canary.Judgement
+			line := string(r.Component) + ": " + p.style.word(string(j.Outcome))
+			if !strings.Contains(d.Cause, j.Sentence) { // which is said below
+				line += ". " + j.Sentence
+			}
+			p.field("judged", line)
 		}
 	}
-	if d.Cause != "" {
+	if !strings.Contains(d.Reason, d.Cause) { // which is said below
 		p.field("cause", d.Cause)
 	}
 	if r := d.Recovery; r != nil {

@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -99,9 +101,72 @@ func TestFollow(t *testing.T) {
 				Steps: []towpath.Step{{Verb: towpath.VerbPrepare, Phase: towpath.OperationSucceeded, Began: time.Now(), Ended: time.Now()}},
 			}},
 		}
-		v := snapshot{deployment: &d}.view()
+		v := snapshot{deployment: &d}.view(time.Now())
 		if v.title != "promotion of 1.0.0 into dev: rolled-back: "+d.Cause || v.tree[0].state != StepFailed || v.tree[0].detail != "judged worse" {
 			t.Errorf("got %q, and %+v", v.title, v.tree[0])
+		}
+	})
+	run(t, "says why it goes back once", func(t *testing.T) {
+		said := "errors: Error rate 50 % of 40 requests beside 0 % of 360; worse."
+		d := towpath.Deployment{Cause: "the new revision of web is worse at 25 %: " + said, Components: []towpath.Rollout{{
+			Component: "web", Canary: &towpath.Canary{Judgement: &towpath.Judgement{Outcome: towpath.JudgedWorse, Sentence: said}},
+		}}}
+		for _, reason := range []string{d.Cause, "the previous release runs again"} {
+			d.Reason = reason
+			p := page{now: time.Now()}
+			showDeployment(&p, d)
+			if strings.Count(p.String(), said) != 1 || !strings.Contains(p.String(), "judged:       web: worse\n") {
+				t.Errorf("with the reason %q it shows\n%s", reason, p.String())
+			}
+		}
+		d.Cause, d.Reason = "aborted by ana", ""
+		p := page{now: time.Now()}
+		showDeployment(&p, d)
+		if !strings.Contains(p.String(), "cause:        aborted by ana\n") || !strings.Contains(p.String(), "judged:       web: worse. "+said+"\n") {
+			t.Errorf("it shows\n%s", p.String())
+		}
+	})
+	run(t, "says at once of what there is no evidence for the same cause", func(t *testing.T) {
+		p := page{now: time.Now()}
+		showStatus(&p, inventory.Status{Environment: "dev", Unseen: []towpath.Unseen{
+			{Component: "web", Objective: "errors", Why: "Nothing was counted."}, {Component: "api", Objective: "errors", Why: "Nothing was counted."},
+			{Component: "web", Objective: "speed", Why: "Nothing was counted."}, {Component: "web", Objective: "cost", Why: "It errs.", By: "ana"},
+		}})
+		const of, blank = " when it got all of the traffic: ", "              no evidence of "
+		if all := "unseen:       no evidence of errors, speed of web" + of + "Nothing was counted\n" + blank + "errors of api" + of + "Nothing was counted\n" +
+			blank + "cost of web" + of + "It errs (ana let it pass)\n"; !strings.Contains(p.String(), all) {
+			t.Errorf("it shows\n%s", p.String())
+		}
+	})
+	run(t, "names the agents that are waited for, and since when", func(t *testing.T) {
+		d := towpath.Deployment{
+			ID: "dep_1", Environment: "dev", Version: "1.0.0", Kind: towpath.DeploymentPromotion, Phase: towpath.DeploymentPreparing,
+			Away: []towpath.AgentAway{
+				{Place: "eu", Agent: "box-1", Seen: time.Now().Add(-3 * time.Minute), Components: []towpath.ComponentName{"web", "api"}},
+				{Place: "moon", Components: []towpath.ComponentName{"db"}},
+			},
+			Waiting: "mail has 10 % of the traffic",
+		}
+		const first = "web, api waits for agent box-1 of place eu, last seen 3m ago"
+		const second = "db waits for an agent of place moon, which none has ever connected for"
+		if v := (snapshot{deployment: &d}).view(time.Now()); v.waiting != first+"; "+second+"; "+d.Waiting {
+			t.Errorf("a watch says that it waits: %s", v.waiting)
+		}
+		p := page{now: time.Now()}
+		showDeployment(&p, d)
+		const blank = "              "
+		if all := "waiting:      " + first + "\n" + blank + second + "\n" + blank + d.Waiting + "\n"; !strings.Contains(p.String(), all) {
+			t.Errorf("it shows\n%s", p.String())
+		}
+		p.Reset()
+		showStatus(&p, inventory.Status{Environment: "dev", Deployment: &d})
+		if !strings.Contains(p.String(), "waiting:      "+first+"\n") {
+			t.Errorf("the status says\n%s", p.String())
+		}
+		var s session
+		s.apps.Now, s.stdout = time.Now, &p
+		if row := s.statusResult([]inventory.Status{{Environment: "dev", Deployment: &d}}).table.rows[0]; !slices.Contains(row, "promotion of 1.0.0 (agent away)") {
+			t.Errorf("in the list it is %q", row)
 		}
 	})
 	run(t, "waits for a server that is away, and says so once", func(t *testing.T) {

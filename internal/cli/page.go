@@ -31,7 +31,24 @@ func (p *page) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", ar
 // field is one "name: value" line; an empty value is left out.
 func (p *page) field(name, value string) {
 	if value != "" {
-		p.line("%s %s", p.style.dim(fmt.Sprintf("%-13s", name+":")), value)
+		p.labelled(name, value)
+	}
+}
+
+func (p *page) labelled(name, value string) {
+	if name != "" {
+		name += ":"
+	}
+	p.line("%s %s", p.style.dim(fmt.Sprintf("%-13s", name)), value)
+}
+
+// fields is one "name: value" line a value, with the name on the first.
+func (p *page) fields(name string, values []string) {
+	for i, v := range values {
+		if i > 0 {
+			name = ""
+		}
+		p.labelled(name, v)
 	}
 }
 

@@ -105,8 +105,8 @@ func showRuns(p *page, runs []towpath.Run) {
 	}
 	p.table(t)
 	for _, r := range runs {
-		for _, u := range r.Unseen {
-			p.line("%s: %s", r.Environment, p.style.warn(unseen(u)))
+		for _, line := range p.unseen(r.Unseen) {
+			p.line("%s: %s", r.Environment, line)
 		}
 	}
 }

@@ -69,6 +69,9 @@ func (s *session) statusResult(environments []inventory.Status) result {
 		}
 		if d := e.Deployment; d != nil {
 			active = doing(d)
+			if len(d.Away) > 0 {
+				active += p.style.warn(" (agent away)")
+			}
 		}
 		r.names = append(r.names, string(e.Environment))
 		r.table.add(string(e.Environment), version(e), p.style.word(string(e.Phase)), p.style.word(string(e.Health)), p.age(e.Since),
@@ -85,11 +88,30 @@ func instances(c inventory.ComponentStatus) string {
 	return fmt.Sprint(c.Instances)
 }
 
-// unseen says what nobody can tell of a rollout that ended.
-func unseen(u towpath.Unseen) string {
-	out := fmt.Sprintf("no evidence of %s of %s when it got all of the traffic: %s", u.Objective, u.Component, strings.TrimRight(u.Why, "."))
-	if u.By != "" {
-		out += fmt.Sprintf(" (%s let it pass)", u.By)
+// unseen says what nobody can tell of a rollout that ended, of objectives of a
+// component that lack the same at once.
+func (p *page) unseen(all []towpath.Unseen) []string {
+	var out []string
+	said := map[towpath.Unseen]int{}
+	var names [][]string
+	var firsts []towpath.Unseen
+	for _, u := range all {
+		same := u
+		same.Objective = ""
+		i, known := said[same]
+		if !known {
+			i = len(names)
+			said[same] = i
+			names, firsts = append(names, nil), append(firsts, u)
+		}
+		names[i] = append(names[i], u.Objective)
+	}
+	for i, u := range firsts {
+		line := fmt.Sprintf("no evidence of %s of %s when it got all of the traffic: %s", strings.Join(names[i], ", "), u.Component, strings.TrimRight(u.Why, "."))
+		if u.By != "" {
+			line += fmt.Sprintf(" (%s let it pass)", u.By)
+		}
+		out = append(out, p.style.warn(line))
 	}
 	return out
 }
@@ -186,9 +208,7 @@ func showStatus(p *page, e inventory.Status) {
 	if e.Doubt != "" {
 		p.field("verified", p.style.bad("not any more: "+e.Doubt))
 	}
-	for _, u := range e.Unseen {
-		p.field("unseen", p.style.warn(unseen(u)))
-	}
+	p.fields("unseen", p.unseen(e.Unseen))
 	if e.Proposed != nil {
 		p.field("proposed", p.style.warn("nobody has opened it, so nothing is deployed"))
 		showRules(p, e.Proposed.Rules)
@@ -239,9 +259,7 @@ func showStatus(p *page, e inventory.Status) {
 	}
 	if d := e.Deployment; d != nil {
 		p.heading("Active deployment")
-		if d.Waiting != "" {
-			p.field("waiting", p.style.warn(d.Waiting))
-		}
+		p.waiting(*d)
 		p.tree(*d)
 	}
 	if len(e.Freezes) > 0 {

@@ -290,6 +290,30 @@ func bar(tree []branch, st style) string {
 	return st.good(strings.Repeat("━", full)) + st.dim(strings.Repeat("━", width-full)) + fmt.Sprintf(" %d/%d", done, all)
 }
 
+// waiting says what a deployment waits for.
+func (p *page) waiting(d towpath.Deployment) {
+	var all []string
+	for _, a := range d.Away {
+		all = append(all, p.style.bad(awaited(a, p.now)))
+	}
+	if d.Waiting != "" {
+		all = append(all, p.style.warn(d.Waiting))
+	}
+	p.fields("waiting", all)
+}
+
+// awaited says which agent is waited for, and since when it is away.
+func awaited(a towpath.AgentAway, now time.Time) string {
+	names := make([]string, len(a.Components))
+	for i, c := range a.Components {
+		names[i] = string(c)
+	}
+	if a.Agent == "" {
+		return fmt.Sprintf("%s waits for an agent of place %s, which none has ever connected for", strings.Join(names, ", "), a.Place)
+	}
+	return fmt.Sprintf("%s waits for agent %s of place %s, last seen %s ago", strings.Join(names, ", "), a.Agent, a.Place, span(now.Sub(a.Seen)))
+}
+
 // tree is a deployment as text.
 func (p *page) tree(d towpath.Deployment) {
 	phase := p.style.word(string(d.Phase))

@@ -86,7 +86,7 @@ func (n snapshot) outcome() error {
 	return outcome(ExitError)
 }
 
-func (n snapshot) view() view {
+func (n snapshot) view(now time.Time) view {
 	v := view{over: n.ended()}
 	if p := n.promotion; p != nil {
 		v.title = fmt.Sprintf("promotion of %s into %s: %s", orDash(p.Version), p.Environment, p.Phase)
@@ -104,9 +104,21 @@ func (n snapshot) view() view {
 		if d.Cause != "" && !strings.Contains(v.title, d.Cause) {
 			v.title += ": " + d.Cause
 		}
-		v.tree, v.waiting = deploymentTree(*d), d.Waiting
+		v.tree, v.waiting = deploymentTree(*d), waitingFor(*d, now)
 	}
 	return v
+}
+
+// waitingFor is what a deployment waits for, agents that are away first.
+func waitingFor(d towpath.Deployment, now time.Time) string {
+	var all []string
+	for _, a := range d.Away {
+		all = append(all, awaited(a, now))
+	}
+	if d.Waiting != "" {
+		all = append(all, d.Waiting)
+	}
+	return strings.Join(all, "; ")
 }
 
 // follower follows something until it stops.
@@ -135,7 +147,8 @@ func (f follower) follow(ctx context.Context) (last snapshot, err error) {
 			return last, ctx.Err()
 		case err == nil:
 			last, known, away = n, true, false
-			f.screen.show(n.view(), f.now())
+			now := f.now()
+			f.screen.show(n.view(now), now)
 			if f.stop(n) {
 				return last, nil
 			}
@@ -155,7 +168,8 @@ func (f follower) follow(ctx context.Context) (last snapshot, err error) {
 				again = true
 			case <-redraw.C:
 				if known && !away {
-					f.screen.show(last.view(), f.now())
+					now := f.now()
+					f.screen.show(last.view(now), now)
 				}
 			}
 		}

@@ -100,15 +100,14 @@ func (s *Service) alive(ctx context.Context, tx Tx, actor towpath.Actor, session
 	return place, access.Check(actor, access.AgentWork, access.Subject{Place: place})
 }
 
-// Claim gives a session what it may work on now, oldest first, each under a
-// fence higher than any before it on that target. What the actor may not work on
-// waits for somebody else.
-func (s *Service) Claim(ctx context.Context, actor towpath.Actor, session string, limit int) (out []towpath.Operation, err error) {
+// Claim gives a session, which serves a place, what it may work on now, oldest
+// first, each under a fence higher than any before it on that target. What the
+// actor may not work on waits for somebody else.
+func (s *Service) Claim(ctx context.Context, actor towpath.Actor, session string, limit int) (place towpath.PlaceName, out []towpath.Operation, err error) {
 	now := s.cfg.Now()
 	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		out = nil
-		place, err := s.alive(ctx, tx, actor, session, now)
-		if err != nil {
+		if place, err = s.alive(ctx, tx, actor, session, now); err != nil {
 			return err
 		}
 		ops, err := tx.Claimable(ctx, place, access.Within(actor, access.AgentWork, place), session, now, limit)
@@ -127,7 +126,7 @@ func (s *Service) Claim(ctx context.Context, actor towpath.Actor, session string
 			if op.Fence, err = tx.NextFence(ctx, op.Target, s.cfg.Epoch<<40+1); err != nil {
 				return err
 			}
-			op.Lease, op.LeaseUntil = session, now.Add(s.cfg.Lease)
+			op.Lease, op.LeaseUntil, op.Said = session, now.Add(s.cfg.Lease), ""
 			if op.BeganAt.IsZero() {
 				op.BeganAt = now
 			}
@@ -139,7 +138,7 @@ func (s *Service) Claim(ctx context.Context, actor towpath.Actor, session string
 		return nil
 	})
 	failpoint.Hit("operation.claimed")
-	return out, err
+	return place, out, err
 }
 
 // Renewal is what an agent asks and hears about one operation it works on.
@@ -180,10 +179,9 @@ func (s *Service) Renew(ctx context.Context, actor towpath.Actor, session string
 	return out, err
 }
 
-// Report keeps what an agent says about an operation under way. A report under
-// an old fence is kept and changes nothing.
-func (s *Service) Report(ctx context.Context, actor towpath.Actor, id towpath.OperationID, fence, seq int64, message string) error {
-	now := s.cfg.Now()
+// Report keeps the last that an agent says about an operation under way. A report
+// under an old fence changes nothing.
+func (s *Service) Report(ctx context.Context, actor towpath.Actor, id towpath.OperationID, fence int64, message string) error {
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		op, err := tx.LockOperation(ctx, id)
 		if err != nil {
@@ -192,15 +190,17 @@ func (s *Service) Report(ctx context.Context, actor towpath.Actor, id towpath.Op
 		if err := mayWork(actor, op.Target); err != nil {
 			return err
 		}
-		stale := op.Fence != fence || op.Phase != towpath.OperationRunning
-		_, err = tx.InsertReport(ctx, id, fence, seq, stale, now, message)
-		return err
+		if op.Fence != fence || op.Phase != towpath.OperationRunning {
+			return nil
+		}
+		op.Said = message
+		return tx.SaveOperation(ctx, op)
 	})
 }
 
-// Finish takes the end of an operation. One under an old fence is kept and
-// changes nothing, and is not accepted; an accepted one may be repeated.
-func (s *Service) Finish(ctx context.Context, actor towpath.Actor, id towpath.OperationID, fence, seq int64, result towpath.OperationResult) (accepted bool, err error) {
+// Finish takes the end of an operation. One under an old fence changes nothing,
+// and is not accepted; an accepted one may be repeated.
+func (s *Service) Finish(ctx context.Context, actor towpath.Actor, id towpath.OperationID, fence int64, result towpath.OperationResult) (accepted bool, err error) {
 	now := s.cfg.Now()
 	ev := towpath.NewEvent(now, string(actor.Account), "operation.finished")
 	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
@@ -212,11 +212,7 @@ func (s *Service) Finish(ctx context.Context, actor towpath.Actor, id towpath.Op
 		if err := mayWork(actor, op.Target); err != nil {
 			return err
 		}
-		stale := op.Fence != fence || op.Phase != towpath.OperationRunning
-		if _, err := tx.InsertReport(ctx, id, fence, seq, stale, now, string(result.Status)+": "+result.Message); err != nil {
-			return err
-		}
-		if stale { // the same end again, whose answer was lost, was accepted
+		if op.Fence != fence || op.Phase != towpath.OperationRunning { // the same end again, whose answer was lost, was accepted
 			accepted = op.Fence == fence && op.Result != nil && op.Result.Status == result.Status
 			return nil
 		}
@@ -246,17 +242,17 @@ func (s *Service) finish(ctx context.Context, tx Tx, op towpath.Operation, resul
 	if err != nil {
 		return err
 	}
-	op.Phase, op.Result, op.Lease, op.LeaseUntil = phase, &result, "", time.Time{}
+	op.Phase, op.Result, op.Said, op.Lease, op.LeaseUntil = phase, &result, "", "", time.Time{}
 	if trigger == towpath.TriggerRetry {
 		op.Attempt++
 		op.RunAfter = now.Add(backoff(op.Attempt))
-		s.wake(ctx, tx, op.Target.Place)
 	} else {
 		op.EndedAt = now
 	}
 	if err := tx.SaveOperation(ctx, op); err != nil {
 		return err
 	}
+	s.wake(ctx, tx, op.Target.Place) // what waits for the target may go on
 	if op.Again {
 		if trigger == towpath.TriggerRetry {
 			return nil

@@ -15,12 +15,23 @@ func (s *Service) Get(ctx context.Context, actor towpath.Actor, id towpath.Deplo
 		if d, err = tx.Deployment(ctx, id); err != nil {
 			return err
 		}
-		return access.Check(actor, access.EnvironmentRead, access.Subject{Project: d.Project, Environment: d.Environment})
+		if err := access.Check(actor, access.EnvironmentRead, access.Subject{Project: d.Project, Environment: d.Environment}); err != nil {
+			return err
+		}
+		return s.addAway(ctx, tx, &d)
 	})
 	if err != nil {
 		return towpath.Deployment{}, err
 	}
 	return d, nil
+}
+
+// addAway has a deployment say which agents it waits for in vain.
+func (s *Service) addAway(ctx context.Context, tx Tx, d *towpath.Deployment) (err error) {
+	if !towpath.DeploymentTransitions().Terminal(d.Phase) {
+		d.Away, err = tx.AgentsAway(ctx, d.ID, s.cfg.Now().Add(-towpath.AgentSilence))
+	}
+	return err
 }
 
 // List reads a page of deployments, newest first.
@@ -42,6 +53,11 @@ func (s *Service) List(ctx context.Context, actor towpath.Actor, f Filter) (List
 		out = List{Items: items}
 		if len(items) > limit {
 			out.Items, out.Next = items[:limit], string(items[limit-1].ID)
+		}
+		for i := range out.Items {
+			if err := s.addAway(ctx, tx, &out.Items[i]); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

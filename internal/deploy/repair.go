@@ -312,10 +312,6 @@ func (r Repairs) busy(ctx context.Context, tx Tx, env towpath.Environment, now t
 // driftRecheck is how soon it is noticed that a freeze was lifted, or an agent is back.
 const driftRecheck = time.Minute
 
-// agentAway is how long an agent has to be silent for nothing to be repaired on
-// its last word.
-const agentAway = time.Minute
-
 // away says that nobody looks at a place now: what was seen there last may be
 // over, and a repair would wait for the agent and stand in everybody's way.
 func (r Repairs) away(ctx context.Context, tx Tx, place towpath.PlaceName, now time.Time) (string, error) {
@@ -325,7 +321,7 @@ func (r Repairs) away(ctx context.Context, tx Tx, place towpath.PlaceName, now t
 		return "", err
 	case !known:
 		return "no agent of " + string(place) + " has ever been heard of", nil
-	case now.Sub(session.Seen) > agentAway:
+	case now.Sub(session.Seen) > towpath.AgentSilence:
 		return fmt.Sprintf("the agent of %s has not been heard of since %s", place, session.Seen.UTC().Format(time.RFC3339)), nil
 	}
 	return "", nil

@@ -73,7 +73,6 @@ type Tx interface {
 	// ReleasesOf lists the releases of all projects whose content a blob is.
 	ReleasesOf(ctx context.Context, content towpath.Digest) ([]towpath.Release, error)
 	Leased(ctx context.Context, place towpath.PlaceName, session string) ([]towpath.Operation, error)
-	InsertReport(ctx context.Context, op towpath.OperationID, fence, seq int64, stale bool, at time.Time, message string) (bool, error)
 
 	NextFence(ctx context.Context, t towpath.Target, floor int64) (int64, error)
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
@@ -85,6 +84,7 @@ type Tx interface {
 	SaveDrift(ctx context.Context, d towpath.Drift) error
 	Freezes(ctx context.Context, p towpath.ProjectName) ([]towpath.Freeze, error)
 	Session(ctx context.Context, place towpath.PlaceName) (Session, bool, error)
+	AgentsAway(ctx context.Context, id towpath.DeploymentID, since time.Time) ([]towpath.AgentAway, error)
 	SaveSession(ctx context.Context, s Session) error
 	TouchSession(ctx context.Context, session string, at time.Time) (towpath.PlaceName, bool, error)
 
@@ -153,7 +153,7 @@ type Config struct {
 	// Samples keeps the metrics that agents push; nil: nobody does.
 	Samples Samples
 	// Claimable is called after a commit that made operations of a place
-	// claimable, so that waiting agents look at once; it must not block.
+	// claimable, so that its waiting agent looks at once; it must not block.
 	Claimable func(towpath.PlaceName)
 	// Recovered is called after a deployment went back by itself, with how long
 	// that took to be found out, and then to be done; nil: nobody asks.

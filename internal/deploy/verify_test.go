@@ -96,7 +96,7 @@ func TestService_Finish_ofAVerification(t *testing.T) {
 	agent := towpath.Actor{Account: "agent", Grants: []towpath.Grant{{Role: towpath.RoleAgent}}}
 	finish := func(of deploy.Store, op towpath.OperationID, how towpath.ResultStatus) error {
 		svc := deploy.New(deploy.Config{Now: func() time.Time { return now }}, of, nil, nil, nil)
-		_, err := svc.Finish(context.WithoutCancel(t.Context()), agent, op, 1, 1, towpath.OperationResult{Status: how, Message: "it answers 500"})
+		_, err := svc.Finish(context.WithoutCancel(t.Context()), agent, op, 1, towpath.OperationResult{Status: how, Message: "it answers 500"})
 		return err
 	}
 	waiting, ended := make(chan struct{}), make(chan error, 1)

@@ -31,6 +31,7 @@ type Tx interface {
 	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
 	OpenPromotions(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.Promotion, error)
 	Deployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
+	AgentsAway(ctx context.Context, id towpath.DeploymentID, since time.Time) ([]towpath.AgentAway, error)
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
 	Collected(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (bool, error)
 	Runs(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.Run, error) // newest first
@@ -182,6 +183,9 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 	if env.Active != "" {
 		d, err := tx.Deployment(ctx, env.Active)
 		if err != nil {
+			return st, err
+		}
+		if d.Away, err = tx.AgentsAway(ctx, d.ID, now.Add(-towpath.AgentSilence)); err != nil {
 			return st, err
 		}
 		st.Deployment = &d

@@ -124,7 +124,7 @@ func absent(ctx context.Context, tx Tx, place towpath.PlaceName, now time.Time) 
 		return "", err
 	case seen.IsZero():
 		return "no agent has ever connected for place " + string(place), nil
-	case now.Sub(seen) > time.Minute:
+	case now.Sub(seen) > towpath.AgentSilence:
 		return "the agent of place " + string(place) + " has not been heard of since " + seen.Format(time.RFC3339), nil
 	}
 	return "", nil

@@ -152,7 +152,7 @@ func judgement(r *towpath.Rollout, seen Seen) (j towpath.Judgement, back *Decisi
 // deployment has to go back.
 func watch(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Decision) {
 	s, ok := r.Canary.AfterSwitch()
-	if !ok || !r.Canary.Over.IsZero() {
+	if !ok {
 		return true, nil
 	}
 	j, back := judgement(r, seen)

@@ -29,6 +29,7 @@ func TestNext_WatchesWhatItSwitchedTo(t *testing.T) {
 		trigger towpath.DeploymentTrigger
 		waits   string
 		over    bool
+		asks    bool // a person
 	}
 	for name, x := range map[string]struct {
 		ago    time.Duration
@@ -44,11 +45,17 @@ func TestNext_WatchesWhatItSwitchedTo(t *testing.T) {
 		"waits when it is suspected":             {time.Minute, &towpath.Judgement{Outcome: towpath.JudgedUndecided, Suspect: true}, nil, want{waits: "looks worse"}},
 		"waits for evidence":                     {2 * time.Minute, nil, nil, want{waits: "is not judged yet. Nothing has been counted"}},
 		"waits for traffic":                      {2 * time.Minute, judged(towpath.JudgedNoEvidence), nil, want{waits: "is not judged yet"}},
-		"asks a person after the deadline":       {32 * time.Minute, judged(towpath.JudgedNoEvidence), nil, want{waits: "could not be judged within 30m0s: `towpath rollout resume` goes on all the same"}},
-		"lets a person decide":                   {2 * time.Minute, judged(towpath.JudgedNoEvidence), func(_ *towpath.Deployment, c *towpath.Canary) { c.Passed = 1 }, want{over: true}},
+		"asks a person after the deadline":       {32 * time.Minute, judged(towpath.JudgedNoEvidence), nil, want{waits: "could not be judged within 30m0s: `towpath rollout resume` goes on all the same", asks: true}},
+		"asks nobody for as long as its time and the deadline": {
+			31*time.Minute - time.Second, judged(towpath.JudgedNoEvidence), nil, want{waits: "is not judged yet"},
+		},
+		"says that what stopped first can be started again": {30 * time.Second, judged(towpath.JudgedNotWorse), func(d *towpath.Deployment, _ *towpath.Canary) {
+			d.Components[0].Scales = &towpath.Scales{Prepare: &towpath.Scale{}}
+		}, want{waits: "the revision before it can be started again for another 30s"}},
+		"lets a person decide": {2 * time.Minute, judged(towpath.JudgedNoEvidence), func(_ *towpath.Deployment, c *towpath.Canary) { c.Passed = 1 }, want{over: true}},
 		"stays while it is paused": {time.Minute, judged(towpath.JudgedNotWorse), func(d *towpath.Deployment, _ *towpath.Canary) {
 			d.Paused = &towpath.Pause{By: "ana", Reason: "lunch"}
-		}, want{waits: "paused by ana"}},
+		}, want{waits: "paused by ana", asks: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, c, now := switched(x.ago)
@@ -56,7 +63,7 @@ func TestNext_WatchesWhatItSwitchedTo(t *testing.T) {
 				x.change(d, c)
 			}
 			dec := Next(d, Seen{Now: now, Judgements: of("api", x.said)})
-			if dec.Trigger != x.want.trigger || !strings.Contains(dec.Waiting, x.want.waits) || (len(dec.Over) > 0) != x.want.over {
+			if dec.Trigger != x.want.trigger || !strings.Contains(dec.Waiting, x.want.waits) || (len(dec.Over) > 0) != x.want.over || dec.Asks != x.want.asks {
 				t.Errorf("%+v", dec)
 			}
 			if dec.Trigger != "" && !strings.Contains(dec.Reason, "the new revision of api is worse since it has all of the traffic: ") {
@@ -79,6 +86,16 @@ func TestNext_WatchesWhatItSwitchedTo(t *testing.T) {
 		r.Steps = append(slices.Clone(all[:3]), towpath.Step{Verb: towpath.VerbVerifyAfter, Phase: towpath.OperationRunning})
 		if dec := Next(d, seen); len(dec.Over) > 0 || dec.Waiting != "verify-after of api is running" || dec.Trigger != "" {
 			t.Errorf("before that is verified: %+v", dec)
+		}
+	})
+	t.Run("and nothing that is said before it has traffic sends it back", func(t *testing.T) {
+		d, c, now := switched(time.Minute)
+		r := &d.Components[0]
+		r.Steps = r.Steps[:2]
+		c.Spec.Steps = append([]towpath.RolloutStep{{Manual: true}}, c.Spec.Steps...)
+		dec := Next(d, Seen{Now: now, Judgements: of("api", judged(towpath.JudgedWorse))})
+		if dec.Trigger != "" || !strings.Contains(dec.Waiting, "can be looked at before it has traffic and waits for a person") || !dec.Asks {
+			t.Errorf("%+v", dec)
 		}
 	})
 	t.Run("and what a person said of the preview does not end it", func(t *testing.T) {
@@ -117,6 +134,29 @@ func TestNext_WatchesWhatItSwitchedTo(t *testing.T) {
 		at := Standing(d)
 		if len(at) != 1 || at[0].Step != 0 || at[0].AsksAPerson(now) || !at[0].AsksAPerson(now.Add(time.Hour)) {
 			t.Errorf("it stands at %+v", at)
+		}
+	})
+	t.Run("and a preview asks a person when its time is over", func(t *testing.T) {
+		d, c, now := switched(30 * time.Second)
+		d.Components[0].Steps = d.Components[0].Steps[:2]
+		c.Spec.Steps = append([]towpath.RolloutStep{{Manual: true, For: time.Minute}}, c.Spec.Steps...)
+		at := Standing(d)
+		if len(at) != 1 || at[0].Step != 0 || at[0].AsksAPerson(now) || !at[0].AsksAPerson(now.Add(30*time.Second)) {
+			t.Errorf("it stands at %+v", at)
+		}
+	})
+	t.Run("and what is counted before it moves counts, and nothing when it has moved", func(t *testing.T) {
+		d, _, _ := switched(0)
+		for phase, counts := range map[towpath.DeploymentPhase]bool{
+			towpath.DeploymentPreparing: true, towpath.DeploymentSwitching: true, towpath.DeploymentRetiring: false, towpath.DeploymentReverting: false,
+		} {
+			d.Phase = phase
+			if r := Counted(d, "api"); (r != nil) != counts {
+				t.Errorf("%s: %+v", phase, r)
+			}
+			if moving := len(Moving(d)); moving > 0 != (phase == towpath.DeploymentSwitching) {
+				t.Errorf("%s: %d move", phase, moving)
+			}
 		}
 	})
 }

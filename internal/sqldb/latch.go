@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"hash/fnv"
-	"sync"
+	"math"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -17,18 +19,24 @@ import (
 type Latch struct {
 	db    *DB
 	key   int64
-	local sync.RWMutex // among the goroutines of this process
+	local *semaphore.Weighted // among the goroutines of this process; whoever has it alone has all of it
 
-	mu      sync.Mutex
+	turn    *semaphore.Weighted // of one at a time, over what stands below
 	sharers int
 	shared  *sql.Conn // the process' one session while anybody shares it
 }
+
+// everybody is more than ever share a latch.
+const everybody = math.MaxInt32
 
 // NewLatch makes the latch of a name.
 func NewLatch(db *DB, name string) *Latch {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte("towpath latch " + name))
-	return &Latch{db: db, key: int64(h.Sum64())} //nolint:gosec // a hash: any 64 bits will do
+	return &Latch{
+		db: db, key: int64(h.Sum64()), //nolint:gosec // a hash: any 64 bits will do
+		local: semaphore.NewWeighted(everybody), turn: semaphore.NewWeighted(1),
+	}
 }
 
 // Held is a latch that somebody holds.
@@ -53,44 +61,61 @@ func (h *Held) Check(ctx context.Context) error {
 // Release gives it back. It is called once.
 func (h *Held) Release() { h.release() }
 
-// Share waits until nobody has the latch alone, and keeps it so.
+// Share waits until nobody has the latch alone, and keeps it so. It waits no longer
+// than ctx.
 func (l *Latch) Share(ctx context.Context) (*Held, error) {
-	l.local.RLock()
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if err := l.local.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	conn, err := l.join(ctx)
+	if err != nil {
+		l.local.Release(1)
+		return nil, err
+	}
+	return &Held{conn, l.unshare}, nil
+}
+
+// join is the process' session with one more who shares it.
+func (l *Latch) join(ctx context.Context) (*sql.Conn, error) {
+	if err := l.turn.Acquire(ctx, 1); err != nil { // another may wait for the session
+		return nil, err
+	}
+	defer l.turn.Release(1)
 	if l.sharers == 0 {
 		conn, err := l.lock(ctx, `SELECT pg_advisory_lock_shared($1)`)
 		if err != nil {
-			l.local.RUnlock()
 			return nil, err
 		}
 		l.shared = conn
 	}
 	l.sharers++
-	return &Held{l.shared, l.unshare}, nil
+	return l.shared, nil
 }
 
 func (l *Latch) unshare() {
-	l.mu.Lock()
+	_ = l.turn.Acquire(context.Background(), 1) // giving back is never given up
 	if l.sharers--; l.sharers == 0 {
 		l.unlock(l.shared, `SELECT pg_advisory_unlock_shared($1)`)
 		l.shared = nil
 	}
-	l.mu.Unlock()
-	l.local.RUnlock()
+	l.turn.Release(1)
+	l.local.Release(1)
 }
 
-// Own waits until nobody holds the latch, and keeps everybody out.
+// Own waits until nobody holds the latch, and keeps everybody out. It waits no
+// longer than ctx.
 func (l *Latch) Own(ctx context.Context) (*Held, error) {
-	l.local.Lock()
+	if err := l.local.Acquire(ctx, everybody); err != nil {
+		return nil, err
+	}
 	conn, err := l.lock(ctx, `SELECT pg_advisory_lock($1)`)
 	if err != nil {
-		l.local.Unlock()
+		l.local.Release(everybody)
 		return nil, err
 	}
 	return &Held{conn, func() {
 		l.unlock(conn, `SELECT pg_advisory_unlock($1)`)
-		l.local.Unlock()
+		l.local.Release(everybody)
 	}}, nil
 }
 

@@ -2,6 +2,7 @@ package sqldb_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -113,5 +114,70 @@ func TestLatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		again.Release()
+	})
+	for engine, where := range map[string]string{"SQLite": t.TempDir() + "/x.db", "PostgreSQL": url} {
+		t.Run("waiting for others of the same process ends with the context, on "+engine, func(t *testing.T) {
+			latch := sqldb.NewLatch(dbtest.Open(t, where), "same")
+			hold := func(take func(context.Context) (*sqldb.Held, error)) *sqldb.Held {
+				t.Helper()
+				h, err := take(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return h
+			}
+			refused := func(take func(context.Context) (*sqldb.Held, error)) {
+				t.Helper()
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+				defer cancel()
+				h, err := take(ctx)
+				if err == nil {
+					h.Release()
+				}
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("it got %v", err)
+				}
+			}
+			alone := hold(latch.Own)
+			refused(latch.Share)
+			refused(latch.Own)
+			alone.Release()
+			shared := hold(latch.Share)
+			refused(latch.Own)
+			hold(latch.Share).Release() // whoever gave up is in nobody's way
+			shared.Release()
+			hold(latch.Own).Release()
+		})
+	}
+	t.Run("waiting behind one that waits ends with the context", func(t *testing.T) {
+		one, two := dbtest.Open(t, url), dbtest.Open(t, url)
+		h, err := sqldb.NewLatch(one, "behind").Own(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		latch := sqldb.NewLatch(two, "behind")
+		var first sync.WaitGroup
+		first.Go(func() {
+			h, err := latch.Share(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			h.Release()
+		})
+		for waits := 0; waits == 0; {
+			row := one.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+				AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+			if err := row.Scan(&waits); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if _, err := latch.Share(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("it got %v", err)
+		}
+		h.Release()
+		first.Wait()
 	})
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +65,32 @@ func BenchmarkStore_Operations(b *testing.B) {
 						}
 					}
 				})
+			}
+		})
+	}
+}
+
+// BenchmarkStore_Forget gives up old counts where there are 200,000, and none is old.
+func BenchmarkStore_Forget(b *testing.B) {
+	for name, open := range map[string]func(testing.TB) *sqldb.DB{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			s := store.New(open(b), events{}, nil)
+			err := s.Update(b.Context(), func(ctx context.Context, tx *store.Tx) error {
+				if err := tx.InsertDeployment(ctx, towpath.Deployment{ID: "dep_1", Project: shop, Environment: "dev", CreatedAt: noon}); err != nil {
+					return err
+				}
+				_, err := tx.Exec(ctx, `INSERT INTO traffic_count (deployment, component, at, doc)
+					WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
+					SELECT 'dep_1', 'api', CAST($1 AS BIGINT) + i, '`+strings.Repeat("x", 1000)+`' FROM n`, sqldb.Micros(noon))
+				return err
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if err := s.Update(b.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.ForgetTrafficCounts(ctx, noon) }); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

@@ -53,8 +53,10 @@ func (tx *Tx) TrafficCounts(ctx context.Context, id towpath.DeploymentID, c towp
 	return list[towpath.TrafficCount](ctx, tx, "count", `SELECT doc FROM traffic_count WHERE deployment = $1 AND component = $2 ORDER BY at`, id, c)
 }
 
+const forgetTrafficCounts = `DELETE FROM traffic_count WHERE at < $1`
+
 // ForgetTrafficCounts gives up counts that were received before a time.
 func (tx *Tx) ForgetTrafficCounts(ctx context.Context, before time.Time) error {
-	_, err := tx.exec(ctx, "count.forget", `DELETE FROM traffic_count WHERE at < $1`, sqldb.Micros(before))
+	_, err := tx.exec(ctx, "count.forget", forgetTrafficCounts, sqldb.Micros(before))
 	return err
 }

@@ -110,12 +110,16 @@ func (tx *Tx) addSteps(ctx context.Context, d *towpath.Deployment) error {
 		if op.Result != nil {
 			step.Message, step.Log = op.Result.Message, op.Result.Log
 		}
+		if op.Said != "" {
+			step.Message = op.Said
+		}
 		d.Components[i].Steps = append(d.Components[i].Steps, step)
 	}
 	return nil
 }
 
 func withoutSteps(d towpath.Deployment) towpath.Deployment {
+	d.Away = nil
 	d.Components = slices.Clone(d.Components)
 	for i := range d.Components {
 		d.Components[i].Steps = nil

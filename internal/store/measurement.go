@@ -33,8 +33,10 @@ func (tx *Tx) Measurements(ctx context.Context, id towpath.DeploymentID, c towpa
 	return list[towpath.Measurement](ctx, tx, "measurement", `SELECT doc FROM measurement WHERE deployment = $1 AND component = $2 ORDER BY at`, id, c)
 }
 
+const forgetMeasurements = `DELETE FROM measurement WHERE at < $1`
+
 // ForgetMeasurements gives up what was measured before a time.
 func (tx *Tx) ForgetMeasurements(ctx context.Context, before time.Time) error {
-	_, err := tx.exec(ctx, "measurement.forget", `DELETE FROM measurement WHERE at < $1`, sqldb.Micros(before))
+	_, err := tx.exec(ctx, "measurement.forget", forgetMeasurements, sqldb.Micros(before))
 	return err
 }

@@ -73,13 +73,18 @@ func (tx *Tx) Claimable(ctx context.Context, place towpath.PlaceName, within acc
 	if where == "" {
 		return nil, nil
 	}
-	return list[towpath.Operation](ctx, tx, "operation", `SELECT doc FROM operation o WHERE place = $1 AND (
+	return list[towpath.Operation](ctx, tx, "operation", claimable(where)+sqldb.SkipLocked(tx.Dialect()),
+		append([]any{place, sqldb.Micros(now), sqldb.Micros(now), session, limit}, args...)...)
+}
+
+// claimable is the query of those that meet a condition.
+func claimable(where string) string {
+	return `SELECT doc FROM operation o WHERE place = $1 AND (
 			(phase = 'pending' AND run_after <= $2)
 			OR (phase = 'running' AND (lease_until <= $3 OR lease <> $4)))
-		AND `+where+`
+		AND ` + where + `
 		AND NOT EXISTS (SELECT 1 FROM operation r WHERE r.target = o.target AND r.id <> o.id AND r.phase = 'running')
-		ORDER BY created, id LIMIT $5`+sqldb.SkipLocked(tx.Dialect()),
-		append([]any{place, sqldb.Micros(now), sqldb.Micros(now), session, limit}, args...)...)
+		ORDER BY created, id LIMIT $5`
 }
 
 // targets is a condition on a column of targets' keys, whose parameters begin at
@@ -147,12 +152,4 @@ func (tx *Tx) ClaimableAt(ctx context.Context, place towpath.PlaceName) (time.Ti
 		return time.Time{}, sqldb.MapError("operation.due", err)
 	}
 	return sqldb.Time(*at), nil
-}
-
-// InsertReport keeps one report of an operation; the same again changes
-// nothing. It reports whether it is new.
-func (tx *Tx) InsertReport(ctx context.Context, op towpath.OperationID, fence, seq int64, stale bool, at time.Time, message string) (bool, error) {
-	n, err := tx.exec(ctx, "operation.report", `INSERT INTO operation_report (operation, fence, seq, stale, at, message)
-		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, op, fence, seq, sqldb.Bool(stale), sqldb.Micros(at), message)
-	return n > 0, err
 }

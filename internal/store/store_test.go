@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -423,6 +424,46 @@ func TestStore_OpenOperations(t *testing.T) {
 			equal(t, open("sha256_", "local"), nil)
 			places, err := tx.Served(ctx)
 			equal(t, places, []towpath.PlaceName{"eu", "local"})
+			return err
+		})
+	})
+}
+
+func TestStore_AgentsAway(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		for i, x := range []struct {
+			component towpath.ComponentName
+			place     towpath.PlaceName
+			phase     towpath.OperationPhase
+			of        towpath.DeploymentID
+		}{
+			{"web", "local", towpath.OperationPending, "dep_1"},
+			{"api", "local", towpath.OperationRunning, "dep_1"},
+			{"api", "local", towpath.OperationPending, "dep_1"},
+			{"db", "local", towpath.OperationSucceeded, "dep_1"},
+			{"mail", "eu", towpath.OperationPending, "dep_1"},
+			{"search", "moon", towpath.OperationPending, "dep_1"},
+			{"other", "local", towpath.OperationPending, "dep_2"},
+		} {
+			op := operation(towpath.OperationID(fmt.Sprintf("op_%d", i)), x.component, noon.Add(time.Duration(i)*time.Second))
+			op.Deployment, op.Target.Place, op.Phase = x.of, x.place, x.phase
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.InsertOperation(ctx, op)
+				return err
+			})
+		}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(
+				tx.SaveSession(ctx, deploy.Session{Place: "local", Agent: "host", ID: "s1", Seen: noon}),
+				tx.SaveSession(ctx, deploy.Session{Place: "eu", Agent: "faraway", ID: "s2", Seen: noon.Add(time.Hour)}),
+			)
+		})
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			got, err := tx.AgentsAway(ctx, "dep_1", noon.Add(time.Hour))
+			equal(t, got, []towpath.AgentAway{
+				{Place: "local", Agent: "host", Seen: noon, Components: []towpath.ComponentName{"web", "api"}},
+				{Place: "moon", Components: []towpath.ComponentName{"search"}},
+			})
 			return err
 		})
 	})

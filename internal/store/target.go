@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/deploy"
@@ -97,6 +99,42 @@ func (tx *Tx) Served(ctx context.Context) ([]towpath.PlaceName, error) {
 		out[i] = towpath.PlaceName(n)
 	}
 	return out, err
+}
+
+// AgentsAway lists the agents that open operations of a deployment wait for, and
+// that have not been heard of since a time.
+func (tx *Tx) AgentsAway(ctx context.Context, id towpath.DeploymentID, since time.Time) ([]towpath.AgentAway, error) {
+	rows, err := tx.Query(ctx, `SELECT o.target, o.place, COALESCE(s.agent, ''), COALESCE(s.seen_at, 0) FROM operation o
+		LEFT JOIN agent_session s ON s.place = o.place
+		WHERE o.deployment = $1 AND o.phase IN ('pending', 'running') AND COALESCE(s.seen_at, 0) < $2
+		ORDER BY o.place, o.created, o.id`, id, sqldb.Micros(since))
+	if err != nil {
+		return nil, sqldb.MapError("agent.away", err)
+	}
+	defer rows.Close()
+	var out []towpath.AgentAway
+	for rows.Next() {
+		var target string
+		var a towpath.AgentAway
+		var seen int64
+		if err := rows.Scan(&target, &a.Place, &a.Agent, &seen); err != nil {
+			return nil, sqldb.MapError("agent.away", err)
+		}
+		if len(out) == 0 || out[len(out)-1].Place != a.Place {
+			a.Seen = sqldb.Time(seen)
+			out = append(out, a)
+		}
+		last := &out[len(out)-1]
+		if c := componentOf(target); !slices.Contains(last.Components, c) {
+			last.Components = append(last.Components, c)
+		}
+	}
+	return out, sqldb.MapError("agent.away", rows.Err())
+}
+
+// componentOf is the component of a target's key.
+func componentOf(key string) towpath.ComponentName {
+	return towpath.ComponentName(strings.Split(key, "/")[2])
 }
 
 // AgentSeen is the last sign of life of the agent of a place; zero when there

@@ -34,6 +34,9 @@ type Deployment struct {
 	Waiting string `json:"waiting,omitempty"`
 	// Asks is that it does not go on until a person does something: what, Waiting says.
 	Asks bool `json:"asks,omitempty"`
+	// Away are the agents that it waits for, too, and that are not heard of. It is
+	// found out when the deployment is read, and never kept.
+	Away []AgentAway `json:"away,omitempty"`
 	// Paused holds it as it is until a person resumes.
 	Paused *Pause `json:"paused,omitempty"`
 	// Concurrent is how many components are prepared at a time at most, and how many
@@ -68,6 +71,17 @@ func (d *Deployment) Earlier() []Digest {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// AgentSilence is how long an agent has not been heard of when it is called away.
+const AgentSilence = time.Minute
+
+// AgentAway is an agent that is not heard of, and what of a deployment waits for it.
+type AgentAway struct {
+	Place      PlaceName       `json:"place"`
+	Agent      string          `json:"agent,omitempty"` // its machine; empty: the place never had one
+	Seen       time.Time       `json:"seen,omitzero"`   // its last sign of life
+	Components []ComponentName `json:"components"`
 }
 
 // Recovery is how long users may have been hurt by a release that went back by

@@ -55,6 +55,7 @@ type Operation struct {
 	Fence      int64            `json:"fence"` // grows with every claim of the target
 	Attempt    int              `json:"attempt"`
 	Result     *OperationResult `json:"result,omitempty"`
+	Said       string           `json:"said,omitempty"`  // the last that the agent said of it while it is under way
 	Lease      string           `json:"lease,omitempty"` // the agent's session
 	LeaseUntil time.Time        `json:"leaseUntil,omitzero"`
 	RunAfter   time.Time        `json:"runAfter,omitzero"`

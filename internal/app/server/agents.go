@@ -27,7 +27,7 @@ type agents struct {
 	blobs   blob.Store
 	key     string
 	samples bool // are kept
-	changed *broadcast
+	calls   *calls
 }
 
 var _ agentrpc.Server = (*agents)(nil)
@@ -55,13 +55,13 @@ func (a *agents) Claim(ctx context.Context, actor towpath.Actor, req agentrpc.Cl
 	poll := time.NewTicker(time.Second) // another server may have written
 	defer poll.Stop()
 	for {
-		next := a.changed.Next()
-		ops, err := a.deploys.Claim(ctx, actor, req.Session, req.Max)
+		before := a.calls.Now()
+		place, ops, err := a.deploys.Claim(ctx, actor, req.Session, req.Max)
 		if err != nil || len(ops) > 0 {
 			return ops, err
 		}
 		select {
-		case <-next:
+		case <-a.calls.Since(place, before):
 		case <-poll.C:
 		case <-wait.Done():
 			return nil, ctx.Err()
@@ -90,14 +90,14 @@ func (a *agents) Renew(ctx context.Context, actor towpath.Actor, req agentrpc.Re
 	return out, nil
 }
 
-// Report records progress.
+// Report takes progress.
 func (a *agents) Report(ctx context.Context, actor towpath.Actor, req agentrpc.ReportRequest) error {
-	return a.deploys.Report(ctx, actor, req.Operation, req.Fence, req.Seq, req.Message)
+	return a.deploys.Report(ctx, actor, req.Operation, req.Fence, req.Message)
 }
 
 // Finish ends an operation.
 func (a *agents) Finish(ctx context.Context, actor towpath.Actor, req agentrpc.FinishRequest) (agentrpc.FinishResponse, error) {
-	accepted, err := a.deploys.Finish(ctx, actor, req.Operation, req.Fence, req.Seq, req.Result)
+	accepted, err := a.deploys.Finish(ctx, actor, req.Operation, req.Fence, req.Result)
 	if err != nil {
 		return agentrpc.FinishResponse{}, err
 	}

@@ -3,8 +3,13 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/towpath/towpath/internal/ledger"
 	"github.com/towpath/towpath/internal/oci"
@@ -22,6 +27,20 @@ func (h *harness) attached(subject []byte, bill string) towpath.Digest {
 		must(h.t, 0, h.svc.Releases.PutBlob(context.Background(), h.ana, shop, towpath.DigestOf(b), bytes.NewReader(b)))
 	}
 	return a.Digest
+}
+
+// upload uploads an attachment with one more annotation, "a".
+func (h *harness) upload(a oci.Attachment, annotation string) towpath.Digest {
+	h.t.Helper()
+	var m v1.Manifest
+	must(h.t, 0, json.Unmarshal(a.Manifest, &m))
+	m.Annotations = map[string]string{"a": annotation}
+	manifest, err := oci.Canonical(m)
+	must(h.t, 0, err)
+	for _, b := range append(a.Blobs, manifest) {
+		must(h.t, 0, h.svc.Releases.PutBlob(context.Background(), h.ana, shop, towpath.DigestOf(b), bytes.NewReader(b)))
+	}
+	return towpath.DigestOf(manifest)
 }
 
 func TestServer_EvidenceComesWithItsRelease(t *testing.T) {
@@ -60,6 +79,23 @@ func TestServer_EvidenceComesWithItsRelease(t *testing.T) {
 		})
 		t.Run("not what was not uploaded", func(t *testing.T) {
 			if err := publish(towpath.DigestOf([]byte("nowhere"))); towpath.KindOf(err) != towpath.KindNotFound {
+				t.Errorf("got %v", err)
+			}
+		})
+		t.Run("as much as one request may attach, and no more", func(t *testing.T) {
+			const most = 64
+			must(t, 0, publish(slices.Repeat([]towpath.Digest{bill}, most)...))
+			if err := publish(slices.Repeat([]towpath.Digest{bill}, most+1)...); towpath.KindOf(err) != towpath.KindExhausted {
+				t.Errorf("got %v", err)
+			}
+		})
+		t.Run("as many annotations as are listed, and no more", func(t *testing.T) {
+			subject := oci.Blob{Digest: one.Release, Size: int64(len(manifest))}
+			annotated := func(bytes int) towpath.Digest {
+				return h.upload(must3(oci.AttachSBOM(subject, []byte("{}")))(t), strings.Repeat("x", bytes-len(`{"a":""}`)))
+			}
+			must(t, 0, publish(annotated(towpath.MaxAnnotations)))
+			if err := publish(annotated(towpath.MaxAnnotations + 1)); towpath.KindOf(err) != towpath.KindInvalid || !strings.Contains(err.Error(), "bytes of annotations") {
 				t.Errorf("got %v", err)
 			}
 		})

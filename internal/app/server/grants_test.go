@@ -52,7 +52,7 @@ func (w *worker) finish(op *towpath.Operation) error {
 			Component: op.Target.Component, Kind: op.Spec.Kind, Action: towpath.ActionReplace, From: op.Spec.Previous, To: op.Spec.Revision, Hash: op.SpecDigest,
 		}
 	}
-	_, err := w.s.agents.deploys.Finish(context.Background(), w.actor, op.ID, op.Fence, 1, res)
+	_, err := w.s.agents.deploys.Finish(context.Background(), w.actor, op.ID, op.Fence, res)
 	return err
 }
 

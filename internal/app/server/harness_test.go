@@ -151,7 +151,7 @@ func (h *harness) agent(ctx context.Context) {
 				}
 			}
 			h.mu.Unlock()
-			if _, err := a.deploys.Finish(ctx, h.ana, op.ID, op.Fence, 1, res); err != nil {
+			if _, err := a.deploys.Finish(ctx, h.ana, op.ID, op.Fence, res); err != nil {
 				return
 			}
 		}
@@ -233,19 +233,17 @@ func must2(t *testing.T) func(release.Published, error) release.Published {
 	}
 }
 
-// until waits for a change after which f holds.
+// until waits until f holds.
 func (h *harness) until(what string, f func() bool) {
 	h.t.Helper()
 	deadline := time.After(20 * time.Second)
-	poll := time.NewTicker(50 * time.Millisecond) // not every change is announced
+	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		next := h.s.agents.changed.Next()
 		if f() {
 			return
 		}
 		select {
-		case <-next:
 		case <-poll.C:
 		case <-deadline:
 			h.t.Fatalf("never: %s\n%s", what, h.dump())

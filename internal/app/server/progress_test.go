@@ -1,10 +1,12 @@
 package server
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/towpath/towpath/internal/agentrpc"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -112,5 +114,37 @@ func TestServer_ARunAgainHasItsTimeAnew(t *testing.T) {
 	must(t, 0, h.svc.Deploys.Resolve(t.Context(), h.ana, before.Operation, true, "it did not"))
 	if again := prepare(); again.Issued.Before(now.Truncate(time.Millisecond)) {
 		t.Errorf("issued %s, and again %s", before.Issued, again.Issued)
+	}
+}
+
+// TestServer_ShowsWhatAnAgentSays: the last that is said of a step is shown as long as
+// it runs, and who has lost the operation says nothing of it.
+func TestServer_ShowsWhatAnAgentSays(t *testing.T) {
+	h := newHarness(t)
+	said := func() (all []string) {
+		for _, s := range h.deployed().Components[0].Steps {
+			all = append(all, string(s.Verb)+" "+string(s.Phase)+": "+s.Message)
+		}
+		return all
+	}
+	var during []string
+	h.answer(func(op towpath.Operation) towpath.OperationResult {
+		if op.Verb != towpath.VerbPrepare || during != nil {
+			return towpath.OperationResult{}
+		}
+		for _, r := range []agentrpc.ReportRequest{{Fence: op.Fence, Message: "one"}, {Fence: op.Fence, Message: "waiting for memory"}, {Fence: op.Fence - 1, Message: "late"}} {
+			r.Operation = op.ID
+			must(h.t, 0, h.s.agents.Report(context.Background(), h.ana, r))
+		}
+		during = said()
+		return towpath.OperationResult{}
+	})
+	h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0")
+	if len(during) != 1 || during[0] != "prepare running: waiting for memory" {
+		t.Errorf("while it ran: %q", during)
+	}
+	if after := said(); after[0] != "prepare succeeded: " {
+		t.Errorf("afterwards: %q", after)
 	}
 }

@@ -151,7 +151,7 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return towpath.E(towpath.KindInternal, "server.start", "the ledger's key can't sign").WithCause(err)
 	}
-	changed := newBroadcast()
+	changed, called := newBroadcast(), newCalls()
 	wake := func(string) {}
 	nouns := store.New(s.db, s.ledger, func(kind string) { wake(kind); changed.Tell() })
 	s.store = nouns
@@ -163,7 +163,6 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	repos := &repositories{store: nouns, open: map[string]*git.Repository{}}
-	claimable := func(towpath.PlaceName) { changed.Tell() }
 	sign := signer{noteSigner}
 
 	s.accounts = account.New(account.Config{Now: cfg.Now}, store.For[account.Tx](nouns))
@@ -190,7 +189,7 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: claimable, Changed: changed.Next, QueryProblem: query.Problem},
+	promotions := promote.New(promote.Config{Now: cfg.Now, Log: cfg.Log, Claimable: called.Call, Changed: changed.Next, QueryProblem: query.Problem},
 		store.For[promote.Tx](nouns), releases, keys, sign, &attestor{attesting, blobs, releases, cfg.Now}, repos)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -198,7 +197,7 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	deployment := deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: claimable, Recovered: recoveries(metrics), Samples: s.samples}
+	deployment := deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: called.Call, Recovered: recoveries(metrics), Samples: s.samples}
 	deploys := deploy.New(deployment,
 		store.For[deploy.Tx](nouns), releases, sign, metricSources)
 
@@ -230,7 +229,7 @@ func (s *Server) open(ctx context.Context) error {
 	presence := reconcile.NewLoop(reconcile.LoopConfig{Name: "presence", Interval: lease / 3, Now: cfg.Now, Log: cfg.Log},
 		func(ctx context.Context, now time.Time) (bool, error) { return false, alive.Show(ctx, now) })
 
-	s.agents = &agents{deploys: deploys, blobs: blobs, key: s.ledger.PublicKey(), changed: changed, samples: s.metrics != nil}
+	s.agents = &agents{deploys: deploys, blobs: blobs, key: s.ledger.PublicKey(), calls: called, samples: s.metrics != nil}
 	protocol := agentrpc.NewHandler(s.agents,
 		func(r *http.Request) (towpath.Actor, error) { return rest.Actor(r.Context()), nil }, cfg.Log)
 	s.services = rest.Services{
