@@ -33,12 +33,13 @@ race: deps ## run the tests that are one process with the race detector
 	scripts/test $(RACE) ./internal/app/server
 	scripts/test $(RACE) $$($(GO) list ./... | grep -vE '/internal/app/(crashtest|stories|server)$$')
 
-# Simulated rollouts take all of the processor for most of an hour, and crash points
-# start some twenty processes at a time: one after the other both are in time.
+# Simulated rollouts and the crash points of the server each take all of two
+# processors for most of an hour: one after the other they are in time.
+ALONE := ./internal/analysis ./internal/app/crashtest
 .PHONY: test-long
 test-long: deps ## what takes long: 260,000 simulated rollouts, every crash point, then a minute of fuzzing per target
-	scripts/test -tags long -timeout 60m ./internal/analysis
-	scripts/test -tags long -timeout 60m $$($(GO) list ./... | grep -v '/internal/analysis$$')
+	scripts/test -tags long -timeout 60m -p 1 $(ALONE)
+	scripts/test -tags long -timeout 60m $$($(GO) list ./... | grep -vE '/internal/(analysis|app/crashtest)$$')
 	scripts/fuzz 60s
 
 .PHONY: deps
