@@ -164,7 +164,8 @@ func TestAgent_KeepsTheSpec(t *testing.T) {
 		b.srv.add(t, op)
 		<-begun
 		synctest.Wait()
-		b.stop() // in the middle of it
+		b.stop()        // in the middle of it
+		synctest.Wait() // until the server has heard so: what it was asked for by then, nobody takes
 		b.srv.locked(func() {
 			for _, op := range b.srv.ops {
 				op.Spec = listening(op.Spec, "elsewhere")

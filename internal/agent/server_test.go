@@ -49,7 +49,7 @@ type server struct {
 // mostErrors is how many errors there are before nothing is tried again: an agent
 // that errs for ever at once would keep the clock of a bubble from going on, and
 // the test from ending.
-const mostErrors = 100
+const mostErrors = 1000
 
 func newServer(t testing.TB) *server {
 	t.Helper()

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/towpath"
@@ -34,69 +33,98 @@ const (
 // records looks at what the database says of tags and artifacts, and at the
 // database's own files. A damaged tag is put aside: what it names can't be known. A
 // damaged artifact is mended from its manifest.
-func (s *Service) records(ctx context.Context, actor towpath.Actor) ([]Finding, error) {
-	var out []Finding
+func (s *Service) records(ctx context.Context, actor towpath.Actor) (out []Finding, err error) {
+	keep := func(f Finding, err error) error {
+		if err == nil {
+			out = append(out, f)
+		}
+		return err
+	}
+	err = s.damagedRecords(ctx,
+		func(t TagRecord) error { return keep(s.putAside(ctx, actor, t)) },
+		func(k ArtifactKey) error { return keep(s.mend(ctx, actor, k)) },
+		func(sentence string) error {
+			return keep(Finding{
+				Record: "the database", Harm: Damaged, NeededBy: []string{},
+				Why: sentence + "; restore the newest backup, or have `sqlite3` rebuild it with REINDEX if only an index is named",
+			}, nil)
+		})
+	return out, err
+}
+
+// intact refuses to go on with a database that is damaged: what it seems to need no
+// more may be needed.
+func (s *Service) intact(ctx context.Context, op string) error {
+	refuse := func(what string) error {
+		return towpath.E(towpath.KindInternal, op, "%s is damaged in the database: what nothing seems to need may be needed", what).
+			WithHint("`towpath registry scrub` lists what is damaged and mends what can be; then try again")
+	}
+	return s.damagedRecords(ctx,
+		func(t TagRecord) error { return refuse(t.name()) },
+		func(k ArtifactKey) error { return refuse(k.name()) },
+		func(sentence string) error { return refuse("something (" + sentence + ")") })
+}
+
+// damagedRecords calls a function with each record that is damaged, and each
+// sentence of the database about itself, until one of them fails.
+func (s *Service) damagedRecords(ctx context.Context, tag func(TagRecord) error, artifact func(ArtifactKey) error, said func(string) error) error {
 	for after := new(TagKey); after != nil; {
-		var damaged []TagRecord
+		var found []TagRecord
 		err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
-			damaged, after, err = tx.DamagedTags(ctx, *after, scrubRecords)
+			found, after, err = tx.DamagedTags(ctx, *after, scrubRecords)
 			return err
 		})
-		if err != nil {
-			return out, err
-		}
-		for _, t := range damaged {
-			f, err := s.putAside(ctx, actor, t)
-			if err != nil {
-				return out, err
-			}
-			out = append(out, f)
+		if err = all(err, found, tag); err != nil {
+			return err
 		}
 	}
 	for after := new(ArtifactKey); after != nil; {
-		var damaged []ArtifactKey
+		var found []ArtifactKey
 		err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
-			damaged, after, err = tx.DamagedArtifacts(ctx, *after, scrubRecords)
+			found, after, err = tx.DamagedArtifacts(ctx, *after, scrubRecords)
 			return err
 		})
-		if err != nil {
-			return out, err
-		}
-		for _, k := range damaged {
-			f, err := s.mend(ctx, actor, k)
-			if err != nil {
-				return out, err
-			}
-			out = append(out, f)
+		if err = all(err, found, artifact); err != nil {
+			return err
 		}
 	}
-	var said []string
+	var found []string
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
-		said, err = tx.Unsound(ctx, maxUnsound)
+		found, err = tx.Unsound(ctx, maxUnsound)
 		return err
 	})
-	for _, sentence := range said {
-		out = append(out, Finding{
-			Record: "the database", Harm: Damaged, NeededBy: []string{},
-			Why: fmt.Sprintf("%s; restore the newest backup, or have `sqlite3` rebuild it with REINDEX if only an index is named", sentence),
-		})
+	return all(err, found, said)
+}
+
+// all calls f with each of what was found without an error, until it fails.
+func all[T any](err error, found []T, f func(T) error) error {
+	for _, x := range found {
+		if err != nil {
+			break
+		}
+		err = f(x)
 	}
-	return out, err
+	return err
+}
+
+func (k TagKey) name() string { return "the tag " + string(k.Repository) + ":" + k.Tag }
+
+func (k ArtifactKey) name() string {
+	return "the artifact " + string(k.Repository) + "@" + string(k.Digest)
 }
 
 // putAside deletes a tag whose record is damaged, and keeps in the ledger what it
 // said.
 func (s *Service) putAside(ctx context.Context, actor towpath.Actor, t TagRecord) (Finding, error) {
-	name := string(t.Repository) + ":" + t.Tag
 	f := Finding{
-		Record: "the tag " + name, Harm: Damaged, NeededBy: []string{string(t.Repository)},
+		Record: t.name(), Harm: Damaged, NeededBy: []string{string(t.Repository)},
 		Why: "it said " + shown(string(t.Digest)) + ", and was put aside: set it again",
 	}
 	ev, err := withData(event(s.cfg.Now(), actor, "registry.damaged", t.Repository, ""), map[string]string{"tag": t.Tag, "said": string(t.Digest)})
 	if err != nil {
 		return f, err
 	}
-	ev.Subject, ev.Reason = name, f.Record
+	ev.Subject, ev.Reason = string(t.Repository)+":"+t.Tag, f.Record
 	return f, s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		if err := tx.DeleteTag(ctx, t.Repository, t.Tag); err != nil {
 			return err
@@ -107,7 +135,7 @@ func (s *Service) putAside(ctx context.Context, actor towpath.Actor, t TagRecord
 
 // mend writes the record of an artifact anew, as its manifest says.
 func (s *Service) mend(ctx context.Context, actor towpath.Actor, k ArtifactKey) (Finding, error) {
-	f := Finding{Record: "the artifact " + string(k.Repository) + "@" + string(k.Digest), Digest: k.Digest, Harm: Damaged, NeededBy: []string{string(k.Repository)}}
+	f := Finding{Record: k.name(), Digest: k.Digest, Harm: Damaged, NeededBy: []string{string(k.Repository)}}
 	found := event(s.cfg.Now(), actor, "registry.damaged", k.Repository, k.Digest)
 	found.Reason = f.Record
 	body, err := blob.ReadAll(ctx, s.blobs, k.Digest, int64(s.cfg.MaxManifest))

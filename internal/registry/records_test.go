@@ -3,6 +3,7 @@ package registry_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/sqldb"
@@ -89,6 +90,9 @@ func TestService_DamagedRecords(t *testing.T) {
 				}
 				if (errs > 0) != tt.seen {
 					t.Errorf("%d errors", errs)
+				}
+				if got, err := w.CollectGarbage(ctx, root, registry.Garbage{UntaggedAge: time.Hour}); towpath.KindOf(err) != towpath.KindInternal {
+					t.Errorf("garbage was collected by it: %+v, %v", got, err)
 				}
 				found, err := w.Scrub(ctx, root, registry.ScrubRequest{})
 				if err != nil || len(found.Findings) != 1 {

@@ -3,6 +3,7 @@ package ocidist_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -67,11 +68,13 @@ func (l load) run(b *testing.B) {
 		c.prepare(b)
 	}
 	ours, others := both[0], both[1]
+	bare := &disk{dir: b.TempDir()}
 	for round := range l.rounds {
 		artifacts := l.make(b, round)
 		for _, c := range both {
 			c.push(b, artifacts)
 		}
+		bare.write(b, artifacts)
 		slices.Reverse(both) // nobody is always the first
 	}
 	for round := range l.rounds {
@@ -80,7 +83,7 @@ func (l load) run(b *testing.B) {
 		}
 		slices.Reverse(both)
 	}
-	l.report(b, ours, others)
+	l.report(b, ours, others, bare)
 }
 
 // make makes the artifacts of a round.
@@ -230,8 +233,50 @@ func (c *contestant) sync(b *testing.B) {
 	}
 }
 
+// disk is what both write to, without a registry: as many files as an artifact has,
+// each synced, moved to where its digest says, and its folder synced. What gets
+// slower with time here is no registry's doing.
+type disk struct {
+	dir   string
+	turns []turn
+}
+
+func (d *disk) write(b *testing.B, artifacts []artifact) {
+	b.Helper()
+	begun := time.Now()
+	together(len(artifacts), func(i int) {
+		for _, content := range [][]byte{artifacts[i].content, artifacts[i].manifest} {
+			if err := d.put(content); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	d.turns = append(d.turns, turn{took: time.Since(begun)})
+}
+
+func (d *disk) put(content []byte) error {
+	name := towpath.DigestOf(content).Hex()
+	folder := filepath.Join(d.dir, name[:2])
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(d.dir, "")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close(), os.Rename(f.Name(), filepath.Join(folder, name))); err != nil {
+		return err
+	}
+	in, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(in.Sync(), in.Close())
+}
+
 // report prints what was measured, for both and as a ratio.
-func (l load) report(b *testing.B, ours, theirs *contestant) {
+func (l load) report(b *testing.B, ours, theirs *contestant, bare *disk) {
 	var text strings.Builder
 	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "\n\t%s\t%s\tratio\t\n", ours.name, theirs.name)
@@ -254,6 +299,11 @@ func (l load) report(b *testing.B, ours, theirs *contestant) {
 	})
 	rates(fmt.Sprintf("the first %d pushes", l.ends*l.round), func(c *contestant) []turn { return c.pushes[:l.ends] })
 	rates(fmt.Sprintf("the last %d pushes", l.ends*l.round), func(c *contestant) []turn { return c.pushes[len(c.pushes)-l.ends:] })
+	pace := func(turns []turn) float64 {
+		return sum(turns[:l.ends]).took.Seconds() / sum(turns[len(turns)-l.ends:]).took.Seconds()
+	}
+	row("  these over the first", "%.2f", func(c *contestant) float64 { return pace(c.pushes) })
+	fmt.Fprintf(t, "  the same of the disk alone\t%.2f\t\t\t\n", pace(bare.turns))
 	rates("pulls", func(c *contestant) []turn { return c.pulls })
 	row("memory when idle, MiB", "%.1f", func(c *contestant) float64 { return float64(c.idle) / (1 << 20) })
 	row("peak memory above that, MiB", "%.1f", func(c *contestant) float64 {
