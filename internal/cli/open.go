@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -70,9 +71,14 @@ func gatesOf(rules towpath.GateRules) []string {
 	text, _ := json.Marshal(rules) // of our own nouns
 	var set map[string]json.RawMessage
 	_ = json.Unmarshal(text, &set)
+	times := map[string]time.Duration{"soak": rules.Soak, "age": rules.Age}
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(set)) {
-		out = append(out, name+" "+string(set[name]))
+		says := string(set[name])
+		if d, is := times[name]; is {
+			says = d.String()
+		}
+		out = append(out, name+" "+says)
 	}
 	return out
 }

@@ -160,7 +160,7 @@ func storyWorld() *apitest.World {
 			},
 		},
 		{Project: "shop", Environment: "trial", Phase: inventory.PhaseProposed, Drift: towpath.DriftUnknown, Health: towpath.HealthUnknown, Components: []inventory.ComponentStatus{}, Proposed: &towpath.Proposal{
-			Rules:         towpath.EnvironmentSpec{Name: "trial", From: "dev", Promotion: towpath.PromotionManual, Place: "eu-1", Region: "eu-west-1", Gates: towpath.GateRules{Approvals: &towpath.ApprovalRule{Count: 2}, Mirrored: true}},
+			Rules:         towpath.EnvironmentSpec{Name: "trial", From: "dev", Promotion: towpath.PromotionManual, Place: "eu-1", Region: "eu-west-1", Gates: towpath.GateRules{Soak: 36 * time.Hour, Approvals: &towpath.ApprovalRule{Count: 2}, Mirrored: true}},
 			PolicyVersion: digest("rules"),
 		}},
 		{Project: "shop", Environment: "lab", Phase: inventory.PhaseEmpty, Drift: towpath.DriftUnknown, Health: towpath.HealthUnknown, Components: []inventory.ComponentStatus{}},

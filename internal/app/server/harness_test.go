@@ -108,7 +108,8 @@ func startHarness(t *testing.T, cfg Config, repo *gittest.Repo) *harness {
 	h.back = func() {
 		ctx, cancel := context.WithCancel(ctx)
 		ended := make(chan struct{})
-		go func() { defer close(ended); h.agent(ctx) }()
+		as := h.ana // tests may be somebody else for a while
+		go func() { defer close(ended); h.agent(ctx, as) }()
 		h.away = func() { cancel(); <-ended }
 	}
 	h.back()
@@ -126,12 +127,12 @@ func must[T any](t *testing.T, v T, err error) T {
 }
 
 // agent claims operations and ends them as the test says.
-func (h *harness) agent(ctx context.Context) {
+func (h *harness) agent(ctx context.Context, as towpath.Actor) {
 	a := h.s.agents
-	_, err := a.deploys.Hello(ctx, h.ana, deploy.Greeting{Place: "local", Agent: "host-1", Session: "session-1"})
+	_, err := a.deploys.Hello(ctx, as, deploy.Greeting{Place: "local", Agent: "host-1", Session: "session-1"})
 	for err == nil && ctx.Err() == nil {
 		var ops []towpath.Operation
-		ops, err = a.Claim(ctx, h.ana, agentrpc.ClaimRequest{Session: "session-1", Max: 8, Wait: 5 * time.Second})
+		ops, err = a.Claim(ctx, as, agentrpc.ClaimRequest{Session: "session-1", Max: 8, Wait: 5 * time.Second})
 		if err != nil {
 			return
 		}
@@ -151,7 +152,7 @@ func (h *harness) agent(ctx context.Context) {
 				}
 			}
 			h.mu.Unlock()
-			if _, err := a.deploys.Finish(ctx, h.ana, op.ID, op.Fence, res); err != nil {
+			if _, err := a.deploys.Finish(ctx, as, op.ID, op.Fence, res); err != nil {
 				return
 			}
 		}
