@@ -109,8 +109,10 @@ type collection struct {
 }
 
 func (c *collection) run(ctx context.Context) error {
-	if err := c.intact(ctx, "registry.gc"); err != nil {
-		return err
+	if !c.DryRun { // which reads the whole database
+		if err := c.intact(ctx, "registry.gc"); err != nil {
+			return err
+		}
 	}
 	if err := c.shelved(ctx); err != nil {
 		return err
