@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -53,6 +55,25 @@ only with releases that pass them.`,
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
+}
+
+// noteProposed says which environments of a project wait for somebody to open them.
+// That the server can't tell is no error: status says so too.
+func (s *session) noteProposed(ctx context.Context, c *client.Client, p towpath.ProjectName) {
+	status, err := c.Status(ctx, p, "")
+	if err != nil {
+		return
+	}
+	var names []string
+	for _, e := range status.Environments {
+		if e.Proposed != nil {
+			names = append(names, string(e.Environment))
+		}
+	}
+	if len(names) > 0 {
+		s.say("%s nothing is deployed into %s before somebody with the role %s has seen its rules: towpath open %s",
+			s.style.note("note:"), strings.Join(names, ", "), towpath.RoleAdmin, names[0])
+	}
 }
 
 // showRules says where an environment runs, and by which rules.

@@ -100,6 +100,7 @@ func (s *session) runReleaseBuild(ctx context.Context, r BuildRequest) (err erro
 		s.say("%s %s", s.style.warn("warning:"), w)
 	}
 	s.warnUnbelieved(ctx, c, project, built.SignedBy)
+	s.noteProposed(ctx, c, project)
 	out := builtRelease{
 		Project: project, Digest: published.Release.Digest, Version: published.Candidate.Version, Commit: published.Candidate.Commit,
 		Ref: published.Candidate.Ref, Candidate: published.Candidate.ID, Created: published.Created, Uploaded: uploaded,
