@@ -70,23 +70,27 @@ func (s *Service) intact(ctx context.Context, op string) error {
 func (s *Service) damagedRecords(ctx context.Context, tag func(TagRecord) error, artifact func(ArtifactKey) error, said func(string) error) error {
 	for after := new(TagKey); after != nil; {
 		var found []TagRecord
-		err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
-			found, after, err = tx.DamagedTags(ctx, *after, scrubRecords)
+		var next *TagKey
+		err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) { // may be tried again
+			found, next, err = tx.DamagedTags(ctx, *after, scrubRecords)
 			return err
 		})
 		if err = all(err, found, tag); err != nil {
 			return err
 		}
+		after = next
 	}
 	for after := new(ArtifactKey); after != nil; {
 		var found []ArtifactKey
+		var next *ArtifactKey
 		err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
-			found, after, err = tx.DamagedArtifacts(ctx, *after, scrubRecords)
+			found, next, err = tx.DamagedArtifacts(ctx, *after, scrubRecords)
 			return err
 		})
 		if err = all(err, found, artifact); err != nil {
 			return err
 		}
+		after = next
 	}
 	var found []string
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {

@@ -19,15 +19,18 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
+// artifacts are how many there are, each with a tag and something about it.
+const artifacts = 60
+
 // TestStore_BitFlips flips a bit, at random, in the file of an SQLite database, and
 // asks for every tag and everything about every artifact: nobody is told what was
 // not there, and what is lost, which a page without a checksum can't show, is found by
 // what a scrub asks.
 func TestStore_BitFlips(t *testing.T) {
-	const artifacts, flips = 60, 400
+	const flips = 400
 	dir := t.TempDir()
 	sound := filepath.Join(dir, "sound.db")
-	records(t, sound, artifacts)
+	records(t, sound)
 	right, err := told(t.Context(), sound)
 	if err != nil || len(right.said) != 3*artifacts+1 || right.damaged > 0 {
 		t.Fatalf("%d answers, %d damaged, %v", len(right.said), right.damaged, err)
@@ -85,7 +88,7 @@ func pagesWith(content []byte, text string) (out []int) {
 }
 
 // records writes a database with artifacts, a tag of each, and something about each.
-func records(t *testing.T, path string, n int) {
+func records(t *testing.T, path string) {
 	t.Helper()
 	db, err := sqldb.Open(t.Context(), path)
 	if err != nil {
@@ -99,7 +102,7 @@ func records(t *testing.T, path string, n int) {
 		if err := errors.Join(tx.InsertProject(ctx, towpath.Project{Name: "shop", CreatedAt: noon}), tx.OpenRepository(ctx, app, noon)); err != nil {
 			return err
 		}
-		for i := range n {
+		for i := range artifacts {
 			a := towpath.Artifact{Repository: app, Digest: towpath.HashOf("image", strconv.Itoa(i)), MediaType: "application/x", Size: 7, Pushed: noon, ByClient: true}
 			about := a
 			about.Digest, about.Subject, about.ArtifactType = towpath.HashOf("about", strconv.Itoa(i)), a.Digest, "x/y"
@@ -130,12 +133,11 @@ func told(ctx context.Context, path string) (out answers, err error) {
 	defer db.Close()
 	s := store.New(db, events{}, nil)
 	ask := func(f func(ctx context.Context, tx *store.Tx) error) {
-		switch err := s.View(ctx, f); {
-		case err != nil && towpath.KindOf(err) != towpath.KindNotFound:
+		if err := s.View(ctx, f); err != nil && towpath.KindOf(err) != towpath.KindNotFound {
 			out.errs++
 		}
 	}
-	for i := range 60 {
+	for i := range artifacts {
 		image := towpath.HashOf("image", strconv.Itoa(i))
 		ask(func(ctx context.Context, tx *store.Tx) error {
 			d, err := tx.Tag(ctx, app, fmt.Sprint("v", i))
@@ -161,28 +163,36 @@ func told(ctx context.Context, path string) (out answers, err error) {
 	}
 	ask(func(ctx context.Context, tx *store.Tx) error {
 		tags, err := tx.Tags(ctx, app, "", 100)
-		if err == nil && len(tags) == 60 {
+		if err == nil && len(tags) == artifacts {
 			out.said = append(out.said, fmt.Sprint("tags ", tags))
 		}
 		return err
 	})
-	found := func(n int, err error) error {
+	found := func(n int, err error) {
 		if out.damaged += n; err != nil {
 			out.damaged++
 		}
-		return nil
 	}
 	ask(func(ctx context.Context, tx *store.Tx) error {
-		all, _, err := tx.DamagedTags(ctx, registry.TagKey{}, 1000)
-		return found(len(all), err)
+		for after := new(registry.TagKey); after != nil; { // some at a time
+			all, next, err := tx.DamagedTags(ctx, *after, 7)
+			found(len(all), err)
+			after = next
+		}
+		return nil
 	})
 	ask(func(ctx context.Context, tx *store.Tx) error {
-		all, _, err := tx.DamagedArtifacts(ctx, registry.ArtifactKey{}, 1000)
-		return found(len(all), err)
+		for after := new(registry.ArtifactKey); after != nil; {
+			all, next, err := tx.DamagedArtifacts(ctx, *after, 7)
+			found(len(all), err)
+			after = next
+		}
+		return nil
 	})
 	ask(func(ctx context.Context, tx *store.Tx) error {
 		all, err := tx.Unsound(ctx, 10)
-		return found(len(all), err)
+		found(len(all), err)
+		return nil
 	})
 	return out, nil
 }
