@@ -6,7 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/towpath/towpath/internal/cli"
 	"github.com/towpath/towpath/internal/signing"
@@ -103,32 +106,79 @@ func TestKeyCommands(t *testing.T) {
 }
 
 func TestKeyCommands_Terminal(t *testing.T) {
-	type typed struct {
-		name, keys string
-		code       int
-		says       string
-	}
-	for _, tt := range []typed{
-		{"takes a password that was typed twice", "sesame\nsesame\n", cli.ExitOK, "private:"},
-		{"refuses passwords that differ", "sesame\nseesame\n", cli.ExitError, "the passwords differ"},
+	for _, tt := range []struct {
+		name         string
+		first, again string
+		code         int
+		says         string
+	}{
+		{"takes a password that was typed twice", "sesame", "sesame", cli.ExitOK, "private:"},
+		{"refuses passwords that differ", "sesame", "seesame", cli.ExitError, "the passwords differ"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			tty, keyboard, screen := openPTY(t)
-			dir := t.TempDir()
-			// The line discipline keeps what is typed before it is asked for.
-			if _, err := keyboard.WriteString(tt.keys); err != nil {
-				t.Fatal(err)
-			}
-			code := cli.Main(t.Context(), []string{"-C", dir, "key", "generate"}, tty, tty, tty, func(string) string { return "" }, cli.Apps{Now: noon})
-			shown := screen()
-			if code != tt.code || !strings.Contains(shown, tt.says) || !strings.Contains(shown, "new password of the key: ") {
+		t.Run(tt.name+", and shows none", func(t *testing.T) {
+			term := openTerminal(t)
+			var person sync.WaitGroup
+			person.Go(func() {
+				if term.awaits(t.Context(), "new password of the key: ") {
+					term.typeLine(t, tt.first)
+				}
+				if term.awaits(t.Context(), "the same again: ") {
+					term.typeLine(t, tt.again)
+				}
+			})
+			code := cli.Main(t.Context(), []string{"-C", t.TempDir(), "key", "generate"}, term.tty, term.tty, term.tty, func(string) string { return "" }, cli.Apps{Now: noon})
+			shown := term.screen()
+			person.Wait()
+			if code != tt.code || !strings.Contains(shown, tt.says) {
 				t.Fatalf("exit %d: %s", code, shown)
 			}
-			if _, after, _ := strings.Cut(shown, "new password"); strings.Contains(after, "sesame") {
-				t.Errorf("the password was shown: %s", shown)
+			if strings.Contains(shown, tt.first) || strings.Contains(shown, tt.again) {
+				t.Errorf("a password was shown: %s", shown)
 			}
 		})
 	}
+	t.Run("says that the input ended", func(t *testing.T) {
+		term, dir := openTerminal(t), t.TempDir()
+		if _, err := term.ptmx.WriteString("\x04"); err != nil {
+			t.Fatal(err)
+		}
+		code := cli.Main(t.Context(), []string{"-C", dir, "key", "generate"}, term.tty, term.tty, term.tty, func(string) string { return "" }, cli.Apps{Now: noon})
+		left, err := os.ReadDir(dir)
+		if shown := term.screen(); code != cli.ExitError || err != nil || len(left) > 0 || !strings.Contains(shown, "no password was typed") {
+			t.Errorf("exit %d, %v, %v: %s", code, left, err, shown)
+		}
+	})
+	t.Run("shows what is typed again afterwards, also after an interruption", func(t *testing.T) {
+		for _, interrupted := range []bool{false, true} {
+			term := openTerminal(t)
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			var person sync.WaitGroup
+			person.Go(func() {
+				if !term.awaits(ctx, "new password of the key: ") {
+					return
+				}
+				if interrupted {
+					interrupt()
+					return
+				}
+				term.typeLine(t, "sesame")
+				if term.awaits(ctx, "the same again: ") {
+					term.typeLine(t, "sesame")
+				}
+			})
+			cli.Main(ctx, []string{"-C", t.TempDir(), "key", "generate"}, term.tty, term.tty, term.tty, func(string) string { return "" }, cli.Apps{Now: noon})
+			settings, err := unix.IoctlGetTermios(int(term.tty.Fd()), unix.TCGETS)
+			if err != nil || settings.Lflag&unix.ECHO == 0 {
+				t.Errorf("interrupted %t: settings %+v, %v", interrupted, settings, err)
+			}
+			if interrupted {
+				term.typeLine(t, "") // ends the reader that was left behind
+			}
+			term.screen()
+			person.Wait()
+		}
+	})
 }
 
 func TestReleaseBuild_key(t *testing.T) {

@@ -12,13 +12,13 @@ import (
 // onTerminal runs a command for a person who types.
 func (sh *shell) onTerminal(typed string, args ...string) (code int, stdout, screen string) {
 	sh.t.Helper()
-	tty, keyboard, shown := openPTY(sh.t)
-	if _, err := keyboard.WriteString(typed); err != nil {
-		sh.t.Fatal(err)
+	term := openTerminal(sh.t)
+	if typed != "" {
+		term.typeLine(sh.t, typed)
 	}
 	var out bytes.Buffer
-	code = cli.Main(sh.ctx, append([]string{"-C", sh.dir}, args...), tty, &out, tty, func(k string) string { return sh.env[k] }, sh.apps)
-	return code, out.String(), shown()
+	code = cli.Main(sh.ctx, append([]string{"-C", sh.dir}, args...), term.tty, &out, term.tty, func(k string) string { return sh.env[k] }, sh.apps)
+	return code, out.String(), term.screen()
 }
 
 func TestConfirm(t *testing.T) {
@@ -66,7 +66,7 @@ func TestConfirm(t *testing.T) {
 	})
 	t.Run("shows what would be done and goes on when the name is typed", func(t *testing.T) {
 		s := apitest.New(t, storyWorld())
-		code, stdout, screen := newShell(t, s).onTerminal("prod\n", rollback...)
+		code, stdout, screen := newShell(t, s).onTerminal("prod", rollback...)
 		if code != cli.ExitOK || s.Called("deploys.Rollback") != 1 || !strings.Contains(stdout, "dep_2") {
 			t.Errorf("exit %d: %s", code, screen)
 		}
@@ -76,7 +76,7 @@ func TestConfirm(t *testing.T) {
 	})
 	t.Run("changes nothing when another name is typed", func(t *testing.T) {
 		s := apitest.New(t, storyWorld())
-		code, _, screen := newShell(t, s).onTerminal("yes\n", rollback...)
+		code, _, screen := newShell(t, s).onTerminal("yes", rollback...)
 		if code != cli.ExitError || s.Called("deploys.Rollback") != 0 || !strings.Contains(screen, "nothing was changed") {
 			t.Errorf("exit %d: %s", code, screen)
 		}

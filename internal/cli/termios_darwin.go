@@ -1,0 +1,6 @@
+package cli
+
+import "golang.org/x/sys/unix"
+
+// The requests that read and write a terminal's settings.
+const getTermios, setTermios = unix.TIOCGETA, unix.TIOCSETA
