@@ -129,16 +129,11 @@ func (r *run) warnExceptions() {
 // of the release's identity.
 func (r *run) releasePins() []towpath.ReleasePin {
 	var out []towpath.ReleasePin
-	add := func(e pin.Entry, loose bool) {
-		out = append(out, towpath.ReleasePin{
-			Name: e.Name, Kind: e.Kind, Version: e.Version, Ref: e.Ref, Commit: e.Commit, Digest: e.Digest, Loose: loose,
-		})
-	}
-	for _, e := range r.pinned.Pins {
-		add(e, false)
+	for _, p := range r.pinned.Pins {
+		out = append(out, towpath.ReleasePin{Pin: p})
 	}
 	for _, x := range r.pinned.Excepted {
-		add(x.Entry, true)
+		out = append(out, towpath.ReleasePin{Pin: x.Pin, Loose: true})
 	}
 	slices.SortFunc(out, func(a, b towpath.ReleasePin) int { return cmp.Compare(a.Name, b.Name) })
 	return slices.CompactFunc(out, func(a, b towpath.ReleasePin) bool { return a.Name == b.Name })
@@ -151,7 +146,7 @@ func (r *run) exceptionsUsed() []any {
 	for _, e := range r.pinned.Excepted {
 		x := r.project.Exceptions[e.Exception]
 		out = append(out, map[string]any{
-			"reference": e.Entry.Name, "place": e.Place(), "why": e.Why, "reason": x.Reason, "until": x.Until,
+			"reference": e.Pin.Name, "place": e.Place(), "why": e.Why, "reason": x.Reason, "until": x.Until,
 		})
 	}
 	return out

@@ -126,15 +126,15 @@ func (r *run) materials(repository string) ([]*intoto.ResourceDescriptor, error)
 	}
 	seen := map[string]bool{}
 	for _, x := range r.pinned.Excepted {
-		if seen[x.Entry.Name] {
+		if seen[x.Pin.Name] {
 			continue
 		}
-		seen[x.Entry.Name] = true
-		m := pinMaterial(x.Entry)
+		seen[x.Pin.Name] = true
+		m := pinMaterial(x.Pin)
 		var err error
 		if m.Annotations, err = structpb.NewStruct(map[string]any{
 			"unpinned": true, "why": x.Why, "reason": r.project.Exceptions[x.Exception].Reason, "until": r.project.Exceptions[x.Exception].Until,
-			"kind": string(x.Entry.Kind),
+			"kind": string(x.Pin.Kind),
 		}); err != nil {
 			return nil, err
 		}
@@ -144,8 +144,8 @@ func (r *run) materials(repository string) ([]*intoto.ResourceDescriptor, error)
 }
 
 // pinMaterial is a pin as a material, by its digest or commit where it has one.
-func pinMaterial(e pin.Entry) *intoto.ResourceDescriptor {
-	m := &intoto.ResourceDescriptor{Name: e.Name, Uri: e.PURL()}
+func pinMaterial(e towpath.Pin) *intoto.ResourceDescriptor {
+	m := &intoto.ResourceDescriptor{Name: e.Name, Uri: pin.PURL(e)}
 	switch {
 	case e.Digest != "":
 		m.Digest = map[string]string{"sha256": e.Digest.Hex()}

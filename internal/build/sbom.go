@@ -27,18 +27,12 @@ func (r *run) sbom(ctx context.Context) ([]byte, error) {
 		bill.Parts = append(bill.Parts, part)
 	}
 	for _, e := range r.pinned.Pins {
-		bill.Pins = append(bill.Pins, billPin(e))
+		bill.Pins = append(bill.Pins, evidence.Pin{Pin: e, PURL: pin.PURL(e)})
 	}
 	for _, x := range r.pinned.Excepted {
-		p := billPin(x.Entry)
-		p.Unpinned = x.Why
-		bill.Pins = append(bill.Pins, p)
+		bill.Pins = append(bill.Pins, evidence.Pin{Pin: x.Pin, PURL: pin.PURL(x.Pin), Unpinned: x.Why})
 	}
 	return evidence.MakeBill(bill)
-}
-
-func billPin(e pin.Entry) evidence.Pin {
-	return evidence.Pin{Name: e.Name, Kind: e.Kind, PURL: e.PURL(), Version: e.Version, Commit: e.Commit, Digest: e.Digest}
 }
 
 // packages reads what a component says that it is made with. A list that can't

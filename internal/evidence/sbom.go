@@ -34,14 +34,10 @@ type Part struct {
 	Unread []string
 }
 
-// Pin is a reference from outside and what it stands for.
+// Pin is a pin as the bill has it.
 type Pin struct {
-	Name    string
-	Kind    towpath.ExternalKind // empty: not known
-	PURL    string               // https://github.com/package-url/purl-spec; may be empty
-	Version string               // exact
-	Commit  string               // object ID
-	Digest  towpath.Digest
+	towpath.Pin
+	PURL string // https://github.com/package-url/purl-spec; may be empty
 	// Unpinned says why it can still move; the bill then says that it is
 	// incomplete.
 	Unpinned string

@@ -116,7 +116,7 @@ func bill(t *testing.T) evidence.Bill {
 			},
 			{Name: "policies", Layer: towpath.DigestOf([]byte("policies"))},
 		},
-		Pins: []evidence.Pin{{Name: "example.com/base:1", Digest: towpath.DigestOf([]byte("base"))}},
+		Pins: []evidence.Pin{{Pin: towpath.Pin{Name: "example.com/base:1", Digest: towpath.DigestOf([]byte("base"))}}},
 	}
 }
 

@@ -56,7 +56,7 @@ func TestEncode(t *testing.T) {
 		seen := map[towpath.Digest]bool{e.Digest: true}
 		for _, version := range []string{"7.2.4", "7.2.5"} {
 			c := content()
-			c.Pins = []towpath.ReleasePin{{Name: "redis:7", Kind: towpath.ExternalImage, Version: version}}
+			c.Pins = []towpath.ReleasePin{{Pin: towpath.Pin{Name: "redis:7", Kind: towpath.ExternalImage, Version: version}}}
 			if d := encode(t, c).Digest; seen[d] {
 				t.Errorf("%s again with %s", d, version)
 			} else {
@@ -108,12 +108,12 @@ func TestEncode_refuses(t *testing.T) {
 		},
 		"a folder without a role": func(c *towpath.ReleaseContent) { c.Folders[0].Role = "" },
 		"a pin twice": func(c *towpath.ReleaseContent) {
-			c.Pins = []towpath.ReleasePin{{Name: "redis:7", Version: "7"}, {Name: "redis:7", Version: "8"}}
+			c.Pins = []towpath.ReleasePin{{Pin: towpath.Pin{Name: "redis:7", Version: "7"}}, {Pin: towpath.Pin{Name: "redis:7", Version: "8"}}}
 		},
-		"a pin without a name":          func(c *towpath.ReleaseContent) { c.Pins = []towpath.ReleasePin{{Version: "7"}} },
-		"a pin that stands for nothing": func(c *towpath.ReleaseContent) { c.Pins = []towpath.ReleasePin{{Name: "redis:7"}} },
+		"a pin without a name":          func(c *towpath.ReleaseContent) { c.Pins = []towpath.ReleasePin{{Pin: towpath.Pin{Version: "7"}}} },
+		"a pin that stands for nothing": func(c *towpath.ReleaseContent) { c.Pins = []towpath.ReleasePin{{Pin: towpath.Pin{Name: "redis:7"}}} },
 		"a pin with half a digest": func(c *towpath.ReleaseContent) {
-			c.Pins = []towpath.ReleasePin{{Name: "redis:7", Digest: "sha256:ab"}}
+			c.Pins = []towpath.ReleasePin{{Pin: towpath.Pin{Name: "redis:7", Digest: "sha256:ab"}}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

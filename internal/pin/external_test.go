@@ -78,31 +78,31 @@ func TestNewest(t *testing.T) {
 	}
 }
 
-func TestEntry_PURL(t *testing.T) {
+func TestPURL(t *testing.T) {
 	d := towpath.Digest(sum)
 	commit := strings.Repeat("0a", 20)
 	oci := "@sha256%3A" + d.Hex() + "?repository_url="
 	for _, c := range []struct {
-		e    pin.Entry
+		e    towpath.Pin
 		want string
 	}{
-		{pin.Entry{Name: "redis:7", Kind: towpath.ExternalImage, Digest: d}, "pkg:oci/redis" + oci + "docker.io/library/redis&tag=7"},
-		{pin.Entry{Name: "ghcr.io:443/a/b@" + sum, Kind: towpath.ExternalImage, Digest: d}, "pkg:oci/b" + oci + "ghcr.io:443/a/b"},
-		{pin.Entry{Name: "redis:7", Kind: towpath.ExternalImage}, ""},
-		{pin.Entry{Name: "oci://ghcr.io/c/redis ^19", Kind: towpath.ExternalChart, Version: "19.0.1", Digest: d}, "pkg:oci/redis" + oci + "ghcr.io/c/redis&tag=19.0.1"},
-		{pin.Entry{Name: "https://e.com/c/redis ^19", Kind: towpath.ExternalChart, Version: "19.0.1+b"}, "pkg:helm/redis@19.0.1%2Bb?repository_url=https://e.com/c"},
-		{pin.Entry{Name: "a/b/c ~> 1", Kind: towpath.ExternalModule, Version: "1.0.0"}, "pkg:terraform/a/b/c@1.0.0"},
-		{pin.Entry{Name: "e.com/a/b/c ~> 1", Kind: towpath.ExternalModule, Version: "1.0.0"}, "pkg:terraform/a/b/c@1.0.0?repository_url=e.com"},
-		{pin.Entry{Name: "git::https://github.com/A/b.git//c?ref=v1", Kind: towpath.ExternalModule, Commit: commit}, "pkg:github/a/b@" + commit},
-		{pin.Entry{Name: "git::git@e.com:a/b.git", Kind: towpath.ExternalModule, Commit: commit}, "pkg:generic/b@" + commit + "?vcs_url=git%2Bgit%40e.com:a/b.git%40" + commit},
-		{pin.Entry{Name: "oci://ghcr.io/a/net//vpc?tag=1.2", Kind: towpath.ExternalModule, Digest: d}, "pkg:oci/net" + oci + "ghcr.io/a/net&tag=1.2"},
-		{pin.Entry{Name: "oci://ghcr.io/a/net?tag=1.2", Kind: towpath.ExternalModule}, ""},
-		{pin.Entry{Name: "hashicorp/aws ~> 5.0", Kind: towpath.ExternalProvider, Version: "5.1.0"}, "pkg:terraform/hashicorp/aws@5.1.0"},
-		{pin.Entry{Name: "registry.terraform.io/hashicorp/aws 5.1.0", Kind: towpath.ExternalProvider, Version: "5.1.0"}, "pkg:terraform/hashicorp/aws@5.1.0"},
-		{pin.Entry{Name: "e.com/acme/own 1.0.0", Kind: towpath.ExternalProvider, Version: "1.0.0"}, "pkg:terraform/acme/own@1.0.0?repository_url=e.com"},
-		{pin.Entry{Name: "by hand", Digest: d}, ""},
+		{towpath.Pin{Name: "redis:7", Kind: towpath.ExternalImage, Digest: d}, "pkg:oci/redis" + oci + "docker.io/library/redis&tag=7"},
+		{towpath.Pin{Name: "ghcr.io:443/a/b@" + sum, Kind: towpath.ExternalImage, Digest: d}, "pkg:oci/b" + oci + "ghcr.io:443/a/b"},
+		{towpath.Pin{Name: "redis:7", Kind: towpath.ExternalImage}, ""},
+		{towpath.Pin{Name: "oci://ghcr.io/c/redis ^19", Kind: towpath.ExternalChart, Version: "19.0.1", Digest: d}, "pkg:oci/redis" + oci + "ghcr.io/c/redis&tag=19.0.1"},
+		{towpath.Pin{Name: "https://e.com/c/redis ^19", Kind: towpath.ExternalChart, Version: "19.0.1+b"}, "pkg:helm/redis@19.0.1%2Bb?repository_url=https://e.com/c"},
+		{towpath.Pin{Name: "a/b/c ~> 1", Kind: towpath.ExternalModule, Version: "1.0.0"}, "pkg:terraform/a/b/c@1.0.0"},
+		{towpath.Pin{Name: "e.com/a/b/c ~> 1", Kind: towpath.ExternalModule, Version: "1.0.0"}, "pkg:terraform/a/b/c@1.0.0?repository_url=e.com"},
+		{towpath.Pin{Name: "git::https://github.com/A/b.git//c?ref=v1", Kind: towpath.ExternalModule, Commit: commit}, "pkg:github/a/b@" + commit},
+		{towpath.Pin{Name: "git::git@e.com:a/b.git", Kind: towpath.ExternalModule, Commit: commit}, "pkg:generic/b@" + commit + "?vcs_url=git%2Bgit%40e.com:a/b.git%40" + commit},
+		{towpath.Pin{Name: "oci://ghcr.io/a/net//vpc?tag=1.2", Kind: towpath.ExternalModule, Digest: d}, "pkg:oci/net" + oci + "ghcr.io/a/net&tag=1.2"},
+		{towpath.Pin{Name: "oci://ghcr.io/a/net?tag=1.2", Kind: towpath.ExternalModule}, ""},
+		{towpath.Pin{Name: "hashicorp/aws ~> 5.0", Kind: towpath.ExternalProvider, Version: "5.1.0"}, "pkg:terraform/hashicorp/aws@5.1.0"},
+		{towpath.Pin{Name: "registry.terraform.io/hashicorp/aws 5.1.0", Kind: towpath.ExternalProvider, Version: "5.1.0"}, "pkg:terraform/hashicorp/aws@5.1.0"},
+		{towpath.Pin{Name: "e.com/acme/own 1.0.0", Kind: towpath.ExternalProvider, Version: "1.0.0"}, "pkg:terraform/acme/own@1.0.0?repository_url=e.com"},
+		{towpath.Pin{Name: "by hand", Digest: d}, ""},
 	} {
-		if got := c.e.PURL(); got != c.want {
+		if got := pin.PURL(c.e); got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.e.Name, got, c.want)
 		} else if repository, digest, ok := pin.OCIPackage(got); ok != strings.HasPrefix(got, "pkg:oci/") ||
 			ok && (digest != d || !strings.Contains(got, "repository_url="+repository)) {

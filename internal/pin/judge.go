@@ -12,9 +12,9 @@ import (
 
 // Judgement says of the references of a commit which may be released.
 type Judgement struct {
-	Pins     []Entry    // what is pinned: by the lock file or by itself; by name
-	Refused  []Loose    // by place
-	Excepted []Excepted // by place
+	Pins     []towpath.Pin // what is pinned: by the lock file or by itself; by name
+	Refused  []Loose       // by place
+	Excepted []Excepted    // by place
 }
 
 // Loose is a reference that can still move.
@@ -26,8 +26,8 @@ type Loose struct {
 // Excepted is a reference that can still move, and may.
 type Excepted struct {
 	Loose
-	Entry     Entry // what the lock file says it stood for; may lack everything but the name
-	Exception int   // of the list
+	Pin       towpath.Pin // what the lock file says it stood for; may lack everything but the name
+	Exception int         // of the list
 }
 
 // Judge decides which references can't move any more, and which others an
@@ -62,13 +62,13 @@ func Judge(found []Found, lock *Lock, exceptions []towpath.PinException, now tim
 		e, _ := lock.Find(name)
 		e.Name = cmp.Or(name, f.File)
 		e.Kind = f.Reference.Kind
-		j.Excepted = append(j.Excepted, Excepted{Loose: Loose{Found: f, Why: why}, Entry: e, Exception: i})
+		j.Excepted = append(j.Excepted, Excepted{Loose: Loose{Found: f, Why: why}, Pin: e, Exception: i})
 	}
 	for _, x := range j.Excepted { // what may move is no pin, wherever else it stands
-		j.Pins = slices.DeleteFunc(j.Pins, func(e Entry) bool { return e.Name == x.Entry.Name })
+		j.Pins = slices.DeleteFunc(j.Pins, func(e towpath.Pin) bool { return e.Name == x.Pin.Name })
 	}
-	slices.SortFunc(j.Pins, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
-	j.Pins = slices.CompactFunc(j.Pins, func(a, b Entry) bool { return a.Name == b.Name })
+	slices.SortFunc(j.Pins, func(a, b towpath.Pin) int { return cmp.Compare(a.Name, b.Name) })
+	j.Pins = slices.CompactFunc(j.Pins, func(a, b towpath.Pin) bool { return a.Name == b.Name })
 	slices.SortStableFunc(j.Refused, func(a, b Loose) int { return byPlace(a.Found, b.Found) })
 	slices.SortStableFunc(j.Excepted, func(a, b Excepted) int { return byPlace(a.Found, b.Found) })
 	return j
@@ -102,12 +102,12 @@ func loose(f Found, lock *Lock) string {
 	if !ok {
 		return "it is not in " + LockFile
 	}
-	return e.moves(f.Reference)
+	return moves(e, f.Reference)
 }
 
 // moves is why an entry does not pin a reference; empty: it does.
-func (e Entry) moves(ref towpath.External) string {
-	if why := e.lacks(ref); why != "" {
+func moves(e towpath.Pin, ref towpath.External) string {
+	if why := lacks(e, ref); why != "" {
 		return why
 	}
 	if branch, ok := strings.CutPrefix(e.Ref, "refs/heads/"); ok {
@@ -117,7 +117,7 @@ func (e Entry) moves(ref towpath.External) string {
 }
 
 // lacks is what an entry ought to have for a reference and does not.
-func (e Entry) lacks(ref towpath.External) string {
+func lacks(e towpath.Pin, ref towpath.External) string {
 	oci := ref.Kind == towpath.ExternalModule && strings.HasPrefix(ref.Source, "oci://")
 	git := ref.Kind == towpath.ExternalModule && strings.HasPrefix(ref.Source, "git::")
 	switch {

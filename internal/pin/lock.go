@@ -21,39 +21,18 @@ const lockVersion = 1
 
 // Lock is a towpath.lock: what the project's references from outside stand for.
 type Lock struct {
-	Version int     `yaml:"version"`
-	Entries []Entry `yaml:"entries"`
+	Version int           `yaml:"version"`
+	Entries []towpath.Pin `yaml:"entries"`
 }
 
-// Entry is one reference and what it was found to stand for.
-type Entry struct {
-	Name    string               `yaml:"name" json:"name"` // of the reference: see [towpath.External]
-	Kind    towpath.ExternalKind `yaml:"kind,omitempty" json:"kind,omitempty"`
-	Version string               `yaml:"version,omitempty" json:"version,omitempty"` // exact; of a chart, or of a module of a registry
-	Ref     string               `yaml:"ref,omitempty" json:"ref,omitempty"`         // in full; under which the commit was found
-	Commit  string               `yaml:"commit,omitempty" json:"commit,omitempty"`   // of a module of a git repository
-	Digest  towpath.Digest       `yaml:"digest,omitempty" json:"digest,omitempty"`   // of an image's manifest, or of a chart
-}
-
-// What is what the entry stands for, for people.
-func (e Entry) What() string {
-	switch {
-	case e.Version != "" && e.Digest != "":
-		return e.Version + " (" + string(e.Digest) + ")"
-	case e.Commit != "" && e.Ref != "":
-		return e.Commit + " (" + e.Ref + ")"
-	}
-	return cmp.Or(e.Version, e.Commit, string(e.Digest))
-}
-
-// Find is the entry of a reference.
-func (l *Lock) Find(name string) (Entry, bool) {
+// Find is the pin of a reference.
+func (l *Lock) Find(name string) (towpath.Pin, bool) {
 	if l == nil {
-		return Entry{}, false
+		return towpath.Pin{}, false
 	}
-	i := slices.IndexFunc(l.Entries, func(e Entry) bool { return e.Name == name })
+	i := slices.IndexFunc(l.Entries, func(e towpath.Pin) bool { return e.Name == name })
 	if i < 0 {
-		return Entry{}, false
+		return towpath.Pin{}, false
 	}
 	return l.Entries[i], true
 }
@@ -105,7 +84,7 @@ func kinds() []towpath.ExternalKind {
 // Format writes a lock file: the same entries give the same bytes, in whatever
 // order they are.
 func (l *Lock) Format() []byte {
-	entries := slices.SortedFunc(slices.Values(l.Entries), func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
+	entries := slices.SortedFunc(slices.Values(l.Entries), func(a, b towpath.Pin) int { return cmp.Compare(a.Name, b.Name) })
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "# What this project's references from outside stand for. `towpath lock` writes it; commit it.\nversion: %d\n", lockVersion)
 	if len(entries) == 0 {

@@ -19,7 +19,7 @@ import (
 
 func TestLock_Format(t *testing.T) {
 	commit := strings.Repeat("0a", 20)
-	l := &pin.Lock{Version: 1, Entries: []pin.Entry{
+	l := &pin.Lock{Version: 1, Entries: []towpath.Pin{
 		{Name: "redis:7", Kind: towpath.ExternalImage, Digest: sum},
 		{Name: "https://e.com/redis >=1 <2", Kind: towpath.ExternalChart, Version: "1.10", Digest: sum},
 		{Name: "git::https://e.com/a?ref=v1", Kind: towpath.ExternalModule, Ref: "refs/tags/v1", Commit: commit},
@@ -91,14 +91,14 @@ type answers struct {
 	fail  string
 }
 
-func (a *answers) Resolve(_ context.Context, ref towpath.External) (pin.Entry, error) {
+func (a *answers) Resolve(_ context.Context, ref towpath.External) (towpath.Pin, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asked = append(a.asked, ref.String())
 	if a.fail != "" && strings.Contains(ref.String(), a.fail) {
-		return pin.Entry{}, towpath.E(towpath.KindNotFound, "", "there is no %s", ref)
+		return towpath.Pin{}, towpath.E(towpath.KindNotFound, "", "there is no %s", ref)
 	}
-	return pin.Entry{Name: ref.String(), Kind: ref.Kind, Digest: towpath.DigestOf([]byte(fmt.Sprint(len(a.asked), ref)))}, nil
+	return towpath.Pin{Name: ref.String(), Kind: ref.Kind, Digest: towpath.DigestOf([]byte(fmt.Sprint(len(a.asked), ref)))}, nil
 }
 
 func images(names ...string) []pin.Found {
@@ -159,7 +159,7 @@ func TestRelock(t *testing.T) {
 		}
 	})
 	t.Run("asks again for an entry that pins nothing", func(t *testing.T) {
-		l := &pin.Lock{Entries: []pin.Entry{{Name: "first:1", Version: "1"}}}
+		l := &pin.Lock{Entries: []towpath.Pin{{Name: "first:1", Version: "1"}}}
 		relock(t, l, images("first:1"), pin.Selection{}, "first:1")
 	})
 	t.Run("asks for what an exception frees only by name", func(t *testing.T) {

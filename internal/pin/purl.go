@@ -11,7 +11,7 @@ import (
 // PURL is the package URL of what an entry pins; empty for an entry that names
 // none, such as one that was written by hand.
 // https://github.com/package-url/purl-spec
-func (e Entry) PURL() string {
+func PURL(e towpath.Pin) string {
 	source, _, _ := strings.Cut(e.Name, " ")
 	switch e.Kind {
 	case towpath.ExternalImage:
@@ -90,7 +90,7 @@ func qualifier(s string) string {
 	return strings.NewReplacer("+", "%20", "%2F", "/", "%3A", ":").Replace(url.QueryEscape(s))
 }
 
-// OCIPackage reads the package URL of something in a registry, as [Entry.PURL]
+// OCIPackage reads the package URL of something in a registry, as [PURL]
 // writes it: the repository with its host, and the digest.
 func OCIPackage(purl string) (repository string, d towpath.Digest, ok bool) {
 	rest, ok := strings.CutPrefix(purl, "pkg:oci/")

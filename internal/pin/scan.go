@@ -41,8 +41,8 @@ func (f Found) Place() string {
 // Pinned is the entry of a reference that can't move as it is written: an image
 // or a module of a registry of images with a digest, a git module with a whole
 // commit, a provider in Terraform's own lock file.
-func (f Found) Pinned() (Entry, bool) {
-	e := Entry{Name: f.Reference.String(), Kind: f.Reference.Kind}
+func (f Found) Pinned() (towpath.Pin, bool) {
+	e := towpath.Pin{Name: f.Reference.String(), Kind: f.Reference.Kind}
 	if f.Unknown != "" {
 		return e, false
 	}

@@ -14,7 +14,7 @@ import (
 
 // Resolver says what a reference stands for now.
 type Resolver interface {
-	Resolve(ctx context.Context, ref towpath.External) (Entry, error)
+	Resolve(ctx context.Context, ref towpath.External) (towpath.Pin, error)
 }
 
 // asked is how many references are resolved at once.
@@ -23,9 +23,9 @@ const asked = 4
 // Change is what happens to one entry of the lock file.
 type Change struct {
 	Name   string
-	From   *Entry // nil: it was not there
-	To     *Entry // nil: it is taken out, or nobody was asked what it is
-	Unused bool   // it is taken out: nothing needs it
+	From   *towpath.Pin // nil: it was not there
+	To     *towpath.Pin // nil: it is taken out, or nobody was asked what it is
+	Unused bool         // it is taken out: nothing needs it
 }
 
 // Update says what a lock file has to become.
@@ -58,13 +58,13 @@ func Relock(ctx context.Context, lock *Lock, found []Found, sel Selection, r Res
 	if err != nil {
 		return Update{}, err
 	}
-	entries := make([]*Entry, len(wanted))
+	entries := make([]*towpath.Pin, len(wanted))
 	failures := make([]error, len(wanted))
 	var g errgroup.Group
 	g.SetLimit(asked)
 	for i, ref := range wanted {
 		e, had := lock.Find(ref.String())
-		if had && e.lacks(ref) == "" && !moving[ref.String()] {
+		if had && lacks(e, ref) == "" && !moving[ref.String()] {
 			entries[i] = &e
 			continue
 		}

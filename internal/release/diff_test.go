@@ -16,7 +16,7 @@ func TestCompare_WhatBelongsToNoComponent(t *testing.T) {
 		Folders:    []towpath.ReleaseFolder{{Role: "policies", Layer: "sha256:aa"}},
 		Requires:   []towpath.Requirement{{Project: "base", Versions: ">=1"}},
 		Pins: []towpath.ReleasePin{
-			{Name: "golang:1.25", Kind: towpath.ExternalImage, Loose: true}, {Name: "redis:7", Kind: towpath.ExternalImage, Digest: "sha256:bb"},
+			{Pin: towpath.Pin{Name: "golang:1.25", Kind: towpath.ExternalImage}, Loose: true}, {Pin: towpath.Pin{Name: "redis:7", Kind: towpath.ExternalImage, Digest: "sha256:bb"}},
 		},
 	}
 	after := &towpath.ReleaseContent{
@@ -25,7 +25,7 @@ func TestCompare_WhatBelongsToNoComponent(t *testing.T) {
 		Folders:    []towpath.ReleaseFolder{{Role: "policies", Layer: "sha256:cc"}},
 		Requires:   []towpath.Requirement{{Project: "base", Component: "db", Versions: ">=2"}},
 		Pins: []towpath.ReleasePin{
-			{Name: "golang:1.25", Kind: towpath.ExternalImage, Loose: true}, {Name: "redis:7", Kind: towpath.ExternalImage, Digest: "sha256:dd"},
+			{Pin: towpath.Pin{Name: "golang:1.25", Kind: towpath.ExternalImage}, Loose: true}, {Pin: towpath.Pin{Name: "redis:7", Kind: towpath.ExternalImage, Digest: "sha256:dd"}},
 		},
 	}
 	want := []towpath.Change{

@@ -23,7 +23,7 @@ type chartVersion struct {
 
 // httpChart finds the newest version that is allowed in a repository's index,
 // fetches it and takes its digest.
-func (r *Resolver) httpChart(ctx context.Context, ref towpath.External, e *pin.Entry) error {
+func (r *Resolver) httpChart(ctx context.Context, ref towpath.External, e *towpath.Pin) error {
 	const op = "resolve.chart"
 	repository, name := path.Split(ref.Source)
 	address := repository + "index.yaml"

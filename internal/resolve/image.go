@@ -19,7 +19,7 @@ const maxTags = 100_000
 
 // image finds the digest of a tag: of the index, for an image of several
 // platforms.
-func (r *Resolver) image(ctx context.Context, ref towpath.External, e *pin.Entry) error {
+func (r *Resolver) image(ctx context.Context, ref towpath.External, e *towpath.Pin) error {
 	n, err := pin.ParseImage(ref.Source)
 	if err != nil {
 		return towpath.E(towpath.KindInvalid, "resolve.image", "%s: %s", ref, err)
@@ -29,7 +29,7 @@ func (r *Resolver) image(ctx context.Context, ref towpath.External, e *pin.Entry
 }
 
 // ociModule finds the digest of a module's tag.
-func (r *Resolver) ociModule(ctx context.Context, ref towpath.External, e *pin.Entry) error {
+func (r *Resolver) ociModule(ctx context.Context, ref towpath.External, e *towpath.Pin) error {
 	const op = "resolve.module"
 	n, err := pin.ParseOCIModule(ref.Source)
 	if err != nil {
@@ -41,7 +41,7 @@ func (r *Resolver) ociModule(ctx context.Context, ref towpath.External, e *pin.E
 
 // ociChart finds the newest version that is allowed among a chart's tags, where
 // + is written _, and its digest.
-func (r *Resolver) ociChart(ctx context.Context, ref towpath.External, e *pin.Entry) error {
+func (r *Resolver) ociChart(ctx context.Context, ref towpath.External, e *towpath.Pin) error {
 	const op = "resolve.chart"
 	n, err := pin.ParseImage(strings.TrimPrefix(ref.Source, "oci://"))
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // modules. The registry's word for it that a version never changes is taken: it
 // names no digest.
 // https://developer.hashicorp.com/terraform/internals/module-registry-protocol
-func (r *Resolver) registryModule(ctx context.Context, ref towpath.External, e *pin.Entry) error {
+func (r *Resolver) registryModule(ctx context.Context, ref towpath.External, e *towpath.Pin) error {
 	const op = "resolve.module"
 	m, ok := pin.RegistryModule(ref.Source)
 	if !ok {
@@ -47,7 +47,7 @@ func (r *Resolver) registryModule(ctx context.Context, ref towpath.External, e *
 // has digests of archives, one for each platform: those are for Terraform's own
 // lock file.
 // https://developer.hashicorp.com/terraform/internals/provider-registry-protocol
-func (r *Resolver) provider(ctx context.Context, ref towpath.External, e *pin.Entry) error {
+func (r *Resolver) provider(ctx context.Context, ref towpath.External, e *towpath.Pin) error {
 	const op = "resolve.provider"
 	parts := strings.Split(ref.Source, "/")
 	if len(parts) == 2 {

@@ -62,8 +62,8 @@ func New(cfg Config) (*Resolver, error) {
 }
 
 // Resolve says what a reference stands for now.
-func (r *Resolver) Resolve(ctx context.Context, ref towpath.External) (pin.Entry, error) {
-	e := pin.Entry{Name: ref.String(), Kind: ref.Kind}
+func (r *Resolver) Resolve(ctx context.Context, ref towpath.External) (towpath.Pin, error) {
+	e := towpath.Pin{Name: ref.String(), Kind: ref.Kind}
 	var err error
 	switch {
 	case ref.Kind == towpath.ExternalImage:
@@ -84,7 +84,7 @@ func (r *Resolver) Resolve(ctx context.Context, ref towpath.External) (pin.Entry
 	return e, err
 }
 
-func gitModule(ctx context.Context, ref towpath.External, e *pin.Entry) error {
+func gitModule(ctx context.Context, ref towpath.External, e *towpath.Pin) error {
 	g, err := pin.ParseGit(ref.Source)
 	if err != nil {
 		return towpath.E(towpath.KindInvalid, "resolve.module", "%s: %s", ref, err)

@@ -125,7 +125,7 @@ func (w *world) push(repository, content string, tags ...string) towpath.Digest 
 }
 
 // resolves wants an answer.
-func (w *world) resolves(ref towpath.External, err error, want pin.Entry) {
+func (w *world) resolves(ref towpath.External, err error, want towpath.Pin) {
 	w.t.Helper()
 	if err != nil {
 		w.t.Fatal(err)
@@ -154,7 +154,7 @@ func TestResolver_Images(t *testing.T) {
 	image := func(tag string) (towpath.External, error) { return pin.Image(w.host + "/shop/base" + tag) }
 	for tag, want := range map[string]towpath.Digest{":1.0": one, ":2.0": two, "": one} {
 		ref, err := image(tag)
-		w.resolves(ref, err, pin.Entry{Digest: want})
+		w.resolves(ref, err, towpath.Pin{Digest: want})
 	}
 	missing, _ := image(":3.0")
 	refuses(t, w.resolver, missing, towpath.KindNotFound, "has no such thing")
@@ -170,7 +170,7 @@ func TestResolver_OCIModules(t *testing.T) {
 	module := func(rest string) (towpath.External, error) { return pin.Module("oci://"+w.host+"/shop/net"+rest, "") }
 	for _, rest := range []string{"", "?tag=1.0", "//vpc/x?tag=1.0"} {
 		ref, err := module(rest)
-		w.resolves(ref, err, pin.Entry{Digest: one})
+		w.resolves(ref, err, towpath.Pin{Digest: one})
 	}
 	missing, _ := module("?tag=2.0")
 	refuses(t, w.resolver, missing, towpath.KindNotFound, "has no such thing")
@@ -187,9 +187,9 @@ func TestResolver_OCICharts(t *testing.T) {
 		return pin.Chart("oci://"+w.host+"/shop/charts", "redis", version)
 	}
 	ref, err := chart("^19")
-	w.resolves(ref, err, pin.Entry{Version: "19.1.0+build.1", Digest: newest})
+	w.resolves(ref, err, towpath.Pin{Version: "19.1.0+build.1", Digest: newest})
 	ref, err = chart(">=20.0.0-0")
-	w.resolves(ref, err, pin.Entry{Version: "20.0.0-rc1", Digest: rc})
+	w.resolves(ref, err, towpath.Pin{Version: "20.0.0-rc1", Digest: rc})
 	ref, _ = chart("^21")
 	refuses(t, w.resolver, ref, towpath.KindNotFound, "none of its 6 versions is allowed")
 }
@@ -233,11 +233,11 @@ func TestResolver_HTTPCharts(t *testing.T) {
 		return pin.Chart(w.charts.URL+repository, name, version)
 	}
 	ref, err := chart("/stable", "redis", "^19")
-	w.resolves(ref, err, pin.Entry{Version: "19.0.2", Digest: towpath.DigestOf(now)})
+	w.resolves(ref, err, towpath.Pin{Version: "19.0.2", Digest: towpath.DigestOf(now)})
 	ref, err = chart("/stable/", "redis", "19.0.1")
-	w.resolves(ref, err, pin.Entry{Version: "19.0.1", Digest: towpath.DigestOf(old)})
+	w.resolves(ref, err, towpath.Pin{Version: "19.0.1", Digest: towpath.DigestOf(old)})
 	ref, err = chart("/json", "redis", "*")
-	w.resolves(ref, err, pin.Entry{Version: "19.0.1", Digest: towpath.DigestOf(old)})
+	w.resolves(ref, err, towpath.Pin{Version: "19.0.1", Digest: towpath.DigestOf(old)})
 
 	ref, _ = chart("/stable", "liar", "1.0.0")
 	refuses(t, w.resolver, ref, towpath.KindConflict, "is not what its repository's index says")
@@ -264,7 +264,7 @@ func TestResolver_GitModules(t *testing.T) {
 	module := func(suffix string) (towpath.External, error) {
 		return pin.Module("git::file://"+r.Dir+"//vpc"+suffix, "")
 	}
-	for suffix, want := range map[string]pin.Entry{
+	for suffix, want := range map[string]towpath.Pin{
 		"?ref=v1.0.0":          {Ref: "refs/tags/v1.0.0", Commit: string(one)},
 		"?ref=light":           {Ref: "refs/tags/light", Commit: string(one)},
 		"?ref=main":            {Ref: "refs/heads/main", Commit: string(two)},
@@ -306,7 +306,7 @@ func TestResolver_RegistryModules(t *testing.T) {
 	host := strings.TrimPrefix(w.charts.URL, "http://")
 	for version, want := range map[string]string{"~> 1.4": "1.10.2", "~> 1.9.0": "1.9.0", "1.4.0": "1.4.0", ">= 1.4, < 2.0": "1.10.2", ">= 1": "2.0.0", "!= 2.0.0": "1.10.2"} {
 		ref, err := pin.Module(host+"/net/vpc/aws//modules/subnet", version)
-		w.resolves(ref, err, pin.Entry{Version: want})
+		w.resolves(ref, err, towpath.Pin{Version: want})
 	}
 	ref, _ := pin.Module(host+"/net/vpc/aws", "~> 3.0")
 	refuses(t, w.resolver, ref, towpath.KindNotFound, "none of its 5 versions")
@@ -328,7 +328,7 @@ func TestResolver_Providers(t *testing.T) {
 		return towpath.External{Kind: towpath.ExternalProvider, Source: host + "/acme/" + name, Version: version}
 	}
 	for version, want := range map[string]string{"~> 5.0": "5.10.2", "5.1.0": "5.1.0", ">= 0.0.0": "5.10.2"} {
-		w.resolves(provider("aws", version), nil, pin.Entry{Version: want})
+		w.resolves(provider("aws", version), nil, towpath.Pin{Version: want})
 	}
 	refuses(t, w.resolver, provider("aws", "~> 7.0"), towpath.KindNotFound, "none of its 3 versions")
 	refuses(t, w.resolver, provider("nothing", "~> 5.0"), towpath.KindNotFound, "no such thing")

@@ -61,7 +61,7 @@ func newSite(t *testing.T) *site {
 }
 
 // resolve asks for a module of the site, with a token for it or without.
-func (s *site) resolve(t *testing.T, token string) (pin.Entry, error) {
+func (s *site) resolve(t *testing.T, token string) (towpath.Pin, error) {
 	t.Helper()
 	r, err := resolve.New(resolve.Config{
 		DockerConfig: filepath.Join(t.TempDir(), "config.json"), Transport: s,

@@ -37,6 +37,27 @@ func (r External) String() string {
 	return r.Source + " " + r.Version
 }
 
+// Pin is a reference to something outside and what it was found to stand for.
+type Pin struct {
+	Name    string       `json:"name" yaml:"name"` // of the reference: see [External]
+	Kind    ExternalKind `json:"kind,omitempty" yaml:"kind,omitempty"`
+	Version string       `json:"version,omitempty" yaml:"version,omitempty"` // exact; of a chart, a provider, or a module of a registry
+	Ref     string       `json:"ref,omitempty" yaml:"ref,omitempty"`         // in full; under which the commit was found
+	Commit  string       `json:"commit,omitempty" yaml:"commit,omitempty"`   // of a module of a git repository
+	Digest  Digest       `json:"digest,omitempty" yaml:"digest,omitempty"`   // of an image's manifest, or of a chart
+}
+
+// What is what the reference stands for, for people.
+func (p Pin) What() string {
+	switch {
+	case p.Version != "" && p.Digest != "":
+		return p.Version + " (" + string(p.Digest) + ")"
+	case p.Commit != "" && p.Ref != "":
+		return p.Commit + " (" + p.Ref + ")"
+	}
+	return cmp.Or(p.Version, p.Commit, string(p.Digest))
+}
+
 // Use is a reference that a component declares, under a name of its own.
 type Use struct {
 	Name      string   `json:"name"`

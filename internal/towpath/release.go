@@ -2,7 +2,6 @@ package towpath
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 )
@@ -55,28 +54,22 @@ type ReleaseFolder struct {
 	Size  int64  `json:"size"` // bytes
 }
 
-// ReleasePin is a reference to something outside, and what the commit's lock
-// file says that it stands for: two releases that took different bytes from
-// outside are two, whatever else is the same.
+// ReleasePin is a pin of the commit's lock file, or of a reference that pins
+// itself: two releases that took different bytes from outside are two, whatever
+// else is the same.
 type ReleasePin struct {
-	Name    string       `json:"name"` // of the reference: see [External]
-	Kind    ExternalKind `json:"kind,omitempty"`
-	Version string       `json:"version,omitempty"` // exact
-	Ref     string       `json:"ref,omitempty"`     // in full; under which the commit was found
-	Commit  string       `json:"commit,omitempty"`  // of a module of a git repository
-	Digest  Digest       `json:"digest,omitempty"`  // of an image's manifest, or of a chart
+	Pin
 	// Loose is a reference that an exception lets move: what was used may be
 	// something else.
 	Loose bool `json:"loose,omitempty"`
 }
 
-// What is what the pin stands for, for people.
+// What is what the reference stands for, for people.
 func (p ReleasePin) What() string {
-	parts := []string{p.Version, p.Commit, string(p.Digest)}
-	if p.Loose {
-		parts = append(parts, "(may move, by an exception)")
+	if !p.Loose {
+		return p.Pin.What()
 	}
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
+	return strings.TrimSpace(p.Pin.What() + " (may move, by an exception)")
 }
 
 // ReleaseEnvironment is what a release says about one environment: the rules
