@@ -330,7 +330,7 @@ func TestProxy_Limits(t *testing.T) {
 	t.Run("waits for a client that is slow to send, and for its instance from then on", func(t *testing.T) {
 		never := make(chan struct{})
 		defer close(never)
-		url, l := with(t, route.Limits{Answer: 100 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
+		url, l := with(t, route.Limits{Answer: 500 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
 			n, err := io.Copy(io.Discard, r.Body)
 			if r.URL.Path == "/late" {
 				<-never
@@ -340,7 +340,7 @@ func TestProxy_Limits(t *testing.T) {
 		for path, want := range map[string]string{"/": "200 3 <nil>", "/late": "504 "} {
 			body, send := io.Pipe()
 			go func() {
-				tick := time.NewTicker(150 * time.Millisecond) // longer than an answer may take
+				tick := time.NewTicker(300 * time.Millisecond) // in all longer than an answer may take
 				defer tick.Stop()
 				for range 3 {
 					<-tick.C
@@ -386,12 +386,12 @@ func TestProxy_Limits(t *testing.T) {
 	})
 	t.Run("says that an instance does not begin its answer in time, and bounds no answer that has begun", func(t *testing.T) {
 		late := make(chan struct{})
-		url, _ := with(t, route.Limits{Answer: 50 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
+		url, _ := with(t, route.Limits{Answer: 500 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/late" {
 				<-late
 			}
 			w.(http.Flusher).Flush()
-			<-time.After(100 * time.Millisecond)
+			<-time.After(600 * time.Millisecond)
 			fmt.Fprint(w, "all of it")
 		})
 		if status, body := get(t, url+"/late"); status != http.StatusGatewayTimeout {

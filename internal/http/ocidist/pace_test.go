@@ -17,7 +17,7 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-const idle = 100 * time.Millisecond
+const idle = 400 * time.Millisecond
 
 // slow is a registry that takes its time.
 type slow struct {
