@@ -55,8 +55,8 @@ func outcomeOf(o towpath.Outcome) error {
 }
 
 func showPreview(p *page, v promote.Preview) {
-	p.line("%s %s into %s: %s", p.style.bold(orDash(v.Candidate.Version)), p.style.dim("("+short(v.Candidate.Release)+")"),
-		p.style.bold(string(v.Environment)), p.style.word(string(v.Outcome)))
+	p.line("%s %s into %s in place %s: %s", p.style.bold(orDash(v.Candidate.Version)), p.style.dim("("+short(v.Candidate.Release)+")"),
+		p.style.bold(string(v.Environment)), v.Place, p.style.word(string(v.Outcome)))
 	for _, l := range v.Loosens {
 		p.line("%s it would loosen a rule in force: %s", p.style.warn("note:"), l)
 	}

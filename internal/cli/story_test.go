@@ -46,7 +46,7 @@ func storyWorld() *apitest.World {
 		{Gate: towpath.GateWindows, Outcome: towpath.Wait, Reasons: []string{"closed on Fridays"}, Until: noon().Add(60 * time.Hour), At: noon()},
 	}
 	w.Preview = promote.Preview{
-		Project: "shop", Environment: "prod", Candidate: candidate, Outcome: towpath.Wait, Verdicts: verdicts, Plan: plan,
+		Project: "shop", Environment: "prod", Place: "local", Candidate: candidate, Outcome: towpath.Wait, Verdicts: verdicts, Plan: plan,
 		PolicyVersion: digest("policy"), Loosens: []string{"one approval less"},
 	}
 	w.Promotions = []towpath.Promotion{{

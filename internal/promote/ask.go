@@ -172,7 +172,7 @@ func (s *Service) Preview(ctx context.Context, actor towpath.Actor, r Request) (
 		return Preview{}, err
 	}
 	out := Preview{
-		Project: r.Project, Environment: r.Environment, Candidate: c, Verdicts: gate.Judge(in),
+		Project: r.Project, Environment: r.Environment, Place: env.Rules.Place, Candidate: c, Verdicts: gate.Judge(in),
 		Plan: p.Plan, PolicyVersion: env.PolicyVersion,
 	}
 	for i := range out.Verdicts { // there is no promotion yet that could be named

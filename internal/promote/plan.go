@@ -24,7 +24,7 @@ func planOperations(id towpath.PromotionID, env towpath.Environment, release tow
 		return nil, towpath.E(towpath.KindInvalid, "promotion.plan", "the release has no environment %s", env.Name).
 			WithHint("add it to towpath.yaml and build another release")
 	}
-	if err := stays(rendered.Rules, running); err != nil {
+	if err := stays(env, rendered.Rules, running); err != nil {
 		return nil, err
 	}
 	var out []towpath.Operation
@@ -53,14 +53,19 @@ func planOperations(id towpath.PromotionID, env towpath.Environment, release tow
 }
 
 // stays makes sure that a release leaves an environment in its place: what runs
-// elsewhere would go on there, and nobody would replace it.
-func stays(rules towpath.EnvironmentSpec, running []rollout.Running) error {
+// elsewhere would go on there, and nobody would replace it; and where it was opened
+// is where somebody let it run.
+func stays(env towpath.Environment, rules towpath.EnvironmentSpec, running []rollout.Running) error {
 	for _, r := range running {
 		if r.Revision != "" && r.Place != rules.Place {
 			return towpath.E(towpath.KindInvalid, "promotion.plan", "%s of %s runs in place %s, and the release puts it into %s: a running environment can't be moved",
 				r.Component, rules.Name, r.Place, rules.Place).
 				WithHint("give the new place an environment of its own and promote into that; then take the old one out of towpath.yaml")
 		}
+	}
+	if env.Opened != nil && env.Opened.Place != rules.Place {
+		return towpath.E(towpath.KindInvalid, "promotion.plan", "%s was opened in place %s, and the release puts it into %s", env.Name, env.Opened.Place, rules.Place).
+			WithHint("promote a release whose towpath.yaml has it in %s, or give the other place an environment of its own", env.Opened.Place)
 	}
 	return nil
 }

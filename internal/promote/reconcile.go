@@ -243,6 +243,10 @@ func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment,
 		return err
 	}
 	rules := rendered.Rules
+	if err := stays(*env, rules, running); err != nil { // it may have been opened elsewhere since it was planned
+		m, hint := towpath.PublicMessage(err)
+		return l.move(ctx, tx, p, towpath.TriggerDeny, m+"; "+hint, now)
+	}
 	components := rollout.New(content, rendered, running, p.Plan)
 	var runs *towpath.ReleaseContent
 	if env.Release != "" {

@@ -19,6 +19,7 @@ type Request struct {
 type Preview struct {
 	Project       towpath.ProjectName     `json:"project"`
 	Environment   towpath.EnvironmentName `json:"environment"`
+	Place         towpath.PlaceName       `json:"place"` // where it runs
 	Candidate     towpath.Candidate       `json:"candidate"`
 	Outcome       towpath.Outcome         `json:"outcome"`
 	Verdicts      []towpath.Verdict       `json:"verdicts"`

@@ -135,7 +135,8 @@ func built(ctx context.Context, tx Tx, c towpath.Candidate) (*towpath.Candidate,
 }
 
 // offer proposes the environments that the release names, and asks all of them to
-// look at the candidate. The rules of one that was opened stay as they are in force.
+// look at the candidate. The rules of one that was opened stay as they are in force,
+// unless nothing ran in it yet and the release puts it elsewhere.
 func (s *Service) offer(ctx context.Context, tx Tx, actor towpath.Actor, content *towpath.ReleaseContent, published towpath.Event) error {
 	known, err := tx.Environments(ctx, content.Project)
 	if err != nil {
@@ -146,8 +147,8 @@ func (s *Service) offer(ctx context.Context, tx Tx, actor towpath.Actor, content
 			Project: content.Project, Name: e.Rules.Name, Position: i,
 			Rules: e.Rules, PolicyVersion: gate.PolicyVersion(e.Rules),
 		}
-		opened := slices.ContainsFunc(known, func(k towpath.Environment) bool { return k.Name == env.Name && k.Opened != nil })
-		if !opened { // for good: nobody has to be kept from it meanwhile
+		inForce := slices.ContainsFunc(known, func(k towpath.Environment) bool { return k.Name == env.Name && !takesRules(k, env.Rules.Place) })
+		if !inForce {
 			if err := propose(ctx, tx, actor, env, published); err != nil {
 				return err
 			}
@@ -159,8 +160,15 @@ func (s *Service) offer(ctx context.Context, tx Tx, actor towpath.Actor, content
 	return nil
 }
 
-// propose registers an environment as a release has it, unless it is opened
-// meanwhile. Whoever may open it does so by publishing.
+// takesRules reports whether a release may propose an environment's rules: nobody has
+// opened it, or nothing has run in it, nor is about to, where it was opened, and
+// the release puts it elsewhere.
+func takesRules(env towpath.Environment, place towpath.PlaceName) bool {
+	return env.Opened == nil || env.Opened.Place != place && env.Release == "" && env.Active == ""
+}
+
+// propose registers an environment as a release has it, unless its rules came into
+// force meanwhile. Whoever may open it does so by publishing.
 func propose(ctx context.Context, tx Tx, actor towpath.Actor, env towpath.Environment, published towpath.Event) error {
 	opens := access.Check(actor, access.EnvironmentOpen, access.Subject{Project: env.Project, Environment: env.Name, Place: env.Rules.Place}) == nil
 	if opens {
@@ -172,7 +180,7 @@ func propose(ctx context.Context, tx Tx, actor towpath.Actor, env towpath.Enviro
 	}
 	if !created {
 		was, err := tx.LockEnvironment(ctx, env.Project, env.Name)
-		if err != nil || was.Opened != nil || was.PolicyVersion == env.PolicyVersion && !opens {
+		if err != nil || !takesRules(was, env.Rules.Place) || was.PolicyVersion == env.PolicyVersion && !opens {
 			return err
 		}
 		was.Position, was.Rules, was.PolicyVersion, was.Opened = env.Position, env.Rules, env.PolicyVersion, env.Opened

@@ -84,3 +84,49 @@ func TestServer_OpensEnvironments(t *testing.T) {
 		h.runs("staging", "1.3.0")
 	})
 }
+
+// TestServer_OpensElsewhere: what was opened takes only releases that put it there,
+// and another place has to be opened while nothing runs.
+func TestServer_OpensElsewhere(t *testing.T) {
+	h := newHarness(t)
+	h.dev = towpath.PromotionManual
+	publish := func(place towpath.PlaceName, version string) {
+		t.Helper()
+		h.place = place
+		h.publish(version, version)
+	}
+	proposes := func(place towpath.PlaceName) {
+		t.Helper()
+		if p := h.status("dev").Proposed; p == nil || p.Rules.Place != place {
+			t.Fatalf("it proposes %+v, not %s", p, place)
+		}
+		must(t, 0, h.svc.Promotions.Open(t.Context(), h.ana, shop, "dev", h.status("dev").Proposed.PolicyVersion))
+	}
+	moves := func(version string, phase towpath.PromotionPhase) towpath.Promotion {
+		t.Helper()
+		_, err := h.svc.Promotions.Request(t.Context(), h.ana, promote.Request{Project: shop, Environment: "dev", Release: version})
+		must(t, 0, err)
+		return h.promotion("dev", version, phase)
+	}
+	publish("local", "1.0.0") // by an admin, who opens it by that
+
+	mal := towpath.Actor{Account: "mal", Token: "tok_1", Grants: []towpath.Grant{{Role: towpath.RoleReleaser, Project: shop}}}
+	h.by = &mal
+	publish("eu-2", "1.1.0")
+	proposes("eu-2")
+	if p := moves("1.0.0", towpath.PromotionDenied); !strings.Contains(p.Reason, "opened in place eu-2") {
+		t.Errorf("denied because %s", p.Reason)
+	}
+	publish("local", "1.2.0")
+	proposes("local")
+	moves("1.2.0", towpath.PromotionSucceeded)
+	h.runs("dev", "1.2.0")
+
+	publish("eu-2", "1.3.0") // what runs is not moved
+	if p := h.status("dev").Proposed; p != nil {
+		t.Errorf("it proposes %+v", p)
+	}
+	if p := moves("1.3.0", towpath.PromotionDenied); !strings.Contains(p.Reason, "can't be moved") {
+		t.Errorf("denied because %s", p.Reason)
+	}
+}
