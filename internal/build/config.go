@@ -2,6 +2,7 @@ package build
 
 import (
 	"log/slog"
+	"net/url"
 	"os"
 	"runtime"
 	"time"
@@ -73,6 +74,10 @@ func New(cfg Config, source Source, blobs blob.Store) (*Builder, error) {
 	}
 	if cfg.BuilderID == "" {
 		cfg.BuilderID = DefaultBuilderID
+	}
+	if u, err := url.Parse(cfg.BuilderID); err != nil || u.Scheme == "" {
+		return nil, towpath.E(towpath.KindInvalid, op, "the builder's ID %q is no URI", cfg.BuilderID).
+			WithHint("name who builds by an absolute URI, such as https://ci.example.com/towpath")
 	}
 	if cfg.Parallel <= 0 {
 		cfg.Parallel = runtime.NumCPU()

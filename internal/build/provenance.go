@@ -52,8 +52,11 @@ func (r *run) provenance() ([]byte, error) {
 	if err != nil {
 		return nil, wrong(err)
 	}
-	invocation := towpath.HashID[string]("inv", r.cfg.BuilderID, string(r.commit.ID), string(r.result.Digest), r.result.Version,
-		r.started.UTC().Format("20060102T150405.000000000"))
+	invocation := r.req.BuildID
+	if invocation == "" {
+		invocation = towpath.HashID[string]("inv", r.cfg.BuilderID, string(r.commit.ID), string(r.result.Digest), r.result.Version,
+			r.started.UTC().Format("20060102T150405.000000000"))
+	}
 	pred := &provenance.Provenance{
 		BuildDefinition: &provenance.BuildDefinition{
 			BuildType: BuildType, ExternalParameters: external, ResolvedDependencies: materials,

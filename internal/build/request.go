@@ -17,6 +17,9 @@ type Request struct {
 	// Repository is the URL of the repository, for the provenance. A password
 	// in it is left out.
 	Repository string
+	// BuildID names this build in the provenance, such as its URL in CI; empty: it
+	// is made from what is built, when.
+	BuildID string
 	// Progress, if set, is called for each [Event], one at a time.
 	Progress func(Event)
 }

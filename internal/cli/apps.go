@@ -105,6 +105,10 @@ type BuildRequest struct {
 	Version string // empty: the builder chooses
 	Check   bool   // build twice and compare
 	Key     string // file of the signing key; empty: nothing is signed
+	// What the provenance says of this build.
+	BuilderID  string // URI of who builds; empty: a Towpath that nobody named
+	BuildID    string // of this build, such as its URL in CI; empty: a new one
+	Repository string // URL; empty: the origin of Dir's repository, or its folder
 	// Password asks for the key's password; nil: it has none.
 	Password func() ([]byte, error)
 }

@@ -219,6 +219,26 @@ func TestReleaseBuild_key(t *testing.T) {
 			}
 		})
 	}
+	t.Run("says who builds from where, by flags before the environment", func(t *testing.T) {
+		sh := newShell(t, apitest.New(t, apitest.NewWorld()))
+		var asked cli.BuildRequest
+		build := builder(new(bool), nil)
+		sh.apps.Build = func(ctx context.Context, r cli.BuildRequest, p cli.Progress) (cli.Built, error) {
+			asked = r
+			return build(ctx, r, p)
+		}
+		for name, value := range map[string]string{"BUILDER_ID": "https://ci", "BUILD_ID": "7", "REPOSITORY": "https://git"} {
+			sh.env["TOWPATH_"+name] = value
+		}
+		sh.run("release", "build")
+		if asked.BuilderID != "https://ci" || asked.BuildID != "7" || asked.Repository != "https://git" {
+			t.Errorf("of the environment: %+v", asked)
+		}
+		sh.run("release", "build", "--builder-id", "https://own", "--build-id", "8", "--repository", "https://fork")
+		if asked.BuilderID != "https://own" || asked.BuildID != "8" || asked.Repository != "https://fork" {
+			t.Errorf("of the flags: %+v", asked)
+		}
+	})
 	t.Run("publishes nothing that can't be signed", func(t *testing.T) {
 		w := apitest.NewWorld()
 		sh, closed := newShell(t, apitest.New(t, w)), false

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -12,6 +13,13 @@ import (
 	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/towpath"
+)
+
+// What CI says of itself for the provenance, where it is not said by flags.
+const (
+	builderIDEnv  = "TOWPATH_BUILDER_ID"
+	buildIDEnv    = "TOWPATH_BUILD_ID"
+	repositoryEnv = "TOWPATH_REPOSITORY"
 )
 
 // uploads is how many blobs are uploaded at once.
@@ -40,14 +48,17 @@ func newReleaseBuild(s *session) *cobra.Command {
 			"does not have, and publishes. The same tree gives the same digest on any machine. A release that would carry a " +
 			"credential is refused; see secrets in " + projectFile + ".\n\n" +
 			"With a key the release, its provenance and its bill of materials are signed, as cosign does. The key's password is " +
-			"asked for, or taken from " + signing.PasswordEnv + ".",
+			"asked for, or taken from " + signing.PasswordEnv + ".\n\n" +
+			"The provenance says who built, in which build and from which repository: --builder-id, --build-id and --repository, which rules of " +
+			"environments may ask for (provenance: builders, repositories).",
 		Example: "  towpath release build\n  towpath release build --ref v1.4.0 --version 1.4.0\n  towpath release build --key cosign.key",
 		Args:    positional(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r.Dir, r.Password = s.flags.dir, s.password
-			if r.Key == "" {
-				r.Key = s.env(keyEnv)
-			}
+			r.Key = cmp.Or(r.Key, s.env(keyEnv))
+			r.BuilderID = cmp.Or(r.BuilderID, s.env(builderIDEnv))
+			r.BuildID = cmp.Or(r.BuildID, s.env(buildIDEnv))
+			r.Repository = cmp.Or(r.Repository, s.env(repositoryEnv))
 			if r.Key != "" {
 				r.Key = s.keyName(r.Key)
 			}
@@ -58,6 +69,9 @@ func newReleaseBuild(s *session) *cobra.Command {
 	cmd.Flags().StringVar(&r.Version, "version", "", "semver label; it never moves once published (default: from tag or commit)")
 	cmd.Flags().BoolVar(&r.Check, "check", false, "build twice and compare")
 	cmd.Flags().StringVar(&r.Key, "key", "", "key to sign with ("+keyEnv+"): a file, see towpath key generate, or exec:PROGRAM")
+	cmd.Flags().StringVar(&r.BuilderID, "builder-id", "", "who builds, as a URI, for the provenance ("+builderIDEnv+")")
+	cmd.Flags().StringVar(&r.BuildID, "build-id", "", "this build's ID or URL, for the provenance ("+buildIDEnv+"; default: a new one)")
+	cmd.Flags().StringVar(&r.Repository, "repository", "", "URL of the repository, for the provenance ("+repositoryEnv+"; default: git's origin, or the folder)")
 	return cmd
 }
 

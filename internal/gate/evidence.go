@@ -57,7 +57,9 @@ func provenance(in Input) finding {
 			s.remarks = append(s.remarks, fmt.Sprintf("The provenance signed with %s is of another build, of commit %s.", a.Key, cmp.Or(towpath.Short(p.Commit), "(none)")))
 		default:
 			if problems := contradictions(*rule, *p); len(problems) > 0 {
-				wrong = append(wrong, problems...)
+				for _, problem := range problems {
+					wrong = append(wrong, fmt.Sprintf("The provenance signed with %s says that it was built %s.", a.Key, problem))
+				}
 				continue
 			}
 			good = append(good, fmt.Sprintf("Built by %s from %s at %s, says %s.", quote(p.Builder), cmp.Or(p.Repository, "an unnamed repository"), cmp.Or(branchOf(p.Ref), "an unnamed branch"), a.Key))
@@ -66,7 +68,7 @@ func provenance(in Input) finding {
 	wrong = slices.Compact(wrong)
 	switch {
 	case len(good) == 0 && len(wrong) > 0:
-		return deny(inputs, "build the release where the rules of the environment allow it", append(wrong, s.remarks...)...)
+		return deny(inputs, "build it where these rules allow; towpath release build has --builder-id and --repository for who builds, and from where", append(wrong, s.remarks...)...)
 	case len(good) == 0:
 		none := fmt.Sprintf("No provenance that counts%s says that %s was built from commit %s.", by(rule.Keys), label(in), towpath.Short(in.Candidate.Commit))
 		return wait(inputs, "build and publish with a key that is trusted: towpath release build --key; towpath trust list shows the keys", append([]string{none}, s.remarks...)...)
@@ -110,17 +112,18 @@ func reviewed(in Input, inputs map[string]any, good []string) finding {
 	return allow(inputs, append(good, fmt.Sprintf("Reviewed by %s.", list(by)))...)
 }
 
-// contradictions says in which ways a provenance is not what the rules ask for.
+// contradictions says in which ways a provenance is not what the rules ask for,
+// each as the end of a sentence.
 func contradictions(rule towpath.ProvenanceRule, p towpath.ProvenanceFacts) []string {
 	var out []string
 	if len(rule.Builders) > 0 && !slices.Contains(rule.Builders, p.Builder) {
-		out = append(out, fmt.Sprintf("It was built by %s, which is none of the builders that count: %s.", quote(p.Builder), list(rule.Builders)))
+		out = append(out, fmt.Sprintf("by %s, which is none of the builders that count: %s", quote(p.Builder), list(rule.Builders)))
 	}
 	if len(rule.Repositories) > 0 && !slices.Contains(rule.Repositories, p.Repository) {
-		out = append(out, fmt.Sprintf("It was built from the repository %s, and only these count: %s.", quote(p.Repository), list(rule.Repositories)))
+		out = append(out, fmt.Sprintf("from the repository %s, and only these count: %s", quote(p.Repository), list(rule.Repositories)))
 	}
 	if len(rule.Branches) > 0 && !matchesBranch(rule.Branches, p.Ref) {
-		out = append(out, fmt.Sprintf("It was built at %s, and only these branches count: %s.", quote(p.Ref), list(rule.Branches)))
+		out = append(out, fmt.Sprintf("at %s, and only these branches count: %s", quote(p.Ref), list(rule.Branches)))
 	}
 	return out
 }

@@ -47,6 +47,16 @@ func (r *Repository) Head(ctx context.Context) (Branch, error) {
 	return head, nil
 }
 
+// Origin is the URL of the remote repository that this one was cloned from, as
+// git was told it, with credentials if they are in it; empty for none.
+func (r *Repository) Origin(ctx context.Context) (string, error) {
+	out, err := r.git(ctx, "git.origin", input{}, "config", "--get", "remote.origin.url")
+	if exitCode(err) == 1 {
+		return "", nil
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
 // Tip is the commit that a branch is at, empty when there is no such branch.
 func (r *Repository) Tip(ctx context.Context, branch string) (towpath.CommitID, error) {
 	const op = "git.tip"

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -52,7 +53,7 @@ func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (cli.
 	}
 	b, err := build.New(build.Config{
 		Parse: Parse, Builders: Kinds(), CacheDir: filepath.Join(cache, "cache"), Environ: os.Environ(),
-		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Now: time.Now, Logger: slog.New(slog.DiscardHandler), BuilderID: r.BuilderID,
 	}, Source{Repository: repo}, blobs)
 	if err != nil {
 		return cli.Built{}, err
@@ -65,8 +66,12 @@ func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (cli.
 		}
 		ref = head.Name
 	}
+	origin, err := repo.Origin(ctx)
+	if err != nil {
+		return cli.Built{}, err
+	}
 	res, err := b.Build(ctx, build.Request{
-		Ref: ref, Version: r.Version, Check: r.Check, Repository: root, Progress: steps(progress),
+		Ref: ref, Version: r.Version, Check: r.Check, Repository: cmp.Or(r.Repository, origin, root), BuildID: r.BuildID, Progress: steps(progress),
 	})
 	if err != nil {
 		return cli.Built{}, err

@@ -19,13 +19,13 @@ import (
 	"github.com/towpath/towpath/internal/towpathtest/gittest"
 )
 
-func project(t *testing.T) string {
+func project(t *testing.T) *gittest.Repo {
 	t.Helper()
 	r := gittest.New(t)
 	r.WriteFile("towpath.yaml", "version: 1\nproject: shop\ncomponents:\n  api: {kind: process, path: api, process: {command: [run]}}\nenvironments:\n  dev: {branch: main}\n")
 	r.WriteFile("api/run", "#!/bin/sh\n")
 	r.Commit("first")
-	return r.Dir
+	return r
 }
 
 func password(p string) func() ([]byte, error) {
@@ -74,7 +74,7 @@ func attached(t *testing.T, b cli.Built, blobs map[towpath.Digest][]byte, e cli.
 }
 
 func TestBuild_signs(t *testing.T) {
-	dir := project(t)
+	dir := project(t).Dir
 	k, err := signing.Generate()
 	if err != nil {
 		t.Fatal(err)
