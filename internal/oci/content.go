@@ -61,6 +61,10 @@ func checkContent(op string, c *towpath.ReleaseContent) error {
 	if !namePattern.MatchString(string(c.Project)) {
 		return wrong("%q is not a project's name", c.Project)
 	}
+	components := map[towpath.ComponentName]bool{}
+	for _, x := range c.Components {
+		components[x.Name] = true
+	}
 	for i, x := range c.Components {
 		switch {
 		case !namePattern.MatchString(string(x.Name)):
@@ -71,7 +75,7 @@ func checkContent(op string, c *towpath.ReleaseContent) error {
 			return wrong("the layer of component %q has no digest or size", x.Name)
 		}
 		for _, on := range x.DependsOn {
-			if _, ok := c.Component(on); !ok || on == x.Name {
+			if !components[on] || on == x.Name {
 				return wrong("component %q depends on %q", x.Name, on)
 			}
 		}
@@ -91,13 +95,15 @@ func checkContent(op string, c *towpath.ReleaseContent) error {
 			return wrong("pin %q stands for nothing", shown(p.Name))
 		}
 	}
-	for i, e := range c.Environments {
+	named := map[towpath.EnvironmentName]bool{}
+	for _, e := range c.Environments {
 		if !namePattern.MatchString(string(e.Rules.Name)) {
 			return wrong("%q is not an environment's name", e.Rules.Name)
 		}
-		if slices.ContainsFunc(c.Environments[:i], func(o towpath.ReleaseEnvironment) bool { return o.Rules.Name == e.Rules.Name }) {
+		if named[e.Rules.Name] {
 			return wrong("environment %q comes twice", e.Rules.Name)
 		}
+		named[e.Rules.Name] = true
 		if err := checkEnvironment(c, e, wrong); err != nil {
 			return err
 		}

@@ -11,9 +11,6 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// maxComponents bounds the components of one project.
-const maxComponents = 200
-
 // component is a component that was read, and where it stands.
 type component struct {
 	spec    towpath.ComponentSpec
@@ -25,7 +22,7 @@ type component struct {
 
 func readComponents(o object, builders []kind.Builder) []component {
 	var out []component
-	for _, e := range o.named("components", maxComponents) {
+	for _, e := range o.named("components", towpath.MaxComponents) {
 		out = append(out, readComponent(o.r, e, builders))
 	}
 	return out

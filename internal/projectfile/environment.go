@@ -1,16 +1,10 @@
 package projectfile
 
 import (
-	"fmt"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
-
-// maxEnvironments bounds the environments of one project.
-const maxEnvironments = 100
 
 // environment is an environment that was read, and where it stands.
 type environment struct {
@@ -24,7 +18,7 @@ type environment struct {
 
 func readEnvironments(o object) []environment {
 	var out []environment
-	for _, e := range o.named("environments", maxEnvironments) {
+	for _, e := range o.named("environments", towpath.MaxEnvironments) {
 		if e.n.kind == kindNull { // dev: and nothing below is an environment with every default
 			e.n = &node{kind: kindMap, line: e.at.line, column: e.at.column}
 		}
@@ -46,7 +40,8 @@ func readEnvironment(r *reader, e entry) environment {
 	s.Account = label[towpath.CloudAccount](o, "account")
 	s.Region = label[towpath.Region](o, "region")
 	if n, ok := o.scalar("branch", kindString, "put the name in quotes"); ok {
-		out.branch, s.Branch = n, r.branch(n, o.at("branch"))
+		out.branch, s.Branch = n, n.text
+		r.fault(n, o.at("branch"), towpath.BranchFault(n.text))
 	}
 	if n, ok := o.scalar("from", kindString, ""); ok {
 		out.from, s.From = n, towpath.EnvironmentName(n.text)
@@ -55,9 +50,9 @@ func readEnvironment(r *reader, e entry) environment {
 	s.Promotion = choice(o, "promotion", defaultMode(*s), towpath.PromotionAutomatic, towpath.PromotionManual)
 	s.Retention = readRetention(o)
 	s.Rollout = choice(o, "rollout", "", towpath.StrategyBlueGreen, towpath.StrategyAllAtOnce)
-	s.Concurrent = o.integer("concurrent", 0, 1, 1000)
+	s.Concurrent = o.integer("concurrent", 0, 1, towpath.MaxConcurrent)
 	if _, ok := o.value("watch"); ok {
-		watch := o.duration("watch", towpath.DefaultWatch, 0, 7*24*time.Hour)
+		watch := o.duration("watch", towpath.DefaultWatch, 0, towpath.MaxWatch)
 		s.Watch = &watch
 	}
 	if x, ok := o.child("components"); ok {
@@ -68,8 +63,6 @@ func readEnvironment(r *reader, e entry) environment {
 	return out
 }
 
-var labelPattern = regexp.MustCompile(towpath.LabelPattern)
-
 // label is the name of an account or a region; numbers of accounts may begin with
 // zeros, and so are strings.
 func label[T ~string](o object, key string) T {
@@ -77,10 +70,7 @@ func label[T ~string](o object, key string) T {
 	if !ok {
 		return ""
 	}
-	if !labelPattern.MatchString(n.text) {
-		o.r.problem(n, o.at(key), fmt.Sprintf("%q does not name an account or a region", n.text), "use up to 63 letters, digits, dots, colons, dashes and underscores, as in eu-west-1")
-		return ""
-	}
+	o.r.fault(n, o.at(key), towpath.LabelFault(n.text))
 	return T(n.text)
 }
 
@@ -100,22 +90,7 @@ func readRetention(o object) towpath.RetentionRule {
 		return rule
 	}
 	x.only("keep", "age")
-	rule.Keep = x.integer("keep", rule.Keep, 1, 10_000)
-	rule.Age = x.duration("age", rule.Age, 0, 20*365*24*time.Hour)
+	rule.Keep = x.integer("keep", rule.Keep, 1, towpath.MaxKeep)
+	rule.Age = x.duration("age", rule.Age, 0, towpath.MaxRetention)
 	return rule
-}
-
-// badBranch is what git check-ref-format refuses in the name of a branch.
-var badBranch = regexp.MustCompile(`^[-/.]|[/.]$|\.lock$|\.\.|//|/\.|\.lock/|@\{|[\x00-\x20\x7f~^:?*\[\\]|^@$`)
-
-func (r *reader) branch(n *node, path string) string {
-	if n.text == "" || badBranch.MatchString(n.text) {
-		r.problem(n, path, fmt.Sprintf("%q is no name of a branch", n.text), "name a branch such as main; for none leave branch out")
-		return ""
-	}
-	if strings.HasPrefix(n.text, "refs/") {
-		r.problem(n, path, fmt.Sprintf("%q is the name of a ref", n.text), "name the branch alone: "+strings.TrimPrefix(n.text, "refs/heads/"))
-		return ""
-	}
-	return n.text
 }

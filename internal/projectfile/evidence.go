@@ -2,20 +2,11 @@ package projectfile
 
 import (
 	"fmt"
-	"path"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/towpath/towpath/internal/didyoumean"
 	"github.com/towpath/towpath/internal/towpath"
 )
-
-// maxSignatures bounds how many keys must have signed.
-const maxSignatures = 20
-
-// maxSource is the longest ID of a builder or name of a repository, in bytes.
-const maxSource = 500
 
 func readSigned(gates object) *towpath.SignedRule {
 	o, ok := gates.child("signed")
@@ -23,9 +14,9 @@ func readSigned(gates object) *towpath.SignedRule {
 		return nil
 	}
 	o.only("count", "keys")
-	rule := &towpath.SignedRule{Count: o.integer("count", 1, 1, maxSignatures), Keys: readKeys(o)}
-	if n, ok := o.value("count"); ok && len(rule.Keys) > 0 && rule.Count > len(rule.Keys) {
-		o.r.problem(n, o.at("count"), fmt.Sprintf("%d signatures are wanted, and only %d keys count", rule.Count, len(rule.Keys)), "name more keys, or ask for fewer signatures")
+	rule := &towpath.SignedRule{Count: o.integer("count", 1, 1, towpath.MaxSignatures), Keys: readKeys(o)}
+	if n, ok := o.value("count"); ok {
+		o.r.fault(n, o.at("count"), rule.Fault())
 	}
 	return rule
 }
@@ -52,9 +43,6 @@ func readSBOM(gates object) *towpath.SBOMRule {
 	return &towpath.SBOMRule{Keys: readKeys(o), Complete: o.boolean("complete")}
 }
 
-// maxExceptions bounds the exceptions of one environment.
-const maxExceptions = 500
-
 func readScan(gates object) *towpath.ScanRule {
 	o, ok := gates.child("scan")
 	if !ok {
@@ -63,22 +51,19 @@ func readScan(gates object) *towpath.ScanRule {
 	o.only("keys", "severity", "maxAge", "tools", "exceptions")
 	rule := &towpath.ScanRule{
 		Keys: readKeys(o), Severity: towpath.Severity(o.str("severity", string(towpath.SeverityHigh))),
-		MaxAge: o.duration("maxAge", 0, time.Hour, 365*24*time.Hour),
+		MaxAge: o.duration("maxAge", 0, towpath.MinScanAge, towpath.MaxScanAge),
 	}
 	if n, ok := o.value("severity"); ok && n.kind == kindString && !slices.Contains(towpath.Severities(), rule.Severity) {
 		o.r.problem(n, o.at("severity"), fmt.Sprintf("there is no severity %q", rule.Severity), didyoumean.Hint(n.text, towpath.Severities()))
 	}
 	for _, e := range atLeastOne(o, "tools", "take tools out: any counts then") {
-		if strings.TrimSpace(e.n.text) == "" {
-			o.r.problem(e.n, e.path, "a tool has no name", "write the name that its reports have, as in Trivy")
-			continue
-		}
+		o.r.fault(e.n, e.path, towpath.TextFault(e.n.text))
 		rule.Tools = append(rule.Tools, e.n.text)
 	}
 	slices.Sort(rule.Tools)
 	all := o.list("exceptions")
-	if n, ok := o.value("exceptions"); ok && len(all) > maxExceptions {
-		o.r.problem(n, o.at("exceptions"), fmt.Sprintf("there are %d exceptions", len(all)), fmt.Sprintf("at most %d are read", maxExceptions))
+	if n, ok := o.value("exceptions"); ok && len(all) > towpath.MaxListed {
+		o.r.problem(n, o.at("exceptions"), fmt.Sprintf("there are %d exceptions", len(all)), fmt.Sprintf("at most %d are read", towpath.MaxListed))
 	}
 	for _, e := range all {
 		x := o.r.object(e.path, e.n)
@@ -88,8 +73,8 @@ func readScan(gates object) *towpath.ScanRule {
 		x.need("until", "say until when: an exception ends")
 		ex := towpath.ScanException{ID: x.str("id", ""), Reason: x.str("reason", ""), Until: readDate(x, "until")}
 		for _, key := range []string{"id", "reason"} {
-			if n, ok := x.value(key); ok && n.kind == kindString && strings.TrimSpace(n.text) == "" {
-				o.r.problem(n, x.at(key), key+" is empty", "write it out")
+			if n, ok := x.value(key); ok && n.kind == kindString {
+				o.r.fault(n, x.at(key), towpath.TextFault(n.text))
 			}
 		}
 		rule.Exceptions = append(rule.Exceptions, ex)
@@ -112,9 +97,8 @@ func readKeys(o object) []towpath.KeyName {
 func readSources(o object, key, what string) []string {
 	var out []string
 	for _, e := range atLeastOne(o, key, "take "+key+" out: any counts then") {
-		if e.n.text == "" || len(e.n.text) > maxSource || strings.ContainsAny(e.n.text, " \t\n") {
-			o.r.problem(e.n, e.path, fmt.Sprintf("%q can't be matched", e.n.text), "write "+what)
-			continue
+		if f := towpath.SourceFault(e.n.text); f != nil {
+			o.r.problem(e.n, e.path, f.Message, "write "+what)
 		}
 		out = append(out, e.n.text)
 	}
@@ -126,11 +110,7 @@ func readSources(o object, key, what string) []string {
 func readBranches(o object) []string {
 	var out []string
 	for _, e := range atLeastOne(o, "branches", "take branches out: any counts then") {
-		_, err := path.Match(strings.TrimSuffix(e.n.text, "/**"), "")
-		if err != nil || e.n.text == "" || strings.HasPrefix(e.n.text, "refs/") {
-			o.r.problem(e.n, e.path, fmt.Sprintf("%q is no pattern of a branch", e.n.text), "write a branch, or a pattern such as release/* or team/**")
-			continue
-		}
+		o.r.fault(e.n, e.path, towpath.BranchPatternFault(e.n.text))
 		out = append(out, e.n.text)
 	}
 	slices.Sort(out)
@@ -140,7 +120,7 @@ func readBranches(o object) []string {
 // atLeastOne are the texts of a list that, when it is there, is not empty: an
 // empty one could be meant as "none" as well as "all".
 func atLeastOne(o object, key, hint string) []entry {
-	out := o.texts(key, true)
+	out := o.listed(key)
 	if n, ok := o.value(key); ok && n.kind == kindList && len(n.items) == 0 {
 		o.r.problem(n, o.at(key), "there are no "+key, hint)
 	}

@@ -1,23 +1,11 @@
 package projectfile
 
 import (
-	"fmt"
-	"regexp"
 	"slices"
-	"time"
 
 	"github.com/towpath/towpath/internal/didyoumean"
 	"github.com/towpath/towpath/internal/towpath"
 )
-
-// maxApprovals bounds how many people must agree.
-const maxApprovals = 20
-
-// approverRoles are the roles that may give an approval; see the table of
-// package access.
-func approverRoles() []towpath.Role {
-	return []towpath.Role{towpath.RoleApprover, towpath.RoleOperator, towpath.RoleAdmin}
-}
 
 func readGates(env object) towpath.GateRules {
 	o, ok := env.child("gates")
@@ -26,8 +14,8 @@ func readGates(env object) towpath.GateRules {
 	}
 	o.only("soak", "age", "replicated", "mirrored", "approvals", "windows", "checks", "signed", "provenance", "sbom", "scan")
 	g := towpath.GateRules{
-		Soak:       o.duration("soak", 0, 0, 90*24*time.Hour),
-		Age:        o.duration("age", 0, 0, 10*365*24*time.Hour),
+		Soak:       o.duration("soak", 0, 0, towpath.MaxSoak),
+		Age:        o.duration("age", 0, 0, towpath.MaxAge),
 		Replicated: readReplicated(o),
 		Mirrored:   o.boolean("mirrored"),
 		Approvals:  readApprovals(o),
@@ -40,7 +28,7 @@ func readGates(env object) towpath.GateRules {
 	}
 	if n, ok := o.value("soak"); ok && g.Soak > 0 {
 		if _, ok := env.value("from"); !ok {
-			o.r.problem(n, o.at("soak"), "there is no environment to soak in", "say where candidates come from, as in from: staging, or take soak out")
+			o.r.fault(n, o.at("soak"), towpath.SoakFault())
 		}
 	}
 	return g
@@ -52,20 +40,18 @@ func readApprovals(gates object) *towpath.ApprovalRule {
 		return nil
 	}
 	o.only("count", "roles", "solo")
-	rule := &towpath.ApprovalRule{Count: o.integer("count", 1, 1, maxApprovals), Solo: o.boolean("solo")}
-	roles := o.texts("roles", true)
+	rule := &towpath.ApprovalRule{Count: o.integer("count", 1, 1, towpath.MaxApprovals), Solo: o.boolean("solo")}
+	roles := o.listed("roles")
 	for _, e := range roles {
-		role := towpath.Role(e.n.text)
-		if !slices.Contains(approverRoles(), role) {
-			hint := didyoumean.Hint(e.n.text, approverRoles())
-			message := fmt.Sprintf("there is no role %q", role)
-			if slices.Contains(towpath.Roles(), role) {
-				message, hint = fmt.Sprintf("the role %s can't approve", role), didyoumean.Hint("", approverRoles())
+		if f := towpath.RoleFault(e.n.text); f != nil {
+			got := e.n.text
+			if slices.Contains(towpath.Roles(), towpath.Role(got)) {
+				got = "" // no slip
 			}
-			o.r.problem(e.n, e.path, message, hint)
+			o.r.problem(e.n, e.path, f.Message, didyoumean.Hint(got, towpath.ApproverRoles()))
 			continue
 		}
-		rule.Roles = append(rule.Roles, role)
+		rule.Roles = append(rule.Roles, towpath.Role(e.n.text))
 	}
 	if n, ok := o.value("roles"); ok && n.kind == kindList && len(n.items) == 0 {
 		o.r.problem(n, o.at("roles"), "there are no roles", "take roles out: approvers approve then")
@@ -74,16 +60,10 @@ func readApprovals(gates object) *towpath.ApprovalRule {
 	return rule
 }
 
-// checkKey is what external systems call a check: "ci/load-test".
-var checkKey = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,99}$`)
-
 func readChecks(o object) []string {
 	var out []string
-	for _, e := range o.texts("checks", true) {
-		if !checkKey.MatchString(e.n.text) {
-			o.r.problem(e.n, e.path, fmt.Sprintf("%q is no key of a check", e.n.text), "use up to 100 letters, digits and . _ / : @ -, as in ci/load-test")
-			continue
-		}
+	for _, e := range o.listed("checks") {
+		o.r.fault(e.n, e.path, towpath.CheckKeyFault(e.n.text))
 		out = append(out, e.n.text)
 	}
 	slices.Sort(out)
@@ -92,7 +72,7 @@ func readChecks(o object) []string {
 
 func readReplicated(o object) []towpath.ReplicationName {
 	var out []towpath.ReplicationName
-	for _, e := range o.texts("replicated", true) {
+	for _, e := range o.listed("replicated") {
 		o.r.name(e.n, e.path, e.n.text)
 		out = append(out, towpath.ReplicationName(e.n.text))
 	}

@@ -27,8 +27,7 @@ func Parse(src []byte, builders []kind.Builder) (*towpath.ProjectSpec, error) {
 	if root == nil {
 		return nil, problems.sorted()
 	}
-	r := newReader()
-	r.problems = problems
+	r := &reader{problems: problems}
 	p := r.project(root, builders)
 	if len(r.problems) > 0 {
 		return nil, r.problems.sorted()

@@ -2,7 +2,6 @@ package projectfile
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,16 +12,18 @@ import (
 )
 
 // reader collects every problem while the tree is read.
-type reader struct {
-	problems Problems
-	names    *regexp.Regexp
-}
-
-func newReader() *reader { return &reader{names: regexp.MustCompile(towpath.NamePattern)} }
+type reader struct{ problems Problems }
 
 // problem reports something at a value.
 func (r *reader) problem(at *node, path, message, hint string) {
 	r.problems = append(r.problems, Problem{Line: at.line, Column: at.column, Path: path, Message: message, Hint: hint})
+}
+
+// fault reports what is wrong with a rule at a value, if something is.
+func (r *reader) fault(at *node, path string, f *towpath.Fault) {
+	if f != nil {
+		r.problem(at, path, f.Message, f.Hint)
+	}
 }
 
 // object reads the fields of a map.
@@ -208,6 +209,16 @@ func (o object) texts(key string, unique bool) []entry {
 	return out
 }
 
+// listed are the different strings of a list in a rule of an environment.
+func (o object) listed(key string) []entry {
+	out := o.texts(key, true)
+	if len(out) > towpath.MaxListed {
+		o.r.problem(o.n, o.at(key), fmt.Sprintf("there are %d of them, and at most %d are allowed", len(out), towpath.MaxListed), "")
+		return nil
+	}
+	return out
+}
+
 // named are the fields of a map whose keys are names that people choose, from
 // one to so many. A bad name is reported, and its value read all the same.
 func (o object) named(key string, most int) []entry {
@@ -233,7 +244,5 @@ func (o object) named(key string, most int) []entry {
 
 // name reports what is no name.
 func (r *reader) name(at *node, path, name string) {
-	if !r.names.MatchString(name) {
-		r.problem(at, path, fmt.Sprintf("%q is no name", name), "use up to 63 small letters, digits and dashes, beginning with a letter")
-	}
+	r.fault(at, path, towpath.NameFault(name))
 }

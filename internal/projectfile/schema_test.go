@@ -358,6 +358,9 @@ environments:
 		"reviewed by a name":             prod("gates: {provenance: {reviewed: ana}}"),
 		"an unknown severity":            prod("gates: {scan: {severity: awful}}"),
 		"an exception for ever":          prod("gates: {scan: {exceptions: [{id: CVE-1, reason: a}]}}"),
+		"an exception with two lines":    prod(`gates: {scan: {exceptions: [{id: CVE-1, reason: "a\nb", until: "2027-01-31"}]}}`),
+		"a window with a broken reason":  window(`kind: deny, days: [fri], reason: "a\nregion: eu-west-1"`),
+		"a tool with a line's end":       prod(`gates: {scan: {tools: ["Trivy\n"]}}`),
 		"an exception without a reason":  prod(`gates: {scan: {exceptions: [{id: CVE-1, reason: " ", until: "2027-01-31"}]}}`),
 		"no tools":                       prod("gates: {scan: {tools: []}}"),
 		"a typo in a gate":               prod("gates: {sbom: {complet: true}}"),
@@ -432,6 +435,7 @@ environments:
 		"a window that never opens":  window(`kind: allow, start: "09:00", end: "09:00"`),
 		"a circle":                   strings.Replace(base, "dev: {}", "dev: {from: prod}", 1),
 		"a branch that git refuses":  prod("branch: a..b"),
+		"a branch that conceals":     prod(`branch: "a\u009b8m"`),
 		"a placeholder inside text":  section("command: [a], env: {A: 'x${components.api.address}'}"),
 		"a port that does not exist": section("command: [a], listen: '127.0.0.1:70000'"),
 		"soak without from":          strings.Replace(base, "dev: {}", "dev: {gates: {soak: 1m}}", 1),
@@ -458,7 +462,8 @@ environments:
 		if (err == nil) != schema {
 			t.Errorf("the schema accepts: %t, want %t: %v\n%s", err == nil, schema, err, src)
 		}
-		_, err = projectfile.Parse([]byte(src), builders())
+		p, err := projectfile.Parse([]byte(src), builders())
+		acceptable(t, p)
 		if (err == nil) != parser {
 			t.Errorf("the parser accepts: %t, want %t: %v\n%s", err == nil, parser, err, src)
 		}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -182,7 +183,15 @@ func (l *loader) convert(n ast.Node, depth int) *node {
 	default:
 		l.problem(n.GetToken(), fmt.Sprintf("%s is not read here", n.Type()), "write it more plainly")
 	}
+	l.printable(n.GetToken(), out.text)
 	return out
+}
+
+// printable reports a text that could drive a terminal: no release may have one.
+func (l *loader) printable(at *token.Token, text string) {
+	if strings.IndexFunc(text, func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\n\r\t", r) }) >= 0 {
+		l.problem(at, fmt.Sprintf("the text %.100q has a control character", text), "take it out; a program can write it by itself")
+	}
 }
 
 // alias is the anchor's own node: nothing is copied, and its whole size counts
@@ -220,6 +229,7 @@ func (l *loader) convertMap(m ast.MapNode, out *node, depth int) {
 			l.problem(key.GetToken(), "a key must be a string", "put it in quotes")
 			continue
 		}
+		l.printable(key.GetToken(), name)
 		if first, dup := out.field(name); dup {
 			l.problem(key.GetToken(), fmt.Sprintf("the key %q stands here a second time", name), fmt.Sprintf("the first is in line %d", first.line))
 			continue

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/towpath/towpath/internal/projectfile"
+	"github.com/towpath/towpath/internal/towpath"
 )
 
 func TestParse_RefusesWhatIsNoPlainYAML(t *testing.T) {
@@ -122,6 +123,34 @@ func entries(name string, n int, value string) string {
 	return b.String()
 }
 
+func TestParse_RefusesControlCharacters(t *testing.T) {
+	for _, tt := range []struct{ section, want string }{
+		{`command: ["a\e[8m"]`, `4:55: the text "a\x1b[8m" has a control character`},
+		{`command: [a], env: {"A\a": b}`, `the text "A\a" has a control character`},
+		{`command: [sh, "a\n\tb"]`, ""},
+	} {
+		src := "version: 1\nproject: shop\ncomponents:\n  api: {kind: process, path: api, process: {" + tt.section + "}}\nenvironments: {prod: {}}\n"
+		_, err := projectfile.Parse([]byte(src), builders())
+		if got := problemsOf(t, err).Error(); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %s", tt.section, got)
+		}
+	}
+}
+
+// acceptable makes sure that whoever takes in what is made of a file finds nothing
+// wrong with its rules.
+func acceptable(t *testing.T, p *towpath.ProjectSpec) {
+	t.Helper()
+	if p == nil {
+		return
+	}
+	for _, e := range p.Environments {
+		for _, f := range e.Faults() {
+			t.Errorf("the parser accepts what no server takes: %s.%s: %s", e.Name, f.Path, f.Message)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	names, err := filepath.Glob(filepath.Join("testdata", "*.yaml"))
 	if err != nil {
@@ -146,6 +175,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("a problem lacks its place or its message: %+v", x)
 			}
 		}
+		acceptable(t, p)
 		again, err2 := projectfile.Parse(src, builders())
 		if diff := cmp.Diff(p, again); diff != "" {
 			t.Errorf("a second parse differs: %s", diff)

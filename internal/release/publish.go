@@ -227,6 +227,12 @@ func (s *Service) check(ctx context.Context, actor towpath.Actor, r PublishReque
 		return nil, none, "", towpath.E(towpath.KindInvalid, op, "the release belongs to project %s, not %s", content.Project, r.Project).
 			WithHint("check `project` in towpath.yaml and --project")
 	}
+	if err := checkRules(content, raw); err != nil {
+		return nil, none, "", err
+	}
+	if !towpath.OneLine(r.Ref) {
+		return nil, none, "", towpath.E(towpath.KindInvalid, op, "%q is no branch and no tag", shortened(r.Ref))
+	}
 	if err := checkProvenance(r.Provenance, towpath.DigestOf(r.Manifest)); err != nil {
 		return nil, none, "", err
 	}

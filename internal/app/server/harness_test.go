@@ -171,6 +171,12 @@ func (h *harness) in() towpath.ProjectName { return cmp.Or(h.project, shop) }
 // publish commits and publishes a release whose component says what.
 func (h *harness) publish(version, what string) towpath.Candidate {
 	h.t.Helper()
+	return must2(h.t)(h.offer(version, what)).Candidate
+}
+
+// offer is [harness.publish] of what may be refused.
+func (h *harness) offer(version, what string) (release.Published, error) {
+	h.t.Helper()
 	ctx := context.Background()
 	h.repo.WriteFile("api/what", what)
 	commit := h.repo.CommitAs(gittest.Ana, version)
@@ -218,10 +224,9 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 	for _, b := range [][]byte{layer, enc.Content} {
 		must(h.t, 0, h.svc.Releases.PutBlob(ctx, by, h.in(), towpath.DigestOf(b), bytes.NewReader(b)))
 	}
-	out := must2(h.t)(h.svc.Releases.Publish(ctx, by, release.PublishRequest{
+	return h.svc.Releases.Publish(ctx, by, release.PublishRequest{
 		Project: h.in(), Manifest: enc.Manifest, Provenance: h.provenance(enc.Digest, version), Commit: commit, Ref: cmp.Or(h.ref, "main"), Version: version,
-	}))
-	return out.Candidate
+	})
 }
 
 func must2(t *testing.T) func(release.Published, error) release.Published {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -129,4 +130,27 @@ func TestServer_OpensElsewhere(t *testing.T) {
 	if p := moves("1.3.0", towpath.PromotionDenied); !strings.Contains(p.Reason, "can't be moved") {
 		t.Errorf("denied because %s", p.Reason)
 	}
+
+// TestServer_RefusesForgedRules: what is read before an environment is opened says
+// only what a towpath.yaml may say, however the release was made.
+func TestServer_RefusesForgedRules(t *testing.T) {
+	h := newHarness(t)
+	h.by = &towpath.Actor{Account: "mal", Token: "tok_1", Grants: []towpath.Grant{{Role: towpath.RoleReleaser, Project: shop}}}
+	refused := func(why string) {
+		t.Helper()
+		if _, err := h.offer("1.0.0", "one"); towpath.KindOf(err) != towpath.KindInvalid || !strings.Contains(err.Error(), why) {
+			t.Errorf("%v, want %q", err, why)
+		}
+	}
+	h.regions = map[towpath.EnvironmentName]towpath.Region{"dev": "eu-west-1\npromotion: manual\ngates: approvals\x1b[8m"}
+	refused("environments.dev.region")
+	h.regions, h.retention.Age = nil, math.MaxInt64
+	refused("environments.dev.retention.age")
+	h.retention.Age = 0
+	h.objectives = []towpath.Objective{{Name: "up\x00", Target: 0.9}}
+	refused("control character")
+	h.objectives, h.ref = nil, "main\x1b[8m"
+	refused("no branch")
+	h.ref = ""
+	must2(t)(h.offer("1.0.0", "one"))
 }
