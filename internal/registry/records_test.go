@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +13,8 @@ import (
 )
 
 // TestService_DamagedRecords changes what the database has of a tag and of an
-// artifact: nobody gets it as if it were right, and a scrub finds it, puts the tag
-// aside and mends the artifact from its manifest.
+// artifact: nobody gets it as if it were right, and a scrub finds it. It mends the
+// artifact from its manifest, and the tag by its sum or puts it aside.
 func TestService_DamagedRecords(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		w := newWorld(t, db, registry.Config{})
@@ -65,10 +66,12 @@ func TestService_DamagedRecords(t *testing.T) {
 			seen     bool // by a client; what is not does no harm to what it gets
 			repaired bool
 		}{
-			"where a tag points":               {`UPDATE registry_tag SET digest = (SELECT digest FROM registry_artifact WHERE subject <> '')`, true, false},
-			"a tag's sum":                      {`UPDATE registry_tag SET sum = 'x' || substr(sum, 2)`, true, false},
-			"a tag's name":                     {`UPDATE registry_tag SET tag = 'v2', folded = 'v2'`, true, false},
-			"the order of a tag":               {`UPDATE registry_tag SET folded = 'v3'`, false, false},
+			"where a tag points":               {`UPDATE registry_tag SET digest = (SELECT digest FROM registry_artifact WHERE subject <> '')`, true, true},
+			"a tag's sum":                      {`UPDATE registry_tag SET sum = 'x' || substr(sum, 2)`, true, true},
+			"a tag's name":                     {`UPDATE registry_tag SET tag = 'v3', folded = 'v3'`, true, true},
+			"two bits of a tag's name":         {`UPDATE registry_tag SET tag = 'v2', folded = 'v2'`, true, false},
+			"a tag's sum, all of it":           {`UPDATE registry_tag SET sum = 'x'`, true, false},
+			"the order of a tag":               {`UPDATE registry_tag SET folded = 'v3'`, false, true},
 			"an annotation":                    {`UPDATE registry_artifact SET doc = replace(doc, 'by ana', 'by bna') WHERE subject <> ''`, true, true},
 			"JSON":                             {`UPDATE registry_artifact SET doc = replace(doc, '{', 'z') WHERE subject <> ''`, true, true},
 			"a type, by which it is not found": {`UPDATE registry_artifact SET artifact_type = 'x/z' WHERE subject <> ''`, false, true},
@@ -101,6 +104,11 @@ func TestService_DamagedRecords(t *testing.T) {
 				if f := found.Findings[0]; f.Harm != registry.Damaged || f.Repaired != tt.repaired || f.Record == "" || !f.Repaired && f.Why == "" {
 					t.Errorf("%+v", f)
 				}
+				if tt.repaired {
+					if now, errs := reads(); errs > 0 || strings.Join(now, "\n") != strings.Join(right, "\n") {
+						t.Errorf("mended: %q, %d errors, want %q", now, errs, right)
+					}
+				}
 				set() // a tag that was put aside can be set again
 				if now, errs := reads(); errs > 0 || strings.Join(now, "\n") != strings.Join(right, "\n") {
 					t.Errorf("%q, %d errors, want %q", now, errs, right)
@@ -111,4 +119,105 @@ func TestService_DamagedRecords(t *testing.T) {
 			})
 		}
 	})
+}
+
+// changed changes one row.
+func (w *world) changed(db *sqldb.DB, change string, args ...any) {
+	w.t.Helper()
+	res, err := db.Exec(w.t.Context(), change, args...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n != 1 {
+		w.t.Fatalf("%d rows were changed, %v", n, err)
+	}
+}
+
+// found scrubs and finds one thing.
+func (w *world) found() registry.Finding {
+	w.t.Helper()
+	out, err := w.Scrub(w.t.Context(), root, registry.ScrubRequest{})
+	if err != nil || len(out.Findings) != 1 {
+		w.t.Fatalf("%+v, %v", out, err)
+	}
+	return out.Findings[0]
+}
+
+// tag tags a manifest that is there.
+func (w *world) tag(r towpath.RepositoryName, tag string, manifest []byte) {
+	w.t.Helper()
+	if _, err := w.Push(w.t.Context(), w.ana, registry.PushRequest{Repository: r, Reference: tag, Manifest: manifest}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestService_DamagedTag_KeepsWhatItNamed does what the collection of garbage says when
+// the record of a tag is damaged: a scrub, and then the same again. What the tag named
+// stays.
+func TestService_DamagedTag_KeepsWhatItNamed(t *testing.T) {
+	const other = towpath.RepositoryName("shop/apq") // one bit beside shop/app
+	for name, tt := range map[string]struct {
+		change   string
+		repaired bool
+	}{
+		"its name":                     {`UPDATE registry_tag SET tag = 'v3', folded = 'v3'`, true},
+		"its digest":                   {`UPDATE registry_tag SET digest = (SELECT MIN(digest) FROM registry_artifact a WHERE a.repository = registry_tag.repository AND a.digest <> registry_tag.digest)`, true},
+		"its repository":               {`UPDATE registry_tag SET repository = 'shop/apq'`, true},
+		"its sum":                      {`UPDATE registry_tag SET sum = 'x' || substr(sum, 2)`, true},
+		"its order":                    {`UPDATE registry_tag SET folded = 'V1'`, true},
+		"its name, in two bits":        {`UPDATE registry_tag SET tag = 'v2', folded = 'v2'`, false},
+		"its digest and its sum":       {`UPDATE registry_tag SET sum = 'x', digest = (SELECT MIN(digest) FROM registry_artifact a WHERE a.repository = registry_tag.repository AND a.digest <> registry_tag.digest)`, false},
+		"its order, and it has no sum": {`UPDATE registry_tag SET folded = 'x', sum = ''`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+				w := newWorld(t, db, registry.Config{})
+				ctx := t.Context()
+				image, alike := about("", "a", "b"), about("", "c", "d")
+				if err := errors.Join(w.push(image), w.push(alike)); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.PutBlob(ctx, w.ana, other, towpath.DigestOf([]byte("{}")), strings.NewReader("{}")); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.Push(ctx, w.ana, registry.PushRequest{Repository: other, Reference: string(towpath.DigestOf(image)), Manifest: image}); err != nil {
+					t.Fatal(err)
+				}
+				w.tag(repo, "v1", image)
+				w.changed(db, tt.change)
+				collect := func() error {
+					_, err := w.CollectGarbage(ctx, root, registry.Garbage{UntaggedAge: time.Minute})
+					return err
+				}
+				there := func(m []byte) bool {
+					_, err := w.Manifest(ctx, w.ana, repo, string(towpath.DigestOf(m)))
+					return err == nil
+				}
+				w.now = w.now.Add(time.Hour)
+				if err := collect(); towpath.KindOf(err) != towpath.KindInternal {
+					t.Fatalf("garbage was collected by it: %v", err)
+				}
+				if f := w.found(); f.Repaired != tt.repaired || !tt.repaired && !strings.Contains(f.Why, "2026-12-20") {
+					t.Errorf("%+v", f)
+				}
+				for _, later := range []time.Duration{0, time.Hour, 29 * 24 * time.Hour} {
+					w.now = w.now.Add(later)
+					if err := collect(); err != nil || !there(image) {
+						t.Fatalf("after %s the image is lost: %v", later, err)
+					}
+				}
+				a, err := w.Manifest(ctx, w.ana, repo, "v1")
+				if (err == nil && a.Digest == towpath.DigestOf(image)) != tt.repaired {
+					t.Errorf("v1 is %+v, %v", a, err)
+				}
+				if there(alike) == tt.repaired {
+					t.Error("what has no tag stays while a tag is aside, and only then")
+				}
+				w.now = w.now.Add(3 * 24 * time.Hour)
+				if err := collect(); err != nil || there(image) != tt.repaired || there(alike) {
+					t.Errorf("in the end the image is there: %v, and the other: %v; %v", there(image), there(alike), err)
+				}
+			})
+		})
+	}
 }
