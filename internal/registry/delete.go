@@ -37,7 +37,7 @@ func (s *Service) Delete(ctx context.Context, actor towpath.Actor, r towpath.Rep
 	ev := event(now, actor, "artifact.deleted", r, digest)
 	given := event(now, actor, "release.collected", r, "")
 	given.Subject, given.Release = string(digest), digest
-	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		wasRelease, err := s.deleteArtifact(ctx, tx, actor, r, digest, now)
 		if err != nil {
 			return err
@@ -49,6 +49,10 @@ func (s *Service) Delete(ctx context.Context, actor towpath.Actor, r towpath.Rep
 		}
 		return tx.Record(ctx, ev)
 	})
+	if err == nil {
+		s.sound(ArtifactKey{r, digest}.name())
+	}
+	return err
 }
 
 func deleteTag(ctx context.Context, tx Tx, r towpath.RepositoryName, tag string) error {
@@ -73,7 +77,7 @@ func deleteTag(ctx context.Context, tx Tx, r towpath.RepositoryName, tag string)
 // was a release, whose record stays.
 func (s *Service) deleteArtifact(ctx context.Context, tx Tx, actor towpath.Actor, r towpath.RepositoryName, d towpath.Digest, now time.Time) (bool, error) {
 	const op = "registry.delete"
-	a, err := tx.LockArtifact(ctx, r, d)
+	a, err := lockDeletable(ctx, tx, actor, ArtifactKey{r, d})
 	if err != nil {
 		return false, explain(ctx, tx, op, r, err, string(d))
 	}
@@ -146,19 +150,18 @@ func (s *Service) unneeded(ctx context.Context, tx Tx, a towpath.Artifact) error
 	case !a.Repository.IsProjects():
 		return nil
 	}
-	d := a.Digest
+	d, about := a.Digest, a
 	for range maxSubjects {
 		if err := protected(ctx, tx, a, d); err != nil {
 			return err
 		}
-		about, err := tx.Artifact(ctx, a.Repository, d)
-		if towpath.KindOf(err) == towpath.KindNotFound || err == nil && about.Subject == "" {
+		if about.Subject == "" {
 			return nil
 		}
-		if err != nil {
+		d = about.Subject
+		if about, err = tx.Artifact(ctx, a.Repository, d); err != nil && towpath.KindOf(err) != towpath.KindNotFound {
 			return err
 		}
-		d = about.Subject
 	}
 	return nil
 }

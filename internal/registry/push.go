@@ -53,7 +53,7 @@ func (s *Service) Push(ctx context.Context, actor towpath.Actor, r PushRequest) 
 		if err := open(ctx, tx, op, r.Repository, now); err != nil {
 			return err
 		}
-		created, err := addArtifact(ctx, tx, a)
+		created, err := s.addArtifact(ctx, tx, a)
 		if err != nil {
 			return err
 		}
@@ -90,6 +90,7 @@ func (s *Service) Push(ctx context.Context, actor towpath.Actor, r PushRequest) 
 	if err != nil {
 		return Pushed{}, err
 	}
+	s.sound(ArtifactKey{a.Repository, a.Digest}.name())
 	failpoint.Hit("registry.manifest.recorded")
 	if err := s.settled(ctx, op, a.Digest); err != nil {
 		return Pushed{}, err
@@ -145,12 +146,22 @@ func (s *Service) check(r PushRequest) (towpath.Artifact, []string, error) {
 }
 
 // addArtifact records an artifact when everything that it names is there, and
-// reports whether it is new.
-func addArtifact(ctx context.Context, tx Tx, a towpath.Artifact) (bool, error) {
-	_, err := tx.Artifact(ctx, a.Repository, a.Digest)
+// reports whether it is new. A damaged record of it is mended.
+func (s *Service) addArtifact(ctx context.Context, tx Tx, a towpath.Artifact) (bool, error) {
+	k := ArtifactKey{a.Repository, a.Digest}
+	_, err := tx.Artifact(ctx, k.Repository, k.Digest)
 	created := towpath.KindOf(err) == towpath.KindNotFound
 	if err != nil && !created {
-		return false, err
+		x, damaged, again := tx.LockDamagedArtifact(ctx, k)
+		if again != nil || !damaged {
+			return false, err
+		}
+		was := a
+		s.date(tx, x, &was)
+		if _, err := tx.MendArtifact(ctx, k, was); err != nil {
+			return false, err
+		}
+		created = true
 	}
 	// Everybody locks what is named in the same order.
 	refs := slices.Clone(a.References)

@@ -2,8 +2,8 @@ package registry
 
 import (
 	"context"
+	"time"
 
-	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -19,10 +19,25 @@ type (
 	}
 )
 
-// TagRecord is a tag as its record has it, right or not.
+// TagRecord is the damaged record of a tag.
 type TagRecord struct {
 	TagKey
 	Digest towpath.Digest
+	Sum    string // of what it said when it was written; empty: it has none
+}
+
+// ArtifactRecord is the damaged record of an artifact.
+type ArtifactRecord struct {
+	ArtifactKey
+	// Says is what it says. Whole: its sum proves that, and the damage is beside it;
+	// otherwise it is what can be read: there may be more damage, and there are no
+	// annotations.
+	Says  towpath.Artifact
+	Whole bool
+	Types []string    // media types that it may have
+	Times []time.Time // when it may have been pushed first
+	Last  time.Time   // when it was pushed last
+	Sum   string      // of what it said when it was written; empty: it has none
 }
 
 const (
@@ -31,18 +46,18 @@ const (
 )
 
 // records looks at what the database says of tags and artifacts, and at the
-// database's own files. A damaged tag is put aside: what it names can't be known. A
-// damaged artifact is mended from its manifest.
+// database's own files. What is damaged is mended, or put aside, where that can be
+// done.
 func (s *Service) records(ctx context.Context, actor towpath.Actor) (out []Finding, err error) {
 	keep := func(f Finding, err error) error {
-		if err == nil {
+		if err == nil && f.Harm != "" {
 			out = append(out, f)
 		}
 		return err
 	}
 	err = s.damagedRecords(ctx,
-		func(t TagRecord) error { return keep(s.putAside(ctx, actor, t)) },
-		func(k ArtifactKey) error { return keep(s.mend(ctx, actor, k)) },
+		func(t TagRecord) error { return keep(s.mendTag(ctx, actor, t.TagKey)) },
+		func(x ArtifactRecord) error { return keep(s.mendArtifact(ctx, actor, x)) },
 		func(sentence string) error {
 			return keep(Finding{
 				Record: "the database", Harm: Damaged, NeededBy: []string{},
@@ -52,22 +67,34 @@ func (s *Service) records(ctx context.Context, actor towpath.Actor) (out []Findi
 	return out, err
 }
 
+// unmended is what is said of a record that the database does not let anybody mend;
+// others may be mended all the same.
+func unmended(ctx context.Context, f Finding, err error) (Finding, error) {
+	if ctx.Err() != nil || towpath.KindOf(err) != towpath.KindInternal {
+		return f, err
+	}
+	f.Repaired = false
+	f.Why, _ = towpath.PublicMessage(err)
+	f.Why += "; have `sqlite3` rebuild the indexes with REINDEX and scrub again, or restore the newest backup"
+	return f, nil
+}
+
 // intact refuses to go on with a database that is damaged: what it seems to need no
 // more may be needed.
 func (s *Service) intact(ctx context.Context, op string) error {
 	refuse := func(what string) error {
 		return towpath.E(towpath.KindInternal, op, "%s is damaged in the database: what nothing seems to need may be needed", what).
-			WithHint("`towpath registry scrub` lists what is damaged and mends what can be; then try again")
+			WithHint("`towpath registry scrub` mends what can be mended, and says of the rest what to do; then try again")
 	}
 	return s.damagedRecords(ctx,
 		func(t TagRecord) error { return refuse(t.name()) },
-		func(k ArtifactKey) error { return refuse(k.name()) },
+		func(x ArtifactRecord) error { return refuse(x.name()) },
 		func(sentence string) error { return refuse("something (" + sentence + ")") })
 }
 
 // damagedRecords calls a function with each record that is damaged, and each
 // sentence of the database about itself, until one of them fails.
-func (s *Service) damagedRecords(ctx context.Context, tag func(TagRecord) error, artifact func(ArtifactKey) error, said func(string) error) error {
+func (s *Service) damagedRecords(ctx context.Context, tag func(TagRecord) error, artifact func(ArtifactRecord) error, said func(string) error) error {
 	for after := new(TagKey); after != nil; {
 		var found []TagRecord
 		var next *TagKey
@@ -81,7 +108,7 @@ func (s *Service) damagedRecords(ctx context.Context, tag func(TagRecord) error,
 		after = next
 	}
 	for after := new(ArtifactKey); after != nil; {
-		var found []ArtifactKey
+		var found []ArtifactRecord
 		var next *ArtifactKey
 		err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
 			found, next, err = tx.DamagedArtifacts(ctx, *after, scrubRecords)
@@ -115,56 +142,4 @@ func (k TagKey) name() string { return "the tag " + string(k.Repository) + ":" +
 
 func (k ArtifactKey) name() string {
 	return "the artifact " + string(k.Repository) + "@" + string(k.Digest)
-}
-
-// putAside deletes a tag whose record is damaged, and keeps in the ledger what it
-// said.
-func (s *Service) putAside(ctx context.Context, actor towpath.Actor, t TagRecord) (Finding, error) {
-	f := Finding{
-		Record: t.name(), Harm: Damaged, NeededBy: []string{string(t.Repository)},
-		Why: "it said " + shown(string(t.Digest)) + ", and was put aside: set it again",
-	}
-	ev, err := withData(event(s.cfg.Now(), actor, "registry.damaged", t.Repository, ""), map[string]string{"tag": t.Tag, "said": string(t.Digest)})
-	if err != nil {
-		return f, err
-	}
-	ev.Subject, ev.Reason = string(t.Repository)+":"+t.Tag, f.Record
-	return f, s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-		if err := tx.DeleteTag(ctx, t.Repository, t.Tag); err != nil {
-			return err
-		}
-		return tx.Record(ctx, ev)
-	})
-}
-
-// mend writes the record of an artifact anew, as its manifest says.
-func (s *Service) mend(ctx context.Context, actor towpath.Actor, k ArtifactKey) (Finding, error) {
-	f := Finding{Record: k.name(), Digest: k.Digest, Harm: Damaged, NeededBy: []string{string(k.Repository)}}
-	found := event(s.cfg.Now(), actor, "registry.damaged", k.Repository, k.Digest)
-	found.Reason = f.Record
-	body, err := blob.ReadAll(ctx, s.blobs, k.Digest, int64(s.cfg.MaxManifest))
-	var a towpath.Artifact
-	if err == nil {
-		a, err = parse("", body)
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return f, ctx.Err()
-		}
-		f.Why, _ = towpath.PublicMessage(err)
-		return f, s.store.Update(ctx, func(ctx context.Context, tx Tx) error { return tx.Record(ctx, found) })
-	}
-	a.Repository, a.Digest, a.Pushed = k.Repository, k.Digest, s.cfg.Now()
-	mended := event(s.cfg.Now(), actor, "registry.repaired", k.Repository, k.Digest)
-	mended.Reason = "from its manifest"
-	f.Repaired = true
-	return f, s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-		if err := tx.MendArtifact(ctx, a); err != nil {
-			return err
-		}
-		if err := tx.Record(ctx, found); err != nil {
-			return err
-		}
-		return tx.Record(ctx, mended)
-	})
 }

@@ -95,7 +95,7 @@ func (s *Service) Scrub(ctx context.Context, actor towpath.Actor, r ScrubRequest
 			return out, err
 		}
 		if harm == "" {
-			s.sound(d)
+			s.sound(string(d))
 		} else {
 			found, err := s.report(ctx, actor, d, harm)
 			if err != nil {
@@ -178,26 +178,26 @@ func harm(ctx context.Context, err error, size int64, sum *Size) (Harm, error) {
 	return Unreadable, nil
 }
 
-// sound has a finding about a blob recorded again when it is harmed once more.
-func (s *Service) sound(d towpath.Digest) {
+// sound has a finding about a blob or a record recorded again when it is harmed once more.
+func (s *Service) sound(what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.recorded, d)
+	delete(s.recorded, what)
 }
 
 // news reports whether the ledger was not told yet, since the server began, that a
-// blob can't be used. That what was damaged is put aside, and so missing, is none.
-func (s *Service) news(d towpath.Digest, harm Harm) bool {
+// blob or a record can't be used. That what was damaged is put aside, and so missing, is none.
+func (s *Service) news(what string, harm Harm) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	told, ok := s.recorded[d]
+	told, ok := s.recorded[what]
 	return !ok || told == Unreadable && harm != Unreadable
 }
 
-func (s *Service) told(d towpath.Digest, harm Harm) {
+func (s *Service) told(what string, harm Harm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.recorded[d] = harm
+	s.recorded[what] = harm
 }
 
 // report tells a finding, unless what needed the blob was given up meanwhile, and
@@ -217,13 +217,13 @@ func (s *Service) report(ctx context.Context, actor towpath.Actor, d towpath.Dig
 			return err
 		}
 		out = []Finding{{Digest: d, Harm: harm, NeededBy: by}}
-		if !s.news(d, harm) {
+		if !s.news(string(d), harm) {
 			return nil
 		}
 		return tx.Record(ctx, ev)
 	})
-	if err == nil && len(out) > 0 && s.news(d, harm) {
-		s.told(d, harm)
+	if err == nil && len(out) > 0 && s.news(string(d), harm) {
+		s.told(string(d), harm)
 	}
 	return out, err
 }
@@ -253,7 +253,7 @@ func (s *Service) repair(ctx context.Context, actor towpath.Actor, rule towpath.
 		err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error { return tx.Record(ctx, ev) })
 	}
 	if err == nil {
-		s.sound(f.Digest)
+		s.sound(string(f.Digest))
 	}
 	if f.Repaired = err == nil; !f.Repaired {
 		f.Why, _ = towpath.PublicMessage(err)

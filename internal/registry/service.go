@@ -93,9 +93,23 @@ type Tx interface {
 	// DamagedTags lists tags whose records are damaged, among at most limit after
 	// one, and where to go on; nil: these were the last. DamagedArtifacts likewise.
 	DamagedTags(ctx context.Context, after TagKey, limit int) ([]TagRecord, *TagKey, error)
-	DamagedArtifacts(ctx context.Context, after ArtifactKey, limit int) ([]ArtifactKey, *ArtifactKey, error)
-	// MendArtifact writes the record of an artifact that is there anew.
-	MendArtifact(ctx context.Context, a towpath.Artifact) error
+	DamagedArtifacts(ctx context.Context, after ArtifactKey, limit int) ([]ArtifactRecord, *ArtifactKey, error)
+	// LockDamagedTag reads a record if it is damaged; nobody else can change it before the
+	// transaction ends. LockDamagedArtifact likewise.
+	LockDamagedTag(ctx context.Context, k TagKey) (t TagRecord, damaged bool, err error)
+	LockDamagedArtifact(ctx context.Context, k ArtifactKey) (x ArtifactRecord, damaged bool, err error)
+	// WrittenTag is what a damaged record said when it was written, if its sum proves
+	// it; WrittenArtifact reports whether a record was this artifact then.
+	WrittenTag(ctx context.Context, t TagRecord) (was TagRecord, proven bool, err error)
+	WrittenArtifact(x ArtifactRecord, a towpath.Artifact) bool
+	// RestoreTag makes a record say what it said, unless that names an artifact that is
+	// not there, or a tag that was set anew; it reports whether it did. MendArtifact
+	// writes the record of an artifact anew, unless there is another of the same name.
+	RestoreTag(ctx context.Context, k TagKey, was TagRecord) (bool, error)
+	MendArtifact(ctx context.Context, k ArtifactKey, a towpath.Artifact) (bool, error)
+	// KeepUntagged keeps what no tag names in a repository as if it were pushed at a
+	// time to come; a repository that is not there is any.
+	KeepUntagged(ctx context.Context, r towpath.RepositoryName, until time.Time) error
 	// Unsound is what the database finds wrong with its own files, as sentences.
 	Unsound(ctx context.Context, limit int) ([]string, error)
 	// Stored is how a blob or manifest is recorded in any repository.
@@ -236,14 +250,14 @@ type Service struct {
 	collector  Collector
 
 	mu       sync.Mutex
-	recorded map[towpath.Digest]Harm // what scrubs have found, and not found sound since
+	recorded map[string]Harm // what scrubs have found, and not found sound since
 }
 
 // New makes the service.
 func New(cfg Config, store Store, blobs blob.Store, staging Staging, protection Protection, collector Collector) *Service {
 	return &Service{
 		cfg: cfg.withDefaults(), store: store, blobs: blobs, staging: staging, protection: protection, collector: collector,
-		recorded: map[towpath.Digest]Harm{},
+		recorded: map[string]Harm{},
 	}
 }
 

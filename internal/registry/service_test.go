@@ -25,16 +25,18 @@ type ledgerless struct{}
 
 func (ledgerless) Append(context.Context, *sqldb.Tx, towpath.Event) error { return nil }
 
-// counted keeps how often each action was recorded.
+// counted keeps how often each action was recorded, and how last.
 type counted struct {
-	mu sync.Mutex
-	of map[string]int
+	mu   sync.Mutex
+	of   map[string]int
+	last map[string]towpath.Event
 }
 
 func (c *counted) Append(_ context.Context, _ *sqldb.Tx, ev towpath.Event) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.of[ev.Action]++
+	c.last[ev.Action] = ev
 	return nil
 }
 
@@ -64,7 +66,7 @@ const repo = towpath.RepositoryName("shop/app")
 
 func newWorld(t *testing.T, db *sqldb.DB, cfg registry.Config) *world {
 	t.Helper()
-	w := &world{t: t, count: &counted{of: map[string]int{}}, dir: t.TempDir(), now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}
+	w := &world{t: t, count: &counted{of: map[string]int{}, last: map[string]towpath.Event{}}, dir: t.TempDir(), now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}
 	w.ana = towpath.Actor{Account: "ana", Token: "t", Grants: []towpath.Grant{{Role: towpath.RoleReleaser}}}
 	var err error
 	if w.blobs, err = blob.NewDisk(blob.DiskConfig{Dir: filepath.Join(w.dir, "blobs")}); err != nil {

@@ -81,22 +81,6 @@ func (tx *Tx) SaveArtifact(ctx context.Context, a towpath.Artifact) error {
 	return tx.saveReferences(ctx, a)
 }
 
-// MendArtifact writes the record of an artifact that is there anew: who pushed it
-// stays.
-func (tx *Tx) MendArtifact(ctx context.Context, a towpath.Artifact) error {
-	text, err := doc(a)
-	if err != nil {
-		return err
-	}
-	_, err = tx.exec(ctx, "artifact.mend", `UPDATE registry_artifact SET media_type = $1, size = $2, artifact_type = $3, subject = $4,
-		pushed = $5, doc = $6, sum = $7 WHERE repository = $8 AND digest = $9`,
-		a.MediaType, a.Size, a.ArtifactType, a.Subject, sqldb.Micros(a.Pushed), text, sumOf(text), a.Repository, a.Digest)
-	if err != nil {
-		return err
-	}
-	return tx.saveReferences(ctx, a)
-}
-
 // saveReferences adds what an artifact can't be used without.
 func (tx *Tx) saveReferences(ctx context.Context, a towpath.Artifact) error {
 	for part := range slices.Chunk(a.References, batch) {

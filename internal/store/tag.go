@@ -42,15 +42,16 @@ func (tx *Tx) NewTag(ctx context.Context, r towpath.RepositoryName, tag string, 
 
 // MoveTag makes a tag that is there name another artifact.
 func (tx *Tx) MoveTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) error {
-	_, err := tx.exec(ctx, "tag.move", `UPDATE registry_tag SET digest = $1, moved = $2, sum = $3 WHERE repository = $4 AND tag = $5`,
-		d, sqldb.Micros(at), tagSum(r, tag, d), r, tag)
+	_, err := tx.exec(ctx, "tag.move", `UPDATE registry_tag SET folded = $1, digest = $2, moved = $3, sum = $4 WHERE repository = $5 AND tag = $6`,
+		strings.ToLower(tag), d, sqldb.Micros(at), tagSum(r, tag, d), r, tag)
 	return err
 }
 
 // SetTag makes a tag name an artifact, whatever it named before.
 func (tx *Tx) SetTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) error {
 	_, err := tx.exec(ctx, "tag.set", `INSERT INTO registry_tag (repository, tag, folded, digest, moved, sum)
-		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (repository, tag) DO UPDATE SET digest = excluded.digest, moved = excluded.moved, sum = excluded.sum`,
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (repository, tag) DO UPDATE
+		SET folded = excluded.folded, digest = excluded.digest, moved = excluded.moved, sum = excluded.sum`,
 		r, tag, strings.ToLower(tag), d, sqldb.Micros(at), tagSum(r, tag, d))
 	return err
 }
