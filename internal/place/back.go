@@ -14,7 +14,7 @@ import (
 func (k *Keeper) BringBack(ctx context.Context, rule towpath.ReplicationRule) error {
 	// Whoever is letting go of layers began before the rule was ending; the next
 	// one sees that it is.
-	release, err := k.collector.Hold(ctx)
+	_, release, err := k.collector.Hold(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (k *Keeper) only(ctx context.Context, rule towpath.ReplicationRule) (out []
 // end ends a rule when everything is here, and looks once more while nobody
 // deletes.
 func (k *Keeper) end(ctx context.Context, rule towpath.ReplicationRule) error {
-	release, err := k.collector.Hold(ctx)
+	check, release, err := k.collector.Hold(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,10 @@ func (k *Keeper) end(ctx context.Context, rule towpath.ReplicationRule) error {
 		if err := tx.DeleteReplicationRule(ctx, rule.Project, rule.Name); err != nil {
 			return err
 		}
-		return tx.Record(ctx, ev)
+		if err := tx.Record(ctx, ev); err != nil {
+			return err
+		}
+		return check(ctx)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -30,16 +31,26 @@ func (ledgerless) Append(context.Context, *sqldb.Tx, towpath.Event) error { retu
 
 // latched is the real thing in one process: who relies on a blob shares it, who
 // deletes has it alone.
-type latched struct{ sync.RWMutex }
+type latched struct {
+	sync.RWMutex
+	lost atomic.Bool
+}
 
-func (l *latched) Hold(context.Context) (func(), error) {
+func (l *latched) Hold(context.Context) (func(context.Context) error, func(), error) {
 	l.RLock()
-	return l.RUnlock, nil
+	return l.check, l.RUnlock, nil
 }
 
 func (l *latched) Alone(context.Context) (func(context.Context) error, func(), error) {
 	l.Lock()
-	return func(context.Context) error { return nil }, l.Unlock, nil
+	return l.check, l.Unlock, nil
+}
+
+func (l *latched) check(context.Context) error {
+	if l.lost.Load() {
+		return towpath.E(towpath.KindLocked, "test", "the lock was lost")
+	}
+	return nil
 }
 
 // clocked is the real file system with the test's clock.
@@ -225,7 +236,7 @@ func (y *yard) put(s *place.Keeper, i int) error {
 // it is there while nobody deletes.
 func (y *yard) link(s *place.Keeper, p towpath.ProjectName, i int) error {
 	ctx := context.Background()
-	release, _ := y.latch.Hold(ctx)
+	_, release, _ := y.latch.Hold(ctx)
 	defer release()
 	if _, err := s.Stat(ctx, digestOf(i)); err != nil {
 		return err

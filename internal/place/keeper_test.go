@@ -50,6 +50,11 @@ func TestKeeper_LetGo_WhileAPlaceEnds(t *testing.T) {
 		if out, err := k.LetGo(t.Context()); err != nil || out.Layers != 0 || !y.here(0) {
 			t.Errorf("it went: %+v, %v", out, err)
 		}
+		y.latch.lost.Store(true)
+		if err := k.BringBack(t.Context(), rule); kind(err) != towpath.KindLocked {
+			t.Errorf("nobody kept what it saw from being deleted, and it ends: %v", err)
+		}
+		y.latch.lost.Store(false)
 		if err := k.BringBack(t.Context(), rule); err != nil || !y.here(1) {
 			t.Errorf("it does not end: %v", err)
 		}

@@ -63,7 +63,9 @@ type Releases interface {
 // Collector keeps those apart who delete blobs and those who rely on them.
 type Collector interface {
 	// Hold waits until nothing is being deleted, and keeps it so until release.
-	Hold(ctx context.Context) (release func(), err error)
+	// What was found to be there meanwhile relies on check: it fails when that
+	// was lost.
+	Hold(ctx context.Context) (check func(context.Context) error, release func(), err error)
 	// Alone waits until nobody holds it, and keeps everybody out until release.
 	// What is done relies on check: it fails when the right was lost.
 	Alone(ctx context.Context) (check func(context.Context) error, release func(), err error)

@@ -415,16 +415,57 @@ func TestService_CollectGarbage(t *testing.T) {
 
 // latched is the real thing in one process: who pushes shares it, who collects
 // has it alone.
-type latched struct{ sync.RWMutex }
+type latched struct {
+	sync.RWMutex
+	lost atomic.Bool
+}
 
-func (l *latched) Hold(context.Context) (func(), error) {
+func (l *latched) Hold(context.Context) (func(context.Context) error, func(), error) {
 	l.RLock()
-	return l.RUnlock, nil
+	return l.check, l.RUnlock, nil
 }
 
 func (l *latched) Alone(context.Context) (func(context.Context) error, func(), error) {
 	l.Lock()
-	return func(context.Context) error { return nil }, l.Unlock, nil
+	return l.check, l.Unlock, nil
+}
+
+func (l *latched) check(context.Context) error {
+	if l.lost.Load() {
+		return towpath.E(towpath.KindLocked, "test", "the lock was lost")
+	}
+	return nil
+}
+
+// What is acknowledged was found to be there while nobody could delete it: who
+// lost the right to say so acknowledges nothing.
+func TestService_Push_LatchLost(t *testing.T) {
+	latch := new(latched)
+	y := newYard(t, dbtest.SQLite(t), t.TempDir(), 0, latch)
+	r := towpath.RepositoryName(y.project + "/a")
+	if err := y.pushWhole(r, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	latch.lost.Store(true)
+	d := towpath.DigestOf(shared(0, 0, 0))
+	if err := y.PutBlob(t.Context(), root, r, d, bytes.NewReader(shared(0, 0, 0))); towpath.KindOf(err) != towpath.KindLocked {
+		t.Errorf("a blob: %v", err)
+	}
+	if _, err := y.Mount(t.Context(), root, towpath.RepositoryName(y.project+"/b"), d, r); towpath.KindOf(err) != towpath.KindLocked {
+		t.Errorf("a blob from another repository: %v", err)
+	}
+	a, err := y.Manifest(t.Context(), root, r, "t0-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := y.Content(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = y.Push(t.Context(), root, registry.PushRequest{Repository: r, Reference: "again", ContentType: a.MediaType, Manifest: content})
+	if towpath.KindOf(err) != towpath.KindLocked {
+		t.Errorf("a manifest: %v", err)
+	}
 }
 
 // Everything is older than the time of grace at once, so that nothing but the

@@ -174,8 +174,9 @@ type Protection interface {
 
 // Collector deletes blobs that nothing needs any more.
 type Collector interface {
-	// Hold waits until it deletes nothing, and keeps it so until release.
-	Hold(ctx context.Context) (release func(), err error)
+	// Hold waits until it deletes nothing, and keeps it so until release. What was
+	// found to be there meanwhile relies on check: it fails when that was lost.
+	Hold(ctx context.Context) (check func(context.Context) error, release func(), err error)
 	// Alone waits until nobody holds it, and keeps everybody out until release.
 	// What is done relies on check: it fails when the right was lost.
 	Alone(ctx context.Context) (check func(context.Context) error, release func(), err error)
@@ -303,7 +304,7 @@ func open(ctx context.Context, tx Tx, op string, r towpath.RepositoryName, at ti
 // settled makes sure, once a blob is recorded, that it was not deleted in the
 // moment before. What finds it missing has nothing to offer but to try again.
 func (s *Service) settled(ctx context.Context, op string, d towpath.Digest) error {
-	release, err := s.collector.Hold(ctx)
+	check, release, err := s.collector.Hold(ctx)
 	if err != nil {
 		return err
 	}
@@ -313,7 +314,10 @@ func (s *Service) settled(ctx context.Context, op string, d towpath.Digest) erro
 		return towpath.E(towpath.KindUnavailable, op, "the content was given up while it was pushed again").On(string(d)).
 			WithHint("push it once more")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return check(ctx)
 }
 
 // shown is a text from outside, short enough for a message.

@@ -45,7 +45,10 @@ type nothing struct{}
 func (nothing) Protected(context.Context, registry.Tx, towpath.ProjectName, towpath.Digest) (string, error) {
 	return "", nil
 }
-func (nothing) Hold(context.Context) (func(), error) { return func() {}, nil }
+func (nothing) Hold(context.Context) (func(context.Context) error, func(), error) {
+	return func(context.Context) error { return nil }, func() {}, nil
+}
+
 func (nothing) Alone(context.Context) (func(context.Context) error, func(), error) {
 	return func(context.Context) error { return nil }, func() {}, nil
 }

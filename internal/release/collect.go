@@ -341,13 +341,14 @@ func (s *Service) layers(ctx context.Context, p towpath.ProjectName, d towpath.D
 }
 
 // Hold waits until no release is being given up, on any server, and keeps it
-// so until release is called: what a caller finds to be there is there.
-func (s *Service) Hold(ctx context.Context) (release func(), err error) {
+// so until release is called: what a caller finds to be there is there. check
+// fails when that was lost.
+func (s *Service) Hold(ctx context.Context) (check func(context.Context) error, release func(), err error) {
 	shared, err := s.latch.Share(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return shared.Release, nil
+	return shared.Check, shared.Release, nil
 }
 
 // Alone waits until nobody holds what they found to be there, on any server,

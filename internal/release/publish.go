@@ -58,9 +58,6 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 		return Published{}, err
 	}
 	failpoint.Hit("release.stored")
-	if err := shared.Check(ctx); err != nil {
-		return Published{}, err
-	}
 	now := s.cfg.Now()
 	release := towpath.Release{Digest: artifact.Digest, Project: r.Project, Size: sizeOf(artifact), Published: now}
 	candidate := towpath.Candidate{
@@ -74,7 +71,7 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 	attached := towpath.NewEvent(now, string(actor.Account), "evidence.attached")
 	attached.Project, attached.Subject, attached.Release, attached.RequestID = r.Project, string(candidate.ID), release.Digest, actor.RequestID
 	out := Published{Release: release, Candidate: candidate}
-	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+	err = s.store.Update(ctx, under(shared, func(ctx context.Context, tx Tx) error {
 		if err := tx.InsertRelease(ctx, release, contentDigest); err != nil {
 			return err
 		}
@@ -112,7 +109,7 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 			return err
 		}
 		return s.offer(ctx, tx, actor, content, ev)
-	})
+	}))
 	failpoint.Hit("release.published")
 	out.Release.Content = content
 	return out, err

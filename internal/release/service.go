@@ -126,6 +126,16 @@ type Held interface {
 	Release()
 }
 
+// under has a transaction commit only when a latch was held to its end.
+func under(h Held, f func(context.Context, Tx) error) func(context.Context, Tx) error {
+	return func(ctx context.Context, tx Tx) error {
+		if err := f(ctx, tx); err != nil {
+			return err
+		}
+		return h.Check(ctx)
+	}
+}
+
 // Config says how the service works.
 type Config struct {
 	Now      func() time.Time

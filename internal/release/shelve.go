@@ -93,20 +93,20 @@ func (s *Service) Shelve(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	release, err := s.Hold(ctx)
+	shared, err := s.latch.Share(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer release()
+	defer shared.Release()
 	for _, r := range missing {
-		if err := s.shelveOld(ctx, r); err != nil {
+		if err := s.shelveOld(ctx, shared, r); err != nil {
 			return false, err
 		}
 	}
 	return len(missing) == shelving, nil
 }
 
-func (s *Service) shelveOld(ctx context.Context, r towpath.Release) error {
+func (s *Service) shelveOld(ctx context.Context, shared Held, r towpath.Release) error {
 	manifest, err := blob.ReadAll(ctx, s.blobs, r.Digest, oci.MaxManifest)
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (s *Service) shelveOld(ctx context.Context, r towpath.Release) error {
 		return err
 	}
 	now := s.cfg.Now()
-	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+	return s.store.Update(ctx, under(shared, func(ctx context.Context, tx Tx) error {
 		labels, err := tx.Versions(ctx, r.Project, r.Digest)
 		if err != nil {
 			return err
@@ -126,7 +126,7 @@ func (s *Service) shelveOld(ctx context.Context, r towpath.Release) error {
 			versions = append(versions, l.Version)
 		}
 		return shelve(ctx, tx, artifactOf(r.Project, manifest, m), versions, now)
-	})
+	}))
 }
 
 // Protected is why a release can't be given up, as a part of a sentence; empty

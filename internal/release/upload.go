@@ -127,10 +127,10 @@ func (s *Service) link(ctx context.Context, p towpath.ProjectName, d towpath.Dig
 		return 0, err
 	}
 	now, repository := s.cfg.Now(), towpath.ReleaseRepository(p)
-	return info.Size, s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+	return info.Size, s.store.Update(ctx, under(shared, func(ctx context.Context, tx Tx) error {
 		if err := tx.OpenRepository(ctx, repository, now); err != nil {
 			return err
 		}
 		return tx.LinkBlob(ctx, repository, d, info.Size, false, now)
-	})
+	}))
 }

@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"hash/fnv"
 	"math"
+	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -21,13 +23,25 @@ type Latch struct {
 	key   int64
 	local *semaphore.Weighted // among the goroutines of this process; whoever has it alone has all of it
 
-	turn    *semaphore.Weighted // of one at a time, over what stands below
+	turn *semaphore.Weighted // of one at a time who joins: it may wait for the session
+
+	mu     sync.Mutex // over what stands below
+	shared *session   // of this process while anybody shares it
+}
+
+// session is one that has the lock for all of this process who share it, until
+// the last of them leaves. One that is lost stays theirs: who comes later has
+// another.
+type session struct {
+	conn    *sql.Conn // nil on SQLite
 	sharers int
-	shared  *sql.Conn // the process' one session while anybody shares it
 }
 
 // everybody is more than ever share a latch.
 const everybody = math.MaxInt32
+
+// answerWithin is how long a session may take to say that it lives.
+const answerWithin = 5 * time.Second
 
 // NewLatch makes the latch of a name.
 func NewLatch(db *DB, name string) *Latch {
@@ -46,16 +60,25 @@ type Held struct {
 }
 
 // Check fails as locked when the latch was lost with its session: look before
-// an effect that relies on it.
+// an effect that relies on it, and after what was read under it. It takes
+// [answerWithin] at most.
 func (h *Held) Check(ctx context.Context) error {
-	if h.conn == nil {
-		return nil
-	}
-	if err := h.conn.PingContext(ctx); err != nil {
+	if err := answers(ctx, h.conn); err != nil {
 		return towpath.E(towpath.KindLocked, "latch.check", "the lock was lost with the connection to the database").
 			WithHint("try again").WithCause(err)
 	}
 	return nil
+}
+
+// answers fails when a session is lost. It ends with nobody's context: the
+// driver closes a session whose question was given up, and others share it.
+func answers(ctx context.Context, conn *sql.Conn) error {
+	if conn == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerWithin)
+	defer cancel()
+	return conn.PingContext(ctx)
 }
 
 // Release gives it back. It is called once.
@@ -67,39 +90,59 @@ func (l *Latch) Share(ctx context.Context) (*Held, error) {
 	if err := l.local.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	conn, err := l.join(ctx)
+	s, err := l.join(ctx)
 	if err != nil {
 		l.local.Release(1)
 		return nil, err
 	}
-	return &Held{conn, l.unshare}, nil
+	return &Held{s.conn, func() {
+		l.leave(s)
+		l.local.Release(1)
+	}}, nil
 }
 
-// join is the process' session with one more who shares it.
-func (l *Latch) join(ctx context.Context) (*sql.Conn, error) {
+// join is a session of the process with one more who shares it. One that was
+// lost is left to those who have it.
+func (l *Latch) join(ctx context.Context) (*session, error) {
 	if err := l.turn.Acquire(ctx, 1); err != nil { // another may wait for the session
 		return nil, err
 	}
 	defer l.turn.Release(1)
-	if l.sharers == 0 {
-		conn, err := l.lock(ctx, `SELECT pg_advisory_lock_shared($1)`)
-		if err != nil {
-			return nil, err
-		}
-		l.shared = conn
+	l.mu.Lock()
+	s := l.shared
+	if s != nil {
+		s.sharers++ // so that it is not given back meanwhile
 	}
-	l.sharers++
-	return l.shared, nil
+	l.mu.Unlock()
+	if s != nil {
+		if answers(ctx, s.conn) == nil {
+			return s, nil
+		}
+		l.leave(s)
+	}
+	conn, err := l.lock(ctx, `SELECT pg_advisory_lock_shared($1)`)
+	if err != nil {
+		return nil, err
+	}
+	s = &session{conn: conn, sharers: 1}
+	l.mu.Lock()
+	l.shared = s
+	l.mu.Unlock()
+	return s, nil
 }
 
-func (l *Latch) unshare() {
-	_ = l.turn.Acquire(context.Background(), 1) // giving back is never given up
-	if l.sharers--; l.sharers == 0 {
-		l.unlock(l.shared, `SELECT pg_advisory_unlock_shared($1)`)
+// leave gives a session back with the last who shares it.
+func (l *Latch) leave(s *session) {
+	l.mu.Lock()
+	s.sharers--
+	last := s.sharers == 0
+	if last && l.shared == s {
 		l.shared = nil
 	}
-	l.turn.Release(1)
-	l.local.Release(1)
+	l.mu.Unlock()
+	if last {
+		l.unlock(s.conn, `SELECT pg_advisory_unlock_shared($1)`)
+	}
 }
 
 // Own waits until nobody holds the latch, and keeps everybody out. It waits no

@@ -97,6 +97,103 @@ func TestLatch(t *testing.T) {
 		}
 		h.Release()
 	})
+	// cut ends the sessions that have advisory locks, and waits until they are gone.
+	cut := func(t *testing.T, db *sqldb.DB, latch string) {
+		t.Helper()
+		if _, err := db.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); err != nil {
+			t.Fatal(err)
+		}
+		alone, err := sqldb.NewLatch(db, latch).Own(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		alone.Release()
+	}
+	locks := func(t *testing.T, db *sqldb.DB) (n int) {
+		t.Helper()
+		row := db.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+		if err := row.Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	t.Run("who comes after a session was lost shares another", func(t *testing.T) {
+		one, two := dbtest.Open(t, url), dbtest.Open(t, url)
+		latch := sqldb.NewLatch(one, "again")
+		share := func() *sqldb.Held {
+			t.Helper()
+			h, err := latch.Share(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return h
+		}
+		lost := share()
+		cut(t, two, "again")
+		second, third := share(), share()
+		if err := errors.Join(second.Check(t.Context()), third.Check(t.Context())); err != nil {
+			t.Errorf("who came later: %v", err)
+		}
+		if err := lost.Check(t.Context()); towpath.KindOf(err) != towpath.KindLocked {
+			t.Errorf("who had the lost one: %v", err)
+		}
+		lost.Release()
+		second.Release()
+		if n := locks(t, two); n != 1 {
+			t.Errorf("one shares it and there are %d locks", n)
+		}
+		if err := third.Check(t.Context()); err != nil {
+			t.Errorf("after others left: %v", err)
+		}
+		third.Release()
+		if n := locks(t, two); n != 0 {
+			t.Errorf("nobody shares it and there are %d locks", n)
+		}
+	})
+	t.Run("whoever hangs up ends it for nobody", func(t *testing.T) {
+		latch := sqldb.NewLatch(dbtest.Open(t, url), "hung up")
+		h, err := latch.Share(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Release()
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = h.Check(gone)
+		if err := h.Check(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("who had a lost session leaves while another waits for the next", func(t *testing.T) {
+		one, two := dbtest.Open(t, url), dbtest.Open(t, url)
+		latch := sqldb.NewLatch(one, "leave")
+		lost, err := latch.Share(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut(t, two, "leave")
+		alone, err := sqldb.NewLatch(two, "leave").Own(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var next sync.WaitGroup
+		next.Go(func() {
+			h, err := latch.Share(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := h.Check(t.Context()); err != nil {
+				t.Error(err)
+			}
+			h.Release()
+		})
+		waitForLock(t, two)
+		lost.Release()
+		alone.Release()
+		next.Wait()
+	})
 	t.Run("waiting ends with the context", func(t *testing.T) {
 		one, two := dbtest.Open(t, url), dbtest.Open(t, url)
 		h, err := sqldb.NewLatch(one, "wait").Own(t.Context())
@@ -165,13 +262,7 @@ func TestLatch(t *testing.T) {
 			}
 			h.Release()
 		})
-		for waits := 0; waits == 0; {
-			row := one.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-				AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
-			if err := row.Scan(&waits); err != nil {
-				t.Fatal(err)
-			}
-		}
+		waitForLock(t, one)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
 		if _, err := latch.Share(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -180,4 +271,18 @@ func TestLatch(t *testing.T) {
 		h.Release()
 		first.Wait()
 	})
+}
+
+// waitForLock returns once somebody waits for an advisory lock of the database.
+func waitForLock(t *testing.T, db *sqldb.DB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for waits := 0; waits == 0; {
+		row := db.QueryRow(ctx, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+		if err := row.Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

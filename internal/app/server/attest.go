@@ -75,11 +75,11 @@ func (a *attestor) Attest(ctx context.Context, p towpath.Promotion, attach func(
 	if err != nil {
 		return err
 	}
-	stay, err := a.releases.Hold(ctx)
+	held, leave, err := a.releases.Hold(ctx)
 	if err != nil {
 		return err
 	}
-	defer stay()
+	defer leave()
 	info, err := a.blobs.Stat(ctx, p.Release)
 	if err != nil {
 		return err
@@ -106,7 +106,10 @@ func (a *attestor) Attest(ctx context.Context, p towpath.Promotion, attach func(
 		if !ok {
 			return towpath.E(towpath.KindInternal, "server.attest", "the transaction of promotions is not one of releases")
 		}
-		return release.Shelve(ctx, both, artifact, now)
+		if err := release.Shelve(ctx, both, artifact, now); err != nil {
+			return err
+		}
+		return held(ctx)
 	})
 }
 

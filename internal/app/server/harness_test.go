@@ -177,7 +177,12 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 // offer is [harness.publish] of what may be refused.
 func (h *harness) offer(version, what string) (release.Published, error) {
 	h.t.Helper()
-	ctx := context.Background()
+	return h.svc.Releases.Publish(context.Background(), *cmp.Or(h.by, &h.ana), h.built(version, what))
+}
+
+// built commits and uploads a release whose component says what.
+func (h *harness) built(version, what string) release.PublishRequest {
+	h.t.Helper()
 	h.repo.WriteFile("api/what", what)
 	commit := h.repo.CommitAs(gittest.Ana, version)
 	layer := []byte("files of " + what)
@@ -222,11 +227,11 @@ func (h *harness) offer(version, what string) (release.Published, error) {
 	must(h.t, 0, err)
 	by := *cmp.Or(h.by, &h.ana)
 	for _, b := range [][]byte{layer, enc.Content} {
-		must(h.t, 0, h.svc.Releases.PutBlob(ctx, by, h.in(), towpath.DigestOf(b), bytes.NewReader(b)))
+		must(h.t, 0, h.svc.Releases.PutBlob(context.Background(), by, h.in(), towpath.DigestOf(b), bytes.NewReader(b)))
 	}
-	return h.svc.Releases.Publish(ctx, by, release.PublishRequest{
+	return release.PublishRequest{
 		Project: h.in(), Manifest: enc.Manifest, Provenance: h.provenance(enc.Digest, version), Commit: commit, Ref: cmp.Or(h.ref, "main"), Version: version,
-	})
+	}
 }
 
 func must2(t *testing.T) func(release.Published, error) release.Published {

@@ -130,6 +130,7 @@ func TestServer_OpensElsewhere(t *testing.T) {
 	if p := moves("1.3.0", towpath.PromotionDenied); !strings.Contains(p.Reason, "can't be moved") {
 		t.Errorf("denied because %s", p.Reason)
 	}
+}
 
 // TestServer_RefusesForgedRules: what is read before an environment is opened says
 // only what a towpath.yaml may say, however the release was made.

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/towpath/towpath/internal/git"
+	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/store"
+	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/pgtest"
+)
+
+// What was found to be there must still be there when it is recorded: who loses
+// the latch after looking records nothing, and has it again at the next attempt.
+func TestServer_RecordsNothingWithoutTheLatch(t *testing.T) {
+	h := newHarnessOn(t, pgtest.New(t))
+	cut := func() {
+		_, err := h.s.db.Exec(t.Context(), `SELECT pg_terminate_backend(pid, 10000) FROM pg_locks
+			WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+		must(t, 0, err)
+	}
+	releases := func(before func()) *release.Service {
+		return release.New(release.Config{Now: time.Now}, racing{store.For[release.Tx](h.s.store), before}, h.s.agents.blobs,
+			&repositories{store: h.s.store, open: map[string]*git.Repository{}}, latch{sqldb.NewLatch(h.s.db, "retention")})
+	}
+	t.Run("a release", func(t *testing.T) {
+		r := h.built("1.0.0", "one")
+		if _, err := releases(cut).Publish(t.Context(), h.ana, r); towpath.KindOf(err) != towpath.KindLocked {
+			t.Fatalf("it got %v", err)
+		}
+		if out, err := releases(func() {}).Publish(t.Context(), h.ana, r); err != nil || !out.Created {
+			t.Fatalf("it was there already, or did not come: %+v, %v", out, err)
+		}
+	})
+	t.Run("what a release is made of", func(t *testing.T) {
+		layer := []byte("files of two")
+		d := towpath.DigestOf(layer)
+		if err := releases(cut).PutBlob(t.Context(), h.ana, shop, d, bytes.NewReader(layer)); towpath.KindOf(err) != towpath.KindLocked {
+			t.Fatalf("it got %v", err)
+		}
+		must(t, 0, releases(func() {}).PutBlob(t.Context(), h.ana, shop, d, bytes.NewReader(layer)))
+	})
+}
