@@ -18,10 +18,16 @@ const (
 	BlameStanding       // it made the environment what it is: that is rolled back
 )
 
+// clocksDiffer is how far the clock of who sends alerts may be ahead of ours.
+const clocksDiffer = 30 * time.Second
+
 // Blamed says what an alert that fires makes of the last deployment of an
 // environment, and why. In doubt the deployment is not to blame: a rollback for
 // somebody else's trouble is an outage of our own making.
 func Blamed(a towpath.Alert, d *towpath.Deployment, env towpath.Environment, now time.Time) (Blame, string) {
+	if a.StartsAt.Sub(now) > clocksDiffer {
+		return Blameless, fmt.Sprintf("it fires since %s, and the server's clock says %s: nobody can tell what it is about until their clocks agree", clock(a.StartsAt), clock(now))
+	}
 	if why := elsewhere(a, d); why != "" {
 		return Blameless, why
 	}

@@ -69,6 +69,18 @@ func TestServer_Alerts(t *testing.T) {
 				t.Errorf("%d are in the ledger", n)
 			}
 		})
+		t.Run("what has not begun yet is ignored", func(t *testing.T) {
+			later := fires("errors", time.Now().AddDate(4, 0, 0))
+			for range 2 {
+				r := h.alerts(later)
+				if r.Ignored != 1 || !strings.Contains(r.Alerts[0].Reason, "it fires since "+later.StartsAt.UTC().Format(time.DateTime)+", and the server's clock says") {
+					t.Errorf("got %+v", r)
+				}
+			}
+			if st := h.status("dev"); st.Deployment == nil || st.Deployment.Phase != towpath.DeploymentSwitching || st.Hold != nil {
+				t.Errorf("got %+v", st)
+			}
+		})
 		now := time.Now()
 		t.Run("what is under way goes back, once", func(t *testing.T) {
 			id := h.status("dev").Deployment.ID
