@@ -19,7 +19,7 @@ func (s *Server) awaitOlder(ctx context.Context) error {
 			return err
 		}
 		if n == waits {
-			return towpath.E(towpath.KindConflict, "server.start", "%d servers of an older version run on the database, which this one has to upgrade", others).
+			return towpath.E(towpath.KindConflict, "server.start", "the database has to be upgraded, and older servers (%d) run on it", others).
 				WithHint("stop all servers of this database, then start the new version")
 		}
 		select {
