@@ -142,7 +142,8 @@ func TestTimeout(t *testing.T) {
 	}
 	s := apitest.New(t, w)
 	t.Run("gives up with its own exit code", func(t *testing.T) {
-		if got := newShell(t, s).run("status", "--timeout", "50ms"); got.code != cli.ExitTimeout || !strings.Contains(got.stderr, "50ms") {
+		got := newShell(t, s).run("status", "--timeout", "50ms")
+		if got.code != cli.ExitTimeout || !strings.Contains(got.stderr, "50ms") || !strings.Contains(got.stderr, "goes on") {
 			t.Errorf("exit %d: %s", got.code, got.stderr)
 		}
 	})

@@ -148,6 +148,46 @@ func TestKeyCommands_Terminal(t *testing.T) {
 			t.Errorf("exit %d, %v, %v: %s", code, left, err, shown)
 		}
 	})
+	t.Run("leaves no half of a password to the shell", func(t *testing.T) {
+		term := openTerminal(t)
+		ctx, interrupt := context.WithCancel(t.Context())
+		defer interrupt()
+		var person sync.WaitGroup
+		person.Go(func() {
+			if !term.awaits(ctx, "new password of the key: ") {
+				return
+			}
+			if _, err := term.ptmx.WriteString("sesame\nhunter2"); err != nil {
+				t.Error(err)
+			}
+			term.awaits(ctx, "the same again: ")
+			interrupt()
+		})
+		cli.Main(ctx, []string{"-C", t.TempDir(), "key", "generate"}, term.tty, term.tty, term.tty, func(string) string { return "" }, cli.Apps{Now: noon})
+		person.Wait()
+		fd := int(term.tty.Fd())
+		settings, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		settings.Lflag &^= unix.ICANON // as shells read
+		if err := unix.IoctlSetTermios(fd, unix.TCSETS, settings); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := unix.IoctlGetInt(fd, unix.TIOCINQ); err != nil || left != 0 {
+			t.Errorf("it would read %d bytes, %v", left, err)
+		}
+		term.typeLine(t, "") // ends the reader that was left behind
+		term.screen()
+	})
+	t.Run("says nothing of a server when the time is over: it asked none", func(t *testing.T) {
+		term := openTerminal(t)
+		code := cli.Main(t.Context(), []string{"-C", t.TempDir(), "key", "generate", "--timeout", "50ms"}, term.tty, term.tty, term.tty, func(string) string { return "" }, cli.Apps{Now: noon})
+		term.typeLine(t, "") // ends the reader that was left behind
+		if shown := term.screen(); code != cli.ExitTimeout || !strings.Contains(shown, "--timeout 50ms") || strings.Contains(shown, "server") {
+			t.Errorf("exit %d: %s", code, shown)
+		}
+	})
 	t.Run("shows what is typed again afterwards, also after an interruption", func(t *testing.T) {
 		for _, interrupted := range []bool{false, true} {
 			term := openTerminal(t)

@@ -36,7 +36,11 @@ func (s *session) report(code int, err error) {
 	switch {
 	case err == nil || errors.As(err, &o):
 	case code == ExitTimeout:
-		s.complain("the command did not end within --timeout "+s.flags.timeout.String(), "what the server was asked to do goes on; look with: towpath status", "")
+		hint := ""
+		if s.connection != nil {
+			hint = "what the server was asked to do goes on; look with: towpath status"
+		}
+		s.complain("the command did not end within --timeout "+s.flags.timeout.String(), hint, "")
 	case code == ExitInterrupted:
 		s.complain("interrupted", "", "")
 	default:

@@ -50,7 +50,8 @@ func (s *session) newPassword() ([]byte, error) {
 
 // ask reads a line of the terminal for each question. The terminal shows nothing
 // of what is typed from before the first question, so that not even a fast hand is
-// seen, until after the last answer or when the command is interrupted.
+// seen, until after the last answer or when the command is interrupted. Then half
+// a password may have been typed, which is thrown away: a shell must not read it.
 func (s *session) ask(questions ...string) (answers [][]byte, err error) {
 	tty, ok := s.stdin.(*os.File)
 	if !ok {
@@ -60,7 +61,7 @@ func (s *session) ask(questions ...string) (answers [][]byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer show()
+	defer func() { show(err != nil) }()
 	keyboard := bufio.NewReader(tty)
 	for _, question := range questions {
 		line, err := s.hiddenLine(keyboard, question)
@@ -97,8 +98,9 @@ func (s *session) hiddenLine(keyboard *bufio.Reader, question string) ([]byte, e
 	}
 }
 
-// hideTyping stops the terminal from showing what is typed, until show is called.
-func hideTyping(tty int) (show func(), err error) {
+// hideTyping stops the terminal from showing what is typed, until show is called,
+// which also forgets what was typed and not read.
+func hideTyping(tty int) (show func(forget bool), err error) {
 	before, err := unix.IoctlGetTermios(tty, getTermios)
 	if err != nil {
 		return nil, err
@@ -110,5 +112,11 @@ func hideTyping(tty int) (show func(), err error) {
 	if err := unix.IoctlSetTermios(tty, setTermios, &hidden); err != nil {
 		return nil, err
 	}
-	return func() { _ = unix.IoctlSetTermios(tty, setTermios, before) }, nil
+	return func(forget bool) {
+		request := uint(setTermios)
+		if forget {
+			request = flushTermios
+		}
+		_ = unix.IoctlSetTermios(tty, request, before)
+	}, nil
 }

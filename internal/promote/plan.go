@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -133,4 +134,21 @@ func absent(ctx context.Context, tx Tx, place towpath.PlaceName, now time.Time) 
 		return "the agent of place " + string(place) + " has not been heard of since " + seen.Format(time.RFC3339), nil
 	}
 	return "", nil
+}
+
+// barred says that those who may serve a place may not work for an environment,
+// if so: an agent that is there is given nothing of it. Who serves a place without
+// a grant is the server's own.
+func barred(ctx context.Context, tx Tx, env towpath.Environment) (string, error) {
+	place := env.Rules.Place
+	grants, err := tx.AgentGrants(ctx, place)
+	if err != nil || len(grants) == 0 {
+		return "", err
+	}
+	anybody := towpath.Actor{Account: "anybody", Grants: grants}
+	if access.Check(anybody, access.AgentWork, access.Subject{Project: env.Project, Environment: env.Name, Place: place}) == nil {
+		return "", nil
+	}
+	return fmt.Sprintf("the agent of place %s may not work for %s/%s: an admin can change that with `towpath account grant ACCOUNT agent --place %s --in %s`",
+		place, env.Project, env.Name, place, env.Project), nil
 }

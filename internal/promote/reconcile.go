@@ -92,6 +92,9 @@ func (l Promotions) plan(ctx context.Context, p towpath.Promotion, now time.Time
 			return l.move(ctx, tx, &p, towpath.TriggerPlanned, "the plan is known; the gates judge", now)
 		}
 		reason, err := absent(ctx, tx, env.Rules.Place, now)
+		if err == nil && reason == "" {
+			reason, err = barred(ctx, tx, env)
+		}
 		if err != nil {
 			return err
 		}

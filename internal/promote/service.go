@@ -82,6 +82,8 @@ type Tx interface {
 	LockDeployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
 	SaveDeployment(ctx context.Context, d towpath.Deployment) error
 	AgentSeen(ctx context.Context, place towpath.PlaceName) (time.Time, error) // zero: never
+	// AgentGrants lists what all accounts may do as agents of a place.
+	AgentGrants(ctx context.Context, place towpath.PlaceName) ([]towpath.Grant, error)
 
 	RefMove(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) (towpath.RefMove, bool, error)
 	SaveRefMove(ctx context.Context, m towpath.RefMove) error

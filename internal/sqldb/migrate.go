@@ -46,8 +46,6 @@ func Migrate(ctx context.Context, db *DB, fsys fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
-	sources := provider.ListSources()
-	newest := sources[len(sources)-1].Version
 	if _, err := provider.Up(ctx); err != nil {
 		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 			return towpath.E(towpath.KindInternal, "sqldb.migrate", "a migration of the database failed and was undone").
@@ -55,12 +53,16 @@ func Migrate(ctx context.Context, db *DB, fsys fs.FS) error {
 		}
 		return mapError("sqldb.migrate", fmt.Errorf("migrate: %w", err))
 	}
-	version, err := provider.GetDBVersion(ctx)
+	schema, err := NewSchema(db, fsys)
 	if err != nil {
-		return mapError("sqldb.migrate", fmt.Errorf("version of the schema: %w", err))
+		return err
 	}
-	if version > newest {
-		return towpath.E(towpath.KindConflict, "sqldb.migrate", "the database has schema version %d; this towpath knows %d", version, newest).
+	version, err := schema.version(ctx)
+	if err != nil {
+		return err
+	}
+	if version > schema.newest {
+		return towpath.E(towpath.KindConflict, "sqldb.migrate", "the database has schema version %d; this towpath knows %d", version, schema.newest).
 			WithHint("run the newer towpath that migrated it, or restore the backup from before")
 	}
 	return nil

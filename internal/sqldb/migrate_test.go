@@ -40,7 +40,17 @@ func TestMigrate(t *testing.T) {
 			if towpath.KindOf(err) != towpath.KindConflict {
 				t.Fatalf("got %v", err)
 			}
+			schema, err := sqldb.NewSchema(db, migrations.FS)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := schema.Overtaken(t.Context()); towpath.KindOf(err) != towpath.KindConflict {
+				t.Errorf("one that runs goes on: %v", err)
+			}
 			exec(`DELETE FROM schema_version WHERE version_id = 99999`)
+			if err := schema.Overtaken(t.Context()); err != nil {
+				t.Error(err)
+			}
 		})
 		t.Run("undoes a migration that fails and says which", func(t *testing.T) {
 			fsys := fstest.MapFS{}

@@ -95,8 +95,17 @@ func (tx *Tx) DeleteGrant(ctx context.Context, name towpath.AccountName, g towpa
 
 // Grants lists what an account may do.
 func (tx *Tx) Grants(ctx context.Context, name towpath.AccountName) ([]towpath.Grant, error) {
-	rows, err := tx.Query(ctx, `SELECT role, project, environment, place FROM account_grant WHERE account = $1
-		ORDER BY role, project, environment, place`, name)
+	return tx.grants(ctx, `account = $1`, name)
+}
+
+// AgentGrants lists what all accounts may do as agents of a place.
+func (tx *Tx) AgentGrants(ctx context.Context, place towpath.PlaceName) ([]towpath.Grant, error) {
+	return tx.grants(ctx, `role = $1 AND place IN ('', $2)`, towpath.RoleAgent, place)
+}
+
+func (tx *Tx) grants(ctx context.Context, where string, args ...any) ([]towpath.Grant, error) {
+	rows, err := tx.Query(ctx, `SELECT role, project, environment, place FROM account_grant WHERE `+where+`
+		ORDER BY role, project, environment, place`, args...)
 	if err != nil {
 		return nil, err
 	}

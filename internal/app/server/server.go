@@ -71,19 +71,20 @@ type Config struct {
 
 // Server is the control plane.
 type Server struct {
-	cfg        Config
-	db         *sqldb.DB
-	store      *store.Store
-	ledger     *ledger.Ledger
-	accounts   *account.Service
-	projects   *project.Service
-	services   rest.Services
-	agents     *agents
-	handler    http.Handler
-	listener   net.Listener
-	supervisor *reconcile.Supervisor
-	lock       *os.File         // of an SQLite database
-	metrics    *promql.Embedded // nil: queries are asked elsewhere
+	cfg      Config
+	db       *sqldb.DB
+	store    *store.Store
+	ledger   *ledger.Ledger
+	accounts *account.Service
+	projects *project.Service
+	services rest.Services
+	agents   *agents
+	handler  http.Handler
+	listener net.Listener
+	tasks    []reconcile.Task
+	schema   *sqldb.Schema    // which other servers may make newer; nil: there are none
+	lock     *os.File         // of an SQLite database
+	metrics  *promql.Embedded // nil: queries are asked elsewhere
 
 	samples     deploy.Samples   // into metrics
 	sharing     []reconcile.Task // of what is pushed, with other servers
@@ -260,7 +261,7 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	s.handler = api
-	s.supervisor = reconcile.NewSupervisor(reconcile.SupervisorConfig{Log: cfg.Log}, append(s.sharing,
+	s.tasks = append(s.sharing,
 		reconcile.Task{Name: "sequencer", Run: s.ledger.Sequencer().Run},
 		reconcile.Task{Name: "presence", Run: presence.Run},
 		reconcile.Task{Name: "loops", Run: runner.Run},
@@ -281,7 +282,7 @@ func (s *Server) open(ctx context.Context) error {
 			reconcile.LoopConfig{Name: "places", Interval: 10 * time.Minute, Now: cfg.Now, Log: cfg.Log},
 			func(ctx context.Context, _ time.Time) (bool, error) { _, err := keeper.LetGo(ctx); return false, err }).Run},
 		reconcile.Task{Name: "http", Run: s.serve},
-	)...)
+	)
 	return nil
 }
 
@@ -299,6 +300,14 @@ func (s *Server) openDatabase(ctx context.Context) (err error) {
 	alone := s.db.File() != ""
 	if alone {
 		if s.lock, err = lockFile(s.db.File()); err != nil {
+			return err
+		}
+	}
+	if !alone {
+		if s.schema, err = sqldb.NewSchema(s.db, migrations.FS); err != nil {
+			return err
+		}
+		if err := s.awaitOlder(ctx); err != nil {
 			return err
 		}
 	}
@@ -361,10 +370,22 @@ func (s *Server) PublicKey() string { return s.ledger.PublicKey() }
 // Handler is everything that the listener serves.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Run serves until ctx is done.
+// Run serves until ctx is done, or fails once a newer server has upgraded the
+// database.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.Close() //nolint:errcheck // nothing is left to tell
-	return s.supervisor.Run(ctx)
+	tasks := s.tasks
+	var overtaken error
+	if s.schema != nil {
+		var end context.CancelFunc
+		ctx, end = context.WithCancel(ctx)
+		defer end()
+		tasks = append(tasks, reconcile.Task{Name: "schema", Run: s.watchSchema(func(err error) { overtaken = err; end() })})
+	}
+	if err := reconcile.NewSupervisor(reconcile.SupervisorConfig{Log: s.cfg.Log}, tasks...).Run(ctx); err != nil {
+		return err
+	}
+	return overtaken
 }
 
 func (s *Server) serve(ctx context.Context) error {

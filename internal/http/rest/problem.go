@@ -80,10 +80,11 @@ func newProblem(kind towpath.Kind, requestID, detail string) *api.Problem {
 func (r *router) problem(ctx context.Context, err error) *api.Problem {
 	p := problemOf(err, requestID(ctx))
 	level := slog.LevelDebug
-	switch p.Kind {
-	case towpath.KindInternal:
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled): // who asked has hung up
+	case p.Kind == towpath.KindInternal:
 		level = slog.LevelError
-	case towpath.KindUnavailable:
+	case p.Kind == towpath.KindUnavailable:
 		level = slog.LevelWarn
 	}
 	r.cfg.Log.LogAttrs(ctx, level, "request failed", slog.String("request", p.RequestID),

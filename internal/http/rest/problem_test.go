@@ -3,6 +3,8 @@ package rest_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -139,4 +141,59 @@ func TestPanic(t *testing.T) {
 			t.Errorf("%d after %d calls", a.StatusCode, s.Called("promotions.Hold"))
 		}
 	})
+}
+
+// records passes on what is logged.
+type records chan slog.Record
+
+func (records) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c records) Handle(_ context.Context, r slog.Record) error { c <- r; return nil }
+
+func (c records) WithAttrs([]slog.Attr) slog.Handler { return c }
+
+func (c records) WithGroup(string) slog.Handler { return c }
+
+func TestProblem_logged(t *testing.T) {
+	for name, tt := range map[string]struct {
+		hangsUp bool
+		want    slog.Level
+	}{
+		"a fault is an error":                    {want: slog.LevelError},
+		"that who asked has hung up is no fault": {hangsUp: true, want: slog.LevelDebug},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, hangUp := context.WithCancel(t.Context())
+			defer hangUp()
+			w := apitest.NewWorld()
+			w.Fail = func(ctx context.Context, m string) error {
+				if m != "inventory.Status" {
+					return nil
+				}
+				if tt.hangsUp {
+					hangUp()
+					<-ctx.Done()
+				}
+				return fmt.Errorf("read the status: %w", context.Canceled)
+			}
+			logged := make(records, 100)
+			s := apitest.New(t, w, func(c *rest.Config, _ *rest.Deps) { c.Log = slog.New(logged) })
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/v1/projects/shop/status", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer "+apitest.Token)
+			if a, err := s.HTTP.Client().Do(req); err == nil {
+				_ = a.Body.Close()
+			}
+			for r := range logged {
+				if r.Message == "request failed" {
+					if r.Level != tt.want {
+						t.Errorf("it was logged as %s", r.Level)
+					}
+					return
+				}
+			}
+		})
+	}
 }
