@@ -31,7 +31,7 @@ func (s *Service) mendArtifact(ctx context.Context, actor towpath.Actor, x Artif
 		if err != nil || !damaged { // somebody has mended or deleted it since
 			return err
 		}
-		f = Finding{Record: name, Digest: x.Digest, Harm: Damaged, NeededBy: []string{string(x.Repository)}}
+		f = x.finding()
 		a, how, err := s.restored(tx, x, body, unread)
 		if err != nil {
 			f.Why, _ = towpath.PublicMessage(err)
@@ -59,13 +59,12 @@ func (s *Service) mendArtifact(ctx context.Context, actor towpath.Actor, x Artif
 	})
 	switch {
 	case err != nil:
-		return unmended(ctx, Finding{Record: name, Digest: x.Digest, Harm: Damaged, NeededBy: []string{string(x.Repository)}}, err)
 	case f.Why != "":
 		s.told(name, Damaged)
 	default:
 		s.sound(name)
 	}
-	return f, nil
+	return f, err
 }
 
 // restored is what a damaged record was when it was written, and how that is known.

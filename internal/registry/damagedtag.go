@@ -23,7 +23,7 @@ func (s *Service) mendTag(ctx context.Context, actor towpath.Actor, k TagKey) (f
 		if err != nil || !damaged { // somebody has set it anew since
 			return err
 		}
-		f = Finding{Record: k.name(), Harm: Damaged, NeededBy: []string{string(k.Repository)}}
+		f = k.finding()
 		found, err := withData(event(now, actor, "registry.damaged", k.Repository, ""), map[string]string{"tag": t.Tag, "said": string(t.Digest)})
 		if err != nil {
 			return err
@@ -54,11 +54,5 @@ func (s *Service) mendTag(ctx context.Context, actor towpath.Actor, k TagKey) (f
 		}
 		return tx.KeepUntagged(ctx, k.Repository, until)
 	})
-	if err != nil {
-		if f.Record == "" { // it could not be read again
-			f = Finding{Record: k.name(), Harm: Damaged, NeededBy: []string{string(k.Repository)}}
-		}
-		return unmended(ctx, f, err)
-	}
-	return f, nil
+	return f, err
 }

@@ -46,37 +46,41 @@ const (
 )
 
 // records looks at what the database says of tags and artifacts, and at the
-// database's own files. What is damaged is mended, or put aside, where that can be
-// done.
+// database's own files. What is damaged is mended, or put aside, unless the files are:
+// what leads to a damaged row may lead to a sound one then.
 func (s *Service) records(ctx context.Context, actor towpath.Actor) (out []Finding, err error) {
+	unsound, err := s.unsound(ctx)
+	for _, sentence := range unsound {
+		out = append(out, Finding{
+			Record: "the database", Harm: Damaged, NeededBy: []string{},
+			Why: sentence + "; restore the newest backup, or have `sqlite3` rebuild it with REINDEX if only an index is named",
+		})
+	}
+	if err != nil {
+		return out, err
+	}
 	keep := func(f Finding, err error) error {
 		if err == nil && f.Harm != "" {
 			out = append(out, f)
 		}
 		return err
 	}
-	err = s.damagedRecords(ctx,
-		func(t TagRecord) error { return keep(s.mendTag(ctx, actor, t.TagKey)) },
-		func(x ArtifactRecord) error { return keep(s.mendArtifact(ctx, actor, x)) },
-		func(sentence string) error {
-			return keep(Finding{
-				Record: "the database", Harm: Damaged, NeededBy: []string{},
-				Why: sentence + "; restore the newest backup, or have `sqlite3` rebuild it with REINDEX if only an index is named",
-			}, nil)
-		})
-	return out, err
+	tag := func(t TagRecord) error { return keep(s.mendTag(ctx, actor, t.TagKey)) }
+	artifact := func(x ArtifactRecord) error { return keep(s.mendArtifact(ctx, actor, x)) }
+	if len(unsound) > 0 {
+		const later = "scrub again when the database is sound"
+		tag = func(t TagRecord) error { f := t.finding(); f.Why = later; return keep(f, nil) }
+		artifact = func(x ArtifactRecord) error { f := x.finding(); f.Why = later; return keep(f, nil) }
+	}
+	return out, s.damagedRecords(ctx, tag, artifact)
 }
 
-// unmended is what is said of a record that the database does not let anybody mend;
-// others may be mended all the same.
-func unmended(ctx context.Context, f Finding, err error) (Finding, error) {
-	if ctx.Err() != nil || towpath.KindOf(err) != towpath.KindInternal {
-		return f, err
-	}
-	f.Repaired = false
-	f.Why, _ = towpath.PublicMessage(err)
-	f.Why += "; have `sqlite3` rebuild the indexes with REINDEX and scrub again, or restore the newest backup"
-	return f, nil
+// unsound is what the database finds wrong with its own files, as sentences.
+func (s *Service) unsound(ctx context.Context) (sentences []string, err error) {
+	return sentences, s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
+		sentences, err = tx.Unsound(ctx, maxUnsound)
+		return err
+	})
 }
 
 // intact refuses to go on with a database that is damaged: what it seems to need no
@@ -86,15 +90,22 @@ func (s *Service) intact(ctx context.Context, op string) error {
 		return towpath.E(towpath.KindInternal, op, "%s is damaged in the database: what nothing seems to need may be needed", what).
 			WithHint("`towpath registry scrub` mends what can be mended, and says of the rest what to do; then try again")
 	}
-	return s.damagedRecords(ctx,
+	err := s.damagedRecords(ctx,
 		func(t TagRecord) error { return refuse(t.name()) },
-		func(x ArtifactRecord) error { return refuse(x.name()) },
-		func(sentence string) error { return refuse("something (" + sentence + ")") })
+		func(x ArtifactRecord) error { return refuse(x.name()) })
+	if err != nil {
+		return err
+	}
+	unsound, err := s.unsound(ctx)
+	if err == nil && len(unsound) > 0 {
+		err = refuse("something (" + unsound[0] + ")")
+	}
+	return err
 }
 
-// damagedRecords calls a function with each record that is damaged, and each
-// sentence of the database about itself, until one of them fails.
-func (s *Service) damagedRecords(ctx context.Context, tag func(TagRecord) error, artifact func(ArtifactRecord) error, said func(string) error) error {
+// damagedRecords calls a function with each record that is damaged, until one of them
+// fails.
+func (s *Service) damagedRecords(ctx context.Context, tag func(TagRecord) error, artifact func(ArtifactRecord) error) error {
 	for after := new(TagKey); after != nil; {
 		var found []TagRecord
 		var next *TagKey
@@ -119,12 +130,7 @@ func (s *Service) damagedRecords(ctx context.Context, tag func(TagRecord) error,
 		}
 		after = next
 	}
-	var found []string
-	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
-		found, err = tx.Unsound(ctx, maxUnsound)
-		return err
-	})
-	return all(err, found, said)
+	return nil
 }
 
 // all calls f with each of what was found without an error, until it fails.
@@ -142,4 +148,12 @@ func (k TagKey) name() string { return "the tag " + string(k.Repository) + ":" +
 
 func (k ArtifactKey) name() string {
 	return "the artifact " + string(k.Repository) + "@" + string(k.Digest)
+}
+
+func (k TagKey) finding() Finding {
+	return Finding{Record: k.name(), Harm: Damaged, NeededBy: []string{string(k.Repository)}}
+}
+
+func (k ArtifactKey) finding() Finding {
+	return Finding{Record: k.name(), Digest: k.Digest, Harm: Damaged, NeededBy: []string{string(k.Repository)}}
 }

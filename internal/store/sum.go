@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/towpath"
@@ -53,15 +54,37 @@ func nearly(a, b string) bool {
 	return differ <= 1
 }
 
+// names are the columns by which rows of the registry are found, which are text.
+var names = []struct{ table, columns string }{
+	{"registry_tag", "repository tag digest"},
+	{"registry_artifact", "repository digest"},
+	{"registry_reference", "repository artifact digest"},
+	{"registry_blob", "repository digest"},
+}
+
 // Unsound is what the engine finds wrong with its own files, as sentences, at most
-// so many. PostgreSQL checks each page that it reads, if its cluster has checksums.
+// so many, and where SQLite has bytes for a name, which it finds equal to no text.
+// PostgreSQL checks each page that it reads, if its cluster has checksums.
 func (tx *Tx) Unsound(ctx context.Context, limit int) ([]string, error) {
+	const op = "database.check"
 	if tx.Dialect() == sqldb.Postgres {
 		return nil, nil
 	}
-	said, err := tx.strings(ctx, "database.check", fmt.Sprintf(`PRAGMA integrity_check(%d)`, limit))
-	if err != nil || len(said) == 1 && said[0] == "ok" {
+	said, err := tx.strings(ctx, op, fmt.Sprintf(`PRAGMA integrity_check(%d)`, limit))
+	if err != nil {
 		return nil, err
 	}
-	return said, nil
+	if len(said) == 1 && said[0] == "ok" {
+		said = nil
+	}
+	for _, n := range names {
+		for column := range strings.FieldsSeq(n.columns) {
+			found, err := tx.strings(ctx, op, fmt.Sprintf(`SELECT '%s.%s is no text' FROM %[1]s WHERE typeof(%[2]s) <> 'text' LIMIT 1`, n.table, column))
+			if err != nil {
+				return nil, err
+			}
+			said = append(said, found...)
+		}
+	}
+	return said[:min(len(said), limit)], nil
 }

@@ -46,6 +46,8 @@ func (a *API) registryRoutes() {
 	a.registryCare()
 }
 
+// registryCare are routes that read all that there is, which takes its time. What
+// is done again where it ended needs no idempotency key.
 func (a *API) registryCare() {
 	svc := a.deps.Services.Registry
 	type usage struct {
@@ -60,7 +62,7 @@ func (a *API) registryCare() {
 	type gc struct{ Body api.Garbage }
 	register(a, route{
 		id: "collect-garbage", method: http.MethodPost, path: "/registry/gc", tag: "registry", policy: Authenticated,
-		summary: "Give up what nothing needs any more", timeout: a.cfg.TransferTimeout,
+		summary: "Give up what nothing needs any more", exempt: true, timeout: a.cfg.TransferTimeout,
 	}, func(ctx context.Context, actor towpath.Actor, in *gc) (registry.Collected, error) {
 		return svc.CollectGarbage(ctx, actor, registry.Garbage{
 			DryRun: in.Body.DryRun, UntaggedAge: time.Duration(in.Body.UntaggedSeconds) * time.Second,
@@ -69,7 +71,7 @@ func (a *API) registryCare() {
 	type scrub struct{ Body api.Scrub }
 	register(a, route{
 		id: "scrub-registry", method: http.MethodPost, path: "/registry/scrub", tag: "registry", policy: Authenticated,
-		summary: "Read a part of what is stored and check it", timeout: a.cfg.TransferTimeout,
+		summary: "Read a part of what is stored and check it", exempt: true, timeout: a.cfg.TransferTimeout,
 	}, func(ctx context.Context, actor towpath.Actor, in *scrub) (registry.Scrubbed, error) {
 		return svc.Scrub(ctx, actor, registry.ScrubRequest{After: in.Body.After, Repair: in.Body.Repair, Places: in.Body.Places})
 	})

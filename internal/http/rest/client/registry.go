@@ -35,14 +35,10 @@ func (c *Client) Usage(ctx context.Context, p towpath.ProjectName) (registry.Usa
 
 // CollectGarbage has the registry give up what nothing needs any more.
 func (c *Client) CollectGarbage(ctx context.Context, g api.Garbage) (registry.Collected, error) {
-	k := post("/registry/gc", g)
-	k.long = true
-	return ask[registry.Collected](ctx, c, k)
+	return ask[registry.Collected](ctx, c, call{method: http.MethodPost, path: "/registry/gc", body: g, long: true})
 }
 
 // Scrub has a part of what is stored checked.
 func (c *Client) Scrub(ctx context.Context, r api.Scrub) (registry.Scrubbed, error) {
-	k := post("/registry/scrub", r)
-	k.long = true
-	return ask[registry.Scrubbed](ctx, c, k)
+	return ask[registry.Scrubbed](ctx, c, call{method: http.MethodPost, path: "/registry/scrub", body: r, long: true})
 }
