@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/towpath/towpath/internal/merkle"
@@ -60,9 +61,15 @@ func TestKept_accept(t *testing.T) {
 func FuzzClean(f *testing.F) {
 	f.Add("a\x1b[31mred\x1b[0m\x1b[2J\x1b]0;t\x07\u009b1A")
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, r := range colours.ReplaceAllString(clean(text), "") {
-			if r != '\n' && r != '\t' && (r < 0x20 || r >= 0x7f && r < 0xa0) {
-				t.Fatalf("%q keeps %q", clean(text), r)
+		st := newStyle(true)
+		if got := st.clean(st.bad(text)); text != "" && (!strings.HasPrefix(got, "\x1b[") || strings.Count(got, "\x1b") != 2) {
+			t.Errorf("%q is coloured as %q", text, got)
+		}
+		for _, s := range []style{newStyle(false), st} {
+			for _, r := range s.clean(text) {
+				if r != '\t' && (r < 0x20 || r >= 0x7f && r < 0xa0) {
+					t.Fatalf("%q keeps %q", s.clean(text), r)
+				}
 			}
 		}
 	})

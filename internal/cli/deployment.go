@@ -50,7 +50,7 @@ func (s *session) runDeploymentList(ctx context.Context, env towpath.Environment
 	}
 	r := result{data: list, none: "there is no such deployment"}
 	r.table.columns = []string{"DEPLOYMENT", "ENVIRONMENT", "KIND", "VERSION", "PHASE", "BY", "AGE", "TOOK", "REASON", "+DIGEST", "+PREVIOUS", "+PROMOTION"}
-	p := page{now: s.apps.Now(), style: style{s.colour(s.stdout)}}
+	p := page{now: s.apps.Now(), style: s.styled(s.stdout)}
 	for _, d := range list.Items {
 		took := dash
 		if !d.FinishedAt.IsZero() {

@@ -56,7 +56,7 @@ func (s *session) runDrift(ctx context.Context, env towpath.EnvironmentName, cod
 func (s *session) driftResult(report inventory.DriftReport) result {
 	r := result{data: report, none: "nothing runs yet; publish a release first"}
 	r.table.columns = []string{"ENVIRONMENT", "COMPONENT", "DRIFT", "SINCE", "SEEN", "POLICY", "DIFFERENCE", "+REVISION", "+REPAIRS"}
-	p := page{now: s.apps.Now(), style: style{s.colour(s.stdout)}}
+	p := page{now: s.apps.Now(), style: s.styled(s.stdout)}
 	for _, x := range report.Components {
 		r.names = append(r.names, string(x.Environment)+"/"+string(x.Component))
 		first := dash

@@ -105,7 +105,7 @@ func (s *session) runKeyPublic(ctx context.Context, file string) error {
 		return err
 	}
 	out := publicKey{ID: id, PEM: string(text)}
-	return s.print(result{data: out, names: []string{string(id)}, show: func(p *page) { p.WriteString(out.PEM) }})
+	return s.print(result{data: out, names: []string{string(id)}, show: func(p *page) { p.text(out.PEM) }})
 }
 
 // readPublic is the public key of a file of either half.

@@ -74,7 +74,7 @@ func innermost(err error) error {
 }
 
 func (s *session) complain(message, hint, request string) {
-	s.say("%s %s", s.style.bad("error:"), message)
+	s.say("%s %s", s.style.bad("error:"), s.style.lines(message)) // which may have several
 	if hint != "" {
 		s.say("%s %s", s.style.note("hint:"), hint)
 	}

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -39,7 +41,7 @@ only with releases that pass them.`,
 			if e := status.Environments[0]; e.Proposed != nil {
 				p := page{now: s.apps.Now(), style: s.style}
 				showRules(&p, e.Proposed.Rules)
-				s.sayPart("%s", p.String())
+				s.sayPage(&p)
 				if err := s.confirm(ctx, "open", env, yes); err != nil {
 					return err
 				}
@@ -84,7 +86,25 @@ func showRules(p *page, r towpath.EnvironmentSpec) {
 	p.field("from", cmp.Or(string(r.From), "anywhere"))
 	p.field("branch", r.Branch)
 	p.field("promotion", string(r.Promotion))
+	p.field("rollout", string(r.Rollout))
+	if r.Concurrent > 0 {
+		p.field("concurrent", plural(r.Concurrent, "component", "components"))
+	}
+	p.field("watch", r.WatchTime().String())
+	p.field("retention", retentionOf(r.Retention))
 	p.field("gates", cmp.Or(strings.Join(gatesOf(r.Gates), ", "), "none"))
+}
+
+// retentionOf says what an environment keeps; what it leaves open is the server's.
+func retentionOf(r towpath.RetentionRule) string {
+	var out []string
+	if r.Keep > 0 {
+		out = append(out, "the last "+plural(r.Keep, "release", "releases"))
+	}
+	if r.Age > 0 {
+		out = append(out, "what ran within "+r.Age.String())
+	}
+	return strings.Join(out, ", and ")
 }
 
 // gatesOf are the rules of gates that are set, with what they say.
@@ -92,6 +112,9 @@ func gatesOf(rules towpath.GateRules) []string {
 	text, _ := json.Marshal(rules) // of our own nouns
 	var set map[string]json.RawMessage
 	_ = json.Unmarshal(text, &set)
+	if scan := rules.Scan; scan != nil && scan.MaxAge > 0 {
+		set["scan"] = bytes.Replace(set["scan"], fmt.Appendf(nil, `"maxAge":%d`, scan.MaxAge), fmt.Appendf(nil, `"maxAge":%q`, scan.MaxAge.String()), 1)
+	}
 	times := map[string]time.Duration{"soak": rules.Soak, "age": rules.Age}
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(set)) {

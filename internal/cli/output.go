@@ -64,13 +64,13 @@ func (s *session) print(r result) error {
 		return s.printData(r.data)
 	case formatName:
 		for _, n := range r.names {
-			if _, err := fmt.Fprintln(s.stdout, n); err != nil {
+			if _, err := fmt.Fprintln(s.stdout, s.style.clean(n)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	p := &page{style: style{s.colour(s.stdout)}, wide: s.flags.output == formatWide, now: s.apps.Now()}
+	p := &page{style: s.styled(s.stdout), wide: s.flags.output == formatWide, now: s.apps.Now()}
 	if !p.wide {
 		p.width = terminalWidth(s.stdout)
 	}
@@ -83,7 +83,7 @@ func (s *session) print(r result) error {
 	default:
 		p.table(r.table)
 	}
-	_, err := io.WriteString(s.stdout, clean(p.String()))
+	_, err := io.WriteString(s.stdout, p.String())
 	return err
 }
 

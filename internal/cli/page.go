@@ -26,7 +26,14 @@ type table struct {
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-func (p *page) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+// String is the page as it is printed.
+func (p *page) String() string { return p.style.clean(p.Builder.String()) }
+
+// line adds a line, which ends where the format says, not in values.
+func (p *page) line(format string, args ...any) { fmt.Fprintf(p, p.style.lines(format+"\n"), args...) }
+
+// text adds a text of several lines.
+func (p *page) text(t string) { p.WriteString(p.style.lines(t)) }
 
 // field is one "name: value" line; an empty value is left out.
 func (p *page) field(name, value string) {
@@ -66,7 +73,14 @@ func (p *page) table(t table) {
 		head[i] = p.style.dim(name)
 	}
 	width := make([]int, len(t.columns))
-	rows := append([][]string{head}, t.rows...)
+	rows := [][]string{head}
+	for _, r := range t.rows {
+		safe := make([]string, len(r))
+		for i, cell := range r {
+			safe[i] = p.style.safe(cell)
+		}
+		rows = append(rows, safe)
+	}
 	for _, r := range rows {
 		for _, i := range keep {
 			width[i] = max(width[i], lipgloss.Width(r[i]))

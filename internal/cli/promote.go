@@ -53,7 +53,8 @@ func (s *session) runPromote(ctx context.Context, o promoteOptions) error {
 		if s.interactive() {
 			p := &page{style: s.style, now: s.apps.Now()}
 			showPreview(p, preview)
-			s.say("%s", p.String())
+			s.sayPage(p)
+			s.say("")
 		}
 		if err := s.confirm(ctx, "promote "+orDash(preview.Candidate.Version)+" into", env, o.yes); err != nil {
 			return err

@@ -48,7 +48,7 @@ func (s *session) runPromotionList(ctx context.Context, f client.PromotionFilter
 	}
 	r := result{data: list, none: "there is no such promotion"}
 	r.table.columns = []string{"PROMOTION", "INTO", "VERSION", "PHASE", "BY", "AGE", "REASON", "+DIGEST", "+CANDIDATE", "+DEPLOYMENT"}
-	p := page{now: s.apps.Now(), style: style{s.colour(s.stdout)}}
+	p := page{now: s.apps.Now(), style: s.styled(s.stdout)}
 	for _, x := range list.Items {
 		r.names = append(r.names, string(x.ID))
 		r.table.add(string(x.ID), string(x.Environment), orDash(x.Version), p.style.word(string(x.Phase)), string(x.RequestedBy),

@@ -53,7 +53,8 @@ func (s *session) runRollback(ctx context.Context, o rollbackOptions) error {
 			}
 			p := &page{style: s.style, now: s.apps.Now()}
 			showRollback(p, r)
-			s.say("%s", p.String())
+			s.sayPage(p)
+			s.say("")
 		}
 		if err := s.confirm(ctx, "roll back", o.env, o.yes); err != nil {
 			return err

@@ -39,7 +39,7 @@ func (s *session) newScreen() screen {
 			return w, h
 		}}
 	}
-	return &plainScreen{out: s.stderr, states: map[string]string{}}
+	return &plainScreen{out: s.stderr, style: s.style, states: map[string]string{}}
 }
 
 // liveScreen draws over what it has drawn before.
@@ -62,10 +62,11 @@ func (s *liveScreen) show(v view, now time.Time) {
 	var b strings.Builder
 	s.clear(&b)
 	for _, l := range lines {
+		l = s.style.safe(l)
 		if !v.over {
 			l = lipgloss.NewStyle().MaxWidth(width).Render(l)
 		}
-		b.WriteString(clean(l) + "\n")
+		b.WriteString(s.style.clean(l) + "\n")
 	}
 	_, _ = io.WriteString(s.out, b.String()) // progress that can't be shown is no failure of the work
 	s.drawn = len(lines)
@@ -74,7 +75,7 @@ func (s *liveScreen) show(v view, now time.Time) {
 func (s *liveScreen) say(text string, _ time.Time) {
 	var b strings.Builder
 	s.clear(&b)
-	b.WriteString(clean(text) + "\n")
+	b.WriteString(s.style.clean(text) + "\n")
 	_, _ = io.WriteString(s.out, b.String())
 }
 
@@ -88,6 +89,7 @@ func (s *liveScreen) clear(b *strings.Builder) {
 // plainScreen prints a line for each change, and one when nothing changes.
 type plainScreen struct {
 	out    io.Writer
+	style  style
 	states map[string]string
 	title  string
 	last   time.Time
@@ -165,12 +167,12 @@ func (s *plainScreen) change(name string, b branch, now time.Time) {
 	s.say(line, now)
 	if b.state == StepFailed {
 		for _, l := range b.log[max(0, len(b.log)-lastLines):] {
-			fmt.Fprintf(s.out, "         | %s\n", clean(l))
+			fmt.Fprintf(s.out, "         | %s\n", s.style.clean(l))
 		}
 	}
 }
 
 func (s *plainScreen) say(text string, now time.Time) {
 	s.last = now
-	fmt.Fprintf(s.out, "%s %s\n", now.Format(time.TimeOnly), clean(text))
+	fmt.Fprintf(s.out, "%s %s\n", now.Format(time.TimeOnly), s.style.clean(text))
 }

@@ -39,7 +39,7 @@ type globalFlags struct {
 func newSession(stdin io.Reader, stdout, stderr io.Writer, env func(string) string, apps Apps) *session {
 	s := &session{apps: apps, stdin: stdin, stdout: stdout, stderr: stderr, env: env}
 	s.flags.output = formatTable
-	s.style = style{s.colour(stderr)}
+	s.style = newStyle(s.colour(stderr))
 	return s
 }
 
@@ -82,9 +82,9 @@ func (s *session) terminal() Terminal {
 	return Terminal{Stdin: s.stdin, Stdout: s.stdout, Stderr: s.stderr, Interactive: isTerminal(s.stderr), Colour: s.style.on}
 }
 
-// say prints a line of progress.
+// say prints a line of progress. Lines end where the format says, not in values.
 func (s *session) say(format string, args ...any) {
-	_, _ = io.WriteString(s.stderr, clean(fmt.Sprintf(format, args...))+"\n") // progress that can't be shown is no failure
+	_, _ = io.WriteString(s.stderr, s.style.clean(fmt.Sprintf(s.style.lines(format+"\n"), args...))) // progress that can't be shown is no failure
 }
 
 // client connects to the server that flags, environment or files name.
@@ -133,5 +133,11 @@ func missing(command string) error {
 
 // sayPart is [session.say] without the end of the line.
 func (s *session) sayPart(format string, args ...any) {
-	_, _ = io.WriteString(s.stderr, clean(fmt.Sprintf(format, args...)))
+	_, _ = io.WriteString(s.stderr, s.style.clean(fmt.Sprintf(s.style.lines(format), args...)))
 }
+
+// sayPage prints a page as progress.
+func (s *session) sayPage(p *page) { _, _ = io.WriteString(s.stderr, p.String()) }
+
+// styled is the style of a page for w.
+func (s *session) styled(w io.Writer) style { return style{on: s.colour(w), key: s.style.key} }

@@ -61,7 +61,7 @@ func (s *session) runStatus(ctx context.Context, env towpath.EnvironmentName, co
 func (s *session) statusResult(environments []inventory.Status) result {
 	r := result{data: api.Status{Environments: environments}, none: "the project has no environment yet; publish a release first"}
 	r.table.columns = []string{"ENVIRONMENT", "VERSION", "PHASE", "HEALTH", "AGE", "BEHIND", "HOLD", "ACTIVE", "QUEUE", "DRIFT", "+DIGEST", "+COMMIT", "+NEWEST", "+REQUIRES"}
-	p := page{now: s.apps.Now(), style: style{s.colour(s.stdout)}}
+	p := page{now: s.apps.Now(), style: s.styled(s.stdout)}
 	for _, e := range environments {
 		hold, active := dash, dash
 		if e.Hold != nil {

@@ -177,7 +177,7 @@ func newTrustPublic(s *session) *cobra.Command {
 			}
 			for _, k := range items {
 				if string(k.Name) == args[0] {
-					return s.print(result{data: k, names: []string{string(k.Name)}, show: func(p *page) { p.WriteString(k.PublicKey) }})
+					return s.print(result{data: k, names: []string{string(k.Name)}, show: func(p *page) { p.text(k.PublicKey) }})
 				}
 			}
 			return towpath.E(towpath.KindNotFound, "", "no key is called %q", args[0]).WithHint("see: towpath trust list")
