@@ -18,8 +18,8 @@ func age(in Input) finding {
 	}
 	expires, expired := Expired(in.Environment.Rules, in.Released, in.Now)
 	if expired {
-		return deny(inputs, "promote a release with other content: of a newer commit that changes it, or with newer dependencies (towpath lock --update); "+
-				"the same content built again is the same release, whatever its version. A longer age is a rule of the environment",
+		return deny(inputs, "promote a release with other content: of a newer commit that changes it, or with newer dependencies (towpath lock --update PIN); "+
+			"the same content built again is the same release, whatever its version. A longer age is a rule of the environment",
 			fmt.Sprintf("The content of %s was first published at %s and expired at %s; %s takes releases of up to %s.",
 				label(in), moment(in.Released), moment(expires), in.Environment.Name, span(most)))
 	}
