@@ -29,7 +29,8 @@ func newScanAttach(s *session) *cobra.Command {
 		Use: "attach REPORT --release RELEASE --key FILE", Short: "Sign what a scanner found in a release, and attach it",
 		Long: "Reads a report (SARIF 2, or CycloneDX with vulnerabilities, which VEX documents are too), signs what it lists, and attaches that to the " +
 			"release in the registry. Environments whose rules ask for scans take the newest of each tool. Findings that the report calls " +
-			"resolved, false, suppressed or not affected are left out. - reads from standard input.",
+			"resolved, false, suppressed or not affected are left out. A report of a run that failed, without a list of results, or of several tools is " +
+			"refused. It is an error, too, when what is attached counts in no environment. - reads from standard input.",
 		Example: "  trivy image --format sarif … | towpath scan attach - --release 1.4.0 --key scanner.key",
 		Args:    positional(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -120,8 +121,10 @@ func (s *session) runScanAttach(ctx context.Context, report, release, keyFile st
 	for _, f := range scan.Findings {
 		out.Findings[f.Severity]++
 	}
-	s.warnUncounted(ctx, c, project, r.Digest, a.Digest)
-	return s.print(result{data: out, names: []string{string(out.Manifest)}, show: func(p *page) {
+	if scan.Errors > 0 {
+		s.say("%s %s reports %s of its own: it may have found less than there is", s.style.warn("warning:"), scan.Tool, plural(scan.Errors, "error", "errors"))
+	}
+	err = s.print(result{data: out, names: []string{string(out.Manifest)}, show: func(p *page) {
 		p.field("release", string(out.Release))
 		p.field("tool", out.Tool)
 		for _, x := range append([]towpath.Severity{towpath.SeverityUnknown}, towpath.Severities()...) {
@@ -134,22 +137,28 @@ func (s *session) runScanAttach(ctx context.Context, report, release, keyFile st
 		}
 		p.field("signed by", string(out.SignedBy))
 	}})
+	if err != nil {
+		return err
+	}
+	return s.counts(ctx, c, project, r.Digest, a.Digest)
 }
 
-// warnUncounted says when what was just attached counts in no environment, and
-// whose would. That the server can't tell now is no error: it is attached.
-func (s *session) warnUncounted(ctx context.Context, c *client.Client, p towpath.ProjectName, release, manifest towpath.Digest) {
+// counts is an error when what was just attached counts in no environment, and
+// says whose would. That the server can't tell now is none: it is attached.
+func (s *session) counts(ctx context.Context, c *client.Client, p towpath.ProjectName, release, manifest towpath.Digest) error {
 	said, err := c.Evidence(ctx, p, string(release), "")
-	if err != nil {
-		return
-	}
 	i := slices.IndexFunc(said.Statements, func(a towpath.Attestation) bool { return a.Artifact == manifest })
-	if i < 0 || said.Statements[i].Verified() {
-		return
+	if err != nil || i < 0 {
+		s.say("%s it is attached, and the server did not say whether it counts; see: towpath release verify %s", s.style.warn("warning:"), release)
+		return nil
 	}
+	if said.Statements[i].Verified() {
+		return nil
+	}
+	e := towpath.E(towpath.KindInvalid, "scan.attach", "the report is attached, and does not count: %s", said.Statements[i].Refused)
 	keys, err := c.TrustedKeys(ctx, p, "")
 	if err != nil {
-		return
+		return e
 	}
 	var may []string
 	for _, k := range keys {
@@ -157,11 +166,10 @@ func (s *session) warnUncounted(ctx context.Context, c *client.Client, p towpath
 			may = append(may, string(k.Name))
 		}
 	}
-	whose := "no key that is trusted may sign scans: towpath trust add NAME --type scan --key FILE.pub"
-	if len(may) > 0 {
-		whose = "scans count that are signed by " + strings.Join(may, ", ")
+	if len(may) == 0 {
+		return e.WithHint("no key that is trusted may sign scans: towpath trust add NAME --type scan --key FILE.pub")
 	}
-	s.say("%s it is attached, and does not count: %s; %s", s.style.warn("warning:"), said.Statements[i].Refused, whose)
+	return e.WithHint("scans count that are signed by %s", strings.Join(may, ", "))
 }
 
 func (s *session) readReport(name string) ([]byte, error) {

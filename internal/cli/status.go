@@ -193,7 +193,7 @@ func showStatus(p *page, e inventory.Status) {
 		p.field("behind", plural(e.Behind, "candidate", "candidates")+"; newest is "+orDash(e.Newest))
 	}
 	if e.Expired {
-		p.field("expired", p.style.bad(at(e.Expires)+": the rules take no release that old; promote a newer one"))
+		p.field("expired", p.style.bad(at(e.Expires)+": the rules take no release that old; promote one with other content"))
 	}
 	for _, u := range e.Unbelieved {
 		p.field("signatures", p.style.bad(u))

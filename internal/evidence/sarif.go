@@ -3,6 +3,7 @@ package evidence
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,10 +21,20 @@ type sarifRun struct {
 		Extensions []struct{ Rules []sarifRule } // packs of rules, as CodeQL has them
 	}
 	Invocations []struct {
-		End time.Time `json:"endTimeUtc"`
+		End           time.Time           `json:"endTimeUtc"`
+		Successful    *bool               `json:"executionSuccessful"`
+		Execution     []sarifNotification `json:"toolExecutionNotifications"`
+		Configuration []sarifNotification `json:"toolConfigurationNotifications"`
 	}
-	Results []sarifResult
+	Results  *[]sarifResult // nil: nothing was looked for; empty: nothing was found (3.14.23)
+	External struct {
+		Driver                           json.RawMessage
+		Extensions, Invocations, Results []json.RawMessage
+	} `json:"externalPropertyFileReferences"`
 }
+
+// sarifNotification is what a tool says of its own run.
+type sarifNotification struct{ Level string }
 
 // sarifRule is a reporting descriptor.
 type sarifRule struct {
@@ -39,6 +50,7 @@ type sarifResult struct {
 	RuleID       string
 	RuleIndex    *int
 	Rule         sarifReference
+	Message      sarifMessage
 	Level, Kind  string
 	Suppressions []struct{ Status string }
 	Locations    []struct {
@@ -48,41 +60,93 @@ type sarifResult struct {
 
 // sarifReference names a rule of the driver, or of an extension.
 type sarifReference struct {
-	ID            string
+	ID, GUID      string
 	Index         *int
 	ToolComponent *struct{ Index *int }
 }
 
+// sarifMessage is a text, or names one that its rule has.
+type sarifMessage struct {
+	Text, Markdown, ID string
+	Arguments          []string
+}
+
+func (m sarifMessage) String() string {
+	return cmp.Or(m.Text, m.Markdown, strings.Join(append([]string{m.ID}, m.Arguments...), " "))
+}
+
 func readSARIF(b []byte) (Scan, error) {
-	var doc struct{ Runs []sarifRun }
+	var doc struct {
+		Runs   []sarifRun
+		Inline []json.RawMessage `json:"inlineExternalProperties"`
+	}
 	if err := json.Unmarshal(b, &doc); err != nil {
-		return Scan{}, err
+		return Scan{}, unreadable(err)
+	}
+	if len(doc.Inline) > 0 {
+		return Scan{}, elsewhere("some of the report stands beside its runs, under inlineExternalProperties")
 	}
 	s := Scan{Format: "sarif"}
+	var tools []string
 	for _, run := range doc.Runs {
-		if s.Tool == "" {
-			s.Tool = run.Tool.Driver.Name
+		if err := run.whole(); err != nil {
+			return Scan{}, err
 		}
+		tools = append(tools, run.Tool.Driver.Name)
 		for _, i := range run.Invocations {
 			if i.End.After(s.Made) {
 				s.Made = i.End
 			}
+			for _, n := range slices.Concat(i.Execution, i.Configuration) {
+				if n.Level == "error" {
+					s.Errors++
+				}
+			}
 		}
 		byID := run.rules()
-		for _, r := range run.Results {
+		for _, r := range *run.Results {
 			if r.closed() {
 				s.Closed++
 				continue
 			}
 			id := run.idOf(r)
-			f := towpath.ScanFinding{ID: identity(id), Severity: r.severity(rulesOf(id, byID))}
+			f := towpath.ScanFinding{ID: named(id, r.Message.String()), Severity: r.severity(rulesOf(id, byID))}
+			if id == "" && r.hasRule() {
+				f.Severity = towpath.SeverityUnknown
+			}
 			if len(r.Locations) > 0 {
 				f.In = identity(r.Locations[0].PhysicalLocation.ArtifactLocation.URI)
 			}
 			s.Findings = append(s.Findings, f)
 		}
 	}
-	return s, nil
+	var err error
+	s.Tool, err = theTool(tools)
+	return s, err
+}
+
+// whole refuses a run that need not list all that its tool would find: one that
+// failed, one whose results were not computed, one that is in other files too.
+func (run sarifRun) whole() error {
+	tool := cmp.Or(short(run.Tool.Driver.Name), "the tool")
+	for _, i := range run.Invocations {
+		if i.Successful != nil && !*i.Successful {
+			return towpath.E(towpath.KindInvalid, opReport, "the report says that %s failed: executionSuccessful is false", tool).
+				WithHint("see in the scanner's own output why, have it run to its end, and attach that report")
+		}
+	}
+	if x := run.External; len(x.Results)+len(x.Invocations)+len(x.Extensions) > 0 || x.Driver != nil && string(x.Driver) != "null" {
+		return elsewhere("what %s has to say is in other files too (externalPropertyFileReferences), and these are not read", tool)
+	}
+	if run.Results == nil {
+		return towpath.E(towpath.KindInvalid, opReport, "a run of %s has no results: that says that they were not computed, and not that nothing was found", tool).
+			WithHint("have the scanner run to its end; where it found nothing, its results are an empty list")
+	}
+	return nil
+}
+
+func elsewhere(format string, args ...any) error {
+	return towpath.E(towpath.KindInvalid, opReport, format, args...).WithHint("have the scanner write one file, with the results in its runs")
 }
 
 // closed reports whether a result is no finding, or one that the report itself
@@ -135,6 +199,14 @@ func (run sarifRun) idOf(r sarifResult) string {
 		return ""
 	}
 	return rules[*i].ID
+}
+
+// hasRule reports whether a result points at a rule, by whatever means.
+func (r sarifResult) hasRule() bool {
+	if i := cmp.Or(r.Rule.Index, r.RuleIndex); i != nil && *i >= 0 {
+		return true
+	}
+	return r.Rule.GUID != "" || r.Rule.ToolComponent != nil
 }
 
 // rulesOf are all that may be the rule with an ID. CA1000/1 is of the rule

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type Scan struct {
 	Made     time.Time             `json:"made,omitzero"`    // when the report says that it was made; else when it was signed
 	Findings []towpath.ScanFinding `json:"findings"`         // by severity, then ID; each ID once in a place
 	Closed   int                   `json:"closed,omitempty"` // findings that the report itself calls resolved, false or not exploitable
+	Errors   int                   `json:"-"`                // that the tool reports of its own run, which succeeded: it may have missed something
 }
 
 // MakeScan is the statement of what a scanner found in a release.
@@ -40,9 +42,11 @@ func MakeScan(release towpath.Digest, s Scan) ([]byte, error) {
 // ReadReport reads a scanner's report: SARIF 2.1
 // (https://docs.oasis-open.org/sarif/sarif/v2.1.0/) or CycloneDX with
 // vulnerabilities, which VEX documents are too
-// (https://cyclonedx.org/capabilities/vex/).
+// (https://cyclonedx.org/capabilities/vex/). It refuses what does not say what
+// one tool found: a run that failed, results that were not computed or are in
+// another file, a bill of materials that lists no vulnerabilities, a file of
+// several tools.
 func ReadReport(b []byte) (Scan, error) {
-	const op = "evidence.report"
 	var kind struct {
 		Format  string `json:"bomFormat"`
 		Version string `json:"version"`
@@ -57,22 +61,53 @@ func ReadReport(b []byte) (Scan, error) {
 	case kind.Runs != nil && strings.HasPrefix(kind.Version, "2."):
 		s, err = readSARIF(b)
 	default:
-		return s, towpath.E(towpath.KindInvalid, op, "the report is neither SARIF 2 nor CycloneDX").
+		return s, towpath.E(towpath.KindInvalid, opReport, "the report is neither SARIF 2 nor CycloneDX").
 			WithHint("have the scanner write one of them, as in trivy --format sarif, grype -o cyclonedx-json")
 	}
 	if err != nil {
-		return s, towpath.E(towpath.KindInvalid, op, "the report can't be read").WithCause(err)
-	}
-	if s.Tool == "" {
-		return s, towpath.E(towpath.KindInvalid, op, "the report does not say which tool made it").
-			WithHint("a gate takes the newest report of each tool: name it in the report")
+		return Scan{}, err
 	}
 	if len(s.Findings) > maxScanFindings {
-		return s, towpath.E(towpath.KindExhausted, op, "the report lists more than %d findings", maxScanFindings)
+		return s, towpath.E(towpath.KindExhausted, opReport, "the report lists more than %d findings", maxScanFindings)
 	}
 	s.Report = towpath.DigestOf(b)
 	s.Findings = distinct(s.Findings)
 	return s, nil
+}
+
+const opReport = "evidence.report"
+
+func unreadable(err error) error {
+	return towpath.E(towpath.KindInvalid, opReport, "the report can't be read").WithCause(err)
+}
+
+// theTool is the one tool that made a report, of the names that it gives. A
+// clean report takes the place of the one before of the same tool, so what
+// several found must not be said under the name of one.
+func theTool(names []string) (string, error) {
+	if len(names) == 0 || slices.Contains(names, "") {
+		return "", towpath.E(towpath.KindInvalid, opReport, "the report does not say which tool made it").
+			WithHint("a gate takes the newest report of each tool: name it in the report")
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) > 1 {
+		return "", towpath.E(towpath.KindInvalid, opReport, "the report is of several tools: %s", short(strings.Join(names, ", "))).
+			WithHint("attach what each found by itself, in a file that names that tool alone: the newest report of each tool counts")
+	}
+	return names[0], nil
+}
+
+// named is the ID of a finding, also of one that the report gives none: it
+// counts like any other, and has the same ID as long as the same is said of it.
+func named(id, said string) string {
+	switch {
+	case id != "":
+		return identity(id)
+	case said == "":
+		return "unnamed"
+	}
+	return "unnamed-" + towpath.DigestOf([]byte(said)).Hex()[:12]
 }
 
 // distinct leaves the worst of what was found in one place under one ID, the
@@ -100,7 +135,7 @@ func sortFindings(all []towpath.ScanFinding) {
 }
 
 func readCycloneDX(b []byte) (Scan, error) {
-	type named struct{ Name, Version string }
+	type tool struct{ Name string }
 	var doc struct {
 		Metadata struct {
 			Timestamp time.Time
@@ -110,33 +145,42 @@ func readCycloneDX(b []byte) (Scan, error) {
 			Ref           string `json:"bom-ref"`
 			Name, Version string
 		}
-		Vulnerabilities []struct {
-			ID       string
-			Ratings  []struct{ Severity string }
-			Affects  []struct{ Ref string }
-			Analysis struct{ State string }
+		Vulnerabilities *[]struct {
+			ID, Description string
+			Ratings         []struct{ Severity string }
+			Affects         []struct{ Ref string }
+			Analysis        struct{ State string }
 		}
 	}
 	if err := json.Unmarshal(b, &doc); err != nil {
-		return Scan{}, err
+		return Scan{}, unreadable(err)
+	}
+	if doc.Vulnerabilities == nil {
+		return Scan{}, towpath.E(towpath.KindInvalid, opReport, "the document has no vulnerabilities: that makes it a bill of materials, and not a report that none were found").
+			WithHint("have the scanner look for them, as in trivy --format cyclonedx --scanners vuln, grype -o cyclonedx-json; where it found none, the list is there and empty")
 	}
 	s := Scan{Format: "cyclonedx", Made: doc.Metadata.Timestamp}
-	var list []named // before version 1.5
-	var object struct{ Components []named }
+	var list []tool // before version 1.5
+	var object struct{ Components []tool }
 	if json.Unmarshal(doc.Metadata.Tools, &list) != nil {
 		_ = json.Unmarshal(doc.Metadata.Tools, &object)
 		list = object.Components
 	}
+	var tools []string
 	for _, t := range list {
-		if s.Tool == "" {
-			s.Tool = t.Name
+		if t.Name != "" {
+			tools = append(tools, t.Name)
 		}
+	}
+	var err error
+	if s.Tool, err = theTool(tools); err != nil {
+		return Scan{}, err
 	}
 	names := map[string]string{}
 	for _, c := range doc.Components {
 		names[c.Ref] = strings.TrimSpace(c.Name + " " + c.Version)
 	}
-	for _, v := range doc.Vulnerabilities {
+	for _, v := range *doc.Vulnerabilities {
 		switch v.Analysis.State {
 		case "resolved", "resolved_with_pedigree", "false_positive", "not_affected":
 			s.Closed++
@@ -148,15 +192,16 @@ func readCycloneDX(b []byte) (Scan, error) {
 				worst = x
 			}
 		}
+		id := named(v.ID, v.Description)
 		if len(v.Affects) == 0 {
-			s.Findings = append(s.Findings, towpath.ScanFinding{ID: identity(v.ID), Severity: worst})
+			s.Findings = append(s.Findings, towpath.ScanFinding{ID: id, Severity: worst})
 		}
 		for _, a := range v.Affects {
 			in := names[a.Ref]
 			if in == "" {
 				in = a.Ref
 			}
-			s.Findings = append(s.Findings, towpath.ScanFinding{ID: identity(v.ID), Severity: worst, In: identity(in)})
+			s.Findings = append(s.Findings, towpath.ScanFinding{ID: id, Severity: worst, In: identity(in)})
 		}
 	}
 	return s, nil
@@ -185,9 +230,7 @@ func ReadScan(predicate json.RawMessage) (*towpath.ScanFacts, error) {
 		return nil, towpath.E(towpath.KindInvalid, "evidence.scan", "the predicate is no outcome of a scan").WithCause(err)
 	}
 	for i, f := range s.Findings {
-		if f.ID == "" {
-			return nil, towpath.E(towpath.KindInvalid, "evidence.scan", "a finding has no ID")
-		}
+		s.Findings[i].ID = cmp.Or(f.ID, named("", ""))
 		s.Findings[i].Severity = severityOf(string(f.Severity)) // of those that are known
 	}
 	all := distinct(s.Findings)

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -60,6 +61,17 @@ const suppressed = `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "
   {"ruleId": "odd", "level": "error", "suppressions": [{"status": "maybe"}]},
   {"ruleId": "open", "level": "error", "suppressions": []}]}]}`
 
+// unnamed has findings without the ID of a rule, some of which point at a rule
+// that is not there: how bad these are nobody knows.
+const unnamed = `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "x", "rules": [{"id": "one"}]}}, "results": [
+  {"level": "error", "message": {"text": "eval of input"}, "locations": [{"physicalLocation": {"artifactLocation": {"uri": "a.go"}}}]},
+  {"level": "error", "message": {"text": "eval of input"}, "locations": [{"physicalLocation": {"artifactLocation": {"uri": "b.go"}}}]},
+  {"message": {"markdown": "weak hash"}, "ruleIndex": -1}, {"level": "note"},
+  {"level": "note", "message": {"text": "far"}, "ruleIndex": 7}, {"level": "note", "message": {"text": "lost"}, "rule": {"index": 0, "toolComponent": {"name": "b"}}},
+  {"message": {"id": "m1", "arguments": ["a", "b"]}, "rule": {"guid": "11111111-1111-1111-8888-111111111111"}}]}]}`
+
+func hash(text string) string { return towpath.DigestOf([]byte(text)).Hex()[:12] }
+
 func TestReadReport(t *testing.T) {
 	f := func(id string, s towpath.Severity, in string) towpath.ScanFinding {
 		return towpath.ScanFinding{ID: id, Severity: s, In: in}
@@ -85,11 +97,29 @@ func TestReadReport(t *testing.T) {
 			Tool: "x", Format: "sarif", Closed: 3,
 			Findings: []towpath.ScanFinding{f("both", "high", ""), f("odd", "high", ""), f("open", "high", ""), f("rejected", "high", ""), f("review", "high", "")},
 		}},
+		{"SARIF that found nothing, twice by the same tool", `{"version": "2.1.0", "runs": [
+			{"tool": {"driver": {"name": "x"}}, "invocations": [{"executionSuccessful": true, "exitCode": 1}], "results": []},
+			{"tool": {"driver": {"name": "x"}}, "invocations": [{}], "externalPropertyFileReferences": {"artifacts": [{"location": {"uri": "a"}}], "results": []}, "results": []}]}`,
+			Scan{Tool: "x", Format: "sarif"}},
+		{"SARIF whose tool had errors and went on", `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "x"}}, "results": [], "invocations": [{"executionSuccessful": true,
+			"toolExecutionNotifications": [{"level": "error"}, {"level": "warning"}, {}], "toolConfigurationNotifications": [{"level": "error"}]}]}]}`,
+			Scan{Tool: "x", Format: "sarif", Errors: 2}},
+		{"SARIF with findings that have no ID", unnamed, Scan{
+			Tool: "x", Format: "sarif",
+			Findings: []towpath.ScanFinding{
+				f("unnamed-"+hash("m1 a b"), "unknown", ""), f("unnamed-"+hash("far"), "unknown", ""), f("unnamed-"+hash("lost"), "unknown", ""),
+				f("unnamed-"+hash("eval of input"), "high", "a.go"), f("unnamed-"+hash("eval of input"), "high", "b.go"), f("unnamed-"+hash("weak hash"), "medium", ""),
+				f("unnamed", "low", ""),
+			},
+		}},
+		{"CycloneDX with findings that have no ID", `{"bomFormat": "CycloneDX", "metadata": {"tools": [{"name": "x"}]}, "vulnerabilities": [
+			{"description": "eval of input", "ratings": [{"severity": "high"}]}, {"ratings": [{"severity": "low"}], "affects": [{"ref": "a"}]}]}`,
+			Scan{Tool: "x", Format: "cyclonedx", Findings: []towpath.ScanFinding{f("unnamed-"+hash("eval of input"), "high", ""), f("unnamed", "low", "a")}}},
 		{"CycloneDX", cyclonedx, Scan{
 			Tool: "grype", Format: "cyclonedx", Made: time.Date(2026, 11, 20, 11, 0, 0, 0, time.UTC), Closed: 1,
 			Findings: []towpath.ScanFinding{f("CVE-4", "unknown", ""), f("CVE-1", "critical", "elsewhere"), f("CVE-1", "critical", "left-pad 1.3.0"), f("CVE-2", "low", "")},
 		}},
-		{"CycloneDX with the tools of before", `{"bomFormat": "CycloneDX", "metadata": {"tools": [{"vendor": "x", "name": "old"}]}}`, Scan{Tool: "old", Format: "cyclonedx"}},
+		{"CycloneDX with the tools of before", `{"bomFormat": "CycloneDX", "metadata": {"tools": [{"vendor": "x", "name": "old"}]}, "vulnerabilities": []}`, Scan{Tool: "old", Format: "cyclonedx"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := ReadReport([]byte(tt.report))
@@ -113,6 +143,9 @@ func TestReadReport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if strings.Contains(string(b), "rrors") {
+				t.Errorf("the tool's own errors are signed: %s", b)
+			}
 			if diff := cmp.Diff(&towpath.ScanFacts{Tool: got.Tool, Findings: append([]towpath.ScanFinding{}, got.Findings...), Made: got.Made, Total: len(got.Findings)}, facts); diff != "" {
 				t.Errorf("read back (-want +got):\n%s", diff)
 			}
@@ -120,7 +153,8 @@ func TestReadReport(t *testing.T) {
 	}
 	for name, report := range map[string]string{
 		"nothing": "", "no JSON": "CVE-1 high", "another format": `{"matches": []}`, "a SARIF without runs": `{"version": "2.1.0"}`,
-		"an old SARIF": `{"version": "1.0.0", "runs": []}`, "a SARIF of no tool": `{"version": "2.1.0", "runs": []}`, "a CycloneDX of no tool": `{"bomFormat": "CycloneDX"}`,
+		"an old SARIF": `{"version": "1.0.0", "runs": []}`, "a SARIF of no tool": `{"version": "2.1.0", "runs": []}`,
+		"a CycloneDX of no tool":       `{"bomFormat": "CycloneDX", "vulnerabilities": []}`,
 		"a CycloneDX of another shape": `{"bomFormat": "CycloneDX", "vulnerabilities": 7}`,
 	} {
 		t.Run("refuses "+name, func(t *testing.T) {
@@ -131,9 +165,49 @@ func TestReadReport(t *testing.T) {
 	}
 }
 
+// TestReadReport_RefusesWhatIsNoOutcome: a report that does not say what was found
+// must not pass for one that says that nothing was, and takes the place of no other.
+func TestReadReport_RefusesWhatIsNoOutcome(t *testing.T) {
+	run := func(rest string) string {
+		return `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "trivy"}}` + rest + `}]}`
+	}
+	for _, tt := range []struct{ name, report, says string }{
+		{"a run that failed", run(`, "invocations": [{"executionSuccessful": false, "exitCode": 1}]`), "trivy failed"},
+		{"a run that failed, with results", run(`, "invocations": [{"executionSuccessful": true}, {"executionSuccessful": false}], "results": []`), "trivy failed"},
+		{"results that are absent", run(""), "has no results"},
+		{"results that are null", run(`, "results": null`), "has no results"},
+		{"a run that is null", `{"version": "2.1.0", "runs": [null]}`, "has no results"},
+		{"results of the second run that are absent", `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "trivy"}}, "results": []}, {"tool": {"driver": {"name": "trivy"}}}]}`, "has no results"},
+		{"findings in another file", run(`, "externalPropertyFileReferences": {"results": [{"location": {"uri": "results.sarif-external-properties"}}]}`), "in other files"},
+		{"more findings in another file", run(`, "results": [], "externalPropertyFileReferences": {"results": [{"guid": "1"}]}`), "in other files"},
+		{"rules in another file", run(`, "results": [], "externalPropertyFileReferences": {"driver": {"guid": "1"}}`), "in other files"},
+		{"packs of rules in another file", run(`, "results": [], "externalPropertyFileReferences": {"extensions": [{"guid": "1"}]}`), "in other files"},
+		{"invocations in another file", run(`, "results": [], "externalPropertyFileReferences": {"invocations": [{"guid": "1"}]}`), "in other files"},
+		{"findings beside the runs", `{"version": "2.1.0", "inlineExternalProperties": [{"results": [{}]}], "runs": [{"tool": {"driver": {"name": "trivy"}}, "results": []}]}`, "beside its runs"},
+		{"several tools", `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "trivy"}}, "results": []}, {"tool": {"driver": {"name": "semgrep"}}, "results": [{"ruleId": "X1"}]}]}`,
+			"several tools: semgrep, trivy"},
+		{"a second run of no tool", `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "trivy"}}, "results": []}, {"results": [{"ruleId": "X1"}]}]}`, "which tool"},
+		{"a bill of materials", `{"bomFormat": "CycloneDX", "metadata": {"tools": [{"name": "trivy"}]}, "components": [{"name": "left-pad"}]}`, "no vulnerabilities"},
+		{"vulnerabilities that are null", `{"bomFormat": "CycloneDX", "metadata": {"tools": [{"name": "trivy"}]}, "vulnerabilities": null}`, "no vulnerabilities"},
+		{"a CycloneDX of several tools", `{"bomFormat": "CycloneDX", "metadata": {"tools": {"components": [{"name": "trivy"}, {"name": "grype"}]}}, "vulnerabilities": []}`, "several tools: grype, trivy"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := ReadReport([]byte(tt.report))
+			var e *towpath.Error
+			if !errors.As(err, &e) || e.Kind != towpath.KindInvalid || !strings.Contains(e.Message, tt.says) || e.Hint == "" {
+				t.Errorf("got %v", err)
+			}
+			// Nor is it an outcome when somebody signs it as it is.
+			if facts, err := ReadScan([]byte(tt.report)); err == nil {
+				t.Errorf("signed as it is it reads as %+v", facts)
+			}
+		})
+	}
+}
+
 func TestReadScan(t *testing.T) {
 	for name, predicate := range map[string]string{
-		"another shape": `{"tool": 7}`, "no tool": `{"findings": []}`, "no findings at all": `{"tool": "x"}`, "a finding without ID": `{"tool": "x", "findings": [{"severity": "low"}]}`,
+		"another shape": `{"tool": 7}`, "no tool": `{"findings": []}`, "no findings at all": `{"tool": "x"}`, "findings that are null": `{"tool": "x", "findings": null}`,
 	} {
 		t.Run("refuses "+name, func(t *testing.T) {
 			if _, err := ReadScan([]byte(predicate)); err == nil {
@@ -141,6 +215,15 @@ func TestReadScan(t *testing.T) {
 			}
 		})
 	}
+	t.Run("counts a finding without ID", func(t *testing.T) {
+		facts, err := ReadScan([]byte(`{"tool": "x", "findings": [{"severity": "high"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]towpath.ScanFinding{{ID: "unnamed", Severity: towpath.SeverityHigh}}, facts.Findings); diff != "" {
+			t.Error(diff)
+		}
+	})
 	t.Run("takes an odd severity for the worst", func(t *testing.T) {
 		facts, err := ReadScan([]byte(`{"tool": "x", "findings": [{"id": "a", "severity": "high"}, {"id": "b", "severity": "harmless, believe me"}]}`))
 		if err != nil || facts.Findings[0].ID != "b" || facts.Findings[0].Severity != towpath.SeverityUnknown {

@@ -70,13 +70,15 @@ func TestSoak(t *testing.T) {
 
 func TestAge(t *testing.T) {
 	run(t, towpath.GateAge, []test{
-		{name: "allows what is young enough", outcome: towpath.Allow, says: "1.4.0 was published at 2026-11-18T10:00:00Z and expires at 2026-12-18T10:00:00Z; prod takes releases of up to 720h."},
-		{name: "allows what expires now", outcome: towpath.Allow, change: func(in *Input) { in.Candidate.Published = noon.Add(-720 * time.Hour) }},
-		{name: "denies what has expired", outcome: towpath.Deny, says: "1.4.0 was published at 2026-10-19T11:00:00Z and expired at 2026-11-18T11:00:00Z", hints: "build the commit that you want anew",
-			change: func(in *Input) { in.Candidate.Published = noon.Add(-721 * time.Hour) }},
-		{name: "denies what was published nobody knows when", outcome: towpath.Deny, change: func(in *Input) { in.Candidate.Published = time.Time{} }},
+		{name: "allows what is young enough", outcome: towpath.Allow, says: "The content of 1.4.0 was first published at 2026-11-18T10:00:00Z and expires at 2026-12-18T10:00:00Z; prod takes releases of up to 720h."},
+		{name: "allows what expires now", outcome: towpath.Allow, change: func(in *Input) { in.Released = noon.Add(-720 * time.Hour) }},
+		{name: "denies what has expired", outcome: towpath.Deny, says: "The content of 1.4.0 was first published at 2026-10-19T11:00:00Z and expired at 2026-11-18T11:00:00Z", hints: "the same content built again is the same release",
+			change: func(in *Input) { in.Released = noon.Add(-721 * time.Hour) }},
+		{name: "denies what has expired, under a new version too", outcome: towpath.Deny, says: "expired at 2026-11-18T11:00:00Z",
+			change: func(in *Input) { in.Released, in.Candidate.Published = noon.Add(-721*time.Hour), noon }},
+		{name: "denies what was published nobody knows when", outcome: towpath.Deny, change: func(in *Input) { in.Released = time.Time{} }},
 		{name: "allows any age without a rule", outcome: towpath.Allow, says: "prod takes releases of any age.",
-			change: func(in *Input) { in.Environment.Rules.Gates.Age, in.Candidate.Published = 0, time.Time{} }},
+			change: func(in *Input) { in.Environment.Rules.Gates.Age, in.Released = 0, time.Time{} }},
 	})
 }
 

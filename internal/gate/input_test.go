@@ -42,6 +42,7 @@ func passing() Input {
 		},
 		Environment: towpath.Environment{Project: "shop", Name: "prod", Rules: rules, Release: "sha256:old", Commit: "c0"},
 		Candidate:   towpath.Candidate{ID: "cnd_1", Project: "shop", Release: "sha256:new", Version: "1.4.0", Commit: "c2", Published: noon.Add(-2 * time.Hour)},
+		Released:    noon.Add(-2 * time.Hour),
 		Upstream:    []towpath.Run{stay(noon.Add(-time.Hour), time.Time{}, "")},
 		Authors: []Author{
 			{Commit: "c1", Email: "ana@example.com", Subject: "one", Account: "ana"},

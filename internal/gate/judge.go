@@ -19,6 +19,7 @@ type Input struct {
 	// policy version from the rules themselves.
 	Environment towpath.Environment
 	Candidate   towpath.Candidate
+	Released    time.Time           // when the candidate's release was first published, as whatever version
 	Quarantine  *towpath.Quarantine // of the candidate's release
 	// Upstream is the stays of the candidate in the environment that the rules
 	// name as `from`; stays of others and elsewhere are left out of account.

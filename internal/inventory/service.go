@@ -34,6 +34,7 @@ type Tx interface {
 	AgentsAway(ctx context.Context, id towpath.DeploymentID, since time.Time) ([]towpath.AgentAway, error)
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
 	Collected(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (bool, error)
+	FirstPublished(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (time.Time, error)
 	Runs(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, limit int) ([]towpath.Run, error) // newest first
 	RunsOf(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) ([]towpath.Run, error)
 	Drifts(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]towpath.Drift, error)
@@ -164,7 +165,13 @@ func (s *Service) status(ctx context.Context, tx Tx, env towpath.Environment, ne
 			return st, err
 		}
 		since = c.Published
-		st.Expires, st.Expired = gate.Expired(env.Rules, c.Published, now)
+		if env.Rules.Gates.Age > 0 {
+			first, err := tx.FirstPublished(ctx, env.Project, env.Release)
+			if err != nil {
+				return st, err
+			}
+			st.Expires, st.Expired = gate.Expired(env.Rules, first, now)
+		}
 		runs, err := tx.RunsOf(ctx, env.Project, env.Name, env.Candidate)
 		if err != nil {
 			return st, err

@@ -54,6 +54,11 @@ func records(ctx context.Context, tx Tx, p towpath.Promotion, now time.Time) (ga
 	if in.Quarantine, err = tx.Quarantine(ctx, p.Project, p.Release); err != nil {
 		return in, err
 	}
+	if in.Environment.Rules.Gates.Age > 0 {
+		if in.Released, err = tx.FirstPublished(ctx, p.Project, p.Release); err != nil {
+			return in, err
+		}
+	}
 	if from := in.Environment.Rules.From; from != "" {
 		if in.Upstream, err = tx.RunsOf(ctx, p.Project, from, p.Candidate); err != nil {
 			return in, err

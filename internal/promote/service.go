@@ -41,6 +41,7 @@ type Tx interface {
 	Candidate(ctx context.Context, id towpath.CandidateID) (towpath.Candidate, error)
 	Candidates(ctx context.Context, p towpath.ProjectName, before time.Time, id towpath.CandidateID, limit int) ([]towpath.Candidate, error)
 	Collected(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (bool, error)
+	FirstPublished(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (time.Time, error)
 	Quarantine(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.Quarantine, error)
 	AccountsByEmail(ctx context.Context) (map[string]towpath.AccountName, error)
 

@@ -113,6 +113,14 @@ func (tx *Tx) Collected(ctx context.Context, p towpath.ProjectName, d towpath.Di
 	return !r.Collected.IsZero(), err
 }
 
+// FirstPublished is when a release was published first, as whatever version and
+// of whatever commit.
+func (tx *Tx) FirstPublished(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (time.Time, error) {
+	var published int64
+	err := one(tx.QueryRow(ctx, `SELECT published FROM release WHERE project = $1 AND digest = $2`, p, d), "release", string(d), &published)
+	return sqldb.Time(published), err
+}
+
 // InsertVersion gives a release a label. A label never moves: one that names
 // another release is a conflict; the same again changes nothing.
 func (tx *Tx) InsertVersion(ctx context.Context, v towpath.VersionLabel) error {

@@ -286,7 +286,7 @@ func (e EnvironmentSpec) Rules() EnvironmentSpec {
 // GateRules are the rules on the way into an environment.
 type GateRules struct {
 	Soak      time.Duration `json:"soak,omitempty"` // how long the candidate must have run in From, nanoseconds
-	Age       time.Duration `json:"age,omitempty"`  // how long ago it was published at most, nanoseconds; 0: any time
+	Age       time.Duration `json:"age,omitempty"`  // how long ago its content was first published at most, nanoseconds; 0: any time
 	Approvals *ApprovalRule `json:"approvals,omitempty"`
 	Windows   []Window      `json:"windows,omitempty"`
 	Checks    []string      `json:"checks,omitempty"` // keys of external checks that must have passed

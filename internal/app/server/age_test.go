@@ -2,10 +2,13 @@ package server
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/store"
+	"github.com/towpath/towpath/internal/towpath"
 )
 
 func TestServer_FlagsWhatHasExpired(t *testing.T) {
@@ -32,5 +35,23 @@ func TestServer_FlagsWhatHasExpired(t *testing.T) {
 	takesUpTo(time.Nanosecond)
 	if got := h.status("dev"); !got.Expired {
 		t.Errorf("it has not expired: %s", got.Expires)
+	}
+
+	// Another version of the same content is the same release, so it is as old:
+	// for the gate as for what runs.
+	first := h.status("dev").Expires
+	again := h.publish("1.1.0", "one")
+	if again.Release != h.status("dev").Release {
+		t.Fatalf("the same content is another release: %s", again.Release)
+	}
+	if got := h.status("dev").Expires; !got.Equal(first) {
+		t.Errorf("it expires at %s, and did at %s", got, first)
+	}
+	takesUpTo(again.Published.Sub(first))
+	preview, err := h.svc.Promotions.Preview(t.Context(), h.ana, promote.Request{Project: shop, Environment: "dev", Release: "1.1.0"})
+	must(t, 0, err)
+	i := slices.IndexFunc(preview.Verdicts, func(v towpath.Verdict) bool { return v.Gate == towpath.GateAge })
+	if v := preview.Verdicts[i]; v.Outcome != towpath.Deny {
+		t.Errorf("%s: %v", v.Outcome, v.Reasons)
 	}
 }
