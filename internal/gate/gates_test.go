@@ -267,6 +267,14 @@ func TestPlan(t *testing.T) {
 		{name: "waits for a plan", outcome: towpath.Wait, says: "not been computed yet", change: func(in *Input) { in.Plan = nil }},
 		{name: "takes a plan without a hash for none", outcome: towpath.Wait, says: "not been computed yet", change: func(in *Input) { in.Plan.Hash = "" }},
 		{name: "waits when the base has moved", outcome: towpath.Wait, says: "another release than the one that prod runs now", change: func(in *Input) { in.Environment.Release = "sha256:other" }},
+		{name: "waits when what it needs is lost", outcome: towpath.Wait, hints: "`towpath registry scrub --repair-from eu` fetches it from where that rule copies releases; or publish the same content again: `towpath release build --ref c2`; it opens by itself then",
+			says: "The plan can't be carried out: the server has lost the layer of api (sha256:layer), the manifest (sha256:new) of 1.4.0.", change: func(in *Input) {
+				in.Rules = []towpath.ReplicationName{"us", "eu"}
+				in.Lost = []towpath.LostPart{{What: "the manifest", Digest: "sha256:new"}, {What: "the layer of api", Digest: "sha256:layer"}}
+			}},
+		{name: "says how it comes back without copies", outcome: towpath.Wait, says: "the layer of api", hints: "publish the same content again: `towpath release build --ref c2`; it opens", change: func(in *Input) {
+			in.Lost = []towpath.LostPart{{What: "the layer of api", Digest: "sha256:layer"}}
+		}},
 		{name: "waits when the plan can't be computed", outcome: towpath.Wait, says: "could not be found out: the agent does not answer.", change: func(in *Input) {
 			in.Errors = map[towpath.GateName]Unknown{towpath.GatePlan: {Why: "the agent does not answer"}}
 		}},

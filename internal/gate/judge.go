@@ -30,7 +30,10 @@ type Input struct {
 	// commit, unless the environment runs that. None at all means unknown.
 	Authors []Author
 	Plan    *towpath.Plan
-	Checks  []towpath.Check
+	// Lost is what the server should have of the candidate's release to deploy it,
+	// and has not.
+	Lost   []towpath.LostPart
+	Checks []towpath.Check
 	// Requires is what the candidate's release needs to find, and Running what
 	// there is in the environment of that name.
 	Requires []towpath.Requirement

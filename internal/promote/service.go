@@ -92,6 +92,8 @@ type Tx interface {
 // Contents reads what a release holds.
 type Contents interface {
 	Content(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.ReleaseContent, error)
+	// Lost lists what an environment needs of a release and the server has lost.
+	Lost(ctx context.Context, p towpath.ProjectName, d towpath.Digest, e towpath.EnvironmentName) ([]towpath.LostPart, error)
 }
 
 // Statements verifies what is attached to a release, under the keys that are
