@@ -91,6 +91,17 @@ func TestMirrored(t *testing.T) {
 		{name: "allows a release that takes nothing from outside", outcome: towpath.Allow, says: "takes nothing from other registries", change: func(in *Input) { in.Images.Images = nil }},
 		{name: "waits for what is on its way", outcome: towpath.Wait, says: "is being mirrored", hints: "towpath registry mirror", change: not("")},
 		{name: "waits for what failed", outcome: towpath.Wait, says: "could not be mirrored yet: it is down.", change: not("it is down")},
+		{name: "says that nobody will ever mirror it", outcome: towpath.Wait, says: "redis:7 (0123456789ab) is mirrored from nowhere: no source covers docker.io/library/redis.",
+			hints: "an administrator of the server says from where: `towpath registry mirror --from ghcr.io --from http://quay.example --from docker.io/library/redis`; until then it stays shut",
+			change: func(in *Input) {
+				not("no source that the project is mirrored from covers it")(in)
+				in.Mirror.Sources = []towpath.MirrorSource{{From: "ghcr.io"}, {From: "quay.example", PlainHTTP: true}}
+			}},
+		{name: "allows what is here, though no source covers it", outcome: towpath.Allow, change: func(in *Input) { in.Mirror.Sources = nil }},
+		{name: "says which name no repository here can have", outcome: towpath.Wait, says: "could not be mirrored yet: it can't be a name.", hints: "how far each image is", change: func(in *Input) {
+			not("it can't be a name")(in)
+			in.Images.Images[0].Repository, in.Mirror.Sources = "", nil
+		}},
 		{name: "wants every image", outcome: towpath.Wait, says: "nginx", change: func(in *Input) {
 			in.Images.Images = append(in.Images.Images, towpath.PinnedImage{Name: "nginx", Digest: "sha256:1"})
 		}},

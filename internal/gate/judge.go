@@ -50,8 +50,10 @@ type Input struct {
 	Place        towpath.ReplicationName
 	// Rules are the project's rules that copy releases, by name.
 	Rules []towpath.ReplicationName
-	// Images are what the candidate's release takes from registries outside.
+	// Images are what the candidate's release takes from registries outside, and
+	// Mirror says from which of these images are mirrored.
 	Images towpath.ReleaseImages
+	Mirror towpath.MirrorRule
 	// Reviews are what people said of this candidate in other environments.
 	Reviews []towpath.Approval
 	// Errors says of a gate why its evidence could not be gathered. Such a gate

@@ -105,6 +105,9 @@ func records(ctx context.Context, tx Tx, p towpath.Promotion, now time.Time) (ga
 		if in.Images, err = tx.ImagesOf(ctx, p.Project, p.Release); err != nil {
 			return in, err
 		}
+		if in.Mirror, err = tx.MirrorRule(ctx, p.Project); err != nil {
+			return in, err
+		}
 	}
 	in.Running, err = neighbours(ctx, tx, p.Environment)
 	return in, err

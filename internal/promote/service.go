@@ -60,6 +60,7 @@ type Tx interface {
 	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error
 	ReplicationsOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.Replication, error)
 	ImagesOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.ReleaseImages, error)
+	MirrorRule(ctx context.Context, p towpath.ProjectName) (towpath.MirrorRule, error)                         // zero: none
 	ApprovalsOf(ctx context.Context, p towpath.ProjectName, c towpath.CandidateID) ([]towpath.Approval, error) // in any environment
 
 	TrustedKeys(ctx context.Context) ([]towpath.TrustedKey, error) // of all projects, with revoked ones
