@@ -41,6 +41,7 @@ func mirrored(in Input) finding {
 		}
 	}
 	if len(uncovered) > 0 {
+		inputs["uncovered"] = uncovered
 		return wait(inputs, fmt.Sprintf("an administrator of the server says from where: `%s`; until then it stays shut", in.Mirror.Command(uncovered...)), missing...)
 	}
 	if len(missing) > 0 {
