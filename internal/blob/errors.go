@@ -14,6 +14,20 @@ func notFound(op string, d towpath.Digest) *towpath.Error {
 	return towpath.E(towpath.KindNotFound, op, "there is no blob %s", d).On(string(d))
 }
 
+// Lost says what to do about a blob that a record says is there: it may be that
+// it is not there only because it was found damaged and put aside. Errors that are
+// about anything else stay as they are.
+func Lost(err error) error {
+	var missing *towpath.Error
+	if errors.As(err, &missing) && missing.Kind == towpath.KindNotFound && missing.Hint == "" {
+		missing.Hint = "it is lost: it was damaged, or was deleted; " + heals
+	}
+	return err
+}
+
+// heals is what brings back what is damaged or lost.
+const heals = "`towpath registry scrub` lists all that is, and with --repair-from RULE fetches it from a copy; publishing or pushing the same again heals it too"
+
 // ErrLimit is in the chain of errors that say that a blob is over its limit;
 // a full disk is another matter.
 var ErrLimit = errors.New("over the limit")
@@ -31,7 +45,7 @@ var ErrDamaged = errors.New("found while it was read")
 func damaged(op string, d towpath.Digest, cause error) *towpath.Error {
 	return towpath.E(towpath.KindInternal, op, "blob %s is damaged: its content does not have its digest", d).
 		On(string(d)).WithCause(errors.Join(ErrDamaged, cause)).
-		WithHint("check the disk; `towpath registry scrub` lists all that is damaged, and with --repair-from fetches it from a copy; publishing or pushing the same again heals it too")
+		WithHint("check the disk; %s", heals)
 }
 
 // readError keeps errors that say what is wrong and explains the others.

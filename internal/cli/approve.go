@@ -12,19 +12,24 @@ import (
 type decision func(*client.Client, context.Context, towpath.PromotionID, string) (towpath.Promotion, error)
 
 func newApprove(s *session) *cobra.Command {
-	return s.newDecision("approve", "Agree to a promotion: to its candidate, its plan and the rules in force", (*client.Client).Approve)
+	return s.newDecision("approve", "Agree to a promotion: to its candidate, its plan and the rules in force", judged, (*client.Client).Approve)
 }
 
 func newReject(s *session) *cobra.Command {
-	return s.newDecision("reject", "Refuse a promotion", (*client.Client).Reject)
+	return s.newDecision("reject", "Refuse a promotion", judged, (*client.Client).Reject)
 }
 
 func newCancel(s *session) *cobra.Command {
-	return s.newDecision("cancel", "Withdraw a promotion", (*client.Client).Cancel)
+	return s.newDecision("cancel", "Withdraw a promotion",
+		"it is recorded, and its deployment goes back to what ran before", (*client.Client).Cancel)
 }
 
-// newDecision is a command that decides one promotion.
-func (s *session) newDecision(verb, short string, do decision) *cobra.Command {
+// judged is what follows from what people say to a promotion that waits.
+const judged = "it is recorded, and the gates judge again"
+
+// newDecision is a command that decides one promotion; open is what follows when
+// that has not ended it.
+func (s *session) newDecision(verb, short, open string, do decision) *cobra.Command {
 	var env, reason string
 	cmd := &cobra.Command{
 		Use: verb + " (PROMOTION | --env ENV)", Short: short, Args: positional(0, 1),
@@ -51,7 +56,7 @@ func (s *session) newDecision(verb, short string, do decision) *cobra.Command {
 				return err
 			}
 			if !towpath.PromotionTransitions().Terminal(x.Phase) {
-				s.say("it is recorded, and the gates judge again; follow it with: towpath promotion show %s --watch", x.ID)
+				s.say("%s; follow it with: towpath promotion show %s --watch", open, x.ID)
 			}
 			return nil
 		},

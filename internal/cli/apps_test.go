@@ -66,6 +66,13 @@ func TestReleaseBuild(t *testing.T) {
 		if again := sh.run("release", "build", "-o", "name"); again.stdout != string(digest(`{"m":1}`))+"\n" || w.Called("releases.PutBlob") != 1 {
 			t.Errorf("the second time: %s", again.stdout)
 		}
+		if again := sh.run("release", "build"); !strings.Contains(again.stdout, "it was published before, and the server had all of it\n") {
+			t.Errorf("the third time: %s", again.stdout)
+		}
+		delete(w.Blobs, digest("three")) // it was lost
+		if again := sh.run("release", "build"); !strings.Contains(again.stdout, "it was published before; what the server did not have of it, or of what is about it, was added (5 B)\n") {
+			t.Errorf("when something was lost: %s", again.stdout)
+		}
 	})
 	t.Run("says which role is needed when nothing may be uploaded", func(t *testing.T) {
 		w := apitest.NewWorld()

@@ -154,7 +154,7 @@ func newRegistryScrub(s *session) *cobra.Command {
 					left++
 				}
 			}
-			if err := s.print(result{data: all, names: names, show: func(p *page) { showScrubbed(p, all) }}); err != nil || left == 0 {
+			if err := s.print(result{data: all, names: names, show: func(p *page) { showScrubbed(p, all, repair == "") }}); err != nil || left == 0 {
 				return err
 			}
 			return outcome(ExitError)
@@ -165,7 +165,8 @@ func newRegistryScrub(s *session) *cobra.Command {
 	return cmd
 }
 
-func showScrubbed(p *page, all registry.Scrubbed) {
+// showScrubbed says what was found; fetch is that nothing was fetched from a copy yet.
+func showScrubbed(p *page, all registry.Scrubbed, fetch bool) {
 	p.line("%s read: %s", plural(all.Checked.Blobs, "blob", "blobs"), size(all.Checked.Bytes))
 	if all.Away.Blobs > 0 {
 		p.line("%s at the places of releases only: %s", plural(all.Away.Blobs, "blob", "blobs"), size(all.Away.Bytes))
@@ -191,6 +192,9 @@ func showScrubbed(p *page, all registry.Scrubbed) {
 		return
 	}
 	p.line("\nWhat is damaged is served to nobody. Push or publish the same content again to heal it, or restore it from a backup.")
+	if fetch {
+		p.line("What a rule of replication copied is fetched again by: towpath registry scrub --repair-from RULE (towpath replication list shows the rules)")
+	}
 }
 
 func newRegistryRules(s *session) *cobra.Command {

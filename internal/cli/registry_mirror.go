@@ -79,13 +79,18 @@ func showMirror(p *page, st mirror.Status) {
 	}
 	p.heading("Images")
 	t := table{columns: []string{"SOURCE", "DIGEST", "STATE", "SIZE", "FAILED", "ERROR", "+REPOSITORY"}}
+	rule := towpath.MirrorRule{Sources: st.Sources}
+	var uncovered []string
 	for _, x := range st.Images {
+		_, covered := rule.Source(x.Source)
 		state, bytes := "on its way", dash
 		switch {
 		case !x.Needed:
 			state = "not needed"
 		case !x.Done.IsZero():
 			state = "mirrored"
+		case !covered:
+			state, uncovered = "no source", append(uncovered, x.Source)
 		}
 		if !x.Done.IsZero() {
 			bytes = size(x.Bytes)
@@ -93,4 +98,7 @@ func showMirror(p *page, st mirror.Status) {
 		t.add(x.Source, short(x.Digest), state, bytes, strconv.Itoa(x.Attempts), orDash(x.Error), string(x.Repository))
 	}
 	p.table(t)
+	if len(uncovered) > 0 {
+		p.line("\nWhat no source covers is never mirrored. An administrator of the server says from where: %s", rule.Command(uncovered...))
+	}
 }

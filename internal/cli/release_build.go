@@ -126,8 +126,12 @@ func (s *session) runReleaseBuild(ctx context.Context, r BuildRequest) (err erro
 		p.field("commit", string(out.Commit))
 		p.field("candidate", string(out.Candidate))
 		p.field("signed by", out.SignedBy)
-		if !out.Created {
-			p.line("it was published before; nothing was changed")
+		switch {
+		case out.Created:
+		case out.Uploaded > 0:
+			p.line("it was published before; what the server did not have of it, or of what is about it, was added (%s)", size(out.Uploaded))
+		default:
+			p.line("it was published before, and the server had all of it")
 		}
 	}})
 }

@@ -207,22 +207,25 @@ func (v *verifiedRelease) compare(want, got towpath.Digest) {
 	}
 }
 
+// healing is what brings back what is damaged or lost.
+const healing = "An admin runs `towpath registry scrub --repair-from RULE` (`towpath replication list` shows the rules), or somebody publishes the same content again."
+
 // unread tells damage and absence from a server that can't be asked.
 func (v *verifiedRelease) unread(d towpath.Digest, err error) error {
 	switch towpath.KindOf(err) {
 	case towpath.KindNotFound:
-		v.problem("The registry does not have " + string(d) + ".")
+		v.problem("The registry does not have " + string(d) + ": it is lost. " + healing)
 		return nil
 	case towpath.KindInternal:
 		if known := (*towpath.Error)(nil); errors.As(err, &known) && known.Fields[client.FieldCode] == string(registry.Harmed) {
-			v.problem("The registry's copy of " + string(d) + " is damaged. An admin runs `towpath registry scrub`.")
+			v.problem("The registry's copy of " + string(d) + " is damaged. " + healing)
 			return nil
 		}
 	case towpath.KindUnavailable, towpath.KindUnauthenticated, towpath.KindForbidden:
 		return err
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		v.problem("The registry breaks off in " + string(d) + ": its copy is damaged.")
+		v.problem("The registry breaks off in " + string(d) + ": its copy is damaged. " + healing)
 		return nil
 	}
 	return err

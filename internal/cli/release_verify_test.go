@@ -221,7 +221,7 @@ func TestReleaseVerify(t *testing.T) {
 		{name: "finds other bytes", change: func(v *verifiable) { v.blobs[string(v.layer)] = []byte("flies") }, code: cli.ExitDenied, says: "other bytes than"},
 		{name: "finds more bytes", change: func(v *verifiable) { v.blobs[string(v.layer)] = []byte("files and more") }, code: cli.ExitDenied, says: "other bytes than"},
 		{name: "finds another manifest", change: func(v *verifiable) { v.blobs[string(v.release)] = []byte("{}") }, code: cli.ExitDenied, says: "other bytes than"},
-		{name: "finds a file missing", change: func(v *verifiable) { delete(v.blobs, string(v.layer)) }, code: cli.ExitDenied, says: "The registry does not have sha256:"},
+		{name: "finds a file missing", change: func(v *verifiable) { delete(v.blobs, string(v.layer)) }, code: cli.ExitDenied, says: ": it is lost. An admin runs `towpath registry scrub --repair-from RULE`"},
 		{name: "builds the commit again", args: func(v *verifiable) []string {
 			v.shell.apps.Build = func(_ context.Context, r cli.BuildRequest, _ cli.Progress) (cli.Built, error) {
 				if r.Ref != "c0ffee" || r.Version != "1.4.0" || r.Key != "" {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,7 +32,8 @@ func (n snapshot) ended() bool {
 }
 
 // waitsForPeople is the verdicts of gates that don't open before somebody does
-// something: approves, signs, or lifts a hold or a freeze that has no end.
+// something: approves, signs, brings back what was lost, or lifts a hold or a freeze that
+// has no end.
 func (n snapshot) waitsForPeople() []towpath.Verdict {
 	if n.promotion == nil || n.promotion.Phase != towpath.PromotionWaiting {
 		return nil
@@ -48,9 +50,20 @@ func (n snapshot) waitsForPeople() []towpath.Verdict {
 			if v.Until.IsZero() {
 				out = append(out, v)
 			}
+		case towpath.GatePlan, towpath.GateMirrored:
+			if bringsNothing(v) {
+				out = append(out, v)
+			}
 		}
 	}
 	return out
+}
+
+// bringsNothing reports whether a gate waits for what does not come by itself: what
+// was lost, or what no source covers.
+func bringsNothing(v towpath.Verdict) bool {
+	var judged struct{ Lost, Uncovered []any }
+	return json.Unmarshal(v.Inputs, &judged) == nil && len(judged.Lost)+len(judged.Uncovered) > 0
 }
 
 // stands reports whether people have to do something: at a gate, or in what was

@@ -69,6 +69,18 @@ func TestPromote_watch(t *testing.T) {
 			}
 		}
 	})
+	t.Run("stops at what does not come by itself, and says what brings it", func(t *testing.T) {
+		for gate, inputs := range map[towpath.GateName]string{
+			towpath.GatePlan: `{"lost":[{"what":"the manifest","digest":"sha256:1"}]}`, towpath.GateMirrored: `{"uncovered":["ghcr.io/acme/base"]}`,
+		} {
+			w := steps(towpath.PromotionWaiting)
+			w.Promotions[0].Verdicts = []towpath.Verdict{{Gate: gate, Outcome: towpath.Wait, Reasons: []string{"It is not there."}, Hint: "bring it", Inputs: []byte(inputs), At: noon()}}
+			got := newShell(t, apitest.New(t, w)).run(append(promote, "--timeout", "20s")...)
+			if got.code != cli.ExitWaiting || !strings.Contains(got.stderr, "it waits: It is not there.\nhint: bring it\n") {
+				t.Errorf("%s: exit %d: %s", gate, got.code, got.stderr)
+			}
+		}
+	})
 	t.Run("stops at a step that a person ends, and says which", func(t *testing.T) {
 		w := steps(towpath.PromotionDeploying)
 		moves := w.Fail

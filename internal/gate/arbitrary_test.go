@@ -76,6 +76,10 @@ func arbitrary(t *rapid.T) Input {
 	many("running", 3, func() {
 		in.Running = append(in.Running, Running{Project: towpath.ProjectName(pick("runs", "billing", "mail")), Component: towpath.ComponentName(pick("component", "api", "db")), Version: pick("version", "1.0.0", "0.9.0-dev.1")})
 	})
+	many("lost", 2, func() {
+		in.Lost = append(in.Lost, towpath.LostPart{What: pick("part", "the manifest", "the layer of api"), Digest: towpath.Digest(pick("lost part", "sha256:1", "sha256:2"))})
+		in.Rules = append(in.Rules, towpath.ReplicationName(pick("rule", "eu", "us")))
+	})
 	if rapid.Bool().Draw(t, "no provenance rule") {
 		in.Environment.Rules.Gates.Provenance = nil
 	}

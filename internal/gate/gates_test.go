@@ -93,6 +93,17 @@ func TestMirrored(t *testing.T) {
 		{name: "allows a release that takes nothing from outside", outcome: towpath.Allow, says: "takes nothing from other registries", change: func(in *Input) { in.Images.Images = nil }},
 		{name: "waits for what is on its way", outcome: towpath.Wait, says: "is being mirrored", hints: "towpath registry mirror", change: not("")},
 		{name: "waits for what failed", outcome: towpath.Wait, says: "could not be mirrored yet: it is down.", change: not("it is down")},
+		{name: "says that nobody will ever mirror it", outcome: towpath.Wait, says: "redis:7 (0123456789ab) is mirrored from nowhere: no source covers docker.io/library/redis.",
+			hints: "an administrator of the server says from where: `towpath registry mirror --from ghcr.io --from http://quay.example --from docker.io/library/redis`; until then it stays shut",
+			change: func(in *Input) {
+				not("no source that the project is mirrored from covers it")(in)
+				in.Mirror.Sources = []towpath.MirrorSource{{From: "ghcr.io"}, {From: "quay.example", PlainHTTP: true}}
+			}},
+		{name: "allows what is here, though no source covers it", outcome: towpath.Allow, change: func(in *Input) { in.Mirror.Sources = nil }},
+		{name: "says which name no repository here can have", outcome: towpath.Wait, says: "could not be mirrored yet: it can't be a name.", hints: "how far each image is", change: func(in *Input) {
+			not("it can't be a name")(in)
+			in.Images.Images[0].Repository, in.Mirror.Sources = "", nil
+		}},
 		{name: "wants every image", outcome: towpath.Wait, says: "nginx", change: func(in *Input) {
 			in.Images.Images = append(in.Images.Images, towpath.PinnedImage{Name: "nginx", Digest: "sha256:1"})
 		}},
@@ -269,6 +280,14 @@ func TestPlan(t *testing.T) {
 		{name: "waits for a plan", outcome: towpath.Wait, says: "not been computed yet", change: func(in *Input) { in.Plan = nil }},
 		{name: "takes a plan without a hash for none", outcome: towpath.Wait, says: "not been computed yet", change: func(in *Input) { in.Plan.Hash = "" }},
 		{name: "waits when the base has moved", outcome: towpath.Wait, says: "another release than the one that prod runs now", change: func(in *Input) { in.Environment.Release = "sha256:other" }},
+		{name: "waits when what it needs is lost", outcome: towpath.Wait, hints: "`towpath registry scrub --repair-from eu` fetches it from where that rule copies releases; or publish the same content again: `towpath release build --ref c2`; it opens by itself then",
+			says: "The plan can't be carried out: the server has lost the layer of api (sha256:layer), the manifest (sha256:new) of 1.4.0.", change: func(in *Input) {
+				in.Rules = []towpath.ReplicationName{"us", "eu"}
+				in.Lost = []towpath.LostPart{{What: "the manifest", Digest: "sha256:new"}, {What: "the layer of api", Digest: "sha256:layer"}}
+			}},
+		{name: "says how it comes back without copies", outcome: towpath.Wait, says: "the layer of api", hints: "publish the same content again: `towpath release build --ref c2`; it opens", change: func(in *Input) {
+			in.Lost = []towpath.LostPart{{What: "the layer of api", Digest: "sha256:layer"}}
+		}},
 		{name: "waits when the plan can't be computed", outcome: towpath.Wait, says: "could not be found out: the agent does not answer.", change: func(in *Input) {
 			in.Errors = map[towpath.GateName]Unknown{towpath.GatePlan: {Why: "the agent does not answer"}}
 		}},

@@ -58,6 +58,7 @@ func passing() Input {
 	in.Images = towpath.ReleaseImages{Project: "shop", Release: "sha256:new", Candidates: []towpath.CandidateID{in.Candidate.ID}, Images: []towpath.PinnedImage{
 		{Name: "redis:7", Source: "docker.io/library/redis", Digest: "sha256:0123456789abcdef", Repository: "shop/mirror/docker.io/library/redis", Mirrored: noon.Add(-time.Hour)},
 	}}
+	in.Mirror.Sources = []towpath.MirrorSource{{From: "docker.io"}}
 	in.Replications = []towpath.Replication{{Project: "shop", Rule: "eu", Release: "sha256:new", Done: noon.Add(-time.Hour)}}
 	in.Approvals = []towpath.Approval{yes(in, "cleo")}
 	in.Reviews = []towpath.Approval{yes(in, "dina")}

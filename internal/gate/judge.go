@@ -31,7 +31,10 @@ type Input struct {
 	// commit, unless the environment runs that. None at all means unknown.
 	Authors []Author
 	Plan    *towpath.Plan
-	Checks  []towpath.Check
+	// Lost is what the server should have of the candidate's release to deploy it,
+	// and has not.
+	Lost   []towpath.LostPart
+	Checks []towpath.Check
 	// Requires is what the candidate's release needs to find, and Running what
 	// there is in the environment of that name.
 	Requires []towpath.Requirement
@@ -48,8 +51,10 @@ type Input struct {
 	Place        towpath.ReplicationName
 	// Rules are the project's rules that copy releases, by name.
 	Rules []towpath.ReplicationName
-	// Images are what the candidate's release takes from registries outside.
+	// Images are what the candidate's release takes from registries outside, and
+	// Mirror says from which of these images are mirrored.
 	Images towpath.ReleaseImages
+	Mirror towpath.MirrorRule
 	// Reviews are what people said of this candidate in other environments.
 	Reviews []towpath.Approval
 	// Errors says of a gate why its evidence could not be gathered. Such a gate

@@ -206,6 +206,8 @@ func TestJudge_DoesNotDependOnTheOrderOfEvidence(t *testing.T) {
 		in.Requires = shuffle(t, in.Requires)
 		in.Running = shuffle(t, in.Running)
 		in.Foreign = shuffle(t, in.Foreign)
+		in.Lost = shuffle(t, in.Lost)
+		in.Rules = shuffle(t, in.Rules)
 		after := Judge(in)
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Fatalf("the verdicts differ:\n%s", diff)

@@ -25,16 +25,24 @@ func mirrored(in Input) finding {
 		}
 		return deny(inputs, "pin it with `towpath lock`, then build again", reasons...)
 	}
-	var here, missing []string
+	var here, missing, uncovered []string
 	for _, i := range images.Images {
+		_, covered := in.Mirror.Source(i.Source)
 		switch {
 		case !i.Mirrored.IsZero():
 			here = append(here, fmt.Sprintf("%s (%s) is mirrored.", i.Name, towpath.Short(i.Digest)))
+		case !covered && i.Repository != "":
+			uncovered = append(uncovered, i.Source)
+			missing = append(missing, fmt.Sprintf("%s (%s) is mirrored from nowhere: no source covers %s.", i.Name, towpath.Short(i.Digest), i.Source))
 		case i.Error != "":
 			missing = append(missing, fmt.Sprintf("%s (%s) could not be mirrored yet: %s.", i.Name, towpath.Short(i.Digest), i.Error))
 		default:
 			missing = append(missing, fmt.Sprintf("%s (%s) is being mirrored.", i.Name, towpath.Short(i.Digest)))
 		}
+	}
+	if len(uncovered) > 0 {
+		inputs["uncovered"] = uncovered
+		return wait(inputs, fmt.Sprintf("an administrator of the server says from where: `%s`; until then it stays shut", in.Mirror.Command(uncovered...)), missing...)
 	}
 	if len(missing) > 0 {
 		return wait(inputs, "it opens once they are there; `towpath registry mirror` shows how far each image is, from where, and what is in its way", missing...)

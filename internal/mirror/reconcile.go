@@ -173,7 +173,7 @@ func (s *Service) bring(ctx context.Context, rule towpath.MirrorRule, x towpath.
 		graph, err = s.fetch(ctx, own, &x, source)
 	} else {
 		err = towpath.E(towpath.KindForbidden, "mirror.copy", "no source that the project is mirrored from covers it").On(x.Source).
-			WithHint("an administrator allows it with `towpath registry mirror --from`")
+			WithHint("an administrator of the server says from where: `%s`", rule.Command(x.Source))
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -31,14 +31,32 @@ func (s *Service) evidence(ctx context.Context, p towpath.Promotion, now time.Ti
 	if err != nil {
 		return in, err
 	}
-	content, err := s.contents.Content(ctx, p.Project, p.Release)
-	if err != nil {
+	if err := s.bytes(ctx, &in); err != nil {
 		return in, err
 	}
-	in.Requires = content.Requires
 	s.history(ctx, &in, merges, accounts)
 	s.statements(ctx, &in)
 	return in, nil
+}
+
+// bytes looks whether the release is there as far as it has to be deployed. One
+// whose content is lost waits for it: whoever repairs it need not ask again.
+func (s *Service) bytes(ctx context.Context, in *gate.Input) error {
+	p := in.Promotion
+	var err error
+	if in.Lost, err = s.contents.Lost(ctx, p.Project, p.Release, p.Environment); err != nil {
+		in.Errors[towpath.GatePlan] = unknown("whether all of the release is there can't be looked up", err)
+	}
+	content, err := s.contents.Content(ctx, p.Project, p.Release)
+	switch {
+	case err == nil:
+		in.Requires = content.Requires
+	case len(in.Lost) > 0:
+		in.Errors[towpath.GateCompatibility] = unknown("what the release needs to find can't be read", err)
+	default:
+		return err
+	}
+	return nil
 }
 
 // records are what the gates judge of a promotion as far as the database has it.
@@ -92,6 +110,9 @@ func records(ctx context.Context, tx Tx, p towpath.Promotion, now time.Time) (ga
 		if in.Images, err = tx.ImagesOf(ctx, p.Project, p.Release); err != nil {
 			return in, err
 		}
+		if in.Mirror, err = tx.MirrorRule(ctx, p.Project); err != nil {
+			return in, err
+		}
 	}
 	in.Running, err = neighbours(ctx, tx, p.Environment)
 	return in, err
@@ -106,7 +127,7 @@ func again(ctx context.Context, tx Tx, p towpath.Promotion, was gate.Input, now 
 	if err != nil {
 		return "", err
 	}
-	in.Requires, in.Authors, in.Foreign, in.Attestations, in.Errors = was.Requires, was.Authors, was.Foreign, was.Attestations, was.Errors
+	in.Requires, in.Lost, in.Authors, in.Foreign, in.Attestations, in.Errors = was.Requires, was.Lost, was.Authors, was.Foreign, was.Attestations, was.Errors
 	return gate.Summarise(gate.Judge(in)), nil
 }
 

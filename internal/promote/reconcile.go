@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"slices"
 	"time"
@@ -40,13 +41,31 @@ func (l Promotions) Reconcile(ctx context.Context, key string, now time.Time) (r
 	}
 	switch p.Phase {
 	case towpath.PromotionPlanning:
-		return l.plan(ctx, p, now)
+		result, err := l.plan(ctx, p, now)
+		return result, l.noted(ctx, p.ID, err, now)
 	case towpath.PromotionWaiting:
-		return l.judge(ctx, p, now)
+		result, err := l.judge(ctx, p, now)
+		return result, l.noted(ctx, p.ID, err, now)
 	case towpath.PromotionDeploying:
 		return l.follow(ctx, p, now)
 	}
 	return reconcile.Done(), nil
+}
+
+// noted says of a promotion what keeps it where it is, if somebody can do something
+// about that, and returns the error.
+func (l Promotions) noted(ctx context.Context, id towpath.PromotionID, err error, now time.Time) error {
+	message, hint := towpath.PublicMessage(err)
+	if known := (*towpath.Error)(nil); !errors.As(err, &known) || hint == "" {
+		return err
+	}
+	return errors.Join(err, l.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		p, err := tx.LockPromotion(ctx, id)
+		if err != nil || p.Phase != towpath.PromotionPlanning && p.Phase != towpath.PromotionWaiting {
+			return err
+		}
+		return l.pause(ctx, tx, p, message+"; "+hint, now)
+	}))
 }
 
 // plan asks the agents what would change, and waits for their answers.

@@ -3,6 +3,9 @@ package promote_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +24,8 @@ type world struct {
 	now    time.Time
 	events map[string]int
 	during func() // runs once, while evidence is gathered
+	lost   []towpath.LostPart
+	unread error // why the content can't be read
 }
 
 func (w *world) Append(_ context.Context, _ *sqldb.Tx, ev towpath.Event) error {
@@ -29,7 +34,11 @@ func (w *world) Append(_ context.Context, _ *sqldb.Tx, ev towpath.Event) error {
 }
 
 func (w *world) Content(context.Context, towpath.ProjectName, towpath.Digest) (*towpath.ReleaseContent, error) {
-	return &towpath.ReleaseContent{Project: "shop", Environments: []towpath.ReleaseEnvironment{{Rules: towpath.EnvironmentSpec{Name: "prod", Place: "local"}}}}, nil
+	return &towpath.ReleaseContent{Project: "shop", Environments: []towpath.ReleaseEnvironment{{Rules: towpath.EnvironmentSpec{Name: "prod", Place: "local"}}}}, w.unread
+}
+
+func (w *world) Lost(context.Context, towpath.ProjectName, towpath.Digest, towpath.EnvironmentName) ([]towpath.LostPart, error) {
+	return w.lost, nil
 }
 
 func (w *world) Statements(context.Context, towpath.ProjectName, towpath.EnvironmentName, towpath.Digest) ([]towpath.Attestation, error) {
@@ -204,4 +213,57 @@ func TestPromotions_wait(t *testing.T) {
 	if n := w.events["promotion.judged"]; n != 1 {
 		t.Errorf("%d events of twenty minutes of waiting", n)
 	}
+}
+
+// TestPromotions_lost: what is lost of a release keeps it from being deployed, until
+// it is there again, and the promotion says what helps.
+func TestPromotions_lost(t *testing.T) {
+	gates := towpath.GateRules{Checks: []string{"ci"}}
+	there := func(t *testing.T, w *world) {
+		t.Helper()
+		w.lost, w.unread = nil, nil
+		if got, _ := w.judge(t); got.Phase != towpath.PromotionDeploying {
+			t.Errorf("what is there again is %s: %s", got.Phase, got.Reason)
+		}
+	}
+	t.Run("a layer", func(t *testing.T) {
+		w := newWorld(t, gates)
+		w.lost = []towpath.LostPart{{What: "the layer of api", Digest: "sha256:layer"}}
+		if got, _ := w.judge(t); got.Phase != towpath.PromotionWaiting || !strings.Contains(got.Reason, "the server has lost the layer of api (sha256:layer) of 1.0.0") {
+			t.Fatalf("it is %s: %s", got.Phase, got.Reason)
+		}
+		there(t, w)
+	})
+	gone := towpath.E(towpath.KindNotFound, "test", "there is no blob").WithHint("repair it")
+	t.Run("the content", func(t *testing.T) {
+		w := newWorld(t, gates)
+		w.lost, w.unread = []towpath.LostPart{{What: "the content", Digest: "sha256:content"}}, gone
+		got, _ := w.judge(t)
+		if got.Phase != towpath.PromotionWaiting || !strings.Contains(got.Reason, "the content (sha256:content)") {
+			t.Fatalf("it is %s: %s", got.Phase, got.Reason)
+		}
+		i := slices.IndexFunc(got.Verdicts, func(v towpath.Verdict) bool { return v.Gate == towpath.GateCompatibility })
+		if v := got.Verdicts[i]; v.Outcome != towpath.Wait || v.Hint != "repair it" {
+			t.Errorf("nobody knows what it needs to find, and the gate says %s: %s", v.Outcome, v.Hint)
+		}
+		there(t, w)
+	})
+	t.Run("before it is planned", func(t *testing.T) {
+		w := newWorld(t, gates)
+		w.update(t, func(ctx context.Context, tx *store.Tx) error {
+			p, err := tx.LockPromotion(ctx, "prm_1")
+			ok(t, err)
+			p.Phase, p.Plan = towpath.PromotionPlanning, nil
+			return tx.SavePromotion(ctx, p)
+		})
+		w.unread = gone
+		if _, err := (promote.Promotions{Service: w.Service}).Reconcile(t.Context(), "prm_1", w.now); !errors.Is(err, gone) {
+			t.Fatalf("the error is %v", err)
+		}
+		p, err := w.Get(t.Context(), everybody(), "prm_1")
+		ok(t, err)
+		if p.Phase != towpath.PromotionPlanning || p.Reason != "there is no blob; repair it" {
+			t.Errorf("it is %s: %q", p.Phase, p.Reason)
+		}
+	})
 }

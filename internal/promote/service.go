@@ -61,6 +61,7 @@ type Tx interface {
 	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error
 	ReplicationsOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.Replication, error)
 	ImagesOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.ReleaseImages, error)
+	MirrorRule(ctx context.Context, p towpath.ProjectName) (towpath.MirrorRule, error)                         // zero: none
 	ApprovalsOf(ctx context.Context, p towpath.ProjectName, c towpath.CandidateID) ([]towpath.Approval, error) // in any environment
 
 	TrustedKeys(ctx context.Context) ([]towpath.TrustedKey, error) // of all projects, with revoked ones
@@ -95,6 +96,8 @@ type Tx interface {
 // Contents reads what a release holds.
 type Contents interface {
 	Content(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (*towpath.ReleaseContent, error)
+	// Lost lists what an environment needs of a release and the server has lost.
+	Lost(ctx context.Context, p towpath.ProjectName, d towpath.Digest, e towpath.EnvironmentName) ([]towpath.LostPart, error)
 }
 
 // Statements verifies what is attached to a release, under the keys that are

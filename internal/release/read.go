@@ -100,7 +100,7 @@ func (s *Service) Provenance(ctx context.Context, actor towpath.Actor, p towpath
 		return c, nil, err
 	}
 	statement, err := blob.ReadAll(ctx, s.blobs, c.Provenance, maxProvenance)
-	return c, statement, err
+	return c, statement, blob.Lost(err)
 }
 
 // List reads a page of candidates, newest first.

@@ -178,7 +178,7 @@ func (s *Service) Content(ctx context.Context, p towpath.ProjectName, d towpath.
 	}
 	manifest, err := blob.ReadAll(ctx, s.blobs, d, oci.MaxManifest)
 	if err != nil {
-		return nil, err
+		return nil, blob.Lost(err)
 	}
 	m, err := oci.ParseManifest(manifest)
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *Service) Content(ctx context.Context, p towpath.ProjectName, d towpath.
 	}
 	raw, err := blob.ReadAll(ctx, s.blobs, m.Config.Digest, oci.MaxContent)
 	if err != nil {
-		return nil, err
+		return nil, blob.Lost(err)
 	}
 	if c, err = oci.ParseContent(raw); err != nil {
 		return nil, err

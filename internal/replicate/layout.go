@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -163,8 +164,36 @@ func (l *Layout) Resolve(name string) (v1.Descriptor, error) {
 	if len(found) == 1 {
 		return plain(l.nodes[found[0]].Descriptor), nil
 	}
+	if len(found) == 0 {
+		return v1.Descriptor{}, towpath.E(towpath.KindNotFound, "replicate.resolve", "the layout has nothing of that name").On(shown(name)).
+			WithHint("it has %s", l.names())
+	}
 	return v1.Descriptor{}, towpath.E(towpath.KindNotFound, "replicate.resolve", "the layout calls %d manifests by that name", len(found)).On(shown(name)).
-		WithHint("index.json has the names (org.opencontainers.image.ref.name) and digests")
+		WithHint("name one by its digest: it has %s", l.names())
+}
+
+// names are what the manifests of the layout are called, for people; what has no name
+// is called by its digest.
+func (l *Layout) names() string {
+	const most = 10
+	var all []string
+	for _, d := range l.index {
+		if _, known := l.nodes[d.Digest]; !known {
+			continue
+		}
+		name := string(d.Digest)
+		if ref := d.Annotations[v1.AnnotationRefName]; ref != "" {
+			name = fmt.Sprintf("%s (%s)", shown(ref), d.Digest)
+		}
+		all = append(all, name)
+	}
+	switch {
+	case len(all) == 0:
+		return "no manifest"
+	case len(all) > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), len(all)-most)
+	}
+	return strings.Join(all, ", ")
 }
 
 // Check reads every blob of the layout and compares it with its name, and makes

@@ -102,6 +102,10 @@ func TestOpenLayout_OfOtherTools(t *testing.T) {
 	must(oras.ExtendedCopy(t.Context(), mine, "1.4.0", theirs, "v1", oras.DefaultExtendedCopyOptions))(t)
 	must(0, oras.ExtendedCopyGraph(t.Context(), mine, theirs, s.report, oras.DefaultExtendedCopyGraphOptions))(t)
 	l := open(t, dir)
+	_, err := l.Resolve("v2")
+	if m, hint := towpath.PublicMessage(err); m != "the layout has nothing of that name (v2)" || !strings.Contains(hint, "it has v1 ("+string(s.root.Digest)+")") {
+		t.Errorf("of a name that it does not have it says %q, %q", m, hint)
+	}
 	root := must(l.Resolve("v1"))(t)
 	g := must(replicate.Walk(t.Context(), l, root, quick()))(t)
 	if want := s.graph(t); root.Digest != s.root.Digest || len(g.Nodes) != len(want.Nodes) || len(g.Blobs()) != len(want.Blobs()) {

@@ -38,6 +38,24 @@ func (r MirrorRule) Source(repository string) (MirrorSource, bool) {
 	return best, found
 }
 
+// Command sets the sources that there are and, so that they are covered,
+// repositories that are not: setting sources replaces those that are set.
+func (r MirrorRule) Command(repositories ...string) string {
+	out := "towpath registry mirror"
+	for _, s := range r.Sources {
+		if s.PlainHTTP {
+			s.From = "http://" + s.From
+		}
+		out += " --from " + s.From
+	}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(repositories))) {
+		if _, covered := r.Source(name); !covered {
+			out += " --from " + name
+		}
+	}
+	return out
+}
+
 // MirroredImage is something of a registry outside that releases pin, and its
 // copy in ours.
 type MirroredImage struct {

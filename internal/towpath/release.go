@@ -127,6 +127,12 @@ func (e *ReleaseEnvironment) Component(name ComponentName) (RenderedComponent, b
 	return RenderedComponent{}, false
 }
 
+// LostPart is a part of a release that its server should have and has not.
+type LostPart struct {
+	What   string `json:"what"` // for people: "the layer of api"
+	Digest Digest `json:"digest"`
+}
+
 // Release is the record of a published release.
 type Release struct {
 	Digest     Digest          `json:"digest"` // of its OCI manifest

@@ -135,7 +135,8 @@ func (a *agents) OpenBlob(ctx context.Context, actor towpath.Actor, digest towpa
 	if err := a.deploys.MayRead(ctx, actor, digest); err != nil {
 		return nil, 0, err
 	}
-	return a.blobs.Open(ctx, digest)
+	r, size, err := a.blobs.Open(ctx, digest)
+	return r, size, blob.Lost(err)
 }
 
 // signer signs authorisations with the ledger's key.

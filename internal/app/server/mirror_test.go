@@ -172,7 +172,7 @@ func TestMirror(t *testing.T) {
 		h.pins(image.material("redis:7"))
 		o.asked.Store(0)
 		one := h.publish("1.0.0", "one")
-		h.reason("dev", "1.0.0", towpath.GateMirrored, "no source that the project is mirrored from covers it")
+		h.reason("dev", "1.0.0", towpath.GateMirrored, "is mirrored from nowhere: no source covers ")
 		if n := o.asked.Load(); n != 0 {
 			t.Errorf("a registry that nobody allowed was asked %d times", n)
 		}

@@ -80,6 +80,9 @@ func (s promotions) Cancel(ctx context.Context, actor towpath.Actor, id towpath.
 	}
 	defer s.w.mu.Unlock()
 	p, err := s.get(id)
+	if p.Phase == towpath.PromotionDeploying {
+		return p, err // its deployment goes back first
+	}
 	p.Phase, p.Reason = towpath.PromotionCancelled, reason
 	return p, err
 }

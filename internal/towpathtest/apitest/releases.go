@@ -71,6 +71,11 @@ func (s releases) Publish(ctx context.Context, actor towpath.Actor, r release.Pu
 		Provenance: towpath.DigestOf(r.Provenance), Commit: r.Commit, Ref: r.Ref, Version: r.Version, PublishedBy: actor.Account,
 	}
 	x := towpath.Release{Digest: digest, Project: r.Project, Candidates: []towpath.Candidate{c}}
+	for _, has := range s.w.Releases {
+		if slices.ContainsFunc(has.Candidates, func(was towpath.Candidate) bool { return was.ID == c.ID }) {
+			return release.Published{Release: has, Candidate: c}, nil
+		}
+	}
 	s.w.Releases = append(s.w.Releases, x)
 	return release.Published{Release: x, Candidate: c, Created: true}, nil
 }
