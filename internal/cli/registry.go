@@ -124,7 +124,7 @@ func newRegistryScrub(s *session) *cobra.Command {
 		Long: "Reads every blob that a record needs and compares it with its digest. What is damaged is put aside and never served; pushing " +
 			"the same content again heals it, and so does --repair-from, which fetches it from where a rule of replication copies it. The places of releases " +
 			"are asked whether they have what is only there; with --places it is read there too. Then it looks at the records of tags and artifacts, which have " +
-			"sums, and at the files of SQLite: a damaged tag is put aside, a damaged artifact is mended from its manifest. Exits 1 when " +
+			"sums, and at the files of SQLite: a damaged tag is mended by its sum or put aside, a damaged artifact is mended from its manifest. Exits 1 when " +
 			"something is wrong and was not repaired.",
 		Args: positional(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
