@@ -20,6 +20,7 @@ import (
 type review struct {
 	refused []string // lines for people, at most shownFindings
 	count   int      // of all that is refused
+	rules   []string // of all that is refused
 	allowed map[allowed]*lines
 }
 
@@ -48,6 +49,9 @@ func (v *review) note(r *run, name, place string, f secretscan.Finding) {
 			v.allow(allowed{entry: i, path: f.File, rule: f.ID}, f.Line)
 			return
 		}
+	}
+	if !slices.Contains(v.rules, f.ID) {
+		v.rules = append(v.rules, f.ID)
 	}
 	if v.count++; v.count <= shownFindings {
 		v.refused = append(v.refused, place+": "+f.ID+": "+f.Description+over)
@@ -121,7 +125,7 @@ func (r *run) scanEntry(ctx context.Context, v *review, u unit, e oci.Entry, num
 }
 
 // scanProjectFile scans towpath.yaml as it was written, because there a finding
-// has a line, and refuses it before anything is built.
+// has a line. What it finds is refused with what the layers hold, all at once.
 func (r *run) scanProjectFile(ctx context.Context, src []byte) error {
 	var v review
 	err := r.scanner.Scan(ctx, ProjectFile, strings.NewReader(string(src)), func(f secretscan.Finding) { v.note(r, ProjectFile, f.Place(), f) })
@@ -129,7 +133,7 @@ func (r *run) scanProjectFile(ctx context.Context, src []byte) error {
 		return err
 	}
 	r.reviews = append(r.reviews, v)
-	return r.refuseSecrets()
+	return nil
 }
 
 // refuseSecrets refuses the release for what the scans found, in the order of

@@ -124,6 +124,19 @@ func TestBuild_NamesTwentyCredentialsAndCountsTheRest(t *testing.T) {
 	}
 }
 
+// One in towpath.yaml hides none of the others, and is named once, not for every
+// environment that it is rendered into.
+func TestBuild_NamesCredentialsOfTheProjectFileWithTheRest(t *testing.T) {
+	r := repo(t, map[string]string{"api": ""}, map[string]string{"api/a": leak(1)})
+	edited(t, r, func(src string) string {
+		return src + "objectives: [{name: fast, kind: threshold, below: 1, query: " + leak(2) + "}]\n"
+	})
+	e := newBench(t).refused(r.Dir, build.Request{}, towpath.KindInvalid, "2 credentials:\ntowpath.yaml:")
+	if lines := strings.Split(e.Message, "\n"); len(lines) != 3 || !strings.HasPrefix(lines[2], "api/a:1: github-token") {
+		t.Fatalf("%s", e.Message)
+	}
+}
+
 // A layer from the cache is judged as one that was just built.
 func TestBuild_ScansWhatIsCached(t *testing.T) {
 	allow := "secrets: {allow: [{path: api/**, reason: for tests, until: 2026-06-30}]}\n"

@@ -12,10 +12,11 @@ import (
 // commit with the same content makes it no younger. A rollback asks no gate.
 func age(in Input) finding {
 	most := in.Environment.Rules.Gates.Age
-	inputs := map[string]any{"age": most.String(), "published": in.Released, "candidate": in.Candidate.ID}
+	inputs := map[string]any{"age": most.String(), "candidate": in.Candidate.ID}
 	if most <= 0 {
 		return allow(inputs, fmt.Sprintf("%s takes releases of any age.", in.Environment.Name))
 	}
+	inputs["published"] = in.Released
 	expires, expired := Expired(in.Environment.Rules, in.Released, in.Now)
 	if expired {
 		return deny(inputs, "promote a release with other content: of a newer commit that changes it, or with newer dependencies (towpath lock --update PIN); "+

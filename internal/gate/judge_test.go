@@ -33,7 +33,7 @@ func TestJudge_AllowsWhenEverythingIsInOrder(t *testing.T) {
 
 func TestJudge_NothingIsAllowedOnNoEvidence(t *testing.T) {
 	in := passing()
-	in = Input{Now: in.Now, Promotion: in.Promotion, Environment: in.Environment, Candidate: in.Candidate, Requires: in.Requires}
+	in = Input{Now: in.Now, Promotion: in.Promotion, Environment: in.Environment, Candidate: in.Candidate, Released: in.Released, Requires: in.Requires}
 	if got := Summarise(Judge(in)); got != towpath.Wait {
 		t.Errorf("the outcome is %s, want %s", got, towpath.Wait)
 	}
