@@ -1,8 +1,11 @@
 package replicate
 
 import (
+	"crypto/tls"
 	"errors"
+	"io"
 	"net/http"
+	"net/url"
 	"sync"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -34,30 +37,41 @@ func (t *thisMachine) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.next.RoundTrip(req)
 	}
 	if _, known := t.clear.Load(host); known {
-		return t.next.RoundTrip(inClear(req))
+		return t.inClear(req, req.Body)
 	}
 	resp, err := t.next.RoundTrip(req)
-	if !errors.Is(err, http.ErrSchemeMismatch) {
+	var noTLS tls.RecordHeaderError
+	if !errors.As(err, &noTLS) || string(noTLS.RecordHeader[:]) != "HTTP/" {
 		return resp, err
 	}
-	again := inClear(req)
-	if req.Body != nil && req.Body != http.NoBody {
+	body := req.Body
+	if body != nil && body != http.NoBody { // it was closed, and nothing of it was sent
 		if req.GetBody == nil {
 			return nil, err
 		}
-		body, bodyErr := req.GetBody()
-		if bodyErr != nil {
+		var bodyErr error
+		if body, bodyErr = req.GetBody(); bodyErr != nil {
 			return nil, errors.Join(err, bodyErr)
 		}
-		again.Body = body
 	}
 	t.clear.Store(host, true)
-	return t.next.RoundTrip(again)
+	return t.inClear(req, body)
 }
 
-// inClear is the same request without TLS.
-func inClear(req *http.Request) *http.Request {
-	out := req.Clone(req.Context())
-	out.URL.Scheme = "http"
-	return out
+// inClear sends a request without TLS. Who sent it is told that it is the answer to
+// that, and that what goes on at the same host goes on so: an answer from somewhere else
+// is shown no login, and an upload that is led away from TLS is given up.
+func (t *thisMachine) inClear(req *http.Request, body io.ReadCloser) (*http.Response, error) {
+	again := req.Clone(req.Context())
+	again.URL.Scheme, again.Body = "http", body
+	resp, err := t.next.RoundTrip(again)
+	if err != nil {
+		return nil, err
+	}
+	resp.Request = req
+	if on, err := url.Parse(resp.Header.Get("Location")); err == nil && on.Scheme == "http" && on.Host == req.URL.Host {
+		on.Scheme = "https"
+		resp.Header.Set("Location", on.String())
+	}
+	return resp, nil
 }

@@ -2,12 +2,19 @@ package replicate_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	digest "github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/towpath/towpath/internal/replicate"
 	"github.com/towpath/towpath/internal/towpath"
@@ -39,6 +46,26 @@ func TestRemote_ThisMachine(t *testing.T) {
 		must(replicate.Copy(t.Context(), s, to, graph, quick()))(t)
 		if has, err := to.HasManifest(t.Context(), s.root); err != nil || !has || logins.Load() == 0 {
 			t.Errorf("it has it: %t, %v; %d logins", has, err, logins.Load())
+		}
+	})
+	t.Run("goes on with an upload where it says, by its whole address", func(t *testing.T) {
+		var got []string
+		here := roundTrip(func(req *http.Request) (*http.Response, error) {
+			if req.URL.Scheme == "https" {
+				return nil, tls.RecordHeaderError{RecordHeader: [5]byte([]byte("HTTP/"))}
+			}
+			got = append(got, req.Method+" "+req.URL.String())
+			resp := httptest.NewRecorder()
+			resp.Header().Set("Location", "http://localhost:5000/v2/shop/blobs/uploads/1")
+			resp.WriteHeader(map[string]int{http.MethodPost: http.StatusAccepted, http.MethodPut: http.StatusCreated}[req.Method])
+			return resp.Result(), nil
+		})
+		d := v1.Descriptor{Digest: digest.FromString("x"), Size: 1}
+		open := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("x")), nil }
+		must(0, remote("localhost:5000", here).PutBlob(t.Context(), d, open))(t)
+		want := []string{"POST http://localhost:5000/v2/shop/blobs/uploads/", "PUT http://localhost:5000/v2/shop/blobs/uploads/1?digest=" + url.QueryEscape(string(d.Digest))}
+		if !slices.Equal(got, want) {
+			t.Errorf("it was asked %q, want %q", got, want)
 		}
 	})
 	t.Run("is spoken to with TLS when it has that", func(t *testing.T) {

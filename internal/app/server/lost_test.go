@@ -24,7 +24,11 @@ func TestServer_LostLayerIsNotDeployed(t *testing.T) {
 		layer := []byte("files of one")
 		must(t, 0, h.s.agents.blobs.Delete(ctx, towpath.DigestOf(layer)))
 
-		_, err := h.svc.Promotions.Request(ctx, h.ana, promote.Request{Project: shop, Release: "1.0.0", Environment: "staging"})
+		_, _, err := h.s.agents.OpenBlob(ctx, h.ana, towpath.DigestOf(layer)) // what runs there
+		if _, hint := towpath.PublicMessage(err); towpath.KindOf(err) != towpath.KindNotFound || !strings.Contains(hint, "--repair-from RULE fetches it from a copy") {
+			t.Errorf("an agent that asks for it hears %v, hint: %s", err, hint)
+		}
+		_, err = h.svc.Promotions.Request(ctx, h.ana, promote.Request{Project: shop, Release: "1.0.0", Environment: "staging"})
 		must(t, 0, err)
 		p := h.promotion("staging", "1.0.0", towpath.PromotionWaiting)
 		i := slices.IndexFunc(p.Verdicts, func(v towpath.Verdict) bool { return v.Gate == towpath.GatePlan })
