@@ -146,9 +146,9 @@ func (s *session) runScanAttach(ctx context.Context, report, release, keyFile st
 // counts is an error when what was just attached counts in no environment, and
 // says whose would. That the server can't tell now is none: it is attached.
 func (s *session) counts(ctx context.Context, c *client.Client, p towpath.ProjectName, release, manifest towpath.Digest) error {
-	said, err := c.Evidence(ctx, p, string(release), "")
+	said, unsaid := c.Evidence(ctx, p, string(release), "")
 	i := slices.IndexFunc(said.Statements, func(a towpath.Attestation) bool { return a.Artifact == manifest })
-	if err != nil || i < 0 {
+	if unsaid != nil || i < 0 {
 		s.say("%s it is attached, and the server did not say whether it counts; see: towpath release verify %s", s.style.warn("warning:"), release)
 		return nil
 	}

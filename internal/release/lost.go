@@ -40,7 +40,7 @@ func (s *Service) Lost(ctx context.Context, p towpath.ProjectName, d towpath.Dig
 	content, err := s.Content(ctx, p, d)
 	if err != nil {
 		if len(out) > 0 {
-			return out, nil //nolint:nilerr // that is why
+			return out, nil
 		}
 		return nil, err
 	}

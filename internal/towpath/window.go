@@ -17,7 +17,7 @@ var clock = regexp.MustCompile(`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`)
 // ClockFault is what is wrong with a time of the day at which a window starts, or
 // ends.
 func ClockFault(text string, starts bool) *Fault {
-	if clock.MatchString(text) && !(starts && text == "24:00") {
+	if clock.MatchString(text) && (!starts || text != "24:00") {
 		return nil
 	}
 	return &Fault{Message: fmt.Sprintf("%q is no time of the day", short(text)), Hint: `write hours and minutes: "09:00", "17:30"`}
