@@ -146,16 +146,15 @@ func (s *session) runScanAttach(ctx context.Context, report, release, keyFile st
 // counts is an error when what was just attached counts in no environment, and
 // says whose would. That the server can't tell now is none: it is attached.
 func (s *session) counts(ctx context.Context, c *client.Client, p towpath.ProjectName, release, manifest towpath.Digest) error {
-	said, unsaid := c.Evidence(ctx, p, string(release), "")
-	i := slices.IndexFunc(said.Statements, func(a towpath.Attestation) bool { return a.Artifact == manifest })
-	if unsaid != nil || i < 0 {
+	x, told := statementIn(ctx, c, p, release, manifest)
+	switch {
+	case !told:
 		s.say("%s it is attached, and the server did not say whether it counts; see: towpath release verify %s", s.style.warn("warning:"), release)
 		return nil
-	}
-	if said.Statements[i].Verified() {
+	case x.Verified():
 		return nil
 	}
-	e := towpath.E(towpath.KindInvalid, "scan.attach", "the report is attached, and does not count: %s", said.Statements[i].Refused)
+	e := towpath.E(towpath.KindInvalid, "scan.attach", "the report is attached, and does not count: %s", x.Refused)
 	keys, err := c.TrustedKeys(ctx, p, "")
 	if err != nil {
 		return e
@@ -170,6 +169,16 @@ func (s *session) counts(ctx context.Context, c *client.Client, p towpath.Projec
 		return e.WithHint("no key that is trusted may sign scans: towpath trust add NAME --type scan --key FILE.pub")
 	}
 	return e.WithHint("scans count that are signed by %s", strings.Join(may, ", "))
+}
+
+// statementIn is what the server makes of a statement that is attached, if it says so.
+func statementIn(ctx context.Context, c *client.Client, p towpath.ProjectName, release, manifest towpath.Digest) (x towpath.Attestation, told bool) {
+	said, err := c.Evidence(ctx, p, string(release), "")
+	i := slices.IndexFunc(said.Statements, func(a towpath.Attestation) bool { return a.Artifact == manifest })
+	if err != nil || i < 0 {
+		return x, false
+	}
+	return said.Statements[i], true
 }
 
 func (s *session) readReport(name string) ([]byte, error) {
