@@ -2,11 +2,9 @@ package release
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"regexp"
-	"slices"
 
 	"github.com/Masterminds/semver/v3"
 
@@ -100,9 +98,12 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 			return err
 		}
 		same, err := built(ctx, tx, candidate)
-		if err != nil || same != nil {
-			out.Candidate, out.Created = *cmp.Or(same, &candidate), false
+		if err != nil {
 			return err
+		}
+		if same != nil {
+			out.Candidate, out.Created = *same, false
+			return openNamed(ctx, tx, actor, content, ev)
 		}
 		out.Candidate = candidate
 		if out.Created, err = tx.InsertCandidate(ctx, candidate); err != nil || !out.Created {
@@ -111,7 +112,7 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 		if err := tx.Record(ctx, ev); err != nil {
 			return err
 		}
-		return s.offer(ctx, tx, actor, content, ev)
+		return offer(ctx, tx, actor, content, ev)
 	})
 	failpoint.Hit("release.published")
 	out.Release.Content = content
@@ -136,33 +137,83 @@ func built(ctx context.Context, tx Tx, c towpath.Candidate) (*towpath.Candidate,
 
 // offer proposes the environments that the release names, and asks all of them to
 // look at the candidate. The rules of one that was opened stay as they are in force.
-func (s *Service) offer(ctx context.Context, tx Tx, actor towpath.Actor, content *towpath.ReleaseContent, published towpath.Event) error {
-	known, err := tx.Environments(ctx, content.Project)
+func offer(ctx context.Context, tx Tx, actor towpath.Actor, content *towpath.ReleaseContent, published towpath.Event) error {
+	opened, err := openedBefore(ctx, tx, actor, content)
 	if err != nil {
 		return err
 	}
 	for i, e := range content.Environments {
-		env := towpath.Environment{
-			Project: content.Project, Name: e.Rules.Name, Position: i,
-			Rules: e.Rules, PolicyVersion: gate.PolicyVersion(e.Rules),
+		if !opened[e.Rules.Name] { // for good: nobody has to be kept from it meanwhile
+			err = propose(ctx, tx, actor, content.Project, e, i, published)
 		}
-		opened := slices.ContainsFunc(known, func(k towpath.Environment) bool { return k.Name == env.Name && k.Opened != nil })
-		if !opened { // for good: nobody has to be kept from it meanwhile
-			if err := propose(ctx, tx, actor, env, published); err != nil {
-				return err
-			}
+		if err == nil {
+			err = tx.Enqueue(ctx, WorkEnvironment, string(content.Project)+"/"+string(e.Rules.Name), published.At)
 		}
-		if err := tx.Enqueue(ctx, WorkEnvironment, string(env.Project)+"/"+string(env.Name), published.At); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// openedBefore are the environments of a project that somebody opened. It refuses a
+// release that proposes more than a project may have to who can't open them.
+func openedBefore(ctx context.Context, tx Tx, actor towpath.Actor, content *towpath.ReleaseContent) (map[towpath.EnvironmentName]bool, error) {
+	known, err := tx.Environments(ctx, content.Project)
+	if err != nil {
+		return nil, err
+	}
+	opened, proposed := map[towpath.EnvironmentName]bool{}, 0
+	for _, k := range known {
+		opened[k.Name] = k.Opened != nil
+	}
+	for _, e := range content.Environments {
+		if _, is := opened[e.Rules.Name]; !is && !mayOpen(actor, content.Project, e.Rules) {
+			proposed++
+		}
+	}
+	if n := len(known) + proposed; proposed > 0 && n > towpath.MaxProjectEnvironments {
+		return nil, towpath.E(towpath.KindExhausted, "release.publish", "with this release the project would have %d environments, opened or only proposed, and at most %d are allowed", n, towpath.MaxProjectEnvironments).
+			WithHint("take the new ones out, or let an admin of the project publish it, who opens them by that")
+	}
+	return opened, nil
+}
+
+// openNamed opens what a release names that was published before, where the actor
+// may: whoever publishes it again says so again.
+func openNamed(ctx context.Context, tx Tx, actor towpath.Actor, content *towpath.ReleaseContent, published towpath.Event) error {
+	known, err := tx.Environments(ctx, content.Project)
+	if err != nil {
+		return err
+	}
+	opened := map[towpath.EnvironmentName]bool{}
+	for _, k := range known {
+		opened[k.Name] = k.Opened != nil
+	}
+	for i, e := range content.Environments {
+		if opened[e.Rules.Name] || !mayOpen(actor, content.Project, e.Rules) {
+			continue
+		}
+		err := propose(ctx, tx, actor, content.Project, e, i, published)
+		if err == nil {
+			err = tx.Enqueue(ctx, WorkEnvironment, string(content.Project)+"/"+string(e.Rules.Name), published.At)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mayOpen(actor towpath.Actor, p towpath.ProjectName, rules towpath.EnvironmentSpec) bool {
+	return access.Check(actor, access.EnvironmentOpen, access.Subject{Project: p, Environment: rules.Name, Place: rules.Place}) == nil
+}
+
 // propose registers an environment as a release has it, unless it is opened
 // meanwhile. Whoever may open it does so by publishing.
-func propose(ctx context.Context, tx Tx, actor towpath.Actor, env towpath.Environment, published towpath.Event) error {
-	opens := access.Check(actor, access.EnvironmentOpen, access.Subject{Project: env.Project, Environment: env.Name, Place: env.Rules.Place}) == nil
+func propose(ctx context.Context, tx Tx, actor towpath.Actor, p towpath.ProjectName, e towpath.ReleaseEnvironment, position int, published towpath.Event) error {
+	env := towpath.Environment{Project: p, Name: e.Rules.Name, Position: position, Rules: e.Rules, PolicyVersion: gate.PolicyVersion(e.Rules)}
+	opens := mayOpen(actor, env.Project, env.Rules)
 	if opens {
 		env.Opened = &towpath.Opening{Place: env.Rules.Place, By: actor.Account, At: published.At}
 	}
