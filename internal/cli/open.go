@@ -25,7 +25,7 @@ func newOpen(s *session) *cobra.Command {
 
 Whoever may publish releases can name environments, and nothing is deployed into one before
 somebody with the role admin has looked at where it would run and by which rules. An admin
-who publishes the release that names it first opens it by that. Afterwards the rules change
+who publishes a release that names it, also one that was published before, opens it by that. Afterwards the rules change
 only with releases that pass them.`,
 		Args: positional(1, 1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {

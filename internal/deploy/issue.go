@@ -137,7 +137,7 @@ func (s *Service) withdraw(ctx context.Context, tx Tx, d *towpath.Deployment, no
 		if err != nil {
 			continue // it has just ended
 		}
-		op.Phase, op.EndedAt = phase, now
+		op.Phase, op.Said, op.EndedAt = phase, "", now
 		if err := tx.SaveOperation(ctx, op); err != nil {
 			return err
 		}

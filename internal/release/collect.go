@@ -195,7 +195,10 @@ func histories(ctx context.Context, tx Tx, p towpath.ProjectName) ([]history, er
 	}
 	var out []history
 	for _, e := range environments {
-		h := history{rule: e.Rules.Retention}
+		var h history
+		if e.Opened != nil { // the rules of a proposal are nobody's yet
+			h.rule = e.Rules.Retention
+		}
 		if e.Release != "" {
 			h.inUse = append(h.inUse, e.Release)
 		}

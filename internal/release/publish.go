@@ -2,18 +2,15 @@ package release
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"regexp"
-	"slices"
 
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/failpoint"
-	"github.com/towpath/towpath/internal/gate"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -97,9 +94,12 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 			return err
 		}
 		same, err := built(ctx, tx, candidate)
-		if err != nil || same != nil {
-			out.Candidate, out.Created = *cmp.Or(same, &candidate), false
+		if err != nil {
 			return err
+		}
+		if same != nil {
+			out.Candidate, out.Created = *same, false
+			return openNamed(ctx, tx, actor, content, ev)
 		}
 		out.Candidate = candidate
 		if out.Created, err = tx.InsertCandidate(ctx, candidate); err != nil || !out.Created {
@@ -108,7 +108,7 @@ func (s *Service) Publish(ctx context.Context, actor towpath.Actor, r PublishReq
 		if err := tx.Record(ctx, ev); err != nil {
 			return err
 		}
-		return s.offer(ctx, tx, actor, content, ev)
+		return offer(ctx, tx, actor, content, ev)
 	}))
 	failpoint.Hit("release.published")
 	out.Release.Content = content
@@ -129,71 +129,6 @@ func built(ctx context.Context, tx Tx, c towpath.Candidate) (*towpath.Candidate,
 		}
 	}
 	return nil, nil
-}
-
-// offer proposes the environments that the release names, and asks all of them to
-// look at the candidate. The rules of one that was opened stay as they are in force,
-// unless nothing ran in it yet and the release puts it elsewhere.
-func (s *Service) offer(ctx context.Context, tx Tx, actor towpath.Actor, content *towpath.ReleaseContent, published towpath.Event) error {
-	known, err := tx.Environments(ctx, content.Project)
-	if err != nil {
-		return err
-	}
-	for i, e := range content.Environments {
-		env := towpath.Environment{
-			Project: content.Project, Name: e.Rules.Name, Position: i,
-			Rules: e.Rules, PolicyVersion: gate.PolicyVersion(e.Rules),
-		}
-		inForce := slices.ContainsFunc(known, func(k towpath.Environment) bool { return k.Name == env.Name && !takesRules(k, env.Rules.Place) })
-		if !inForce {
-			if err := propose(ctx, tx, actor, env, published); err != nil {
-				return err
-			}
-		}
-		if err := tx.Enqueue(ctx, WorkEnvironment, string(env.Project)+"/"+string(env.Name), published.At); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// takesRules reports whether a release may propose an environment's rules: nobody has
-// opened it, or nothing has run in it, nor is about to, where it was opened, and
-// the release puts it elsewhere.
-func takesRules(env towpath.Environment, place towpath.PlaceName) bool {
-	return env.Opened == nil || env.Opened.Place != place && env.Release == "" && env.Active == ""
-}
-
-// propose registers an environment as a release has it, unless its rules came into
-// force meanwhile. Whoever may open it does so by publishing.
-func propose(ctx context.Context, tx Tx, actor towpath.Actor, env towpath.Environment, published towpath.Event) error {
-	opens := access.Check(actor, access.EnvironmentOpen, access.Subject{Project: env.Project, Environment: env.Name, Place: env.Rules.Place}) == nil
-	if opens {
-		env.Opened = &towpath.Opening{Place: env.Rules.Place, By: actor.Account, At: published.At}
-	}
-	created, err := tx.InsertEnvironment(ctx, env)
-	if err != nil {
-		return err
-	}
-	if !created {
-		was, err := tx.LockEnvironment(ctx, env.Project, env.Name)
-		if err != nil || !takesRules(was, env.Rules.Place) || was.PolicyVersion == env.PolicyVersion && !opens {
-			return err
-		}
-		was.Position, was.Rules, was.PolicyVersion, was.Opened = env.Position, env.Rules, env.PolicyVersion, env.Opened
-		if err := tx.SaveEnvironment(ctx, was); err != nil {
-			return err
-		}
-	}
-	ev := towpath.NewEvent(published.At, published.Actor, "environment.registered")
-	ev.Project, ev.Environment, ev.Subject, ev.Release = env.Project, env.Name, string(env.PolicyVersion), published.Release
-	if err := tx.Record(ctx, ev); err != nil || !opens {
-		return err
-	}
-	ev = towpath.NewEvent(published.At, published.Actor, "environment.opened")
-	ev.Project, ev.Environment, ev.Subject, ev.Release = env.Project, env.Name, string(env.PolicyVersion), published.Release
-	ev.Reason = "in place " + string(env.Rules.Place)
-	return tx.Record(ctx, ev)
 }
 
 // check verifies a request against its own digests and the blobs that it may

@@ -110,7 +110,7 @@ func (tx *Tx) addSteps(ctx context.Context, d *towpath.Deployment) error {
 		if op.Result != nil {
 			step.Message, step.Log = op.Result.Message, op.Result.Log
 		}
-		if op.Said != "" {
+		if op.Said != "" && !towpath.OperationTransitions().Terminal(op.Phase) { // older versions left it there
 			step.Message = op.Said
 		}
 		d.Components[i].Steps = append(d.Components[i].Steps, step)

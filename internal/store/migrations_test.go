@@ -3,10 +3,14 @@ package store_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/store/migrations"
@@ -41,21 +45,44 @@ func TestMigrations(t *testing.T) {
 }
 
 // TestMigrations_EnvironmentsStayOpen: what was deployed into before environments
-// were opened needs nobody to do that.
+// were opened needs nobody to do that, whatever its rules say, and what was only
+// proposed does.
 func TestMigrations_EnvironmentsStayOpen(t *testing.T) {
-	migrated(t, "00022", []string{
-		`INSERT INTO project (name, repository, created_at) VALUES ('shop', '', 0)`,
-		`INSERT INTO environment (project, name, position, digest, rev, doc) VALUES ('shop', 'dev', 0, '', 1,
-			'{"project": "shop", "name": "dev", "rules": {"name": "dev", "place": "eu-1"}}')`,
-	}, func(t *testing.T, db *sqldb.DB) {
-		var text string
-		var e towpath.Environment
-		err := db.QueryRow(t.Context(), `SELECT doc FROM environment`).Scan(&text)
-		if err == nil {
-			err = json.Unmarshal([]byte(text), &e)
+	ana := &towpath.Opening{Place: "eu-2", By: "ana"}
+	const forged = "\x00\",\"place\":\"elsewhere\",\"opened\":{\n'\x1b[8m"
+	rows := []string{`INSERT INTO project (name, repository, created_at) VALUES ('shop', '', 0)`}
+	want := map[towpath.EnvironmentName]*towpath.Opening{}
+	add := func(name towpath.EnvironmentName, digest string, place towpath.PlaceName, opened, after *towpath.Opening) {
+		t.Helper()
+		doc, err := json.Marshal(towpath.Environment{Project: "shop", Name: name, Opened: opened, Rules: towpath.EnvironmentSpec{
+			Name: name, Branch: forged, From: forged, Place: place, Account: forged,
+		}})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if err != nil || !e.Open() || e.Name != "dev" {
-			t.Errorf("%s, %v", text, err)
+		rows = append(rows, fmt.Sprintf(`INSERT INTO environment (project, name, position, digest, rev, doc) VALUES ('shop', '%s', 0, '%s', 1, '%s')`, name, digest, strings.ReplaceAll(string(doc), "'", "''")))
+		want[name] = after
+	}
+	old := func(p towpath.PlaceName) *towpath.Opening {
+		return &towpath.Opening{Place: p, By: "towpath", At: time.Unix(0, 0).UTC()}
+	}
+	add("runs", "sha256:a", "eu-1", nil, old("eu-1"))
+	add("ran", "", "eu-1", nil, old("eu-1"))
+	add("proposed", "", "eu-1", nil, nil)
+	add("opened", "sha256:a", "eu-2", ana, ana)
+	add("bent", "sha256:a", `eu"\`, nil, nil)
+	rows = append(rows, `INSERT INTO deployment (id, project, environment, created, active, rev, doc) VALUES ('dep_1', 'shop', 'ran', 1, 0, 1, '{}')`)
+	migrated(t, "00022", rows, func(t *testing.T, db *sqldb.DB) {
+		for name, after := range want {
+			var text string
+			var e towpath.Environment
+			err := db.QueryRow(t.Context(), `SELECT doc FROM environment WHERE name = $1`, name).Scan(&text)
+			if err == nil {
+				err = json.Unmarshal([]byte(text), &e)
+			}
+			if err != nil || e.Name != name || !reflect.DeepEqual(e.Opened, after) || strings.Count(text, `"opened":`) > 1 {
+				t.Errorf("%s: %s, %v", name, text, err)
+			}
 		}
 	})
 }

@@ -22,17 +22,19 @@ const (
 	MaxEnvironments = 100 // of a release
 	MaxComponents   = 200 // of a release
 	MaxConcurrent   = 1000
-	MaxWatch        = 7 * 24 * time.Hour
-	MaxKeep         = 10_000 // releases
-	MaxRetention    = 20 * 365 * 24 * time.Hour
-	MaxSoak         = 90 * 24 * time.Hour
-	MaxAge          = 10 * 365 * 24 * time.Hour
-	MaxApprovals    = 20
-	MaxSignatures   = 20
-	MaxWindows      = 50
-	MaxListed       = 500 // names, keys or patterns in one list of a gate
-	MinScanAge      = time.Hour
-	MaxScanAge      = 365 * 24 * time.Hour
+	// MaxProjectEnvironments is how many a project may have, opened or proposed.
+	MaxProjectEnvironments = 200
+	MaxWatch               = 7 * 24 * time.Hour
+	MaxKeep                = 10_000 // releases
+	MaxRetention           = 20 * 365 * 24 * time.Hour
+	MaxSoak                = 90 * 24 * time.Hour
+	MaxAge                 = 10 * 365 * 24 * time.Hour
+	MaxApprovals           = 20
+	MaxSignatures          = 20
+	MaxWindows             = 50
+	MaxListed              = 500 // names, keys or patterns in one list of a gate
+	MinScanAge             = time.Hour
+	MaxScanAge             = 365 * 24 * time.Hour
 )
 
 // maxText is the longest text in a rule, in bytes.

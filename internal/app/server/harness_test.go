@@ -44,6 +44,7 @@ type harness struct {
 	drift      towpath.DriftPolicy                        // of the component in releases; empty is report
 	search     bool                                       // releases have a second component, as the first is
 	needs      bool                                       // that needs the first
+	more       []towpath.EnvironmentSpec                  // that releases name besides
 	concurrent int                                        // of dev in releases
 	rules      *towpath.DriftRules                        // likewise
 	ana        towpath.Actor                              // author
@@ -177,11 +178,20 @@ func (h *harness) publish(version, what string) towpath.Candidate {
 // offer is [harness.publish] of what may be refused.
 func (h *harness) offer(version, what string) (release.Published, error) {
 	h.t.Helper()
-	return h.svc.Releases.Publish(context.Background(), *cmp.Or(h.by, &h.ana), h.built(version, what))
+	return h.submit(h.encode(version, what))
 }
 
 // built commits and uploads a release whose component says what.
 func (h *harness) built(version, what string) release.PublishRequest {
+	h.t.Helper()
+	blobs, r := h.encode(version, what)
+	h.upload(blobs)
+	return r
+}
+
+// encode commits and makes a release whose component says what: its blobs, and what
+// is asked for to publish it.
+func (h *harness) encode(version, what string) ([][]byte, release.PublishRequest) {
 	h.t.Helper()
 	h.repo.WriteFile("api/what", what)
 	commit := h.repo.CommitAs(gittest.Ana, version)
@@ -205,15 +215,15 @@ func (h *harness) built(version, what string) release.PublishRequest {
 		}
 		content.Components = append(content.Components, second)
 	}
-	for _, e := range []towpath.EnvironmentSpec{
+	for _, e := range append([]towpath.EnvironmentSpec{
 		{Name: "dev", Promotion: cmp.Or(h.dev, towpath.PromotionAutomatic), Place: cmp.Or(h.place, "local"), Gates: h.gates, Concurrent: h.concurrent},
 		{Name: "staging", From: "dev", Branch: "staging", Promotion: cmp.Or(h.staging, towpath.PromotionAutomatic), Place: "local"},
 		{
 			Name: "prod", From: "staging", Branch: "production", Promotion: towpath.PromotionAutomatic, Place: "local",
 			Gates: towpath.GateRules{Approvals: &towpath.ApprovalRule{Count: 1}},
 		},
-	} {
-		e.Retention, e.Region = h.retention, h.regions[e.Name]
+	}, h.more...) {
+		e.Retention, e.Region = cmp.Or(e.Retention, h.retention), h.regions[e.Name]
 		spec := json.RawMessage(fmt.Sprintf(`{"greeting":%q}`, what+" in "+string(e.Name)))
 		env := towpath.ReleaseEnvironment{Rules: e}
 		for _, c := range content.Components {
@@ -225,12 +235,22 @@ func (h *harness) built(version, what string) release.PublishRequest {
 	}
 	enc, err := oci.Encode(content)
 	must(h.t, 0, err)
-	by := *cmp.Or(h.by, &h.ana)
-	for _, b := range [][]byte{layer, enc.Content} {
-		must(h.t, 0, h.svc.Releases.PutBlob(context.Background(), by, h.in(), towpath.DigestOf(b), bytes.NewReader(b)))
-	}
-	return release.PublishRequest{
+	return [][]byte{layer, enc.Content}, release.PublishRequest{
 		Project: h.in(), Manifest: enc.Manifest, Provenance: h.provenance(enc.Digest, version), Commit: commit, Ref: cmp.Or(h.ref, "main"), Version: version,
+	}
+}
+
+// submit uploads and publishes a release.
+func (h *harness) submit(blobs [][]byte, r release.PublishRequest) (release.Published, error) {
+	h.t.Helper()
+	h.upload(blobs)
+	return h.svc.Releases.Publish(context.Background(), *cmp.Or(h.by, &h.ana), r)
+}
+
+func (h *harness) upload(blobs [][]byte) {
+	h.t.Helper()
+	for _, b := range blobs {
+		must(h.t, 0, h.svc.Releases.PutBlob(context.Background(), *cmp.Or(h.by, &h.ana), h.in(), towpath.DigestOf(b), bytes.NewReader(b)))
 	}
 }
 

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/promote"
@@ -154,4 +157,89 @@ func TestServer_RefusesForgedRules(t *testing.T) {
 	refused("no branch")
 	h.ref = ""
 	must2(t)(h.offer("1.0.0", "one"))
+}
+
+// TestServer_OpensByPublishingAgain: an admin who publishes what a CI account has
+// published opens what it proposes, as by publishing it first.
+func TestServer_OpensByPublishingAgain(t *testing.T) {
+	h := newHarness(t)
+	by := &towpath.Actor{Account: "ci", Token: "tok_1", Grants: []towpath.Grant{{Role: towpath.RoleReleaser, Project: shop}}}
+	h.by = by
+	content, request := h.encode("1.0.0", "one")
+	if p := must2(t)(h.submit(content, request)); !p.Created {
+		t.Fatal("it was there")
+	}
+	if p := must2(t)(h.submit(content, request)); p.Created || h.status("dev").Proposed == nil {
+		t.Fatalf("the same again made %+v", p)
+	}
+	h.by = &towpath.Actor{Account: "pia", Token: "tok_2", Grants: []towpath.Grant{{Role: towpath.RoleReleaser, Project: shop}, {Role: towpath.RoleAdmin, Place: "local"}}}
+	if p := must2(t)(h.submit(content, request)); p.Created {
+		t.Error("it is another candidate")
+	}
+	h.runs("dev", "1.0.0")
+	for _, name := range []towpath.EnvironmentName{"dev", "staging", "prod"} {
+		if st := h.status(name); st.Proposed != nil {
+			t.Errorf("%s is only proposed", name)
+		}
+	}
+	must2(t)(h.submit(content, request))
+	if n := len(h.events("environment.opened")); n != 3 {
+		t.Errorf("%d environments were opened", n)
+	}
+}
+
+// TestServer_BoundsEnvironments: who may only publish can't fill a project, nor keep
+// an admin from new environments; and what is only proposed keeps nothing.
+func TestServer_BoundsEnvironments(t *testing.T) {
+	h := newHarness(t)
+	releaser := &towpath.Actor{Account: "mal", Token: "tok_1", Grants: []towpath.Grant{{Role: towpath.RoleReleaser, Project: shop}}}
+	h.by = releaser
+	more := func(from, n int) {
+		h.more = nil
+		for i := range n {
+			h.more = append(h.more, towpath.EnvironmentSpec{
+				Name: towpath.EnvironmentName(fmt.Sprintf("e%d", from+i)), Promotion: towpath.PromotionManual, Place: "local",
+				Retention: towpath.RetentionRule{Age: towpath.MaxRetention},
+			})
+		}
+	}
+	more(0, 97)
+	must2(t)(h.offer("1.0.0", "one"))
+	more(97, 97)
+	must2(t)(h.offer("1.1.0", "two"))
+	more(194, 4)
+	if _, err := h.offer("1.2.0", "three"); towpath.KindOf(err) != towpath.KindExhausted {
+		t.Errorf("the 201st environment: %v", err)
+	}
+	more(194, 3)
+	must2(t)(h.offer("1.3.0", "four"))
+	must2(t)(h.offer("1.4.0", "five"))
+	h.by = nil
+	more(197, 1)
+	must2(t)(h.offer("1.5.0", "six"))
+	if st := h.status("e197"); st.Proposed != nil {
+		t.Error("the admin's is only proposed")
+	}
+}
+
+// TestServer_ProposalsKeepNothing: how long releases are kept is said by rules that
+// somebody has let in.
+func TestServer_ProposalsKeepNothing(t *testing.T) {
+	h := newHarness(t)
+	h.by = &towpath.Actor{Account: "mal", Token: "tok_1", Grants: []towpath.Grant{{Role: towpath.RoleReleaser, Project: shop}}}
+	h.retention.Age = towpath.MaxRetention
+	one := h.publish("1.0.0", "one")
+	h.publish("1.1.0", "two")
+	h.promotion("dev", "1.1.0", towpath.PromotionPlanning) // which needs it
+	later := h.laterReleases(time.Now().AddDate(1, 0, 0))
+	collects := func(want ...towpath.Digest) {
+		t.Helper()
+		got, err := later.Collect(t.Context(), h.ana, shop, true)
+		if err != nil || !slices.Equal(got.Releases, want) {
+			t.Errorf("%v would go, want %v: %v", got.Releases, want, err)
+		}
+	}
+	collects(one.Release)
+	must(t, 0, h.svc.Promotions.Open(t.Context(), h.ana, shop, "dev", h.status("dev").Proposed.PolicyVersion))
+	collects()
 }
