@@ -2,11 +2,14 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"testing"
 	"time"
 
 	"github.com/towpath/towpath/internal/git"
+	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
@@ -42,5 +45,22 @@ func TestServer_RecordsNothingWithoutTheLatch(t *testing.T) {
 			t.Fatalf("it got %v", err)
 		}
 		must(t, 0, releases(func() {}).PutBlob(t.Context(), h.ana, shop, d, bytes.NewReader(layer)))
+	})
+	t.Run("how a promotion ended", func(t *testing.T) {
+		key, err := signing.Generate()
+		must(t, 0, err)
+		records := store.For[promote.Tx](h.s.store)
+		attest := func(p towpath.Promotion, before func()) error {
+			a := &attestor{key, h.s.agents.blobs, releases(func() {}), time.Now}
+			return a.Attest(t.Context(), p, func(_ towpath.Artifact, shelve func(context.Context, promote.Tx) error) error {
+				before()
+				return records.Update(t.Context(), shelve)
+			})
+		}
+		p := h.promotion("dev", "1.0.0", towpath.PromotionSucceeded)
+		if err := attest(p, cut); towpath.KindOf(err) != towpath.KindLocked {
+			t.Fatalf("it got %v", err)
+		}
+		must(t, 0, attest(p, func() {}))
 	})
 }
