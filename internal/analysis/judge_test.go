@@ -169,6 +169,24 @@ func TestJudge_ASilentSourceIsNoEvidence(t *testing.T) {
 	}
 }
 
+// TestJudge_SilenceFromTheStart: what was read of the old revision is told as its own,
+// and no intervals are counted in which the new one was not there yet.
+func TestJudge_SilenceFromTheStart(t *testing.T) {
+	old := Reading{Baseline: &Sample{Total: 10, Bad: 1}}
+	for want, readings := range map[string]map[string]Reading{
+		"Error rate 10 % of 700 requests of the old revision, and nothing of the new one; no evidence, nothing was read of the new revision yet.": {"errors": old},
+		"Error rate 0 % of 0 requests beside 0 % of 0; no evidence, nothing was read yet.":                                                        {},
+	} {
+		in := errorsOf()
+		for i := range 70 {
+			in.Intervals = append(in.Intervals, Interval{Start: begin.Add(time.Duration(i) * time.Second), End: begin.Add(time.Duration(i+1) * time.Second), Readings: readings})
+		}
+		if v := judged(t, in).Verdicts[0]; v.Sentence != want {
+			t.Errorf("got  %s\nwant %s", v.Sentence, want)
+		}
+	}
+}
+
 // TestJudge_WithoutBaseline: an objective that can't tell revisions apart is
 // judged by what it has to keep to, beside others that are compared.
 func TestJudge_WithoutBaseline(t *testing.T) {

@@ -80,6 +80,12 @@ func (t *tracker) outcome(v Verdict) Outcome {
 func (t *tracker) lacks() string {
 	if t.quiet > quietAfter {
 		s := fmt.Sprintf("nothing was read in the last %d intervals", t.quiet)
+		switch { // those from before the rollout are among them
+		case !t.begun && t.samples.baseline.total > 0:
+			s = "nothing was read of the new revision yet"
+		case !t.begun:
+			s = "nothing was read yet"
+		}
 		if t.why != "" {
 			s += ": " + t.why
 		}
@@ -126,6 +132,9 @@ func (t *tracker) seenWords(v Verdict) string {
 	unit := " requests"
 	if t.o.Kind == Threshold {
 		unit = " moments"
+	}
+	if !t.begun && !t.alone && v.Before.Total > 0 { // beside a new revision that did nothing there is no before
+		return fmt.Sprintf("%s %s of %s%s of the old revision, and nothing of the new one", what, percent(v.Before), number(v.Before.Total), unit)
 	}
 	s := fmt.Sprintf("%s %s of %s%s", what, percent(v.Canary), number(v.Canary.Total), unit)
 	if !t.alone {

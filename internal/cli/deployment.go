@@ -154,6 +154,9 @@ func showDeployment(p *page, d towpath.Deployment) {
 		if r.Canary != nil && r.Canary.Judgement != nil {
 			j := r.Canary.Judgement
 			line := string(r.Component) + ": " + p.style.word(string(j.Outcome))
+			if until := cmp.Or(j.Counted, j.Until); !until.IsZero() { // it may be over, while others move
+				line += ", judged until " + at(until)
+			}
 			if !strings.Contains(d.Cause, j.Sentence) { // which is said below
 				line += ". " + j.Sentence
 			}

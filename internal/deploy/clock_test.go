@@ -81,6 +81,68 @@ func (c *tally) judged(second int) *towpath.Judgement {
 	return judge(&c.d, &c.d.Components[0], c.counts, nil, midnight.Add(time.Duration(second)*time.Second))
 }
 
+// TestJudge_SaysUntilWhen: by our clock, whatever the one of the place says, and
+// however late we heard of it.
+func TestJudge_SaysUntilWhen(t *testing.T) {
+	type heard struct {
+		second, received int
+		ahead            time.Duration // of the clock of the place
+	}
+	for name, tt := range map[string]struct {
+		heard []heard
+		want  int // second
+	}{
+		"when it was counted":                               {[]heard{{1, 1, 0}, {2, 2, 0}, {3, 3, 0}}, 3},
+		"by a clock that is ahead":                          {[]heard{{1, 1, time.Hour}, {2, 2, time.Hour}, {3, 3, time.Hour}}, 3},
+		"by one that is behind":                             {[]heard{{1, 1, -time.Hour}, {2, 2, -time.Hour}, {3, 3, -time.Hour}}, 3},
+		"not when it was heard, if that took long":          {[]heard{{1, 1, 0}, {2, 2, 0}, {3, 30, 0}}, 3},
+		"nor when it took long by a clock that is ahead":    {[]heard{{1, 1, time.Hour}, {2, 2, time.Hour}, {3, 30, time.Hour}}, 3},
+		"when it was counted by a clock that was put back":  {[]heard{{1, 1, time.Hour}, {2, 2, time.Hour}, {3, 3, 0}}, 3},
+		"when it was counted by a clock that was put ahead": {[]heard{{1, 1, 0}, {2, 2, 0}, {3, 3, time.Hour}}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, last := newTally(), heard{}
+			for _, last = range tt.heard {
+				c.tellAt(t, last.second, last.received, last.ahead, 0, "")
+			}
+			j := c.judged(last.received)
+			if j == nil || !j.Counted.Equal(midnight.Add(time.Duration(tt.want)*time.Second)) {
+				t.Errorf("wanted second %d: %+v", tt.want, j)
+			}
+			if at := midnight.Add(time.Duration(last.second)*time.Second + last.ahead); j != nil && !j.Until.Equal(at) {
+				t.Errorf("it is until %s by the clock of the place", j.Until)
+			}
+		})
+	}
+}
+
+// TestNext_AFaultBeginsWhileNobodyLooks: the server was away when a step would have
+// ended, and its last verdict is from before. What the router counted meanwhile
+// sends the new revision back.
+func TestNext_AFaultBeginsWhileNobodyLooks(t *testing.T) {
+	c := newTally()
+	r := &c.d.Components[0]
+	r.Canary.Spec = towpath.RolloutSpec{Interval: time.Second, Deadline: time.Minute, Steps: []towpath.RolloutStep{{Weight: 50, For: 6 * time.Second}}}
+	r.Steps = []towpath.Step{{Verb: towpath.VerbShift, Weight: 50, Phase: towpath.OperationSucceeded, Ended: midnight}}
+	next := func(second int) rollout.Decision {
+		return rollout.Next(&c.d, rollout.Seen{Now: midnight.Add(time.Duration(second) * time.Second), Judgements: map[towpath.ComponentName]*towpath.Judgement{"api": c.judged(second)}})
+	}
+	for i := range 4 {
+		c.tell(t, i, 0, 0, "")
+	}
+	if dec := next(7); len(dec.Issue) > 0 || dec.Trigger != "" {
+		t.Errorf("the step ends on what was counted until its third second: %+v", dec)
+	}
+	c.tell(t, 8, 0, 300, "")
+	if dec := next(8); len(dec.Issue) > 0 || dec.Trigger != "" && dec.Trigger != towpath.TriggerWorse {
+		t.Errorf("the step ends on failures: %+v", dec)
+	}
+	c.tell(t, 9, 0, 360, "")
+	if dec := next(9); dec.Trigger != towpath.TriggerWorse {
+		t.Errorf("it does not go back: %+v", dec)
+	}
+}
+
 // requests are those of the new revision that the analysis is given.
 func (c *tally) requests() (n float64) {
 	for _, iv := range Evidence(&c.d.Components[0], c.counts, nil).Intervals {

@@ -177,15 +177,41 @@ const keepCounts = 30 * 24 * time.Hour
 // interval, before what came until then says nothing about now.
 func silence(interval time.Duration) time.Duration { return 3*interval + 5*time.Second }
 
-// judge says what was counted and measured of a rollout shows; nil when nothing can
-// be said yet. It may take long, and so it stays out of transactions.
+// recent is how many counts tell how far the clock of a place is from ours.
+const recent = 10
+
+// countedUntil is when the last count was made, by the server's clock: what it
+// took to be heard, longer than the quickest of the recent ones, nobody counted.
+func countedUntil(counts []towpath.TrafficCount) time.Time {
+	last := counts[len(counts)-1]
+	off, next := last.Received.Sub(last.At), last.At
+	for _, c := range slices.Backward(counts[max(0, len(counts)-recent):]) {
+		if c.Before || c.At.After(next) { // another clock
+			break
+		}
+		off, next = min(off, c.Received.Sub(c.At)), c.At
+	}
+	return last.At.Add(off)
+}
+
+// judge says what was counted and measured of a rollout shows, and until when; nil
+// when nothing can be said yet. It may take long, and so it stays out of
+// transactions.
 func judge(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.TrafficCount, measurements []towpath.Measurement, now time.Time) *towpath.Judgement {
+	j := outcome(d, r, counts, measurements, now)
+	if j != nil {
+		j.Until, j.Counted = counts[len(counts)-1].At, countedUntil(counts)
+	}
+	return j
+}
+
+func outcome(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.TrafficCount, measurements []towpath.Measurement, now time.Time) *towpath.Judgement {
 	if len(counts) == 0 {
 		return nil
 	}
 	last := counts[len(counts)-1]
 	if why := broken(last, r.To); why != "" {
-		return &towpath.Judgement{Outcome: towpath.JudgedWorse, Sentence: why, Intervals: intervals(counts), Until: last.At}
+		return &towpath.Judgement{Outcome: towpath.JudgedWorse, Sentence: why, Intervals: intervals(counts)}
 	}
 	if r.Mirrors() {
 		r = guards(d, r)
@@ -197,20 +223,20 @@ func judge(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.TrafficCo
 	gap := max(silence(r.Canary.Spec.Interval), 3*last.Received.Sub(counts[0].Received)/countsKept)
 	if quiet := now.Sub(last.Received); quiet > gap {
 		return &towpath.Judgement{
-			Outcome: towpath.JudgedNoEvidence, Intervals: intervals, Until: last.At,
+			Outcome: towpath.JudgedNoEvidence, Intervals: intervals,
 			Sentence: fmt.Sprintf("Nothing has been counted for %s: is the agent of %s connected, and does its router run?", quiet.Round(time.Second), last.Target.Place),
 		}
 	}
 	in := input(d, r, counts, measurements)
 	if len(in.Objectives) == 0 {
-		return withQueries(&towpath.Judgement{Outcome: towpath.JudgedNotWorse, Intervals: intervals, Until: last.At}, r)
+		return withQueries(&towpath.Judgement{Outcome: towpath.JudgedNotWorse, Intervals: intervals}, r)
 	}
 	j, err := analysis.Judge(in)
 	if err != nil { // the deployment must go on all the same: a person decides
 		m, _ := towpath.PublicMessage(err)
-		return &towpath.Judgement{Outcome: towpath.JudgedNoEvidence, Sentence: m, Intervals: intervals, Until: last.At}
+		return &towpath.Judgement{Outcome: towpath.JudgedNoEvidence, Sentence: m, Intervals: intervals}
 	}
-	return withQueries(uncompared(summary(j, intervals, last.At), r), r)
+	return withQueries(uncompared(summary(j, intervals), r), r)
 }
 
 // input is what is judged of a component. The risk is that of the whole
@@ -298,9 +324,9 @@ func intervals(counts []towpath.TrafficCount) int {
 	return n
 }
 
-func summary(j analysis.Judgement, intervals int, until time.Time) *towpath.Judgement {
+func summary(j analysis.Judgement, intervals int) *towpath.Judgement {
 	out := &towpath.Judgement{
-		Outcome: towpath.JudgementOutcome(j.Outcome), Sentence: j.Sentence, Intervals: intervals, Until: until,
+		Outcome: towpath.JudgementOutcome(j.Outcome), Sentence: j.Sentence, Intervals: intervals,
 	}
 	for i, v := range j.Verdicts {
 		out.Suspect = out.Suspect || v.Suspect(j.Input.Objectives[i])

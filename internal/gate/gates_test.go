@@ -22,7 +22,7 @@ func TestUpstream(t *testing.T) {
 			change: func(in *Input) { in.Upstream[0].Project = "billing" }},
 		{name: "waits while the verification runs", outcome: towpath.Wait, says: "has not finished",
 			change: func(in *Input) { in.Upstream[0].Verified = false }},
-		{name: "denies what a later verification took back", outcome: towpath.Deny, says: "no longer verified in staging: smoke test failed.", hints: "promote a repaired release",
+		{name: "denies what a later verification took back", outcome: towpath.Deny, says: "1.4.0 is not verified in staging: smoke test failed.", hints: "promote a repaired release",
 			change: func(in *Input) { in.Upstream[0].Verified, in.Upstream[0].Doubt = false, "smoke test failed" }},
 		{name: "lets a doubt weigh more than the mark of verification", outcome: towpath.Deny, says: "it leaks",
 			change: func(in *Input) { in.Upstream[0].Doubt = "it leaks" }},

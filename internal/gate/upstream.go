@@ -28,7 +28,7 @@ func upstream(in Input) finding {
 	switch {
 	case last.Doubt != "":
 		return deny(inputs, fmt.Sprintf("promote a repaired release to %s, or look again: towpath verify %s", from, from),
-			fmt.Sprintf("%s is no longer verified in %s: %s.", label(in), from, last.Doubt))
+			fmt.Sprintf("%s is not verified in %s: %s.", label(in), from, last.Doubt))
 	case !last.Verified:
 		return wait(inputs, fmt.Sprintf("see towpath status %s", from),
 			fmt.Sprintf("%s runs in %s and its verification has not finished.", label(in), from))

@@ -200,7 +200,8 @@ type held struct {
 }
 
 // hold says why a step stays, if it does: its time is not over, it waits for a
-// person, or its judgement is missing. Missing evidence is never a pass, and no
+// person, or its judgement is missing, or does not reach the end of that time:
+// when nobody counted, nobody has judged. Missing evidence is never a pass, and no
 // reason to go back either: a person is asked. Without traffic there is nothing
 // to judge.
 func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now time.Time) held {
@@ -227,8 +228,9 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 			said = ". Nothing has been counted yet."
 		}
 	}
-	if left := step.Ended.Add(s.For).Sub(now); left > 0 {
-		if end := step.Ended.Add(s.For); end.Before(again) {
+	end := step.Ended.Add(s.For)
+	if left := end.Sub(now); left > 0 {
+		if end.Before(again) {
 			again = end
 		}
 		return held{fmt.Sprintf("%s for another %s%s", at, left.Round(time.Second), said), false, again}
@@ -236,19 +238,30 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 	if s.Manual {
 		return held{fmt.Sprintf("%s and waits for a person: `towpath rollout resume` goes on%s", at, said), true, again}
 	}
-	switch {
-	case !isJudged(c, s), j.Outcome == towpath.JudgedNotWorse,
-		j.Outcome == towpath.JudgedUndecided && c.Spec.Undecided == towpath.UndecidedProceeds && !j.Suspect:
+	fine := passes(c, j)
+	if !isJudged(c, s) || fine && !j.Counted.Before(end) {
 		return held{}
 	}
-	if deadline := step.Ended.Add(s.For + c.Spec.Deadline); !now.Before(deadline) {
+	if !now.Before(end.Add(c.Spec.Deadline)) {
 		return held{fmt.Sprintf("%s and could not be judged within %s: `towpath rollout resume` goes on all the same, `towpath rollback` goes back%s",
 			at, c.Spec.Deadline, said), true, again}
 	}
 	if j.Suspect {
 		return held{at + " and looks worse; more requests have to show whether it is" + said, false, again}
 	}
+	switch {
+	case fine && j.Counted.Before(step.Ended):
+		return held{at + ", and nothing has been counted since" + said, false, again}
+	case fine:
+		return held{fmt.Sprintf("%s, and the end of its %s has not been counted yet%s", at, s.For, said), false, again}
+	}
 	return held{at + " and is not judged yet" + said, false, again}
+}
+
+// passes reports whether a judgement lets a step end.
+func passes(c *towpath.Canary, j towpath.Judgement) bool {
+	return j.Outcome == towpath.JudgedNotWorse ||
+		j.Outcome == towpath.JudgedUndecided && c.Spec.Undecided == towpath.UndecidedProceeds && !j.Suspect
 }
 
 // isJudged reports whether a step is. Copies always are: where no objective says

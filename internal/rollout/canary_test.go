@@ -27,8 +27,9 @@ func at(ago time.Duration, weights ...int) (*towpath.Deployment, *towpath.Canary
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
+// judged is a judgement of all until noon.
 func judged(o towpath.JudgementOutcome) *towpath.Judgement {
-	return &towpath.Judgement{Outcome: o, Sentence: "it is " + string(o)}
+	return &towpath.Judgement{Outcome: o, Sentence: "it is " + string(o), Counted: noon}
 }
 
 func TestNext_Canary(t *testing.T) {
@@ -95,6 +96,57 @@ func TestNext_Canary(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNext_TimeThatNobodyCountedIsNotJudged: a verdict is about the time until which
+// was counted, and ends no step that was longer.
+func TestNext_TimeThatNobodyCountedIsNotJudged(t *testing.T) {
+	second := time.Second
+	for _, tt := range []struct {
+		name    string
+		ago     time.Duration // that the step of ten seconds began
+		counted time.Duration // after that
+		judged  towpath.JudgementOutcome
+		waits   string // empty: the step ends
+	}{
+		{"ends with what was counted at its end", 11 * second, 10 * second, towpath.JudgedNotWorse, ""},
+		{"waits for its last moment", 11 * second, 9999 * time.Millisecond, towpath.JudgedNotWorse, "api has 5 % of the traffic, and the end of its 10s has not been counted yet. it is not-worse"},
+		{"waits undecided as well", 11 * second, 9 * second, towpath.JudgedUndecided, "api has 5 % of the traffic, and the end of its 10s has not been counted yet"},
+		{"takes nothing from the weight before", 11 * second, -second, towpath.JudgedNotWorse, "api has 5 % of the traffic, and nothing has been counted since"},
+		{"asks a person when that never comes", 70 * second, 9 * second, towpath.JudgedNotWorse, "api has 5 % of the traffic and could not be judged within 1m0s: `towpath rollout resume`"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, _ := at(tt.ago, 5)
+			j := judged(tt.judged)
+			j.Counted = noon.Add(tt.counted - tt.ago)
+			dec := Next(d, Seen{Now: noon, Judgements: of("api", j)})
+			if ends := len(dec.Issue) > 0; ends != (tt.waits == "") || !strings.HasPrefix(dec.Waiting, tt.waits) {
+				t.Errorf("%+v", dec)
+			}
+			if tt.waits != "" && !dec.Again.Equal(noon.Add(second)) {
+				t.Errorf("it comes back at %s", dec.Again)
+			}
+			if asks := tt.ago > time.Minute; dec.Asks != asks {
+				t.Errorf("it asks a person: %v", dec.Asks)
+			}
+		})
+	}
+	t.Run("not after a switch either", func(t *testing.T) {
+		d, _, now := switched(time.Minute)
+		j := judged(towpath.JudgedNotWorse)
+		j.Counted = now.Add(-time.Second)
+		dec := Next(d, Seen{Now: now, Judgements: of("api", j)})
+		if len(dec.Over) > 0 || !strings.HasSuffix(dec.Waiting, "still runs, and the end of its 1m0s has not been counted yet. it is not-worse") {
+			t.Errorf("%+v", dec)
+		}
+	})
+	t.Run("but where nothing is judged it is time alone", func(t *testing.T) {
+		d, c := at(10*second, 5)
+		c.Objectives = nil
+		if dec := Next(d, Seen{Now: noon, Judgements: of("api", &towpath.Judgement{})}); len(dec.Issue) != 1 {
+			t.Errorf("%+v", dec)
+		}
+	})
 }
 
 func TestNext_CanaryUndoesWhatFailed(t *testing.T) {

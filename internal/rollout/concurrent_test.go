@@ -90,6 +90,7 @@ func TestNext_MovesIndependentComponentsTogether(t *testing.T) {
 			both := map[towpath.ComponentName]*towpath.Judgement{"api": good, "search": good}
 			var got []string
 			for range 30 {
+				good.Counted = now
 				dec := Next(d, Seen{Now: now, Judgements: both})
 				if dec.Trigger != "" {
 					break

@@ -84,8 +84,10 @@ func TestNext_Mirror(t *testing.T) {
 		d, c := copying(0)
 		d.Components[0].Steps = nil
 		var issued []Issue
+		good := judged(towpath.JudgedNotWorse)
+		good.Counted = noon.Add(time.Hour)
 		for _, s := range c.Spec.Steps {
-			dec := Next(d, Seen{Now: noon.Add(time.Hour), Judgements: of("api", judged(towpath.JudgedNotWorse))})
+			dec := Next(d, Seen{Now: noon.Add(time.Hour), Judgements: of("api", good)})
 			if len(dec.Issue) != 1 {
 				t.Fatalf("%+v", dec)
 			}

@@ -224,7 +224,7 @@ func TestNext_IsSafeWhateverFails(t *testing.T) {
 			if outcome == "" {
 				return nil
 			}
-			return &towpath.Judgement{Outcome: outcome, Sentence: "a sentence"}
+			return &towpath.Judgement{Outcome: outcome, Sentence: "a sentence", Counted: w.now}
 		}
 		failures := rapid.IntRange(0, 6).Draw(t, "failures")
 		outcome := func(is Issue) towpath.OperationPhase {

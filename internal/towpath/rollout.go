@@ -185,9 +185,11 @@ type Judgement struct {
 	// has to be seen at the same weight.
 	Suspect bool `json:"suspect,omitempty"`
 	// Intervals is how many intervals of traffic it has seen, Until the end of
-	// the last one.
+	// the last one by the clock of the place, and Counted by the server's: what
+	// came after that nobody has judged.
 	Intervals int       `json:"intervals"`
 	Until     time.Time `json:"until,omitzero"`
+	Counted   time.Time `json:"counted,omitzero"`
 }
 
 // ObjectiveJudgement is what it says of one objective.

@@ -87,6 +87,28 @@ func (c *counter) seconds(n int, failed uint64) {
 	}
 }
 
+// until counts on, a good second at a time, until something is so: a step ends with
+// what was counted since it began.
+func (c *counter) until(what string, f func() bool) {
+	c.h.t.Helper()
+	c.h.until(what, func() bool {
+		if f() {
+			return true
+		}
+		c.seconds(1, 0)
+		return false
+	})
+}
+
+// runs counts on until dev runs a version.
+func (c *counter) runs(version string) {
+	c.h.t.Helper()
+	c.until("dev runs "+version, func() bool {
+		st := c.h.status("dev")
+		return st.Version == version && st.Deployment == nil
+	})
+}
+
 // waits waits until the deployment in dev says what it waits for.
 func (h *harness) waits(what string) {
 	h.t.Helper()
@@ -121,7 +143,7 @@ func TestServer_Canary(t *testing.T) {
 			return j != nil && j.Outcome == towpath.JudgedNoEvidence && j.Intervals == 1
 		})
 		c.seconds(9, 0)
-		h.runs("dev", "1.1.0")
+		c.runs("1.1.0")
 		var weights []int
 		for _, op := range h.done() {
 			if op.Verb == towpath.VerbShift {
@@ -252,7 +274,7 @@ func TestServer_CanariesBesideEachOther(t *testing.T) {
 	must(t, 0, h.steer(deploy.SteerSkip, "search"))
 	h.waits("search has 50 % of the traffic")
 	api.seconds(9, 0)
-	h.until("api has moved while search stands", func() bool {
+	api.until("api has moved while search stands", func() bool {
 		d := h.status("dev").Deployment
 		_, moved := d.Components[0].Find(towpath.VerbVerifyAfter)
 		return moved && d.Components[1].Weight() == 50

@@ -65,7 +65,7 @@ func TestServer_Mirror(t *testing.T) {
 		})
 		c.new.Copied = 0
 		c.seconds(9, 0)
-		h.runs("dev", "1.1.0")
+		c.runs("1.1.0")
 		var shifts []towpath.OperationSpec
 		for _, op := range h.done() {
 			if op.Verb == towpath.VerbShift {

@@ -56,7 +56,7 @@ func laterVerification(t *testing.T, h *harness) {
 		t.Errorf("the status says %q", st.Doubt)
 	}
 	denied := h.promotion("prod", "1.0.0", towpath.PromotionDenied)
-	if denied.ID != p.ID || !strings.Contains(denied.Reason, "no longer verified in staging") {
+	if denied.ID != p.ID || !strings.Contains(denied.Reason, "1.0.0 is not verified in staging") {
 		t.Errorf("%s: %s", denied.ID, denied.Reason)
 	}
 
