@@ -170,7 +170,7 @@ func TestReleaseCopy_Says(t *testing.T) {
 	}))
 	t.Cleanup(s.Close)
 	host := strings.TrimPrefix(s.URL, "http://")
-	lines := strings.Split(strings.TrimSpace(from.ok("release", "copy", "1.4.0", "--to", host+"/shop").stderr), "\n")
+	lines := strings.Split(strings.TrimSpace(from.ok("release", "copy", "1.4.0", "--to", host+"/shop", "--plain-http").stderr), "\n")
 	var got []string
 	for _, l := range lines {
 		l = strings.ReplaceAll(strings.TrimPrefix(l, "12:00:00 "), host, "registry.example")

@@ -31,7 +31,7 @@ func (Login) GoString() string { return "(login)" }
 // required.
 type RemoteConfig struct {
 	Repository string // "registry.example/shop" or "localhost:5000/team/shop"
-	PlainHTTP  bool   // without TLS; a registry on this machine needs not have it anyway
+	PlainHTTP  bool   // without TLS
 	// Login finds what to log in with at a host; the zero value is nobody.
 	Login     func(ctx context.Context, host string) (Login, error)
 	Transport http.RoundTripper // default: a copy of http.DefaultTransport
@@ -74,9 +74,6 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	}
 	if cfg.Transport == nil {
 		cfg.Transport = transport()
-	}
-	if !cfg.PlainHTTP && Loopback(repo.Reference.Host()) {
-		cfg.Transport = &thisMachine{next: cfg.Transport}
 	}
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "towpath"

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"io"
+	"strings"
 
 	digest "github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -16,7 +17,8 @@ import (
 )
 
 // mirror makes the loop that brings what releases pin elsewhere into our
-// registry, with the logins that the server was given.
+// registry, with the logins that the server was given. A registry on this
+// machine is spoken to without TLS, as `towpath lock` does.
 func (s *Server) mirror(artifacts *registry.Service, blobs blob.Store) (*mirror.Service, error) {
 	logins, err := s.registryLogins()
 	if err != nil {
@@ -26,11 +28,16 @@ func (s *Server) mirror(artifacts *registry.Service, blobs blob.Store) (*mirror.
 		Now: s.cfg.Now,
 		Connect: func(repository string, plainHTTP bool) (mirror.Registry, error) {
 			return replicate.NewRemote(replicate.RemoteConfig{
-				Repository: repository, PlainHTTP: plainHTTP, Login: logins, UserAgent: "towpath/" + s.cfg.Version,
+				Repository: repository, PlainHTTP: plainHTTP || replicate.Loopback(hostOf(repository)), Login: logins, UserAgent: "towpath/" + s.cfg.Version,
 			})
 		},
 		Own: func(r towpath.RepositoryName) mirror.Repository { return mirrored{artifacts, r} },
 	}, store.For[mirror.Tx](s.store), blobs), nil
+}
+
+func hostOf(repository string) string {
+	host, _, _ := strings.Cut(repository, "/")
+	return host
 }
 
 // mirrored is a repository of ours that images are copied to. It goes the way of
