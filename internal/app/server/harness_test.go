@@ -185,7 +185,7 @@ func (h *harness) offer(version, what string) (release.Published, error) {
 func (h *harness) built(version, what string) release.PublishRequest {
 	h.t.Helper()
 	blobs, r := h.encode(version, what)
-	h.upload(blobs)
+	h.deposit(blobs)
 	return r
 }
 
@@ -243,11 +243,11 @@ func (h *harness) encode(version, what string) ([][]byte, release.PublishRequest
 // submit uploads and publishes a release.
 func (h *harness) submit(blobs [][]byte, r release.PublishRequest) (release.Published, error) {
 	h.t.Helper()
-	h.upload(blobs)
+	h.deposit(blobs)
 	return h.svc.Releases.Publish(context.Background(), *cmp.Or(h.by, &h.ana), r)
 }
 
-func (h *harness) upload(blobs [][]byte) {
+func (h *harness) deposit(blobs [][]byte) {
 	h.t.Helper()
 	for _, b := range blobs {
 		must(h.t, 0, h.svc.Releases.PutBlob(context.Background(), *cmp.Or(h.by, &h.ana), h.in(), towpath.DigestOf(b), bytes.NewReader(b)))
