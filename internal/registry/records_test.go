@@ -226,3 +226,36 @@ func TestService_Scrub_LeavesWhatIsSoundAgain(t *testing.T) {
 		}
 	})
 }
+
+// TestService_Scrub_MendsNothingInUnsoundFiles: what leads to a damaged row may lead to
+// a sound one.
+func TestService_Scrub_MendsNothingInUnsoundFiles(t *testing.T) {
+	db := dbtest.SQLite(t)
+	w := newWorld(t, db, registry.Config{})
+	image := about("", "a", "b")
+	if err := w.push(image); err != nil {
+		t.Fatal(err)
+	}
+	w.tag(repo, "v1", image)
+	w.changed(db, `UPDATE registry_reference SET digest = CAST(digest AS BLOB)`)
+	refuses := func() {
+		t.Helper()
+		if _, err := w.CollectGarbage(t.Context(), root, registry.Garbage{}); towpath.KindOf(err) != towpath.KindInternal {
+			t.Errorf("garbage was collected: %v", err)
+		}
+	}
+	refuses()
+	w.changed(db, `UPDATE registry_tag SET tag = 'v3', folded = 'v3'`)
+	out, err := w.Scrub(t.Context(), root, registry.ScrubRequest{})
+	if err != nil || len(out.Findings) != 2 || out.Findings[0].Record != "the database" || out.Findings[1].Repaired || w.count.of["registry.damaged"] > 0 {
+		t.Errorf("%+v, %v; recorded %v", out, err, w.count.of)
+	}
+	refuses()
+	w.changed(db, `UPDATE registry_reference SET digest = CAST(digest AS TEXT)`)
+	if f := w.found(); !f.Repaired {
+		t.Errorf("%+v", f)
+	}
+	if a, err := w.Manifest(t.Context(), w.ana, repo, "v1"); err != nil || a.Digest != towpath.DigestOf(image) {
+		t.Errorf("%+v, %v", a, err)
+	}
+}

@@ -61,10 +61,10 @@ const (
 )
 
 // Scrub reads what the store is said to have, after a digest, and checks that
-// it is there and has its digest; in its last part it looks at the records of tags
-// and artifacts, and at the database itself. It ends after some seconds and says where to
-// go on. What is wrong is recorded, and repaired when that was asked for; a record,
-// which takes no other place, always.
+// it is there and has its digest. It ends after some seconds and says where to go on;
+// its last part looks at the records of tags and artifacts, and at the database itself,
+// all of which it reads. What is wrong is recorded, and repaired when that was asked
+// for; a record, which takes no other place, always.
 func (s *Service) Scrub(ctx context.Context, actor towpath.Actor, r ScrubRequest) (Scrubbed, error) {
 	const op = "registry.scrub"
 	if err := access.Check(actor, access.ServerManage, access.Subject{}); err != nil {
