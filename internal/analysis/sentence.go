@@ -80,10 +80,11 @@ func (t *tracker) outcome(v Verdict) Outcome {
 func (t *tracker) lacks() string {
 	if t.quiet > quietAfter {
 		s := fmt.Sprintf("nothing was read in the last %d intervals", t.quiet)
-		switch { // those from before the rollout are among them
-		case !t.begun && t.samples.baseline.total > 0:
+		switch {
+		case t.samples.canary.total > 0:
+		case t.samples.baseline.total > 0: // intervals from before the rollout would be counted
 			s = "nothing was read of the new revision yet"
-		case !t.begun:
+		default:
 			s = "nothing was read yet"
 		}
 		if t.why != "" {
@@ -133,7 +134,7 @@ func (t *tracker) seenWords(v Verdict) string {
 	if t.o.Kind == Threshold {
 		unit = " moments"
 	}
-	if !t.begun && !t.alone && v.Before.Total > 0 { // beside a new revision that did nothing there is no before
+	if t.samples.canary.total == 0 && !t.alone && v.Before.Total > 0 { // nothing is beside it, and all is before
 		return fmt.Sprintf("%s %s of %s%s of the old revision, and nothing of the new one", what, percent(v.Before), number(v.Before.Total), unit)
 	}
 	s := fmt.Sprintf("%s %s of %s%s", what, percent(v.Canary), number(v.Canary.Total), unit)

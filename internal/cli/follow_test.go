@@ -120,10 +120,10 @@ func TestFollow(t *testing.T) {
 				t.Errorf("with the reason %q it shows\n%s", reason, p.String())
 			}
 		}
-		j, p := d.Components[0].Canary.Judgement, page{now: time.Now()}
+		j := d.Components[0].Canary.Judgement
 		for _, counted := range []time.Time{{}, time.Date(2026, 11, 22, 9, 20, 1, 0, time.UTC)} {
 			j.Until, j.Counted = time.Date(2026, 11, 22, 9, 20, 7, 0, time.UTC), counted // the clock of the place is ahead
-			p = page{now: time.Now()}
+			p := page{now: time.Now()}
 			showDeployment(&p, d)
 			if until := at(cmp.Or(j.Counted, j.Until)); !strings.Contains(p.String(), "judged:       web: worse, judged until "+until+"\n") {
 				t.Errorf("it does not say %s:\n%s", until, p.String())
@@ -131,7 +131,7 @@ func TestFollow(t *testing.T) {
 		}
 		j.Until, j.Counted = time.Time{}, time.Time{}
 		d.Cause, d.Reason = "aborted by ana", ""
-		p = page{now: time.Now()}
+		p := page{now: time.Now()}
 		showDeployment(&p, d)
 		if !strings.Contains(p.String(), "cause:        aborted by ana\n") || !strings.Contains(p.String(), "judged:       web: worse. "+said+"\n") {
 			t.Errorf("it shows\n%s", p.String())
