@@ -41,6 +41,9 @@ func Differences(want Desired, seen *towpath.Observation) []towpath.Difference {
 	case seen.Wanted > 0 && seen.Instances != seen.Wanted:
 		say(towpath.DiffersInstances, "", "%d of its %s run.", seen.Instances, plural(seen.Wanted))
 	}
+	for _, in := range seen.Out {
+		say(towpath.DiffersUnhealthy, fmt.Sprintf("instance %d", in.Index), "Instance %d runs and gets no requests: %s.", in.Index, strings.TrimSuffix(in.Why, "."))
+	}
 	if n := seen.Strays; n > 0 {
 		say(towpath.DiffersInstances, "stray", "%s", straySentence(n))
 	}

@@ -36,6 +36,9 @@ func TestDifferences(t *testing.T) {
 		"takes settings that nobody knows for none that differ": {func(o *towpath.Observation) { o.Settings = "" }, ""},
 		"says that the address is taken": {func(o *towpath.Observation) { o.Closed = "somebody else listens there" },
 			"port-taken: Nobody reaches it at 127.0.0.1:8080: somebody else listens there."},
+		"names instances that get no requests": {func(o *towpath.Observation) {
+			o.Out = []towpath.InstanceOut{{Index: 1, Why: "GET /healthz was not answered within 2s"}}
+		}, "unhealthy: Instance 1 runs and gets no requests: GET /healthz was not answered within 2s."},
 		"counts instances that nothing wants": {func(o *towpath.Observation) { o.Strays = 1 },
 			"instances: 1 instance too many runs: it is in none of its revisions and gets no traffic."},
 		"says that a link stands in place of a file": {func(o *towpath.Observation) {
@@ -109,6 +112,7 @@ func TestLimits_With(t *testing.T) {
 
 func TestSee(t *testing.T) {
 	gone := []towpath.Difference{{Kind: towpath.DiffersGone}}
+	silent := []towpath.Difference{{Kind: towpath.DiffersUnhealthy, Subject: "instance 0"}}
 	type look struct {
 		after time.Duration
 		found []towpath.Difference
@@ -132,6 +136,9 @@ func TestSee(t *testing.T) {
 		},
 		"the agent has time to start an instance again": {
 			{0, gone, towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Settle, gone, towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Restart, gone, towpath.DriftFound, Found, time.Time{}},
+		},
+		"an instance that does not answer has time to do so again": {
+			{0, silent, towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Settle, silent, towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Restart, silent, towpath.DriftFound, Found, time.Time{}},
 		},
 		"other drift than before is news": {
 			{0, edited(), towpath.DriftSuspected, Nothing, time.Time{}}, {limits.Settle, edited(), towpath.DriftFound, Found, time.Time{}}, {limits.Quiet, append(edited(), gone...), towpath.DriftFound, Changed, time.Time{}},

@@ -10,7 +10,8 @@ import (
 // Limits are the times and counts that decisions depend on.
 type Limits struct {
 	// Settle is how long a difference has to be seen, and not to be seen, to
-	// count; Restart is Settle for instances, which the agent itself starts again.
+	// count; Restart is Settle for instances, which the agent itself starts again,
+	// and for those that may answer again.
 	Settle, Restart time.Duration
 	// Backoff is the pause after a repair that failed, doubling to BackoffMax.
 	Backoff, BackoffMax time.Duration
@@ -180,7 +181,9 @@ func notOfFiles(all []towpath.Difference) []towpath.Difference {
 // settle is how long differences have to be seen: the shortest of theirs.
 func settle(found []towpath.Difference, l Limits) time.Duration {
 	for _, d := range found {
-		if d.Kind != towpath.DiffersGone && d.Kind != towpath.DiffersInstances {
+		switch d.Kind {
+		case towpath.DiffersGone, towpath.DiffersInstances, towpath.DiffersUnhealthy:
+		default:
 			return l.Settle
 		}
 	}

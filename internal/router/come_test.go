@@ -122,7 +122,7 @@ func TestRouter_StickyAsItGrows(t *testing.T) {
 		first := func(rev towpath.RevisionID) map[int]bool {
 			tr := beside(t, 90, 10)
 			tr.Others[0].Revision, tr.Sticky = rev, &route.Sticky{Header: "X-User", Toward: rev}
-			p, out := newPlan(name, tr, newCounter(), nil), map[int]bool{}
+			p, out := newPlan(route.Route{Name: name, Traffic: tr}, newCounter(), nil), map[int]bool{}
 			for i := range 1000 {
 				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 				if err != nil {

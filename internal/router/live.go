@@ -60,8 +60,8 @@ func (l *live) begin(r *http.Request) (c chosen, ok bool) {
 		}
 		c.plan = p
 		c.to.flying.n++
-		if n := len(c.to.Instances); n > 0 {
-			c.to.turn = (c.to.turn + 1) % n
+		if c.to.in > 0 {
+			c.to.turn = (c.to.turn + 1) % c.to.in
 			c.first = c.to.turn
 			c.seat = c.to.seats[c.first]
 			c.seat.n++
@@ -105,7 +105,7 @@ func (l *live) end(c chosen) {
 func (l *live) become(r route.Route) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := newPlan(r.Name, r.Traffic, l.counter, l.plan.Load())
+	p := newPlan(r, l.counter, l.plan.Load())
 	for _, b := range p.backends {
 		if b.flying = l.inFlight[b.Revision]; b.flying == nil {
 			b.flying = &flying{}

@@ -166,7 +166,7 @@ func (c *copied) run() {
 	ctx, cancel := context.WithTimeout(context.Background(), c.patience)
 	defer cancel()
 	r := c.request.WithContext(ctx)
-	r.URL.Host = c.to.Instances[c.turn.Add(1)%uint64(len(c.to.Instances))].Address
+	r.URL.Host = c.to.Instances[c.turn.Add(1)%uint64(c.to.in)].Address
 	r.ContentLength, r.Body = int64(len(c.body)), http.NoBody
 	if len(c.body) > 0 {
 		r.Body = io.NopCloser(bytes.NewReader(c.body))

@@ -13,7 +13,8 @@ type upstream struct {
 	route.Backend
 	series *series
 	token  string    // its cookie's value
-	turn   int       // round robin over the instances
+	in     int       // how many of the instances get new requests: the first ones
+	turn   int       // round robin over those
 	credit int64     // of the smooth weighted choice
 	flying *flying   // its requests under way
 	seats  []*flying // those of each instance
@@ -30,11 +31,11 @@ type plan struct {
 
 // newPlan makes the plan of a route. The credits of the plan before go on if the
 // weights are the same, so that changing instances often starves nobody.
-func newPlan(name string, t route.Traffic, c *counter, before *plan) *plan {
-	list := t.Backends()
-	p := &plan{traffic: t, backends: make([]*upstream, len(list))}
-	for i, s := range c.enter(name, list) {
-		p.backends[i] = &upstream{Backend: list[i], series: s, token: token(list[i].Revision)}
+func newPlan(r route.Route, c *counter, before *plan) *plan {
+	list := r.Traffic.Backends()
+	p := &plan{traffic: r.Traffic, backends: make([]*upstream, len(list))}
+	for i, s := range c.enter(r.Name, list) {
+		p.backends[i] = newUpstream(list[i], s, r.Out)
 	}
 	p.matches, p.mirror = p.matchers(), newMirror(p)
 	if before != nil && slices.EqualFunc(before.backends, p.backends, func(a, b *upstream) bool {
@@ -45,6 +46,33 @@ func newPlan(name string, t route.Traffic, c *counter, before *plan) *plan {
 		}
 	}
 	return p
+}
+
+// newUpstream puts the instances that are out behind those that are in. When all
+// are out all are in: then it is the revision that fails, and not its spread.
+func newUpstream(b route.Backend, s *series, out []string) *upstream {
+	u := &upstream{Backend: b, series: s, token: token(b.Revision)}
+	isOut := func(in route.Instance) bool { return slices.Contains(out, in.ID) }
+	u.Instances = slices.DeleteFunc(slices.Clone(b.Instances), isOut)
+	if u.in = len(u.Instances); u.in == 0 {
+		u.Instances, u.in = b.Instances, len(b.Instances)
+		return u
+	}
+	for _, in := range b.Instances {
+		if isOut(in) {
+			u.Instances = append(u.Instances, in)
+		}
+	}
+	return u
+}
+
+// attempt is the instance that a request tries after i others: those that are in,
+// from its first one on, and then those that are out.
+func (b *upstream) attempt(first, i int) int {
+	if i < b.in {
+		return (first + i) % b.in
+	}
+	return i
 }
 
 // has reports whether requests may be sent to an instance.

@@ -52,6 +52,38 @@ func TestProxy_Retries(t *testing.T) {
 			t.Errorf("%d retries, %d requests seen by what died", n, seen.Load())
 		}
 	})
+	t.Run("once, what was sent: it may be what ends them", func(t *testing.T) {
+		var seen atomic.Int64
+		url, _ := serveRoute(t, dying(t, &seen), dying(t, &seen), dying(t, &seen), dying(t, &seen))
+		if status, _ := get(t, url); status != http.StatusBadGateway || seen.Load() != 2 {
+			t.Errorf("got %d, and %d instances saw it", status, seen.Load())
+		}
+	})
+	t.Run("once, what was sent on connections that are kept", func(t *testing.T) {
+		var ended atomic.Int64
+		in := make([]route.Instance, 4)
+		for i := range in {
+			in[i] = mortal(t, &ended)
+		}
+		url, _ := serveRoute(t, in...)
+		for range in {
+			get(t, url)
+		}
+		if status, _ := get(t, url+"/die"); status != http.StatusBadGateway || ended.Load() != 2 {
+			t.Errorf("got %d, and it ended %d instances", status, ended.Load())
+		}
+		if status, _ := get(t, url); status != http.StatusOK {
+			t.Errorf("afterwards got %d", status)
+		}
+	})
+	t.Run("on each instance, what could not be sent", func(t *testing.T) {
+		url, _ := serveRoute(t, dead(t), dead(t), dead(t), backend(t, "alive"), dead(t))
+		for range 5 {
+			if status, body := get(t, url); status != http.StatusOK || body != "alive" {
+				t.Errorf("got %d %s", status, body)
+			}
+		}
+	})
 	t.Run("not what may take effect twice", func(t *testing.T) {
 		var seen atomic.Int64
 		url, l := serveRoute(t, dying(t, &seen), backend(t, "alive"))
@@ -107,6 +139,25 @@ func TestProxy_Retries(t *testing.T) {
 			resp.Body.Close()
 		}
 	})
+}
+
+// mortal is an instance that a request to /die ends.
+func mortal(t *testing.T, ended *atomic.Int64) route.Instance {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{}
+	srv.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/die" {
+			ended.Add(1)
+			srv.Close()
+		}
+	})
+	go func() { _ = srv.Serve(ln) }()
+	t.Cleanup(func() { srv.Close() })
+	return route.Instance{ID: ln.Addr().String(), Address: ln.Addr().String()}
 }
 
 // stoppable is an instance that can be ended.

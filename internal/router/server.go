@@ -84,6 +84,10 @@ func (s *server) Apply(c route.Change) (route.Status, error) {
 		}
 		next.Traffic = *c.Traffic
 	}
+	if c.Out != nil {
+		next.Out = *c.Out
+	}
+	next.Out = having(next.Traffic, next.Out)
 	opened, err := s.open(l, next.Listeners, c.Listen)
 	if err != nil {
 		return route.Status{}, err
@@ -120,6 +124,19 @@ func wanted(have []route.Listener, c route.Change) []route.Listener {
 	for _, listen := range c.Listen {
 		if !slices.ContainsFunc(out, func(l route.Listener) bool { return l.Listen == listen }) {
 			out = append(out, route.Listener{Listen: listen, Address: listen})
+		}
+	}
+	return out
+}
+
+// having are those of the instances that have a part in the traffic.
+func having(t route.Traffic, instances []string) []string {
+	var out []string
+	for _, b := range t.Backends() {
+		for _, in := range b.Instances {
+			if slices.Contains(instances, in.ID) {
+				out = append(out, in.ID)
+			}
 		}
 	}
 	return out

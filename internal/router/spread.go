@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,10 @@ const (
 	backendIdle     = time.Second // shorter than servers' own, so that they don't close under a request
 	backendIdleHost = 64
 )
+
+// maxSent is to how many instances a request may be sent, one after the other,
+// each of which broke off: it may be the request that ends them.
+const maxSent = 2
 
 var (
 	errNoInstance = errors.New("the route has no instance")
@@ -71,17 +76,20 @@ func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Upgrade") != "" {
 		transport = s.http1 // HTTP/2 upgrades nothing
 	}
-	err := errNoInstance
-	for i, n := 0, len(x.to.Instances); i < n; i++ {
+	var sent atomic.Bool // the transport may send it on a connection that breaks, and fail to make a new one
+	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}))
+	err, times := errNoInstance, 0
+	for i := range x.to.Instances {
+		at := x.to.attempt(x.first, i)
 		attempt := r
 		if i > 0 {
 			x.to.series.retries.Add(1)
 			attempt = r.WithContext(r.Context()) // the transport may not have let go of the first one yet
 			u := *r.URL
 			attempt.URL = &u
-			x.route.move(&x.chosen, (x.first+i)%n)
+			x.route.move(&x.chosen, at)
 		}
-		attempt.URL.Host = x.to.Instances[(x.first+i)%n].Address
+		attempt.URL.Host = x.to.Instances[at].Address
 		var resp *http.Response
 		if resp, err = transport.RoundTrip(attempt); err == nil {
 			return resp, nil
@@ -89,7 +97,10 @@ func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 		if r.Context().Err() != nil {
 			return nil, context.Cause(r.Context())
 		}
-		if !x.again(r, err) {
+		if sent.Swap(false) {
+			times++
+		}
+		if times == maxSent || !x.again(r, err) {
 			break
 		}
 	}
@@ -120,7 +131,7 @@ func (x *exchange) within(limit time.Duration) (began func()) {
 	}
 }
 
-// again reports whether a request that failed may be sent to another instance:
+// again reports whether a request that failed may be tried on another instance:
 // nothing was sent, or sending it twice is as good as once (RFC 9110, 9.2.2) and
 // it is still all there.
 func (x *exchange) again(r *http.Request, err error) bool {

@@ -72,7 +72,7 @@ func TestPlan_Weights(t *testing.T) {
 		if sum == 0 || len(weights) == 1 {
 			return
 		}
-		p := newPlan(name, tr, newCounter(), nil)
+		p := newPlan(route.Route{Name: name, Traffic: tr}, newCounter(), nil)
 		var went []towpath.RevisionID
 		for range 3 * sum {
 			went = append(went, p.next().Revision)
@@ -213,9 +213,9 @@ func TestRouter_Sticky(t *testing.T) {
 	})
 	t.Run("a router that remembers nobody moves few, and only to what has grown", func(t *testing.T) {
 		tr := beside(t, 90, 10)
-		before := newPlan(name, tr, newCounter(), nil)
+		before := newPlan(route.Route{Name: name, Traffic: tr}, newCounter(), nil)
 		tr.Others[0].Weight = 30
-		after := newPlan(name, tr, newCounter(), nil)
+		after := newPlan(route.Route{Name: name, Traffic: tr}, newCounter(), nil)
 		had, has := 0, 0
 		for i := range 1000 {
 			was, is := before.ofClient(fmt.Sprint(i), &stuck{}), after.ofClient(fmt.Sprint(i), &stuck{})

@@ -83,6 +83,7 @@ type DifferenceKind string
 const (
 	DiffersGone      DifferenceKind = "process-gone"   // nothing of the revision runs
 	DiffersInstances DifferenceKind = "instances"      // fewer or more run than are wanted
+	DiffersUnhealthy DifferenceKind = "unhealthy"      // an instance runs and gets no requests
 	DiffersRevision  DifferenceKind = "wrong-revision" // another one has the traffic
 	DiffersFile      DifferenceKind = "file-changed"   // a file of the release that runs was edited, added or removed
 	DiffersSettings  DifferenceKind = "settings"       // it was started with others than it has now

@@ -208,6 +208,9 @@ type Observation struct {
 	// Wanted is how many instances its settings ask for, as the place knows them;
 	// 0: it can't tell.
 	Wanted int `json:"wanted,omitempty"`
+	// Out are instances that get no requests because they don't answer their health
+	// check and others do, at most [MaxInstancesOut].
+	Out []InstanceOut `json:"out,omitempty"`
 	// Strays is how many processes run in its name that no revision of it has.
 	Strays int `json:"strays,omitempty"`
 	// Settings is the digest of those it was prepared with; empty: not known.
@@ -239,6 +242,15 @@ type Observation struct {
 	Folder string   `json:"-"`
 	Ignore []string `json:"-"`
 }
+
+// InstanceOut is an instance that runs and gets no requests.
+type InstanceOut struct {
+	Index int    `json:"index"`
+	Why   string `json:"why"`
+}
+
+// MaxInstancesOut bounds how many of them an observation names.
+const MaxInstancesOut = 20
 
 // RevisionSeen is how much of a revision runs.
 type RevisionSeen struct {

@@ -8,9 +8,12 @@ import "github.com/towpath/towpath/internal/towpath"
 
 // Route is one component's address in one environment.
 type Route struct {
-	Name      string              `json:"name"` // the key of the target
-	Listeners []Listener          `json:"listeners"`
-	Traffic   Traffic             `json:"traffic"`
+	Name      string     `json:"name"` // the key of the target
+	Listeners []Listener `json:"listeners"`
+	Traffic   Traffic    `json:"traffic"`
+	// Out are the IDs of instances that get no new requests while another one of
+	// their revision is in.
+	Out       []string            `json:"out,omitempty"`
 	Fence     int64               `json:"fence"`     // of the last change; lower ones are refused
 	Operation towpath.OperationID `json:"operation"` // the last one that changed it
 }
@@ -36,6 +39,7 @@ type Change struct {
 	Listen    []string            `json:"listen,omitempty"`  // open these, if they are not yet
 	Prune     bool                `json:"prune,omitempty"`   // and close all others
 	Traffic   *Traffic            `json:"traffic,omitempty"` // send requests there from now on
+	Out       *[]string           `json:"out,omitempty"`     // leave these out from now on, and no others: an empty list, and not nil, when there are none
 	Remove    bool                `json:"remove,omitempty"`  // close all and forget the route
 }
 

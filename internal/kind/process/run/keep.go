@@ -25,9 +25,9 @@ const (
 
 // Keep holds what has traffic as it is: it starts the router again when it
 // died and instances that ended without being asked, after a growing pause.
-// It stops what was kept for long enough, and never starts or moves anything
-// else. Targets with a step under way are
-// left alone.
+// It leaves those out that don't answer their health checks, as [Runner.Observe]
+// found. It stops what was kept for long enough, and never starts or moves
+// anything else. Targets with a step under way are left alone.
 func (r *Runner) Keep(ctx context.Context) error {
 	targets, err := r.allTargets()
 	if err != nil || len(targets) == 0 {
@@ -83,10 +83,21 @@ func (r *Runner) keep(ctx context.Context, t towpath.Target) error {
 		}
 	}
 	// With none left the old addresses stay: an answer of 502 says more than 503.
-	if len(want.Instances) == 0 || slices.Equal(want.Instances, rt.Traffic.Instances) {
+	if len(want.Instances) == 0 {
 		return nil
 	}
-	_, err = r.router.Apply(ctx, route.Change{Route: t.Key(), Fence: rt.Fence, Operation: rt.Operation, Traffic: &want})
+	change := route.Change{Route: t.Key(), Fence: rt.Fence, Operation: rt.Operation}
+	if !slices.Equal(want.Instances, rt.Traffic.Instances) {
+		change.Traffic = &want
+	}
+	if out := r.pulses.out(t.Key(), want.Instances, rt.Out); !slices.Equal(out, rt.Out) {
+		change.Out = &out
+		r.log.WarnContext(ctx, "other instances get no new requests than before", "component", t.Component, "environment", t.Environment, "instances", out, "before", rt.Out)
+	}
+	if change.Traffic == nil && change.Out == nil {
+		return nil
+	}
+	_, err = r.router.Apply(ctx, change)
 	return err
 }
 

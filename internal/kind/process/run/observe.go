@@ -3,6 +3,8 @@ package run
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,8 +17,12 @@ import (
 // changes nothing. Without a router nothing has traffic, and that is known.
 func (r *Runner) Observe(ctx context.Context) ([]towpath.Observation, error) {
 	targets, err := r.allTargets()
-	if err != nil || len(targets) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	r.pulses.forget(targets)
+	if len(targets) == 0 {
+		return nil, nil
 	}
 	st, rerr := r.router.Status(ctx)
 	if rerr != nil && towpath.KindOf(rerr) != towpath.KindUnavailable {
@@ -71,31 +77,30 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 	}
 	o.Wanted, o.Folder, o.Ignore, o.Settings = spec.Spec.Instances, spec.Files, spec.Spec.Ignore, spec.settings()
 	now := r.environmentNow(ctx, rec, rev)
-	healthy := 0
-	var why error
-	for i, id := range rec.instances(rev) {
-		in, err := r.look(id)
-		if err != nil {
-			return o, err
-		}
-		if !in.ready() {
-			why = fmt.Errorf("instance %d does not run", i)
-			if in.crashed() {
-				why = fmt.Errorf("instance %d %s", i, in.exit)
-			}
-			continue
-		}
-		o.Instances++
-		o.Variables = union(o.Variables, differing(in.spec.Env, now))
-		if err := r.healthy(ctx, in.record.address(), spec.Spec); err != nil {
-			why = fmt.Errorf("instance %d: %w", i, err)
-			continue
-		}
-		healthy++
+	running, why, err := r.running(rec, rev)
+	if err != nil {
+		return o, err
 	}
+	r.askAll(ctx, running, spec.Spec)
 	if ctx.Err() != nil {
 		return o, context.Cause(ctx)
 	}
+	r.pulses.note(rec.Target.Key(), running, r.cfg.Now())
+	o.Instances = len(running)
+	healthy := 0
+	for _, in := range running {
+		o.Variables = union(o.Variables, differing(in.env, now))
+		switch {
+		case slices.Contains(rt.Out, in.id):
+			why = append(why, fmt.Sprintf("instance %d gets no requests: %s", in.index, in.why(spec.Spec.Health)))
+			o.Out = append(o.Out, towpath.InstanceOut{Index: in.index, Why: in.why(spec.Spec.Health)})
+		case in.err != nil:
+			why = append(why, fmt.Sprintf("instance %d: %s", in.index, in.why(spec.Spec.Health)))
+		default:
+			healthy++
+		}
+	}
+	o.Out = o.Out[:min(len(o.Out), towpath.MaxInstancesOut)]
 	strays, err := r.strays(rec)
 	if err != nil {
 		return o, err
@@ -104,13 +109,31 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 	o.Health = towpath.HealthHealthy
 	if healthy < spec.instances() {
 		o.Health = towpath.HealthUnhealthy
-		o.Detail = fmt.Sprintf("%d of %d instances healthy: %v", healthy, spec.instances(), why)
+		o.Detail = fmt.Sprintf("%d of %d instances healthy: %s", healthy, spec.instances(), strings.Join(why, "; "))
 	}
 	if spec.instances() == 0 {
 		o.Health, o.Detail = towpath.HealthUnhealthy, "it was stopped to make room for what replaces it"
 	}
 	notOpen(&o, rt, rt.Traffic.Listen)
 	return o, nil
+}
+
+// running are the instances of a revision that run, and why others don't.
+func (r *Runner) running(rec *target, rev towpath.RevisionID) (all []answered, why []string, err error) {
+	for i, id := range rec.instances(rev) {
+		in, err := r.look(id)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case in.ready():
+			all = append(all, answered{id: id, address: in.record.address(), env: in.spec.Env, start: in.spec.Start, index: i})
+		case in.crashed():
+			why = append(why, fmt.Sprintf("instance %d %s", i, in.exit))
+		default:
+			why = append(why, fmt.Sprintf("instance %d does not run", i))
+		}
+	}
+	return all, why, nil
 }
 
 // beside is how much runs of the revisions of a target that don't have its

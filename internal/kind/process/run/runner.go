@@ -58,7 +58,8 @@ type Runner struct {
 	restarts map[string]restart       // by instance
 	mute     map[string]bool          // targets whose instances do not give their metrics
 
-	watch watch // of what shares traffic
+	watch  watch  // of what shares traffic
+	pulses pulses // of what has it
 }
 
 var (

@@ -176,12 +176,15 @@ func (r *Runner) checkOne(ctx context.Context, s sharer, c *checked) {
 
 // unanswered is what a health check failed with, for people.
 func unanswered(err error, h process.Health) string {
-	asked := new(url.Error)
+	what, asked := "GET "+h.Path, new(url.Error)
+	if h.GRPC {
+		what = "gRPC's health check"
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("GET %s was not answered within %s", h.Path, h.Timeout)
+		return fmt.Sprintf("%s was not answered within %s", what, h.Timeout)
 	case errors.As(err, &asked):
-		return fmt.Sprintf("GET %s: %v", h.Path, asked.Err)
+		return fmt.Sprintf("%s: %v", what, asked.Err)
 	default:
 		return err.Error()
 	}
