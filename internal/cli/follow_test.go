@@ -179,6 +179,10 @@ func TestFollow(t *testing.T) {
 		if row := s.statusResult([]inventory.Status{{Environment: "dev", Deployment: &d}}).table.rows[0]; !slices.Contains(row, "promotion of 1.0.0 (agent away)") {
 			t.Errorf("in the list it is %q", row)
 		}
+		asking := towpath.Deployment{Kind: towpath.DeploymentPromotion, Version: "1.0.0", Asks: true}
+		if row := s.statusResult([]inventory.Status{{Environment: "dev", Deployment: &asking}}).table.rows[0]; !slices.Contains(row, "1.0.0 waits for you") {
+			t.Errorf("in the list it is %q, and it waits for a person", row)
+		}
 	})
 	run(t, "waits for a server that is away, and says so once", func(t *testing.T) {
 		out, n, err := watchTape(t.Context(), tape{

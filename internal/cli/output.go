@@ -31,6 +31,9 @@ func formats() []format {
 	return []format{formatTable, formatWide, formatJSON, formatYAML, formatName}
 }
 
+// forPeople reports whether it is read by people, who want to know what to do next.
+func (f format) forPeople() bool { return f == formatTable || f == formatWide }
+
 // String implements pflag.Value.
 func (f *format) String() string { return string(*f) }
 

@@ -17,8 +17,9 @@ func newRollout(s *session) *cobra.Command {
 	return s.group("rollout", "Steer the rollout that is under way",
 		s.newSteer(deploy.SteerPause, "Hold the traffic where it is",
 			"What runs is judged all the same: when it turns out to be worse, it goes back."),
-		s.newSteer(deploy.SteerResume, "End a pause, or a step that waits for a person",
-			"Also a step whose judgement did not come in time: it passes without one, and that is recorded."),
+		s.newSteer(deploy.SteerResume, "End a pause, or a manual step",
+			"A step whose judgement did not come by its deadline is ended with --without-evidence only: it passes without one, and that is recorded. "+
+				"It ends neither a pause nor a manual step."),
 		s.newSteer(deploy.SteerSkip, "End a step, whatever its time and its judgement say",
 			"The next step begins at once."),
 		s.newSteer(deploy.SteerAbort, "Take all of the traffic back to what ran before",
@@ -27,7 +28,7 @@ func newRollout(s *session) *cobra.Command {
 
 func (s *session) newSteer(action deploy.Steering, short, long string) *cobra.Command {
 	var reason, component string
-	var yes bool
+	var yes, blind bool
 	cmd := &cobra.Command{
 		Use: string(action) + " ENV", Short: short, Long: long, Args: positional(1, 1), ValidArgsFunction: s.completeEnvironments,
 		Example: "  towpath rollout " + string(action) + " prod --reason 'we look at it first'",
@@ -42,7 +43,9 @@ func (s *session) newSteer(action deploy.Steering, short, long string) *cobra.Co
 					return err
 				}
 			}
-			d, err := c.Steer(cmd.Context(), project, env, api.Steer{Action: string(action), Component: towpath.ComponentName(component), Reason: reason})
+			d, err := c.Steer(cmd.Context(), project, env, api.Steer{
+				Action: string(action), Component: towpath.ComponentName(component), Reason: reason, WithoutEvidence: blind,
+			})
 			if err != nil {
 				return s.suggestEnvironment(cmd.Context(), c, project, env, err)
 			}
@@ -50,8 +53,13 @@ func (s *session) newSteer(action deploy.Steering, short, long string) *cobra.Co
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the ledger")
-	if action == deploy.SteerAbort {
+	switch action {
+	case deploy.SteerAbort:
 		cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask")
+	case deploy.SteerSkip: // never asks; a script may say so all the same
+		cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask; nothing is asked")
+	case deploy.SteerResume:
+		cmd.Flags().BoolVar(&blind, "without-evidence", false, "end a step whose judgement did not come by its deadline")
 	}
 	if action == deploy.SteerResume || action == deploy.SteerSkip {
 		cmd.Flags().StringVar(&component, "component", "", "whose step to end, when several move at once")

@@ -50,6 +50,13 @@ func (s *session) runStatus(ctx context.Context, env towpath.EnvironmentName, co
 	if err := s.print(r); err != nil {
 		return err
 	}
+	if env == "" && s.flags.output.forPeople() {
+		for _, e := range status.Environments {
+			if e.Deployment != nil && e.Deployment.Asks {
+				s.say("why %s waits for you: towpath status %s", orDash(e.Deployment.Version), e.Environment)
+			}
+		}
+	}
 	for _, e := range status.Environments {
 		if code && e.Drift.Standing() {
 			return outcome(ExitChanges)
@@ -69,6 +76,9 @@ func (s *session) statusResult(environments []inventory.Status) result {
 		}
 		if d := e.Deployment; d != nil {
 			active = doing(d)
+			if d.Asks {
+				active = p.style.warn(orDash(d.Version) + " waits for you")
+			}
 			if len(d.Away) > 0 {
 				active += p.style.warn(" (agent away)")
 			}

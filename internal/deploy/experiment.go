@@ -8,6 +8,7 @@ import (
 
 	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/experiment"
+	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -221,7 +222,7 @@ func (s *Service) Winner(ctx context.Context, actor towpath.Actor, p towpath.Pro
 			WithHint("`towpath experiment start %s RELEASE` begins one", e)
 	}
 	x := all.Items[0]
-	runs, same, err := s.comparedWith(ctx, x)
+	problem, hint, err := s.stillCompared(ctx, x)
 	first := ""
 	if !towpath.DeploymentTransitions().Terminal(x.Phase) {
 		first = fmt.Sprintf("`towpath experiment stop %s`, then ", e)
@@ -235,24 +236,34 @@ func (s *Service) Winner(ctx context.Context, actor towpath.Actor, p towpath.Pro
 	case !x.Report.Settled() && !x.Experiment.Promoted:
 		return x, towpath.E(towpath.KindConflict, op, "the report does not say that %s is the better one: %s", x.Report.New, x.Report.Sentence).
 			WithHint("to have it all the same: %s`towpath promote %s --to %s`", first, x.Report.New, e)
-	case !same:
-		return x, towpath.E(towpath.KindConflict, op, "%s was compared with %s, and %s runs %s by now", x.Report.New, x.Report.Old, e, runs).
-			WithHint("compare them: `towpath experiment start %s %s`", e, x.Report.New)
+	case problem != "":
+		return x, towpath.E(towpath.KindConflict, op, "%s", problem).WithHint("%s", hint)
 	}
 	return x, nil
 }
 
-// comparedWith reports what an environment runs, and whether that is one of the
-// two that an experiment there was about.
-func (s *Service) comparedWith(ctx context.Context, x Experiment) (version string, same bool, err error) {
+// stillCompared returns why the release of an experiment can't take the place of
+// what its environment runs, and what to do about it; empty: it can.
+func (s *Service) stillCompared(ctx context.Context, x Experiment) (problem, hint string, err error) {
 	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		env, err := tx.Environment(ctx, x.Project, x.Environment)
 		if err != nil {
 			return err
 		}
 		d, err := tx.Deployment(ctx, x.Deployment)
-		version, same = env.Version, env.Release == d.Previous || env.Candidate == d.Candidate
-		return err
+		if err != nil {
+			return err
+		}
+		var active *towpath.Deployment
+		if env.Active != "" && env.Active != d.ID {
+			other, err := tx.Deployment(ctx, env.Active)
+			if err != nil {
+				return err
+			}
+			active = &other
+		}
+		problem, hint = rollout.StillCompared(&d, env, active)
+		return nil
 	})
-	return version, same, err
+	return problem, hint, err
 }

@@ -95,8 +95,15 @@ func (s *Service) look(ctx context.Context, tx Tx, d *towpath.Deployment, said v
 
 // wait keeps what a deployment waits for and how it is judged, for people.
 func (s *Service) wait(ctx context.Context, tx Tx, d *towpath.Deployment, dec rollout.Decision, seen rollout.Seen, now time.Time) error {
-	if dec.Waiting == d.Waiting && len(seen.Judgements) == 0 && len(dec.Over) == 0 {
+	if dec.Waiting == d.Waiting && dec.Asks == d.Asks && len(seen.Judgements) == 0 && len(dec.Over) == 0 {
 		return nil
+	}
+	if dec.Asks && !d.Asks { // once each time; a pause has an event of its own
+		ev := s.event(d, "deployment.asks", now)
+		ev.Actor, ev.Reason = string(towpath.System().Account), dec.Waiting
+		if err := tx.Record(ctx, ev); err != nil {
+			return err
+		}
 	}
 	d.Waiting, d.Asks, d.UpdatedAt = dec.Waiting, dec.Asks, now
 	return tx.SaveDeployment(ctx, *d)

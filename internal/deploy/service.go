@@ -59,6 +59,9 @@ type Tx interface {
 	LockDeployment(ctx context.Context, id towpath.DeploymentID) (towpath.Deployment, error)
 	SaveDeployment(ctx context.Context, d towpath.Deployment) error
 	Deployments(ctx context.Context, f Filter, limit int) ([]towpath.Deployment, error)
+	// Asking lists every environment, with whether what is deployed to it waits for a
+	// person.
+	Asking(ctx context.Context) ([]Asking, error)
 
 	InsertOperation(ctx context.Context, op towpath.Operation) (bool, error)
 	LockOperation(ctx context.Context, id towpath.OperationID) (towpath.Operation, error)

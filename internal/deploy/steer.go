@@ -19,7 +19,7 @@ type Steering string
 // The ways to steer a rollout.
 const (
 	SteerPause  Steering = "pause"  // hold the weight
-	SteerResume Steering = "resume" // end the pause, or a step that waits for a person
+	SteerResume Steering = "resume" // end the pause, or a manual step
 	SteerSkip   Steering = "skip"   // end the step, whatever its time and its judgement say
 	SteerAbort  Steering = "abort"  // take all of the traffic back to what ran before
 )
@@ -31,6 +31,9 @@ type SteerRequest struct {
 	Component   towpath.ComponentName // whose step is ended; empty: the only one
 	Action      Steering
 	Reason      string
+	// WithoutEvidence has SteerResume end a step whose judgement did not come in time,
+	// and nothing else: who only means to end a pause must not move the traffic.
+	WithoutEvidence bool
 }
 
 // Steer pauses the rollout that is under way in an environment, or lets it go
@@ -61,7 +64,8 @@ func (s *Service) Steer(ctx context.Context, actor towpath.Actor, r SteerRequest
 		if err != nil {
 			return err
 		}
-		if err := steer(&d, actor, r, now); err != nil {
+		ended, err := steer(&d, actor, r, now)
+		if err != nil {
 			return err
 		}
 		d.UpdatedAt = now
@@ -70,6 +74,11 @@ func (s *Service) Steer(ctx context.Context, actor towpath.Actor, r SteerRequest
 		}
 		ev := s.event(&d, "rollout."+string(r.Action), now)
 		ev.Actor, ev.Reason, ev.RequestID = string(actor.Account), r.Reason, actor.RequestID
+		if ended.Component != "" {
+			if ev.Data, err = ended.record(&ev.Reason); err != nil {
+				return err
+			}
+		}
 		if err := tx.Record(ctx, ev); err != nil {
 			return err
 		}
@@ -79,42 +88,50 @@ func (s *Service) Steer(ctx context.Context, actor towpath.Actor, r SteerRequest
 	return out, err
 }
 
-func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.Time) error {
+// steer does to a deployment what was asked for. It returns what a person ended by
+// that, zero if that was no step.
+func steer(d *towpath.Deployment, actor towpath.Actor, r SteerRequest, now time.Time) (ended, error) {
 	const op = "rollout.steer"
+	if r.WithoutEvidence && r.Action != SteerResume {
+		return ended{}, towpath.E(towpath.KindInvalid, op, "only resume goes on without evidence, and this is %s", r.Action)
+	}
 	if d.Phase != towpath.DeploymentPreparing && d.Phase != towpath.DeploymentSwitching {
-		return towpath.E(towpath.KindConflict, op, "the deployment in %s is %s: nothing can be steered any more", d.Environment, d.Phase).
+		return ended{}, towpath.E(towpath.KindConflict, op, "the deployment in %s is %s: nothing can be steered any more", d.Environment, d.Phase).
 			WithHint("it can be undone with `towpath rollback %s`", d.Environment)
 	}
 	if r.Action == SteerAbort {
-		return abort(d, actor, r)
+		return ended{}, abort(d, actor, r)
 	}
 	switch {
 	case d.Experiment != nil && r.Action == SteerPause:
-		return towpath.E(towpath.KindConflict, op, "an experiment is under way in %s: its traffic stays as it is", d.Environment).
+		return ended{}, towpath.E(towpath.KindConflict, op, "an experiment is under way in %s: its traffic stays as it is", d.Environment).
 			WithHint("`towpath experiment stop %s` ends it", d.Environment)
 	case r.Action == SteerPause && d.Paused == nil:
 		d.Paused = &towpath.Pause{By: actor.Account, Reason: r.Reason, At: now}
 		d.Waiting, d.Asks = rollout.Paused(d.Paused), true
-		return nil
+		return ended{}, nil
 	case r.Action == SteerPause, r.Action == SteerSkip && d.Paused != nil: // whose pause it is has a reason
-		return towpath.E(towpath.KindConflict, op, "the rollout in %s is %s", d.Environment, rollout.Paused(d.Paused))
+		return ended{}, towpath.E(towpath.KindConflict, op, "the rollout in %s is %s", d.Environment, rollout.Paused(d.Paused))
+	case r.Action == SteerResume && d.Paused != nil && r.WithoutEvidence:
+		return ended{}, towpath.E(towpath.KindConflict, op, "the rollout in %s is %s", d.Environment, rollout.Paused(d.Paused)).
+			WithHint("end the pause, look again, and then go on without evidence")
 	case r.Action == SteerResume && d.Paused != nil:
 		d.Paused, d.Waiting, d.Asks = nil, "", false
-		return nil
+		return ended{}, nil
 	case r.Action != SteerResume && r.Action != SteerSkip:
-		return towpath.E(towpath.KindInvalid, op, "%q is no way to steer a rollout", r.Action).WithHint("pause, resume, skip or abort")
+		return ended{}, towpath.E(towpath.KindInvalid, op, "%q is no way to steer a rollout", r.Action).WithHint("pause, resume, skip or abort")
 	}
 	if d.Experiment != nil {
-		return towpath.E(towpath.KindConflict, op, "an experiment is under way in %s, which takes as long as it was to", d.Environment).
+		return ended{}, towpath.E(towpath.KindConflict, op, "an experiment is under way in %s, which takes as long as it was to", d.Environment).
 			WithHint("`towpath experiment stop %s` ends it", d.Environment)
 	}
 	x, err := step(d, r, now)
 	if err != nil {
-		return err
+		return ended{}, err
 	}
 	x.Canary.Passed, x.Canary.PassedBy = x.Step+1, actor.Account
 	d.Waiting, d.Asks = "", false // said anew by the next decision
-	return nil
+	return endedStep(x, r.WithoutEvidence), nil
 }
 
 // abort has a deployment go back, as cancelling its promotion does.
@@ -139,7 +156,8 @@ func abort(d *towpath.Deployment, actor towpath.Actor, r SteerRequest) error {
 	return nil
 }
 
-// step is the one that a person ends: to resume, one that waits for a person.
+// step is the one that a person ends: to resume, one that waits for a person, or
+// for evidence in vain if that is what is to be gone without.
 // Whoever looked at one component has not looked at the others.
 func step(d *towpath.Deployment, r SteerRequest, now time.Time) (rollout.Stand, error) {
 	const op = "rollout.steer"
@@ -155,10 +173,22 @@ func step(d *towpath.Deployment, r SteerRequest, now time.Time) (rollout.Stand, 
 	if len(stands) == 0 {
 		return rollout.Stand{}, atNoStep(d, r)
 	}
+	late := false // some judgement is
 	if r.Action == SteerResume {
-		stands = slices.DeleteFunc(stands, func(x rollout.Stand) bool { return !x.AsksAPerson(now) })
+		want := rollout.GoOn
+		if r.WithoutEvidence {
+			want = rollout.WithoutEvidence
+		}
+		late = slices.ContainsFunc(stands, func(x rollout.Stand) bool { return x.Asks(now) == rollout.WithoutEvidence })
+		stands = slices.DeleteFunc(stands, func(x rollout.Stand) bool { return x.Asks(now) != want })
 	}
 	switch {
+	case len(stands) == 0 && late:
+		return rollout.Stand{}, towpath.E(towpath.KindConflict, op, "nothing is paused, and to go on would be without evidence: %s", d.Waiting).
+			WithHint("look at it first: `towpath status %s`; then `towpath rollout resume %[1]s --without-evidence` goes on all the same", d.Environment)
+	case len(stands) == 0 && r.WithoutEvidence:
+		return rollout.Stand{}, towpath.E(towpath.KindConflict, op, "no evidence of %s is overdue: %s", of, d.Waiting).
+			WithHint("`towpath rollout skip %s` ends the step all the same", d.Environment)
 	case len(stands) == 0:
 		return rollout.Stand{}, towpath.E(towpath.KindConflict, op, "the rollout of %s does not wait for a person: %s", of, d.Waiting).
 			WithHint("`towpath rollout skip %s` ends the step all the same", d.Environment)

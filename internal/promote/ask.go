@@ -60,7 +60,7 @@ func (s *Service) request(ctx context.Context, tx Tx, actor towpath.Actor, r Req
 	}
 	for _, p := range open {
 		if p.Candidate == c.ID && p.Experiment == nil && r.Experiment == nil {
-			out, err = s.takeOver(ctx, tx, actor, p.ID, now)
+			out, err = s.takeOver(ctx, tx, actor, p.ID, r.compared, now)
 			return out, open, err
 		}
 	}
@@ -70,18 +70,19 @@ func (s *Service) request(ctx context.Context, tx Tx, actor towpath.Actor, r Req
 		}
 	}
 	out = newPromotion(id, c, env, towpath.PromotionManual, actor.Account, now)
-	out.Experiment = r.Experiment
+	out.Experiment, out.Compared = r.Experiment, r.compared
 	return out, open, s.open(ctx, tx, actor, out, now)
 }
 
 // takeOver makes an automatic promotion that waits the actor's own: a hold
 // stops what Towpath does by itself, not what a person asks for.
-func (s *Service) takeOver(ctx context.Context, tx Tx, actor towpath.Actor, id towpath.PromotionID, now time.Time) (towpath.Promotion, error) {
+func (s *Service) takeOver(ctx context.Context, tx Tx, actor towpath.Actor, id towpath.PromotionID, compared *towpath.Compared, now time.Time) (towpath.Promotion, error) {
 	p, err := tx.LockPromotion(ctx, id)
 	if err != nil || p.Mode != towpath.PromotionAutomatic || p.Phase == towpath.PromotionDeploying {
 		return p, err
 	}
 	p.Mode, p.RequestedBy, p.UpdatedAt = towpath.PromotionManual, actor.Account, now
+	p.Compared = compared
 	if p.Phase == towpath.PromotionWaiting {
 		// What the gates said of the automatic one is not said of this one.
 		p.Verdicts, p.Reason = nil, "the gates judge"

@@ -219,8 +219,9 @@ func (s *Service) endExperiment(ctx context.Context, tx Tx, actor towpath.Actor,
 // PromoteExperiment asks for the release of an experiment to be promoted, by the
 // ordinary gates, and ends the experiment, both or neither. The promotion waits
 // until what ran before has the traffic again; that it is denied brings no
-// experiment back. Asking twice asks once.
-func (s *Service) PromoteExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) (towpath.Promotion, error) {
+// experiment back. Asking twice asks once. It takes the place of what the release was
+// compared with, and is refused or denied when that does not run any more.
+func (s *Service) PromoteExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, of towpath.DeploymentID) (towpath.Promotion, error) {
 	subject := access.Subject{Project: p, Environment: e}
 	if err := cmp.Or(access.Check(actor, access.PromotionRequest, subject), access.Check(actor, access.PromotionCancel, subject)); err != nil {
 		return towpath.Promotion{}, err
@@ -229,11 +230,17 @@ func (s *Service) PromoteExperiment(ctx context.Context, actor towpath.Actor, p 
 	id := towpath.NewID[towpath.PromotionID]("prm", now)
 	var out towpath.Promotion
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		d, err := s.compared(ctx, tx, p, e, of)
+		if err != nil {
+			return err
+		}
 		var open []towpath.Promotion
-		var err error
-		out, open, err = s.request(ctx, tx, actor, Request{Project: p, Environment: e, Release: string(c)}, id, now)
+		out, open, err = s.request(ctx, tx, actor, Request{
+			Project: p, Environment: e, Release: string(d.Candidate),
+			compared: &towpath.Compared{Release: d.Previous, Version: d.PreviousVersion, Experiment: d.ID},
+		}, id, now)
 		x := experimenting(open)
-		if err != nil || x == nil || x.Candidate != c {
+		if err != nil || x == nil || x.Candidate != d.Candidate {
 			return err
 		}
 		ended, err := s.endExperiment(ctx, tx, actor, x.ID, "its release is promoted", now)
@@ -244,6 +251,35 @@ func (s *Service) PromoteExperiment(ctx context.Context, actor towpath.Actor, p 
 	})
 	failpoint.Hit("promotion.requested")
 	return out, err
+}
+
+// compared is the deployment of an experiment whose release may take the place of
+// what its environment runs. It locks the environment: nothing else begins there.
+func (s *Service) compared(ctx context.Context, tx Tx, p towpath.ProjectName, e towpath.EnvironmentName, id towpath.DeploymentID) (d towpath.Deployment, err error) {
+	const op = "experiment.promote"
+	env, err := tx.LockEnvironment(ctx, p, e)
+	if err != nil {
+		return d, noEnvironment(ctx, tx, op, p, e, err)
+	}
+	if d, err = tx.Deployment(ctx, id); err != nil {
+		return d, err
+	}
+	if d.Experiment == nil || d.Project != p || d.Environment != e {
+		return d, towpath.E(towpath.KindNotFound, op, "this deployment is no experiment in %s", e).On(string(id)).
+			WithHint("`towpath experiment list %s` shows those that are", e)
+	}
+	var active *towpath.Deployment
+	if env.Active != "" && env.Active != id {
+		other, err := tx.Deployment(ctx, env.Active)
+		if err != nil {
+			return d, err
+		}
+		active = &other
+	}
+	if problem, hint := rollout.StillCompared(&d, env, active); problem != "" {
+		return d, towpath.E(towpath.KindConflict, op, "%s", problem).WithHint("%s", hint)
+	}
+	return d, nil
 }
 
 // promoted notes that the release of an experiment was asked to be promoted. What

@@ -191,7 +191,10 @@ func (l Promotions) judge(ctx context.Context, p towpath.Promotion, now time.Tim
 		p := fresh
 		judged := changed(p.Verdicts, verdicts) || p.PolicyVersion != env.PolicyVersion
 		p.Verdicts, p.PolicyVersion = verdicts, env.PolicyVersion
-		switch {
+		switch c := p.Compared; {
+		case c != nil && env.Release != c.Release:
+			problem, hint := rollout.Replaced(p.Version, c.Version, env)
+			return l.move(ctx, tx, &p, towpath.TriggerDeny, problem+"; "+hint, now)
 		case p.Plan == nil || p.Plan.Base != env.Release || !env.Open():
 			return l.move(ctx, tx, &p, towpath.TriggerReplan, "what the environment runs has changed since it was planned", now)
 		case outcome == towpath.Deny:

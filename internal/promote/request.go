@@ -13,6 +13,8 @@ type Request struct {
 	Environment towpath.EnvironmentName
 	// Experiment is that it is only to run beside what is there; nil: it is to stay.
 	Experiment *towpath.Experiment
+
+	compared *towpath.Compared // what it may take the place of, by an experiment; nil: whatever runs
 }
 
 // Preview is what a promotion would meet and do, without anything changed.

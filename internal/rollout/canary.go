@@ -86,12 +86,27 @@ func Counted(d *towpath.Deployment, name towpath.ComponentName) *towpath.Rollout
 	return nil
 }
 
-// AsksAPerson reports whether only a person ends the step: one that waits for
-// that, or whose judgement did not come in time.
-func (s Stand) AsksAPerson(now time.Time) bool {
+// Question is what a step asks a person.
+type Question int
+
+// The questions of a step.
+const (
+	NoQuestion      Question = iota
+	GoOn                     // it waits for a person, as it was to
+	WithoutEvidence          // its judgement did not come in time
+)
+
+// Asks is what only a person can answer, for the step to end.
+func (s Stand) Asks(now time.Time) Question {
 	step := s.Canary.Spec.Steps[s.Step]
 	over := begun(s.Rollout, step).Ended.Add(step.For)
-	return step.Manual && !now.Before(over) || step.Judged() && !now.Before(over.Add(s.Canary.Spec.Deadline))
+	switch {
+	case step.Manual && !now.Before(over):
+		return GoOn
+	case step.Judged() && !now.Before(over.Add(s.Canary.Spec.Deadline)):
+		return WithoutEvidence
+	}
+	return NoQuestion
 }
 
 // canary takes a component through the steps of its canary that come before the
@@ -243,7 +258,7 @@ func hold(r *towpath.Rollout, n int, step towpath.Step, j towpath.Judgement, now
 		return held{}
 	}
 	if !now.Before(end.Add(c.Spec.Deadline)) {
-		return held{fmt.Sprintf("%s and could not be judged within %s: `towpath rollout resume` goes on all the same, `towpath rollback` goes back%s",
+		return held{fmt.Sprintf("%s and could not be judged within %s: `towpath rollout resume --without-evidence` goes on all the same, `towpath rollback` goes back%s",
 			at, c.Spec.Deadline, said), true, again}
 	}
 	if j.Suspect {

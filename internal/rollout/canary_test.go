@@ -88,7 +88,7 @@ func TestNext_Canary(t *testing.T) {
 			if !strings.HasPrefix(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
-			if asks := strings.Contains(dec.Waiting, "`towpath rollout resume` goes on"); dec.Asks != asks {
+			if asks := strings.Contains(dec.Waiting, "`towpath rollout resume` goes on") || strings.Contains(dec.Waiting, "`towpath rollout resume --without-evidence` goes on"); dec.Asks != asks {
 				t.Errorf("it asks a person: %v, and says %q", dec.Asks, dec.Waiting)
 			}
 			if tt.again > 0 && dec.Again.Sub(noon) != tt.again {

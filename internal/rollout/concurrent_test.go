@@ -147,7 +147,7 @@ func TestNext_GoesBackTogether(t *testing.T) {
 		t.Errorf("it comes back after %s", dec.Again.Sub(noon))
 	}
 	stands := Standing(d)
-	if len(stands) != 2 || stands[1].Component != "search" || stands[1].AsksAPerson(noon) || !stands[1].AsksAPerson(noon.Add(2*time.Minute)) {
+	if len(stands) != 2 || stands[1].Component != "search" || stands[1].Asks(noon) != NoQuestion || stands[1].Asks(noon.Add(2*time.Minute)) != WithoutEvidence {
 		t.Errorf("%+v stand", stands)
 	}
 	seen.Judgements["search"] = judged(towpath.JudgedWorse)

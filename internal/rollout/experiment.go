@@ -58,6 +58,30 @@ func Experiment(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 	return "", ""
 }
 
+// StillCompared returns why the release of an experiment can't take the place of
+// what an environment runs, as a sentence without its full stop, with what to do about it;
+// empty: it was compared with that, or runs already. What is under way there must
+// not change that first; nil: nothing is.
+func StillCompared(x *towpath.Deployment, env towpath.Environment, active *towpath.Deployment) (problem, hint string) {
+	switch {
+	case env.Candidate == x.Candidate:
+		return "", ""
+	case env.Release != x.Previous:
+		return Replaced(x.Version, x.PreviousVersion, env)
+	case active != nil && active.Candidate != x.Candidate && active.Release != env.Release:
+		return fmt.Sprintf("%s was compared with %s, and %s is on its way into %s", x.Version, x.PreviousVersion, active.Version, env.Name),
+			fmt.Sprintf("`towpath status %s` shows how far it is; when it stays, compare them: `towpath experiment start %[1]s %s`", env.Name, x.Version)
+	}
+	return "", ""
+}
+
+// Replaced says that an environment has come to run something that a release was
+// not compared with, and what to do about it.
+func Replaced(version, with string, env towpath.Environment) (problem, hint string) {
+	return fmt.Sprintf("%s was compared with %s, and %s runs %s by now", version, with, env.Name, env.Version),
+		fmt.Sprintf("compare them: `towpath experiment start %s %s`", env.Name, version)
+}
+
 // taken is the name of an objective that something else is to be measured under,
 // or the cost; empty: none is.
 func taken(by []towpath.Objective, e *towpath.Experiment) string {

@@ -42,6 +42,30 @@ func TestExperiment(t *testing.T) {
 	}
 }
 
+func TestStillCompared(t *testing.T) {
+	x := &towpath.Deployment{ID: "dep_x", Candidate: "cand_2", Release: "r2", Version: "1.5.0", Previous: "r1", PreviousVersion: "1.3.0"}
+	runs := towpath.Environment{Name: "prod", Candidate: "cand_1", Release: "r1", Version: "1.3.0"}
+	for _, c := range []struct {
+		name   string
+		env    towpath.Environment
+		active *towpath.Deployment
+		says   string
+	}{
+		{"what it was compared with runs", runs, nil, ""},
+		{"that is repaired", runs, &towpath.Deployment{Candidate: "cand_1", Release: "r1", Version: "1.3.0"}, ""},
+		{"it is on its way itself", runs, &towpath.Deployment{Candidate: "cand_2", Release: "r2", Version: "1.5.0"}, ""},
+		{"it runs", towpath.Environment{Name: "prod", Candidate: "cand_2", Release: "r2", Version: "1.5.0"}, nil, ""},
+		{"another one is on its way", runs, &towpath.Deployment{Candidate: "cand_3", Release: "r3", Version: "1.4.0"}, "1.5.0 was compared with 1.3.0, and 1.4.0 is on its way into prod"},
+		{"another one runs", towpath.Environment{Name: "prod", Candidate: "cand_3", Release: "r3", Version: "1.4.0"}, nil, "1.5.0 was compared with 1.3.0, and prod runs 1.4.0 by now"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if problem, hint := StillCompared(x, c.env, c.active); problem != c.says || (problem == "") != (hint == "") {
+				t.Errorf("got %q, %q", problem, hint)
+			}
+		})
+	}
+}
+
 func TestExperiment_Objectives(t *testing.T) {
 	in := func(o ...towpath.Objective) *towpath.ReleaseContent {
 		return &towpath.ReleaseContent{Components: []towpath.ReleaseComponent{{Name: "api", Kind: towpath.KindProcess}}, Objectives: o}

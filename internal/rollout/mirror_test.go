@@ -64,7 +64,7 @@ func TestNext_Mirror(t *testing.T) {
 	t.Run("asks whoever steers when they may", func(t *testing.T) {
 		d, _ := copying(30 * time.Second)
 		x := Standing(d)
-		if len(x) != 1 || x[0].Step != 0 || x[0].AsksAPerson(noon) || !x[0].AsksAPerson(noon.Add(time.Minute)) {
+		if len(x) != 1 || x[0].Step != 0 || x[0].Asks(noon) != NoQuestion || x[0].Asks(noon.Add(time.Minute)) != WithoutEvidence {
 			t.Errorf("%+v stands", x)
 		}
 		if m := Moving(d); len(m) != 1 || m[0] != x[0].Rollout {

@@ -319,7 +319,7 @@ func TestNext_Preview(t *testing.T) {
 		t.Fatalf("%+v", dec)
 	}
 	x := Standing(d)
-	if len(x) != 1 || x[0].Step != 0 || !x[0].AsksAPerson(noon) || len(Moving(d)) > 0 {
+	if len(x) != 1 || x[0].Step != 0 || x[0].Asks(noon) != GoOn || len(Moving(d)) > 0 {
 		t.Fatalf("%+v stands", x)
 	}
 	x[0].Canary.Passed = 1

@@ -45,7 +45,7 @@ func TestNext_WatchesWhatItSwitchedTo(t *testing.T) {
 		"waits when it is suspected":             {time.Minute, &towpath.Judgement{Outcome: towpath.JudgedUndecided, Suspect: true}, nil, want{waits: "looks worse"}},
 		"waits for evidence":                     {2 * time.Minute, nil, nil, want{waits: "is not judged yet. Nothing has been counted"}},
 		"waits for traffic":                      {2 * time.Minute, judged(towpath.JudgedNoEvidence), nil, want{waits: "is not judged yet"}},
-		"asks a person after the deadline":       {32 * time.Minute, judged(towpath.JudgedNoEvidence), nil, want{waits: "could not be judged within 30m0s: `towpath rollout resume` goes on all the same", asks: true}},
+		"asks a person after the deadline":       {32 * time.Minute, judged(towpath.JudgedNoEvidence), nil, want{waits: "could not be judged within 30m0s: `towpath rollout resume --without-evidence` goes on all the same", asks: true}},
 		"asks nobody for as long as its time and the deadline": {
 			31*time.Minute - time.Second, judged(towpath.JudgedNoEvidence), nil, want{waits: "is not judged yet"},
 		},
@@ -132,7 +132,7 @@ func TestNext_WatchesWhatItSwitchedTo(t *testing.T) {
 	t.Run("and a person can end it", func(t *testing.T) {
 		d, _, now := switched(30 * time.Second)
 		at := Standing(d)
-		if len(at) != 1 || at[0].Step != 0 || at[0].AsksAPerson(now) || !at[0].AsksAPerson(now.Add(time.Hour)) {
+		if len(at) != 1 || at[0].Step != 0 || at[0].Asks(now) != NoQuestion || at[0].Asks(now.Add(time.Hour)) != WithoutEvidence {
 			t.Errorf("it stands at %+v", at)
 		}
 	})
@@ -141,7 +141,7 @@ func TestNext_WatchesWhatItSwitchedTo(t *testing.T) {
 		d.Components[0].Steps = d.Components[0].Steps[:2]
 		c.Spec.Steps = append([]towpath.RolloutStep{{Manual: true, For: time.Minute}}, c.Spec.Steps...)
 		at := Standing(d)
-		if len(at) != 1 || at[0].Step != 0 || at[0].AsksAPerson(now) || !at[0].AsksAPerson(now.Add(30*time.Second)) {
+		if len(at) != 1 || at[0].Step != 0 || at[0].Asks(now) != NoQuestion || at[0].Asks(now.Add(30*time.Second)) != GoOn {
 			t.Errorf("it stands at %+v", at)
 		}
 	})

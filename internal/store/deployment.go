@@ -90,6 +90,35 @@ func (tx *Tx) Deployments(ctx context.Context, f deploy.Filter, limit int) ([]to
 	return out, nil
 }
 
+// Asking lists every environment, with whether what is deployed to it waits for a
+// person.
+func (tx *Tx) Asking(ctx context.Context) ([]deploy.Asking, error) {
+	rows, err := tx.Query(ctx, `SELECT e.project, e.name, COALESCE(d.doc, '') FROM environment e
+		LEFT JOIN deployment d ON d.project = e.project AND d.environment = e.name AND d.active = 1
+		ORDER BY e.project, e.name`)
+	if err != nil {
+		return nil, sqldb.MapError("deployment.asking", err)
+	}
+	defer rows.Close()
+	var out []deploy.Asking
+	for rows.Next() {
+		var a deploy.Asking
+		var text string
+		if err := rows.Scan(&a.Project, &a.Environment, &text); err != nil {
+			return nil, sqldb.MapError("deployment.asking", err)
+		}
+		if text != "" {
+			var d towpath.Deployment
+			if err := undoc("deployment", text, &d); err != nil {
+				return nil, err
+			}
+			a.Asks = d.Asks
+		}
+		out = append(out, a)
+	}
+	return out, sqldb.MapError("deployment.asking", rows.Err())
+}
+
 func (tx *Tx) addSteps(ctx context.Context, d *towpath.Deployment) error {
 	ops, err := tx.OperationsOf(ctx, d.ID)
 	if err != nil {

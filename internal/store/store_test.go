@@ -226,6 +226,34 @@ func TestStore_Deployments(t *testing.T) {
 			wantKind(t, insert("dep_3", towpath.DeploymentSucceeded), "")
 			wantKind(t, insert("dep_4", towpath.DeploymentRolledBack), "")
 		})
+		t.Run("every environment is told of, and whether it waits for a person", func(t *testing.T) {
+			asking := func(name towpath.EnvironmentName, asks bool) deploy.Asking {
+				return deploy.Asking{Project: shop, Environment: name, Asks: asks}
+			}
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				for _, e := range []towpath.EnvironmentName{"prod", "dev"} {
+					if _, err := tx.InsertEnvironment(ctx, towpath.Environment{Project: shop, Name: e}); err != nil {
+						return err
+					}
+				}
+				got, err := tx.Asking(ctx)
+				equal(t, got, []deploy.Asking{asking("dev", false), asking("prod", false)})
+				if err != nil {
+					return err
+				}
+				d, err := tx.Deployment(ctx, "dep_1")
+				if err != nil {
+					return err
+				}
+				d.Asks = true
+				if err := tx.SaveDeployment(ctx, d); err != nil {
+					return err
+				}
+				got, err = tx.Asking(ctx)
+				equal(t, got, []deploy.Asking{asking("dev", false), asking("prod", true)})
+				return err
+			})
+		})
 		t.Run("its steps are its operations", func(t *testing.T) {
 			update(t, s, func(ctx context.Context, tx *store.Tx) error {
 				_, err := tx.InsertOperation(ctx, operation("op_1", "api", noon))

@@ -29,6 +29,13 @@ type Experiment struct {
 	Promoted bool `json:"promoted,omitempty"`
 }
 
+// Compared is the release that another one was compared with.
+type Compared struct {
+	Release    Digest       `json:"release"`
+	Version    string       `json:"version"`
+	Experiment DeploymentID `json:"experiment"` // that compared them
+}
+
 // Measure is something that is counted of both releases, per request: how much
 // people order, say.
 type Measure struct {

@@ -28,8 +28,11 @@ type Promotion struct {
 	Stale         int             `json:"stale,omitempty"`       // how often the base of its plan moved while it was carried out
 	// Experiment is that it is only to run beside what is there; nil: it is to stay.
 	Experiment *Experiment `json:"experiment,omitempty"`
-	UpdatedAt  time.Time   `json:"updatedAt"`
-	Rev        int64       `json:"-"`
+	// Compared is what it was found to be better than, and takes the place of, and of
+	// nothing else; nil: whatever runs.
+	Compared  *Compared `json:"compared,omitempty"`
+	UpdatedAt time.Time `json:"updatedAt"`
+	Rev       int64     `json:"-"`
 }
 
 // PromotionPhase is where a promotion stands.

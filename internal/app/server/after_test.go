@@ -173,7 +173,7 @@ func TestServer_AfterTheSwitchASourceErrs(t *testing.T) {
 	s.does(func() { s.broken = true })
 	c.answers("what it lacks is said", func() bool {
 		d := h.status("dev").Deployment
-		return d != nil && strings.Contains(d.Waiting, "could not be judged within 2s: `towpath rollout resume` goes on all the same") &&
+		return d != nil && strings.Contains(d.Waiting, "could not be judged within 2s: `towpath rollout resume --without-evidence` goes on all the same") &&
 			strings.Contains(d.Waiting, "the metric source answers 503")
 	})
 	if st := h.status("dev"); st.Version != "1.0.0" || st.Hold != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/experiment"
 	"github.com/towpath/towpath/internal/promote"
+	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -113,10 +115,10 @@ func TestServer_Experiment(t *testing.T) {
 		t.Run("ends when its release is promoted, which goes by the ordinary way", func(t *testing.T) {
 			_, err := h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev")
 			must(t, 0, err)
-			p, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Candidate)
+			p, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Deployment)
 			must(t, p, err)
 			for h.status("dev").Version != "1.1.0" { // at whatever moment, until it is there
-				again, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Candidate)
+				again, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Deployment)
 				if err == nil && again.ID != p.ID || err != nil && !strings.Contains(err.Error(), "dev runs 1.1.0 already") {
 					t.Fatalf("asked again: %+v, %v", again, err)
 				}
@@ -251,8 +253,11 @@ func TestServer_ExperimentPromotedAndDenied(t *testing.T) {
 	x := h.experiment()
 	_, err := h.svc.Releases.Quarantine(t.Context(), h.ana, shop, "1.1.0", "it leaks")
 	must(t, 0, err)
-	p, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Candidate)
+	p, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Deployment)
 	must(t, p, err)
+	if c := p.Compared; c == nil || c.Version != "1.0.0" || c.Release != h.status("dev").Release || c.Experiment != x.Deployment {
+		t.Errorf("it may take the place of %+v", c)
+	}
 	h.until("it is denied", func() bool {
 		p, err = h.svc.Promotions.Get(t.Context(), h.ana, p.ID)
 		return err == nil && p.Phase == towpath.PromotionDenied
@@ -267,7 +272,7 @@ func TestServer_ExperimentPromotedAndDenied(t *testing.T) {
 	must(t, 0, err)
 	_, err = h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev")
 	must(t, 0, err)
-	_, err = h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Candidate)
+	_, err = h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Deployment)
 	must(t, 0, err)
 	h.runs("dev", "1.1.0")
 
@@ -278,6 +283,55 @@ func TestServer_ExperimentPromotedAndDenied(t *testing.T) {
 	if _, err := h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev"); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "was compared with 1.0.0, and dev runs 1.2.0 by now") {
 		t.Errorf("it won against what it was not compared with: %v", err)
 	}
+}
+
+// TestServer_ExperimentPromotedBehindAnother holds that a release takes the place of
+// what it was compared with and of nothing else: neither while another one is on its
+// way in, nor when that has come in before it, although it was asked for by then.
+func TestServer_ExperimentPromotedBehindAnother(t *testing.T) {
+	h := newHarness(t)
+	newExperiment(t, h)
+	must(t, 0, h.starts("1.1.0", towpath.Experiment{Share: 10, For: 10 * time.Minute}))
+	h.waits("10 % of the traffic for another")
+	h.counting().quick(40)
+	h.until("1.1.0 is better", func() bool { return h.experiment().Report.Settled() })
+	x := h.experiment()
+	h.rollout = &towpath.RolloutSpec{
+		Strategy: towpath.StrategyCanary, Timeout: time.Minute, Interval: time.Second, Deadline: time.Hour, Steps: []towpath.RolloutStep{{Weight: 30}},
+	}
+	h.publish("1.2.0", "three")
+	_, err := h.svc.Promotions.Request(t.Context(), h.ana, promote.Request{Project: shop, Environment: "dev", Release: "1.2.0"})
+	must(t, 0, err)
+	h.promotion("dev", "1.2.0", towpath.PromotionWaiting)
+	_, err = h.svc.Promotions.StopExperiment(t.Context(), h.ana, shop, "dev", "")
+	must(t, 0, err)
+	h.waits("api has 30 % of the traffic")
+	const says = "1.1.0 was compared with 1.0.0, and 1.2.0 is on its way into dev"
+	if _, err := h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev"); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), says) {
+		t.Errorf("it won while another one goes in: %v", err)
+	}
+	if _, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Deployment); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), says) {
+		t.Errorf("it was promoted while another one goes in: %v", err)
+	}
+	// As if it had been asked for a moment before the other one began.
+	first, err := h.svc.Promotions.Request(t.Context(), h.ana, promote.Request{Project: shop, Environment: "dev", Release: "1.1.0"})
+	must(t, 0, err)
+	was, err := h.svc.Deploys.Get(t.Context(), h.ana, x.Deployment)
+	must(t, 0, err)
+	must(t, 0, h.s.store.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		p, err := tx.LockPromotion(ctx, first.ID)
+		if err != nil {
+			return err
+		}
+		p.Compared = &towpath.Compared{Release: was.Previous, Version: was.PreviousVersion, Experiment: was.ID}
+		return tx.SavePromotion(ctx, p)
+	}))
+	must(t, 0, h.steer(deploy.SteerSkip))
+	h.until("it is denied", func() bool {
+		p, err := h.svc.Promotions.Get(t.Context(), h.ana, first.ID)
+		return err == nil && p.Phase == towpath.PromotionDenied && strings.Contains(p.Reason, "1.1.0 was compared with 1.0.0, and dev runs 1.2.0 by now")
+	})
+	h.runs("dev", "1.2.0")
 }
 
 // TestServer_ExperimentPromotedOnce holds that who asks again for what was asked,
@@ -292,7 +346,7 @@ func TestServer_ExperimentPromotedOnce(t *testing.T) {
 		t.Fatalf("without a count: %v", err)
 	}
 	x := h.experiment() // as if its report had said so a moment ago
-	p, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Candidate)
+	p, err := h.svc.Promotions.PromoteExperiment(t.Context(), h.ana, shop, "dev", x.Deployment)
 	must(t, p, err)
 	again, err := h.svc.Deploys.Winner(t.Context(), h.ana, shop, "dev")
 	if err != nil || again.Deployment != x.Deployment || !again.Experiment.Promoted || again.Report.Settled() {

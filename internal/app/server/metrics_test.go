@@ -174,7 +174,7 @@ func TestServer_ASourceThatErrsHolds(t *testing.T) {
 	c.judgement("there is no evidence, and why is said", func(j towpath.Judgement) bool {
 		return j.Outcome == towpath.JudgedNoEvidence && strings.Contains(j.Sentence, "orders:") && strings.Contains(j.Sentence, "the metric source answers 503")
 	})
-	h.waits("10 % of the traffic and could not be judged within 2s: `towpath rollout resume` goes on all the same")
+	h.waits("10 % of the traffic and could not be judged within 2s: `towpath rollout resume --without-evidence` goes on all the same")
 	s.does(func() { s.broken = false })
 	c.judgement("it answers again", func(j towpath.Judgement) bool {
 		return j.Outcome == towpath.JudgedUndecided || j.Outcome == towpath.JudgedNotWorse

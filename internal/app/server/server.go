@@ -201,6 +201,7 @@ func (s *Server) open(ctx context.Context) error {
 	deployment := deploy.Config{Now: cfg.Now, Log: cfg.Log, Epoch: epoch.Number, Claimable: called.Call, Recovered: recoveries(metrics), Samples: s.samples}
 	deploys := deploy.New(deployment,
 		store.For[deploy.Tx](nouns), releases, sign, metricSources)
+	metrics.MustRegister(newAsking(deploys.Asking, cfg.Log))
 
 	work := func(workers int, reconcilers ...reconcile.Reconciler) (*reconcile.Runner, error) {
 		return reconcile.New(reconcile.Config{Workers: workers, Lease: lease, Now: cfg.Now, Log: cfg.Log}, sqldb.NewQueue(s.db, owner),

@@ -82,6 +82,7 @@ func (a *API) deploymentRoutes() {
 	}, func(ctx context.Context, actor towpath.Actor, in *steer) (towpath.Deployment, error) {
 		return svc.Steer(ctx, actor, deploy.SteerRequest{
 			Project: in.Project, Environment: in.Environment, Component: in.Body.Component, Action: deploy.Steering(in.Body.Action), Reason: in.Body.Reason,
+			WithoutEvidence: in.Body.WithoutEvidence,
 		})
 	})
 	type judged struct {

@@ -62,6 +62,6 @@ func (a *API) experimentRoutes() {
 		if err != nil {
 			return towpath.Promotion{}, err
 		}
-		return promotions.PromoteExperiment(ctx, actor, in.Project, in.Environment, x.Candidate)
+		return promotions.PromoteExperiment(ctx, actor, in.Project, in.Environment, x.Deployment)
 	})
 }

@@ -67,7 +67,7 @@ type Promotions interface {
 	Cancel(ctx context.Context, actor towpath.Actor, id towpath.PromotionID, reason string) (towpath.Promotion, error)
 	// StopExperiment and PromoteExperiment end the experiment of an environment.
 	StopExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) (towpath.Promotion, error)
-	PromoteExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, c towpath.CandidateID) (towpath.Promotion, error)
+	PromoteExperiment(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, of towpath.DeploymentID) (towpath.Promotion, error)
 	Hold(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) error
 	Open(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, seen towpath.Digest) error
 	Unhold(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, e towpath.EnvironmentName, reason string) error

@@ -91,7 +91,7 @@ func (s promotions) StopExperiment(ctx context.Context, actor towpath.Actor, _ t
 	return s.Cancel(ctx, actor, s.w.Promotions[0].ID, reason)
 }
 
-func (s promotions) PromoteExperiment(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, _ towpath.EnvironmentName, _ towpath.CandidateID) (towpath.Promotion, error) {
+func (s promotions) PromoteExperiment(ctx context.Context, actor towpath.Actor, _ towpath.ProjectName, _ towpath.EnvironmentName, _ towpath.DeploymentID) (towpath.Promotion, error) {
 	return s.Get(ctx, actor, s.w.Promotions[0].ID)
 }
 
