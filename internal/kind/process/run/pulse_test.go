@@ -15,7 +15,7 @@ func TestPulses(t *testing.T) {
 	instances := []route.Instance{{ID: "a"}, {ID: "b"}}
 	silent := errors.New("no answer")
 	// Each letter is a check of the instances a and b: a, b or both of them fail,
-	// or none does; A is a that was started again and answers.
+	// or none does; A is a that was started again and answers, x one that fails.
 	for name, tt := range map[string]struct {
 		checks string
 		apart  time.Duration
@@ -36,6 +36,7 @@ func TestPulses(t *testing.T) {
 		"an agent that was restarted leaves out who is":     {before: []string{"a"}, want: []string{"a"}},
 		"until it has answered twice":                       {checks: "..", before: []string{"a"}},
 		"what was started again begins anew":                {checks: "aaAaa"},
+		"and so does what fails again":                      {checks: "aax"},
 		"what was started again while out has to answer":    {checks: "aaaA", want: []string{"a"}},
 		"and is in when it has":                             {checks: "aaaAA"},
 		"all that were out and nobody has asked yet are in": {before: []string{"a", "b"}},
@@ -48,6 +49,9 @@ func TestPulses(t *testing.T) {
 				case 'A':
 					start = 2
 					a.start = 2
+				case 'x':
+					start = 2
+					a.start, a.err = 2, silent
 				case 'a':
 					a.err = silent
 				case 'b':
