@@ -36,7 +36,7 @@ func TestPulses(t *testing.T) {
 		"an agent that was restarted leaves out who is":     {before: []string{"a"}, want: []string{"a"}},
 		"until it has answered twice":                       {checks: "..", before: []string{"a"}},
 		"what was started again begins anew":                {checks: "aaAaa"},
-		"and so does what fails again":                     {checks: "aax"},
+		"and so does what fails again":                      {checks: "aax"},
 		"what was started again while out has to answer":    {checks: "aaaA", want: []string{"a"}},
 		"and is in when it has":                             {checks: "aaaAA"},
 		"all that were out and nobody has asked yet are in": {before: []string{"a", "b"}},
