@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -231,7 +232,7 @@ func (s *Service) Winner(ctx context.Context, actor towpath.Actor, p towpath.Pro
 	case err != nil:
 		return x, err
 	case x.Phase != towpath.DeploymentConcluded && x.Experiment.Ended.IsZero() && x.Phase != towpath.DeploymentSwitching:
-		return x, towpath.E(towpath.KindConflict, op, "the experiment with %s is %s: %s", x.Report.New, x.Phase, x.Reason).
+		return x, towpath.E(towpath.KindConflict, op, "the experiment with %s is %s: %s", x.Report.New, x.Phase, cmp.Or(x.Reason, "nothing was compared yet")).
 			WithHint("`towpath experiment show %s` shows what it found", e)
 	case !x.Report.Settled() && !x.Experiment.Promoted:
 		return x, towpath.E(towpath.KindConflict, op, "the report does not say that %s is the better one: %s", x.Report.New, x.Report.Sentence).

@@ -91,11 +91,16 @@ func (m Metric) show(v float64) string {
 	return strings.TrimSpace(number(v) + " " + m.Unit)
 }
 
+// signed is a difference of two values.
 func (m Metric) signed(v float64) string {
-	if s := m.show(v); v <= 0 {
-		return s
+	s := m.show(v)
+	if m.Share {
+		s = number(v*100) + " percentage points"
 	}
-	return "+" + m.show(v)
+	if v > 0 {
+		s = "+" + s
+	}
+	return s
 }
 
 // number is a number with four digits that count, and no more noughts than that
