@@ -101,8 +101,8 @@ func TestJudge(t *testing.T) {
 	if s := rep.Findings[2].Sentence; !strings.Contains(s, "EUR of 1.1.0 beside 2.") || !strings.Contains(s, "almost certain: more than 99.9 %") {
 		t.Errorf("of the cost it says %q", s)
 	}
-	if s := rep.Findings[1].Sentence; !strings.Contains(s, " percentage points and +") { // of two shares
-		t.Errorf("of the orders it says %q", s)
+	if s := rep.Findings[0].Sentence; !strings.Contains(s, " percentage points and +") { // of two shares
+		t.Errorf("of the errors it says %q", s)
 	}
 	if f := rep.Findings[0]; f.Certainty >= 0.95 {
 		t.Errorf("no difference is found with a certainty of %v", f.Certainty)
