@@ -113,7 +113,7 @@ func TestNext_TimeThatNobodyCountedIsNotJudged(t *testing.T) {
 		{"waits for its last moment", 11 * second, 9999 * time.Millisecond, towpath.JudgedNotWorse, "api has 5 % of the traffic, and the end of its 10s has not been counted yet. it is not-worse"},
 		{"waits undecided as well", 11 * second, 9 * second, towpath.JudgedUndecided, "api has 5 % of the traffic, and the end of its 10s has not been counted yet"},
 		{"takes nothing from the weight before", 11 * second, -second, towpath.JudgedNotWorse, "api has 5 % of the traffic, and nothing has been counted since"},
-		{"asks a person when that never comes", 70 * second, 9 * second, towpath.JudgedNotWorse, "api has 5 % of the traffic and could not be judged within 1m0s: `towpath rollout resume`"},
+		{"asks a person when that never comes", 70 * second, 9 * second, towpath.JudgedNotWorse, "api has 5 % of the traffic and could not be judged within 1m0s: `towpath rollout resume --without-evidence`"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d, _ := at(tt.ago, 5)
