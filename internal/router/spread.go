@@ -77,7 +77,9 @@ func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 		transport = s.http1 // HTTP/2 upgrades nothing
 	}
 	var sent atomic.Bool // the transport may send it on a connection that breaks, and fail to make a new one
-	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}))
+	if len(x.to.Instances) > maxSent { // else it makes no difference
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}))
+	}
 	err, times := errNoInstance, 0
 	for i := range x.to.Instances {
 		at := x.to.attempt(x.first, i)
