@@ -76,7 +76,7 @@ func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Upgrade") != "" {
 		transport = s.http1 // HTTP/2 upgrades nothing
 	}
-	var sent atomic.Bool // the transport may send it on a connection that breaks, and fail to make a new one
+	var sent atomic.Bool               // the transport may send it on a connection that breaks, and fail to make a new one
 	if len(x.to.Instances) > maxSent { // else it makes no difference
 		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}))
 	}

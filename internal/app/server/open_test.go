@@ -135,6 +135,24 @@ func TestServer_OpensElsewhere(t *testing.T) {
 	}
 }
 
+// TestServer_OpensElsewhere_AfterThePlan: what was planned for the place that it was
+// opened in before is not deployed into another one.
+func TestServer_OpensElsewhere_AfterThePlan(t *testing.T) {
+	h := newHarness(t)
+	h.dev, h.gates = towpath.PromotionManual, towpath.GateRules{Checks: []string{"ci"}}
+	h.publish("1.0.0", "one")
+	_, err := h.svc.Promotions.Request(t.Context(), h.ana, promote.Request{Project: shop, Environment: "dev", Release: "1.0.0"})
+	must(t, 0, err)
+	h.promotion("dev", "1.0.0", towpath.PromotionWaiting)
+	h.place = "eu-2"
+	h.publish("1.1.0", "two") // by an admin, who opens it there by that
+	_, err = h.svc.Promotions.PostCheck(t.Context(), h.ana, promote.CheckRequest{Project: shop, Release: "1.0.0", Environment: "dev", Key: "ci", State: towpath.CheckSuccess})
+	must(t, 0, err)
+	if p := h.promotion("dev", "1.0.0", towpath.PromotionDenied); !strings.Contains(p.Reason, "opened in place eu-2") {
+		t.Errorf("denied because %s", p.Reason)
+	}
+}
+
 // TestServer_RefusesForgedRules: what is read before an environment is opened says
 // only what a towpath.yaml may say, however the release was made.
 func TestServer_RefusesForgedRules(t *testing.T) {
