@@ -307,9 +307,10 @@ func (r *Remote) Mount(ctx context.Context, from Source, d v1.Descriptor, open O
 		return false, r.PutBlob(ctx, d, open)
 	}
 	sent := false
+	lent := lend(open)
 	err := r.do(ctx, func(ctx context.Context) error {
 		// A registry that does not mount has begun an upload instead, which is used.
-		return r.repo.Mount(ctx, d, src.Name(), func() (io.ReadCloser, error) { sent = true; return open() })
+		return r.repo.Mount(ctx, d, src.Name(), func() (io.ReadCloser, error) { sent = true; return lent() })
 	})
 	switch towpath.KindOf(err) {
 	case towpath.KindForbidden, towpath.KindUnauthenticated, towpath.KindNotFound: // who may push may not pull there
@@ -322,7 +323,7 @@ func (r *Remote) Mount(ctx context.Context, from Source, d v1.Descriptor, open O
 
 // PutBlob implements [Destination].
 func (r *Remote) PutBlob(ctx context.Context, d v1.Descriptor, open Open) error {
-	body, err := open()
+	body, err := lend(open)()
 	if err != nil {
 		return err
 	}

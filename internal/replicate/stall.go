@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -45,16 +46,16 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 		p.waits(Wait{Host: host, Silent: quiet, Most: most})
 	})
 	req = req.Clone(ctx)
+	body := &sending{ReadCloser: req.Body, watch: watch}
 	if req.Body != nil && req.Body != http.NoBody {
-		req.Body = &sending{req.Body, watch}
+		req.Body = body
 	}
 	resp, err := p.next.RoundTrip(req)
+	body.answered()
 	if err != nil {
-		watch.rest()
 		cancel(nil)
 		return nil, watch.explained(err)
 	}
-	watch.rest()
 	watch.limit.Store(int64(p.stall))
 	resp.Body = &receiving{resp.Body, watch, cancel}
 	return resp, nil
@@ -109,19 +110,39 @@ func (w *stallWatch) explained(err error) error {
 	return fmt.Errorf("%w for %s", errStalled, w.most())
 }
 
-// sending is the body of a request: that it is read says that it goes on.
+// sending is the body of a request: that it is read says that it goes on, until
+// there is an answer. The client may read on after that.
 type sending struct {
 	io.ReadCloser
 	watch *stallWatch
+	mu    sync.Mutex
+	over  bool // guarded by mu
 }
 
 // Read implements [io.Reader]. The time that our own side takes is not the
 // registry's.
 func (s *sending) Read(p []byte) (int, error) {
-	s.watch.rest()
+	s.unanswered((*stallWatch).rest)
 	n, err := s.ReadCloser.Read(p)
-	s.watch.begin()
+	s.unanswered((*stallWatch).begin)
 	return n, err
+}
+
+// unanswered does f while there is no answer.
+func (s *sending) unanswered(f func(*stallWatch)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		f(s.watch)
+	}
+}
+
+// answered stops the clock: what is read of the request now says nothing.
+func (s *sending) answered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	s.watch.rest()
 }
 
 // receiving is the body of an answer. Nobody waits for it but while reading.

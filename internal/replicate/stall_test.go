@@ -150,6 +150,34 @@ func TestRemote_Stalls(t *testing.T) {
 	})
 }
 
+// TestRemote_AnswersEarly: what a client reads of a request that is answered makes
+// nobody wait.
+func TestRemote_AnswersEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := v1.Descriptor{MediaType: "application/octet-stream", Digest: digest.FromString("0123456789"), Size: 10}
+		var body io.Reader
+		r := must(replicate.NewRemote(replicate.RemoteConfig{
+			Repository: "localhost:5000/shop", PlainHTTP: true,
+			Waits: func(w replicate.Wait) { t.Errorf("said: %s", w) },
+			Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+				resp := &http.Response{StatusCode: http.StatusAccepted, Header: http.Header{"Location": {"/v2/shop/blobs/uploads/1"}}, Body: http.NoBody, Request: req}
+				if req.Method == http.MethodPut {
+					resp.StatusCode, body = http.StatusForbidden, req.Body
+				}
+				return resp, nil
+			}),
+		}))(t)
+		err := r.PutBlob(t.Context(), d, func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("0123456789")), nil })
+		if towpath.KindOf(err) != towpath.KindForbidden {
+			t.Errorf("got %v", err)
+		}
+		if n, err := body.Read(make([]byte, 5)); err == nil {
+			t.Errorf("%d bytes were read of what is over", n)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
 // roundTrip is a registry that is a function.
 type roundTrip func(*http.Request) (*http.Response, error)
 
