@@ -100,12 +100,12 @@ func TestMirrored(t *testing.T) {
 				in.Mirror.Sources = []towpath.MirrorSource{{From: "ghcr.io"}, {From: "quay.example", PlainHTTP: true}}
 			}},
 		{name: "allows what is here, though no source covers it", outcome: towpath.Allow, change: func(in *Input) { in.Mirror.Sources = nil }},
-		{name: "says which name no repository here can have", outcome: towpath.Wait, says: "could not be mirrored yet: it can't be a name.", hints: "how far each image is", change: func(in *Input) {
+		{name: "says which name no repository here can have", outcome: towpath.Wait, says: "redis:7 (0123456789ab) can't be mirrored: it can't be a name.", hints: "how far each image is", change: func(in *Input) {
 			not("it can't be a name")(in)
 			in.Images.Images[0].Repository, in.Mirror.Sources = "", nil
 		}},
 		{name: "wants every image", outcome: towpath.Wait, says: "nginx", change: func(in *Input) {
-			in.Images.Images = append(in.Images.Images, towpath.PinnedImage{Name: "nginx", Digest: "sha256:1"})
+			in.Images.Images = append(in.Images.Images, towpath.PinnedImage{Name: "nginx", Source: "docker.io/library/nginx", Repository: "shop/mirror/docker.io/library/nginx", Digest: "sha256:1"})
 		}},
 		{name: "denies what nobody knows the digest of", outcome: towpath.Deny, says: "takes redis:latest from outside, and nobody knows", hints: "towpath lock",
 			change: func(in *Input) { in.Images.Moving = []string{"redis:latest"} }},
@@ -113,9 +113,27 @@ func TestMirrored(t *testing.T) {
 		{name: "waits when another candidate was looked at", outcome: towpath.Wait, says: "not looked up yet", change: func(in *Input) { in.Images.Candidates[0] = "cnd_other" }},
 		{name: "does not count another release's images", outcome: towpath.Wait, change: func(in *Input) { in.Images.Release = "sha256:old" }},
 		{name: "does not count another project's images", outcome: towpath.Wait, change: func(in *Input) { in.Images.Project = "billing" }},
-		{name: "allows where it is not asked for", outcome: towpath.Allow, says: "does not ask", change: func(in *Input) {
-			in.Environment.Rules.Gates.Mirrored, in.Images = false, towpath.ReleaseImages{}
-		}},
+	})
+	unasked := func(change func(*Input)) func(*Input) {
+		return func(in *Input) { in.Environment.Rules.Gates.Mirrored = false; change(in) }
+	}
+	run(t, towpath.GateMirrored, []test{
+		{name: "unasked, allows where nothing is mirrored", outcome: towpath.Allow, says: "does not ask that images are mirrored, and no registry is mirrored for shop",
+			change: unasked(func(in *Input) { in.Images, in.Mirror.Sources = towpath.ReleaseImages{}, nil })},
+		{name: "unasked, allows what is mirrored", outcome: towpath.Allow, says: "redis:7 (0123456789ab) is mirrored.", change: unasked(func(*Input) {})},
+		{name: "unasked, waits for what a source covers", outcome: towpath.Wait, says: "is being mirrored", hints: "what no source covers is not waited for", change: unasked(not(""))},
+		{name: "unasked, waits for what a source that is down covers", outcome: towpath.Wait, says: "could not be mirrored yet: it is down.", change: unasked(not("it is down"))},
+		{name: "unasked, waits when nobody has looked yet", outcome: towpath.Wait, says: "not looked up yet", change: unasked(func(in *Input) { in.Images = towpath.ReleaseImages{} })},
+		{name: "unasked, says what no source covers", outcome: towpath.Allow, says: "is mirrored from nowhere: no source covers docker.io/library/redis.", change: unasked(func(in *Input) {
+			not("")(in)
+			in.Mirror.Sources = []towpath.MirrorSource{{From: "ghcr.io"}}
+		})},
+		{name: "unasked, says what can't be here", outcome: towpath.Allow, says: "can't be mirrored: it can't be a name.", change: unasked(func(in *Input) {
+			not("it can't be a name")(in)
+			in.Images.Images[0].Repository = ""
+		})},
+		{name: "unasked, says what nobody knows the digest of", outcome: towpath.Allow, says: "takes redis:latest from outside, and nobody knows",
+			change: unasked(func(in *Input) { in.Images.Moving = []string{"redis:latest"} })},
 	})
 }
 

@@ -106,11 +106,11 @@ func records(ctx context.Context, tx Tx, p towpath.Promotion, now time.Time) (ga
 			return in, err
 		}
 	}
-	if in.Environment.Rules.Gates.Mirrored {
+	if in.Mirror, err = tx.MirrorRule(ctx, p.Project); err != nil {
+		return in, err
+	}
+	if in.Environment.Rules.Gates.Mirrored || len(in.Mirror.Sources) > 0 {
 		if in.Images, err = tx.ImagesOf(ctx, p.Project, p.Release); err != nil {
-			return in, err
-		}
-		if in.Mirror, err = tx.MirrorRule(ctx, p.Project); err != nil {
 			return in, err
 		}
 	}

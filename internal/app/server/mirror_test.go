@@ -289,6 +289,29 @@ func (h *harness) outlives(t *testing.T, image foreign, x mirror.Image, one towp
 	}
 }
 
+// TestMirror_Unasked: a release waits for what a source covers in every
+// environment, and for nothing else where none asks.
+func TestMirror_Unasked(t *testing.T) {
+	peer := peertest.Start(t, peertest.Olareg())
+	h := newHarness(t)
+	o := before(t, peer.URL)
+	image := pushForeign(t, o.host+"/acme/redis", "", replicate.Login{})
+	h.pins(image.material("redis:7"))
+	h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0") // no source covers it
+
+	o.down.Store(true)
+	h.mirrorFrom(o.host + "/acme")
+	h.publish("1.1.0", "two")
+	h.reason("dev", "1.1.0", towpath.GateMirrored, "could not be mirrored yet: the registry answered 503")
+	o.down.Store(false)
+	h.wakeMirror()
+	h.runs("dev", "1.1.0")
+	if x := h.untilMirrored(image); x.Error != "" {
+		t.Errorf("it is %+v", x)
+	}
+}
+
 // TestMirror_OfOurs mirrors from another server of ours, which wants a login,
 // while a third one has no login and says so.
 func TestMirror_OfOurs(t *testing.T) {
