@@ -18,6 +18,7 @@ func check(t *route.Traffic) error {
 	c.sticky()
 	c.mirror()
 	c.limits()
+	c.trusted()
 	if len(c.wrong) == 0 {
 		return nil
 	}
@@ -87,6 +88,13 @@ func (c *checking) mirror() {
 	c.say(!c.known[m.Revision], "the mirror is %q, which is not in the route", m.Revision)
 	c.say(m.Percent < 0 || m.Percent > 100, "%d percent can't be mirrored", m.Percent)
 	c.say(m.MaxBody < 0 || m.MaxBody > route.MaxMirrorBody, "bodies of %d bytes can't be mirrored; at most %d", m.MaxBody, route.MaxMirrorBody)
+}
+
+func (c *checking) trusted() {
+	c.say(len(c.t.Trusted) > route.MaxTrusted, "it trusts %d ranges of addresses, and a route takes %d", len(c.t.Trusted), route.MaxTrusted)
+	for _, p := range c.t.Trusted {
+		c.say(!p.IsValid(), "a range of trusted addresses is none")
+	}
 }
 
 func (c *checking) limits() {

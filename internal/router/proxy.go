@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,7 +72,8 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, ok := p.route.begin(r)
 	if !ok {
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, fmt.Sprintf("503: %s has no revision with traffic yet.", p.route.status().Name), http.StatusServiceUnavailable)
+		p.log.WarnContext(r.Context(), "no revision has traffic yet", "route", p.route.status().Name)
+		http.Error(w, "503: nothing answers here yet.\n"+forOperators, http.StatusServiceUnavailable)
 		return
 	}
 	x := p.newExchange(w, r, c)
@@ -118,10 +121,9 @@ func rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.URL.Scheme = "http"
 	pr.Out.URL.Host = "instance" // the transport puts the real one
 	pr.Out.Host = pr.In.Host
-	pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
-	pr.SetXForwarded()
-	pr.Out.Header.Del(mirrorHeader) // components believe it: no client may say that it is a copy
 	x := exchangeOf(pr.In.Context())
+	forward(pr, trusts(x.plan.traffic.Trusted, pr.In.RemoteAddr))
+	pr.Out.Header.Del(mirrorHeader) // components believe it: no client may say that it is a copy
 	if x.copy == nil {
 		return
 	}
@@ -130,6 +132,32 @@ func rewrite(pr *httputil.ProxyRequest) {
 	if pr.Out.Body == nil {
 		x.copy.send()
 	}
+}
+
+// forward tells an instance who asks, in which scheme and for which host. What the
+// client says of that is passed on when it is a proxy that is believed.
+func forward(pr *httputil.ProxyRequest, believed bool) {
+	if !believed {
+		pr.SetXForwarded()
+		return
+	}
+	pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"] // which SetXForwarded adds to
+	pr.SetXForwarded()
+	for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host"} {
+		if said := pr.In.Header[name]; len(said) > 0 {
+			pr.Out.Header[name] = said
+		}
+	}
+}
+
+// trusts reports whether a client's address ("10.0.0.7:41234") is in one of the
+// ranges.
+func trusts(ranges []netip.Prefix, client string) bool {
+	if len(ranges) == 0 {
+		return false
+	}
+	a, err := netip.ParseAddrPort(client)
+	return err == nil && slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(a.Addr().Unmap().WithZone("")) })
 }
 
 // noH2C drops the wish to go on in HTTP/2, which is for the next hop only: an
@@ -141,14 +169,17 @@ func noH2C(r *http.Request) {
 	}
 }
 
+// forOperators is what an answer of the router's own says to who runs it. It names
+// nothing of theirs: everybody's users read it.
+const forOperators = "If this is yours: `towpath status` shows what runs, and the log of the router which revision did not answer."
+
 // failed answers in place of an instance that did not.
 func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r.Context())
 	_, problem := x.body.state()
-	name := p.route.status().Name
 	switch {
 	case errors.Is(problem, errTooLarge):
-		http.Error(w, fmt.Sprintf("413: %s takes bodies of at most %d bytes.", name, orDefault(x.plan.traffic.Limits.MaxBody, route.DefaultMaxBody)), http.StatusRequestEntityTooLarge)
+		http.Error(w, fmt.Sprintf("413: bodies may have at most %d bytes.", orDefault(x.plan.traffic.Limits.MaxBody, route.DefaultMaxBody)), http.StatusRequestEntityTooLarge)
 		return
 	case errors.Is(problem, errStalled):
 		http.Error(w, fmt.Sprintf("408: the request's body stopped coming for %s.", x.stall), http.StatusRequestTimeout)
@@ -159,12 +190,12 @@ func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 		http.Error(w, "400: the request's body broke off.", http.StatusBadRequest)
 		return
 	}
-	status, what := http.StatusBadGateway, fmt.Sprintf("no instance of %s answers", name)
+	status, what := http.StatusBadGateway, "nothing answers here"
 	if errors.Is(err, errNoAnswer) {
-		status, what = http.StatusGatewayTimeout, fmt.Sprintf("no instance of %s answered within %s", name, x.to.Answer)
+		status, what = http.StatusGatewayTimeout, fmt.Sprintf("nothing answered within %s", x.to.Answer)
 	}
-	p.log.WarnContext(r.Context(), "no answer from an instance", "route", name, "revision", x.to.Revision, "error", err)
-	http.Error(w, fmt.Sprintf("%d: %s (revision %s).\nThe component's log says why; `towpath status` shows what runs.", status, what, x.to.Revision), status)
+	p.log.WarnContext(r.Context(), "no answer from an instance", "route", p.route.status().Name, "revision", x.to.Revision, "error", err)
+	http.Error(w, fmt.Sprintf("%d: %s.\n%s", status, what, forOperators), status)
 }
 
 // stickyCookie is what keeps a client with its revision.

@@ -2,12 +2,14 @@ package router
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -92,14 +94,20 @@ func upgrade(t *testing.T, url string) (net.Conn, *bufio.Reader) {
 func TestProxy(t *testing.T) {
 	t.Run("answers 503 while nothing has traffic", func(t *testing.T) {
 		url, _ := serveRoute(t)
-		if status, body := get(t, url); status != http.StatusServiceUnavailable || !strings.Contains(body, name) {
+		if status, body := get(t, url); status != http.StatusServiceUnavailable || strings.Contains(body, name) || !strings.Contains(body, "towpath status") {
 			t.Errorf("got %d %q", status, body)
 		}
 	})
-	t.Run("answers 502 and says whose instances are dead", func(t *testing.T) {
-		url, l := serveRoute(t, dead(t))
-		if status, body := get(t, url); status != http.StatusBadGateway || !strings.Contains(body, name) || !strings.Contains(body, "rev_1") {
-			t.Errorf("got %d %q", status, body)
+	t.Run("answers 502 and says in its log whose instances are dead, to nobody else", func(t *testing.T) {
+		l := newLive(route.Route{Name: name, Traffic: route.Traffic{Revision: "rev_1", Instances: []route.Instance{dead(t)}}}, newCounter())
+		var log bytes.Buffer
+		w := httptest.NewRecorder()
+		newProxy(l, newShared(slog.New(slog.NewTextHandler(&log, nil)), time.Now)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		if body := w.Body.String(); w.Code != http.StatusBadGateway || strings.Contains(body, name) || strings.Contains(body, "rev_1") || !strings.Contains(body, "towpath status") {
+			t.Errorf("got %d %q", w.Code, body)
+		}
+		if said := log.String(); !strings.Contains(said, "route="+name) || !strings.Contains(said, "revision=rev_1") {
+			t.Errorf("the log says %q", said)
 		}
 		if !l.idle() {
 			t.Error("the failed request still counts")
@@ -174,6 +182,35 @@ func TestProxy(t *testing.T) {
 		_, resp := ask(t, http.DefaultClient, url, "Connection", "X-Hop", "X-Hop", "secret", "Keep-Alive", "timeout=5", "X-End", "to end")
 		if got := resp.Header.Get("X-Seen"); got != "[] [] [to end]" || resp.Header.Get("X-Hop") != "" {
 			t.Errorf("the instance saw %s, the client %v", got, resp.Header)
+		}
+	})
+	t.Run("believes proxies that it is told to, and nobody else, about whom they ask for", func(t *testing.T) {
+		said := handle(t, func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, r.Header["X-Forwarded-For"], r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"], r.Header["Forwarded"])
+		})
+		for _, tt := range []struct {
+			trusted   string
+			want, own string // with the headers of a proxy, and without
+		}{
+			{"", "[127.0.0.1] [http] [HOST] []", "[127.0.0.1] [http] [HOST] []"},
+			{"10.0.0.0/8", "[127.0.0.1] [http] [HOST] []", "[127.0.0.1] [http] [HOST] []"},
+			{"127.0.0.0/8", "[198.51.100.7, 127.0.0.1] [https] [shop.example] []", "[127.0.0.1] [http] [HOST] []"},
+		} {
+			t.Run(tt.trusted, func(t *testing.T) {
+				traffic := route.Traffic{Revision: "rev_1", Instances: []route.Instance{said}}
+				if tt.trusted != "" {
+					traffic.Trusted = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix(tt.trusted)}
+				}
+				url, _ := serveTraffic(t, traffic)
+				host := strings.NewReplacer("HOST", strings.TrimPrefix(url, "http://"))
+				got, _ := ask(t, http.DefaultClient, url, "X-Forwarded-For", "198.51.100.7", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "shop.example", "Forwarded", "for=198.51.100.7")
+				if got != host.Replace(tt.want) {
+					t.Errorf("got %s, want %s", got, host.Replace(tt.want))
+				}
+				if _, got := get(t, url); got != host.Replace(tt.own) {
+					t.Errorf("without headers: got %s, want %s", got, host.Replace(tt.own))
+				}
+			})
 		}
 	})
 	t.Run("tells the instance who asks for which host", func(t *testing.T) {

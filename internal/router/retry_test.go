@@ -116,8 +116,10 @@ func TestProxy_Retries(t *testing.T) {
 	t.Run("not on another revision", func(t *testing.T) {
 		tr := beside(t, 0, 1)
 		tr.Others[0].Instances = []route.Instance{dead(t), dead(t)}
-		url, _ := serveTraffic(t, tr)
-		if status, body := get(t, url); status != http.StatusBadGateway || !strings.Contains(body, "rev_1") {
+		url, l := serveTraffic(t, tr)
+		status, body := get(t, url)
+		awaitIdle(t, l)
+		if of := l.plan.Load().backends; status != http.StatusBadGateway || of[1].Revision != "rev_1" || of[1].series.client.read().Requests[route.Class5xx] != 1 {
 			t.Errorf("got %d %s", status, body)
 		}
 	})

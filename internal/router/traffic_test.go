@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/cookiejar"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -287,11 +288,11 @@ func TestCheck(t *testing.T) {
 	err := check(&route.Traffic{
 		Revision: "rev_1", Others: []route.Backend{{Revision: "rev_1"}, {Revision: "rev_2", Weight: -1, Protocol: "spdy"}},
 		Match: []route.Match{{Revision: "rev_9", Header: "A", Cookie: "b", Regex: "("}}, Sticky: &route.Sticky{Cookie: "a b", Toward: "rev_7"},
-		Mirror: &route.Mirror{Revision: "rev_8", Percent: 101}, Limits: route.Limits{MaxBody: -2},
+		Mirror: &route.Mirror{Revision: "rev_8", Percent: 101}, Limits: route.Limits{MaxBody: -2}, Trusted: make([]netip.Prefix, route.MaxTrusted+1),
 	})
 	for _, want := range []string{
 		"rev_1 stands in it twice", "weight -1", `"spdy"`, `"rev_9", which is not`, "a header or at a cookie", "is none", `"a b" is no name`,
-		`"rev_8", which is not`, `"rev_7", which is not`, "101 percent", "negative",
+		`"rev_8", which is not`, `"rev_7", which is not`, "101 percent", "negative", "trusts 65 ranges", "trusted addresses is none",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("does not say %q: %v", want, err)

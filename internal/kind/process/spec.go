@@ -4,6 +4,7 @@
 package process
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/towpath/towpath/internal/kind/process/route"
@@ -22,11 +23,13 @@ type Spec struct {
 	Health    Health           `json:"health"`
 	// Answer is how long an instance may take to begin its answer; 0: no limit, as
 	// in releases from before there was one.
-	Answer    time.Duration `json:"answer,omitempty"`
-	StopGrace time.Duration `json:"stopGrace"` // SIGTERM, then SIGKILL after this
-	Verify    Verify        `json:"verify,omitzero"`
-	Logs      Logs          `json:"logs"`
-	Metrics   *Metrics      `json:"metrics,omitempty"` // nil: instances have none
+	Answer time.Duration `json:"answer,omitempty"`
+	// Proxies are in front of the router and believed about whom they ask for.
+	Proxies   []netip.Prefix `json:"trustedProxies,omitempty"`
+	StopGrace time.Duration  `json:"stopGrace"` // SIGTERM, then SIGKILL after this
+	Verify    Verify         `json:"verify,omitzero"`
+	Logs      Logs           `json:"logs"`
+	Metrics   *Metrics       `json:"metrics,omitempty"` // nil: instances have none
 	// Ignore are the patterns of files that its own programs write into its
 	// folder; see [towpath.Ignored]. They are part of what is approved and of the
 	// revision's name, so nobody else can widen them.

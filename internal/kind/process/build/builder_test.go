@@ -3,6 +3,9 @@ package build_test
 import (
 	"bytes"
 	"encoding/json"
+	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -173,7 +176,7 @@ func TestBuilder_Check(t *testing.T) {
 		},
 		{
 			"refuses a command in settings", `{"command":["a"]}`, `{"command":["b"]}`,
-			[]kind.Problem{{Path: "command", Message: `"command" is not known here`, Hint: "known are answer, env, health, instances, listen, logs, memory, metrics, preview, stopGrace, verify"}},
+			[]kind.Problem{{Path: "command", Message: `"command" is not known here`, Hint: "known are answer, env, health, instances, listen, logs, memory, metrics, preview, stopGrace, trustedProxies, verify"}},
 		},
 		{"accepts a protocol", section(`"protocol":"h2c"`), "", nil},
 		{
@@ -186,7 +189,7 @@ func TestBuilder_Check(t *testing.T) {
 		},
 		{
 			"refuses a protocol in settings", section(`"protocol":"h2c"`), `{"protocol":"http1"}`,
-			[]kind.Problem{{Path: "protocol", Message: `"protocol" is not known here`, Hint: "known are answer, env, health, instances, listen, logs, memory, metrics, preview, stopGrace, verify"}},
+			[]kind.Problem{{Path: "protocol", Message: `"protocol" is not known here`, Hint: "known are answer, env, health, instances, listen, logs, memory, metrics, preview, stopGrace, trustedProxies, verify"}},
 		},
 		{
 			"reports what is wrong in the section once", section(`"instances":0`), `{"listen":"nowhere"}`,
@@ -297,6 +300,24 @@ func TestBuilder_Answer(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestBuilder_TrustedProxies(t *testing.T) {
+	got := render(t, `{"command":["a"],"trustedProxies":["10.0.0.0/8"]}`, `{"trustedProxies":["192.0.2.7","2001:db8::7/32","::ffff:192.0.2.8"]}`).Proxies
+	want := []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.8/32")}
+	if !slices.Equal(got, want) {
+		t.Errorf("an environment has %v, want %v", got, want)
+	}
+	for _, said := range []string{"lb.example", "10.0.0.0/33", "fe80::1%eth0", "::ffff:10.0.0.0/104", ""} {
+		problems := build.New().Check(json.RawMessage(`{"command":["a"],"trustedProxies":["10.0.0.1",`+strconv.Quote(said)+`]}`), nil)
+		if len(problems) != 1 || problems[0].Path != "trustedProxies[1]" || !strings.Contains(problems[0].Hint, "its range: 10.0.0.0/8") {
+			t.Errorf("%q: %+v", said, problems)
+		}
+	}
+	many := strings.TrimSuffix(strings.Repeat(`"10.0.0.1",`, 65), ",")
+	if problems := build.New().Check(json.RawMessage(`{"command":["a"],"trustedProxies":[`+many+`]}`), nil); len(problems) != 1 || problems[0].Message != "there are 65, and at most 64 are taken" {
+		t.Errorf("65: %+v", problems)
 	}
 }
 

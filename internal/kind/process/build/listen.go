@@ -57,6 +57,32 @@ func readProtocol(o *object) route.Protocol {
 	return route.HTTP1
 }
 
+// maxProxies is how many ranges of addresses are believed.
+const maxProxies = route.MaxTrusted
+
+// readProxies are the addresses of what stands in front of the router, as
+// ranges. They differ by environment, as load balancers do.
+func readProxies(o *object) []netip.Prefix {
+	said, at := o.strings("trustedProxies"), o.at("trustedProxies")
+	if len(said) > maxProxies {
+		o.r.problem(at, fmt.Sprintf("there are %d, and at most %d are taken", len(said), maxProxies), "name the ranges that they are in: 10.0.0.0/8")
+		return nil
+	}
+	var out []netip.Prefix
+	for i, s := range said {
+		p, err := netip.ParsePrefix(s)
+		if a, no := netip.ParseAddr(s); no == nil && a.Zone() == "" {
+			p, err = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+		}
+		if err != nil || p.Addr().Is4In6() {
+			o.r.problem(fmt.Sprintf("%s[%d]", at, i), fmt.Sprintf("%q is no IP address and no range of them", s), "write the address of the proxy in front, or its range: 10.0.0.0/8")
+			continue
+		}
+		out = append(out, p.Masked())
+	}
+	return out
+}
+
 func portOf(address string) int {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -35,7 +35,7 @@ func sectionKeys() []string {
 const defaultAnswer = time.Minute
 
 func settingsKeys() []string {
-	return []string{"env", "listen", "preview", "instances", "memory", "health", "answer", "stopGrace", "verify", "logs", "metrics"}
+	return []string{"env", "listen", "preview", "instances", "memory", "health", "answer", "trustedProxies", "stopGrace", "verify", "logs", "metrics"}
 }
 
 // readSpec reads a merged section and fills in the defaults.
@@ -52,6 +52,7 @@ func readSpec(r *reader, fields map[string]any) process.Spec {
 		Protocol:  readProtocol(o),
 		Memory:    o.size("memory", 0, minMemory, maxMemory),
 		Answer:    readAnswer(o),
+		Proxies:   readProxies(o),
 		StopGrace: o.duration("stopGrace", 10*time.Second, 0, maxGrace),
 		Verify:    readVerify(o.child("verify")),
 		Logs:      readLogs(o.child("logs")),

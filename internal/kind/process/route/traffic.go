@@ -1,6 +1,7 @@
 package route
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -26,6 +27,9 @@ type Traffic struct {
 	Sticky *Sticky `json:"sticky,omitempty"`
 	Mirror *Mirror `json:"mirror,omitempty"`
 	Limits Limits  `json:"limits,omitzero"`
+	// Trusted are the proxies in front: what they say of whom they ask for is passed
+	// on (X-Forwarded-For, -Proto, -Host).
+	Trusted []netip.Prefix `json:"trustedProxies,omitempty"`
 }
 
 // Backend is a revision beside the main one. With weight 0 it gets only what a
@@ -122,5 +126,6 @@ const (
 	MaxWeight         = 1_000_000
 	MaxBackends       = 16 // revisions in a route
 	MaxMatches        = 32
+	MaxTrusted        = 64
 	MaxRegex          = 1 << 10 // bytes of a pattern
 )

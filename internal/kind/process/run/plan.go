@@ -102,6 +102,9 @@ func optional(m map[string]string, s process.Spec) {
 	if s.Answer > 0 {
 		m["answer"] = s.Answer.String()
 	}
+	for _, p := range s.Proxies {
+		m["trustedProxies."+p.String()] = "believed"
+	}
 	if s.Health.GRPC {
 		m["health.grpc"] = "true"
 	}

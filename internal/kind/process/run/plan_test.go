@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +21,7 @@ func TestRunner_PlansShowWhatIsOptional(t *testing.T) {
 	before := w.Operation.Spec
 	h.change = func(s *process.Spec) {
 		s.Protocol, s.Preview, s.Memory, s.Metrics = route.H2C, "127.0.0.1:0", 1<<20, &process.Metrics{Path: "/metrics"}
-		s.Health.GRPC, s.Health.Path = true, ""
+		s.Health.GRPC, s.Health.Path, s.Proxies = true, "", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		s.Verify = process.Verify{Before: check("a"), Preview: check("b"), Step: check("c"), After: check("d")}
 	}
 	w = h.work(towpath.VerbPlan, one)
@@ -33,7 +34,7 @@ func TestRunner_PlansShowWhatIsOptional(t *testing.T) {
 	}
 	want := map[string]string{
 		"protocol": "h2c", "preview": "127.0.0.1:0", "memory": "1048576", "metrics.path": "/metrics",
-		"health.grpc": "true", "health.path": "",
+		"health.grpc": "true", "health.path": "", "trustedProxies.10.0.0.0/8": "believed",
 		"verify.before.a": "GET / 200 within 0s", "verify.preview.b": "GET / 200 within 0s",
 		"verify.step.c": "GET / 200 within 0s", "verify.after.d": "GET / 200 within 0s",
 	}

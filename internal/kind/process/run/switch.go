@@ -81,7 +81,9 @@ func (r *Runner) allThere(ctx context.Context, rec *target, rev towpath.Revision
 
 // traffic is what the router is told of a revision, but for its instances.
 func (v revision) traffic(name towpath.RevisionID) route.Traffic {
-	return route.Traffic{Revision: name, Listen: v.Spec.Listen, Protocol: v.Spec.Protocol, Limits: route.Limits{Answer: v.Spec.Answer}}
+	return route.Traffic{
+		Revision: name, Listen: v.Spec.Listen, Protocol: v.Spec.Protocol, Trusted: v.Spec.Proxies, Limits: route.Limits{Answer: v.Spec.Answer},
+	}
 }
 
 // traffic is what the router is told of a revision all of whose instances run.

@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -175,7 +176,7 @@ func TestRunner_EachRevisionHasItsTimeForAnswers(t *testing.T) {
 	h.change = func(s *process.Spec) {
 		s.Answer = time.Minute
 		if s.Env[kindtest.AppVersion].Literal == two {
-			s.Answer = 5 * time.Minute
+			s.Answer, s.Proxies = 5*time.Minute, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		}
 	}
 	h.beside(two)
@@ -183,11 +184,11 @@ func TestRunner_EachRevisionHasItsTimeForAnswers(t *testing.T) {
 		t.Errorf("the old one has %s, the new one %s", got.Limits.Answer, got.Others[0].Answer)
 	}
 	h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, two)))
-	if got := h.routed(); got.Limits.Answer != 5*time.Minute || len(got.Others) > 0 {
-		t.Errorf("with all of the traffic it has %s", got.Limits.Answer)
+	if got := h.routed(); got.Limits.Answer != 5*time.Minute || len(got.Others) > 0 || len(got.Trusted) != 1 {
+		t.Errorf("with all of the traffic it has %s and believes %v", got.Limits.Answer, got.Trusted)
 	}
 	h.must(h.r.Switch(t.Context(), h.work(towpath.VerbRestore, one)))
-	if got := h.routed(); got.Limits.Answer != time.Minute {
-		t.Errorf("gone back to it has %s", got.Limits.Answer)
+	if got := h.routed(); got.Limits.Answer != time.Minute || len(got.Trusted) != 0 {
+		t.Errorf("gone back to it has %s and believes %v", got.Limits.Answer, got.Trusted)
 	}
 }
