@@ -110,7 +110,7 @@ func newExperimentReport(s *session) *cobra.Command {
 func newExperimentReplay(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "replay FILE", Short: "Make the report of an experiment again", Args: positional(1, 1),
-		Long:    "Reads what `towpath experiment report -o json` printed, makes the report without a server, and exits 1 when it says something else.",
+		Long:    "Reads what `towpath experiment report -o json` printed, makes the report without a server, and exits 1 and says what differs when it is another one.",
 		Example: "  towpath experiment report dep_… -o json > experiment.json\n  towpath experiment replay experiment.json",
 		RunE: func(_ *cobra.Command, args []string) error {
 			raw, err := s.readFile(args[0], "give the file that `towpath experiment report -o json` was written to")
@@ -121,15 +121,20 @@ func newExperimentReplay(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			differs, err := differences(raw, struct {
+				Report experiment.Report `json:"report"`
+			}{was.Report})
+			if err != nil {
+				return err
+			}
 			out := struct {
 				experiment.Report
-				Same bool `json:"same"`
-			}{was.Report, same}
+				Same    bool         `json:"same"`
+				Differs []difference `json:"differs,omitempty"`
+			}{was.Report, same, differs}
 			if err := s.print(result{data: out, show: func(p *page) {
 				showReport(p, was.Report)
-				if !same {
-					p.line("\n%s", p.style.bad("the record says something else"))
-				}
+				showDiffers(p, same, differs)
 			}}); err != nil || same {
 				return err
 			}

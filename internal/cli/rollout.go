@@ -93,7 +93,7 @@ func newAnalysisShow(s *session) *cobra.Command {
 func newAnalysisReplay(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "replay FILE", Short: "Judge again what a recorded judgement saw",
-		Long:    "Reads what `towpath analysis show -o json` printed, judges it without a server, and exits 1 when it comes to something else.",
+		Long:    "Reads what `towpath analysis show -o json` printed, judges it without a server, and exits 1 and says what differs when it comes to something else.",
 		Example: "  towpath analysis show dep_… api -o json > judged.json\n  towpath analysis replay judged.json",
 		Args:    positional(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -110,15 +110,18 @@ func newAnalysisReplay(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			differs, err := differences(raw, j)
+			if err != nil {
+				return err
+			}
 			out := struct {
 				analysis.Judgement
-				Same bool `json:"same"`
-			}{j, same}
+				Same    bool         `json:"same"`
+				Differs []difference `json:"differs,omitempty"`
+			}{j, same, differs}
 			if err := s.print(result{data: out, names: []string{string(j.Outcome)}, show: func(p *page) {
 				showJudgement(p, j)
-				if !same {
-					p.line("\n%s", p.style.bad("the record says something else"))
-				}
+				showDiffers(p, same, differs)
 			}}); err != nil || same {
 				return err
 			}
