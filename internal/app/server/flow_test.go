@@ -95,39 +95,6 @@ func carriesUpstreamAndBack(t *testing.T, h *harness) {
 	}
 }
 
-func TestServer_RollsBackAReleaseThatFails(t *testing.T) {
-	for _, verb := range []towpath.Verb{
-		towpath.VerbPrepare, towpath.VerbVerifyBefore, towpath.VerbSwitch, towpath.VerbVerifyAfter,
-	} {
-		t.Run(string(verb)+" fails", func(t *testing.T) {
-			t.Parallel()
-			h := newHarness(t)
-			h.publish("1.0.0", "one")
-			h.runs("staging", "1.0.0")
-			good := h.status("dev").Release
-			h.answer(func(op towpath.Operation) towpath.OperationResult {
-				if op.Verb == verb && op.Spec.Release != good {
-					return towpath.OperationResult{Status: towpath.ResultFailed, Message: "it is broken"}
-				}
-				return towpath.OperationResult{}
-			})
-			h.publish("1.1.0", "bad")
-			p := h.promotion("dev", "1.1.0", towpath.PromotionRolledBack)
-			st := h.status("dev")
-			if st.Version != "1.0.0" || st.Hold == nil || st.Deployment != nil {
-				t.Fatalf("after %s failed: %+v (%s)", verb, st, p.Reason)
-			}
-			if h.status("staging").Version != "1.0.0" {
-				t.Fatal("a release that failed in dev got to staging")
-			}
-			st = h.status("dev")
-			if st.Components[0].Revision == "" {
-				t.Fatal("nothing runs")
-			}
-		})
-	}
-}
-
 func TestServer_RetriesWhatIsNotTheReleasesFault(t *testing.T) {
 	h := newHarness(t)
 	tries := 0
@@ -143,72 +110,6 @@ func TestServer_RetriesWhatIsNotTheReleasesFault(t *testing.T) {
 	h.runs("dev", "1.0.0")
 	if tries != 3 {
 		t.Errorf("prepared %d times, want 3", tries)
-	}
-}
-
-func TestServer_ARollbackPreemptsWhatIsActive(t *testing.T) {
-	h := newHarness(t)
-	ctx := context.Background()
-	h.publish("1.0.0", "one")
-	h.runs("staging", "1.0.0")
-	good := h.status("dev").Release
-	h.answer(func(op towpath.Operation) towpath.OperationResult {
-		if op.Verb == towpath.VerbVerifyBefore && op.Spec.Release != good && op.Target.Environment == "dev" {
-			return towpath.OperationResult{Status: towpath.ResultUnknown, Message: "who knows"}
-		}
-		return towpath.OperationResult{}
-	})
-	h.publish("1.1.0", "stuck")
-	h.until("it is stuck", func() bool {
-		st := h.status("dev")
-		return st.Deployment != nil && slices.ContainsFunc(st.Deployment.Components, func(r towpath.Rollout) bool {
-			s, ok := r.Find(towpath.VerbVerifyBefore)
-			return ok && s.Phase == towpath.OperationUnknown
-		})
-	})
-	_, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev", Reason: "stuck"})
-	must(t, 0, err)
-	h.runs("dev", "1.0.0")
-	h.promotion("dev", "1.1.0", towpath.PromotionCancelled)
-}
-
-// A deployment that fails and can't be undone leaves the environment in doubt:
-// that is what it says of itself, and a rollback brings back what it had.
-func TestServer_WhatCouldNotBeUndone(t *testing.T) {
-	h := newHarness(t)
-	ctx := context.Background()
-	h.publish("1.0.0", "one")
-	h.runs("dev", "1.0.0")
-	h.answer(func(op towpath.Operation) towpath.OperationResult {
-		if op.Verb == towpath.VerbVerifyAfter || op.Verb == towpath.VerbRestore {
-			return towpath.OperationResult{Status: towpath.ResultFailed, Message: "no"}
-		}
-		return towpath.OperationResult{}
-	})
-	h.publish("1.1.0", "two")
-	h.promotion("dev", "1.1.0", towpath.PromotionFailed)
-	st := h.status("dev")
-	if st.Phase != inventory.PhaseFailed || st.Version != "1.0.0" || st.Hold == nil || !strings.Contains(st.Hold.Reason, "could not be undone") {
-		t.Errorf("dev is %s with %s, held by %+v", st.Phase, st.Version, st.Hold)
-	}
-	if len(st.Components) != 1 || !strings.Contains(st.Components[0].Detail, "may run another revision") {
-		t.Errorf("of what is in doubt it says %+v", st.Components)
-	}
-	h.answer(nil)
-	for _, to := range []string{"", "1.0.0"} {
-		dry, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev", To: to, DryRun: true})
-		if err != nil || dry.ToVersion != "1.0.0" || len(dry.Components) != 1 {
-			t.Fatalf("to %q it would go %+v, %v", to, dry, err)
-		}
-	}
-	_, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev"})
-	must(t, 0, err)
-	h.until("dev is itself again", func() bool {
-		st := h.status("dev")
-		return st.Deployment == nil && st.Phase != inventory.PhaseFailed && st.Version == "1.0.0"
-	})
-	if _, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev", To: "1.0.0"}); towpath.KindOf(err) != towpath.KindConflict {
-		t.Errorf("it went back to what it runs: %v", err)
 	}
 }
 
@@ -250,10 +151,6 @@ func must3[T any](v T, err error) func(*testing.T) T {
 		}
 		return v
 	}
-}
-
-func rollbackTo(e towpath.EnvironmentName) deploy.RollbackRequest {
-	return deploy.RollbackRequest{Project: shop, Environment: e, Reason: "a test"}
 }
 
 // nudge has the move of staging's refs tried again now.
@@ -366,32 +263,6 @@ func TestServer_ARunningEnvironmentStaysInItsPlace(t *testing.T) {
 	}
 	if st := h.status("dev"); st.Version != "1.0.0" {
 		t.Errorf("dev runs %s", st.Version)
-	}
-}
-
-func TestServer_GoingBackTwiceGoesBackOnce(t *testing.T) {
-	h := newHarness(t)
-	ctx := context.Background()
-	h.publish("1.0.0", "one")
-	h.runs("dev", "1.0.0")
-	good := h.status("dev").Release
-	h.publish("1.1.0", "two")
-	h.runs("dev", "1.1.0")
-	h.answer(func(op towpath.Operation) towpath.OperationResult {
-		if op.Verb == towpath.VerbVerifyBefore && op.Spec.Release == good && op.Target.Environment == "dev" {
-			return towpath.OperationResult{Status: towpath.ResultUnknown, Message: "who knows"}
-		}
-		return towpath.OperationResult{}
-	})
-	first, err := h.svc.Deploys.Rollback(ctx, h.ana, rollbackTo("dev"))
-	must(t, 0, err)
-	again, err := h.svc.Deploys.Rollback(ctx, h.ben, rollbackTo("dev"))
-	must(t, 0, err)
-	if again.Deployment == nil || again.Deployment.ID != first.Deployment.ID || again.ToVersion != "1.0.0" || again.FromVersion != "1.1.0" {
-		t.Errorf("asked again: %+v", again)
-	}
-	if _, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev", To: "1.1.0"}); towpath.KindOf(err) != towpath.KindConflict {
-		t.Errorf("back to what somebody wants to be rid of: %v", err)
 	}
 }
 
