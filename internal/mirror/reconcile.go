@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -25,14 +26,12 @@ func (s *Service) Kind() string { return WorkMirror }
 // down is tried again with growing pauses.
 func (s *Service) Reconcile(ctx context.Context, key string, _ time.Time) (reconcile.Result, error) {
 	p := towpath.ProjectName(key)
-	if err := s.read(ctx, p); err != nil {
-		return reconcile.Result{}, err
-	}
+	unread := s.read(ctx, p)
 	rule, wanted, err := s.wanted(ctx, p)
 	if err != nil {
-		return reconcile.Result{}, err
+		return reconcile.Result{}, errors.Join(unread, err)
 	}
-	failed, down := []error{}, map[string]bool{}
+	failed, down := []error{unread}, map[string]bool{}
 	for _, x := range wanted {
 		host, _, _ := strings.Cut(x.Source, "/")
 		if down[host] && x.Attempts > 0 {
@@ -61,34 +60,42 @@ const (
 )
 
 // read finds out what candidates take from other registries, which never
-// changes.
+// changes. One whose statement can't be read keeps the others from nothing.
 func (s *Service) read(ctx context.Context, p towpath.ProjectName) error {
+	failed := map[towpath.CandidateID]error{}
 	for {
 		var unread []towpath.Candidate
 		err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 			var err error
-			unread, err = tx.UnreadCandidates(ctx, p, reading)
+			unread, err = tx.UnreadCandidates(ctx, p, reading+len(failed))
 			return err
 		})
+		unread = slices.DeleteFunc(unread, func(c towpath.Candidate) bool { return failed[c.ID] != nil })
 		if err != nil || len(unread) == 0 {
-			return err
+			return errors.Join(append(slices.Collect(maps.Values(failed)), err)...)
 		}
 		for _, c := range unread {
-			images, err := s.imagesOf(ctx, c)
-			if err != nil {
-				return err
+			if err := s.readOne(ctx, c); err != nil {
+				failed[c.ID] = err
 			}
-			err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-				if err := tx.SaveCandidateImages(ctx, c, images); err != nil {
-					return err
-				}
-				return tx.WakePromotions(ctx, p, s.cfg.Now()) // one may wait for no more than that
-			})
-			if err != nil {
-				return err
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
 		}
 	}
+}
+
+func (s *Service) readOne(ctx context.Context, c towpath.Candidate) error {
+	images, err := s.imagesOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		if err := tx.SaveCandidateImages(ctx, c, images); err != nil {
+			return err
+		}
+		return tx.WakePromotions(ctx, c.Project, s.cfg.Now()) // one may wait for no more than that
+	})
 }
 
 func (s *Service) imagesOf(ctx context.Context, c towpath.Candidate) (towpath.ReleaseImages, error) {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/replicate"
+	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/cosigntest"
 	"github.com/towpath/towpath/internal/towpathtest/gittest"
@@ -168,6 +170,38 @@ func TestMirror_Unasked(t *testing.T) {
 	if x := h.untilMirrored(image); x.Error != "" {
 		t.Errorf("it is %+v", x)
 	}
+}
+
+// TestMirror_ReadsPastWhatIsLost: a release whose provenance is lost is looked up when
+// that is back, and keeps no other one waiting.
+func TestMirror_ReadsPastWhatIsLost(t *testing.T) {
+	ctx := t.Context()
+	h := newHarness(t)
+	h.gates = towpath.GateRules{Mirrored: true}
+	old := h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0")
+	statement := must3(readBlob(ctx, h, old.Provenance))(t)
+	must(t, 0, h.s.agents.blobs.Delete(ctx, old.Provenance))
+	_, err := h.s.db.Exec(ctx, `DELETE FROM candidate_image`)
+	must(t, 0, err)
+
+	h.publish("1.1.0", "two")
+	h.runs("dev", "1.1.0")
+	read := func() bool {
+		var images towpath.ReleaseImages
+		must(t, 0, h.s.store.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+			images, err = tx.ImagesOf(ctx, shop, old.Release)
+			return err
+		}))
+		return images.Read(old.ID)
+	}
+	if read() {
+		t.Error("what is lost was read")
+	}
+	_, _, err = h.s.agents.blobs.Put(ctx, old.Provenance, bytes.NewReader(statement), int64(len(statement)))
+	must(t, 0, err)
+	h.wakeMirror()
+	h.until("what was lost is read", read)
 }
 
 // TestMirror_OfOurs mirrors from another server of ours, which wants a login,
