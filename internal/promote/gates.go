@@ -110,7 +110,7 @@ func records(ctx context.Context, tx Tx, p towpath.Promotion, now time.Time) (ga
 		return in, err
 	}
 	if in.Environment.Rules.Gates.Mirrored || len(in.Mirror.Sources) > 0 {
-		if in.Images, err = tx.ImagesOf(ctx, p.Project, p.Release); err != nil {
+		if in.Images, err = tx.CandidateImages(ctx, p.Project, p.Release, p.Candidate); err != nil {
 			return in, err
 		}
 	}

@@ -60,7 +60,7 @@ type Tx interface {
 	// something to copy.
 	WakeReplications(ctx context.Context, p towpath.ProjectName, now time.Time) error
 	ReplicationsOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.Replication, error)
-	ImagesOf(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.ReleaseImages, error)
+	CandidateImages(ctx context.Context, p towpath.ProjectName, d towpath.Digest, c towpath.CandidateID) (towpath.ReleaseImages, error)
 	MirrorRule(ctx context.Context, p towpath.ProjectName) (towpath.MirrorRule, error)                         // zero: none
 	ApprovalsOf(ctx context.Context, p towpath.ProjectName, c towpath.CandidateID) ([]towpath.Approval, error) // in any environment
 

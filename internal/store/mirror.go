@@ -131,6 +131,22 @@ func (tx *Tx) ImagesOf(ctx context.Context, p towpath.ProjectName, d towpath.Dig
 	if err != nil {
 		return towpath.ReleaseImages{}, err
 	}
+	return tx.combined(ctx, p, d, read)
+}
+
+// CandidateImages is [Tx.ImagesOf] of one candidate: what another one of the same
+// release says that it takes is not its own.
+func (tx *Tx) CandidateImages(ctx context.Context, p towpath.ProjectName, d towpath.Digest, c towpath.CandidateID) (towpath.ReleaseImages, error) {
+	read, err := list[towpath.ReleaseImages](ctx, tx, "candidate image", `SELECT doc FROM candidate_image
+		WHERE project = $1 AND release = $2 AND candidate = $3`, p, d, c)
+	if err != nil {
+		return towpath.ReleaseImages{}, err
+	}
+	return tx.combined(ctx, p, d, read)
+}
+
+// combined adds how far the copies are.
+func (tx *Tx) combined(ctx context.Context, p towpath.ProjectName, d towpath.Digest, read []towpath.ReleaseImages) (towpath.ReleaseImages, error) {
 	copies, err := list[towpath.MirroredImage](ctx, tx, "mirror", `SELECT m.doc FROM mirror m
 		JOIN mirror_pin p ON p.repository = m.repository AND p.digest = m.digest WHERE p.project = $1 AND p.release = $2`, p, d)
 	return mirror.Combine(p, d, read, copies), err

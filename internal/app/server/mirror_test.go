@@ -172,6 +172,27 @@ func TestMirror_Unasked(t *testing.T) {
 	}
 }
 
+// TestMirror_JudgesItsOwnCandidate: who publishes the same content again and says that
+// it takes what nobody has shuts no gate for what was published before.
+func TestMirror_JudgesItsOwnCandidate(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		h.staging = towpath.PromotionManual
+		h.mirrorFrom("registry.invalid")
+		one := h.publish("1.0.0", "one")
+		h.runs("dev", "1.0.0")
+		nowhere := foreign{repository: "registry.invalid/acme/redis", digest: towpath.DigestOf([]byte("nowhere"))}
+		h.pins(nowhere.material("redis:7"))
+		if again := h.publish("1.0.1", "one"); again.Release != one.Release || again.ID == one.ID {
+			t.Fatalf("published %+v again as %+v", one, again)
+		}
+		h.until("it is known what that takes", func() bool { _, known := h.mirrored(nowhere); return known })
+		h.reason("dev", "1.0.1", towpath.GateMirrored, "redis:7")
+		_, err := h.svc.Promotions.Request(t.Context(), h.ana, promote.Request{Project: shop, Release: "1.0.0", Environment: "staging"})
+		must(t, 0, err)
+		h.runs("staging", "1.0.0")
+	})
+}
+
 // TestMirror_ReadsPastWhatIsLost: a release whose provenance is lost is looked up when
 // that is back, and keeps no other one waiting.
 func TestMirror_ReadsPastWhatIsLost(t *testing.T) {
