@@ -3,7 +3,9 @@ package router
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/towpath/towpath/internal/kind/process/route"
@@ -18,7 +20,6 @@ func check(t *route.Traffic) error {
 	c.sticky()
 	c.mirror()
 	c.limits()
-	c.trusted()
 	if len(c.wrong) == 0 {
 		return nil
 	}
@@ -51,6 +52,8 @@ func (c *checking) backends() {
 		c.say(b.Weight < 0 || b.Weight > route.MaxWeight, "the weight %d of %s is not between 0 and %d", b.Weight, b.Revision, route.MaxWeight)
 		c.say(b.Protocol != route.HTTP1 && b.Protocol != route.H2C, "instances that speak %q are not known", b.Protocol)
 		c.say(b.Answer < 0, "the time for answers of %s is negative", b.Revision)
+		c.say(len(b.Trusted) > route.MaxTrusted, "%s trusts %d ranges of addresses, and may trust %d", b.Revision, len(b.Trusted), route.MaxTrusted)
+		c.say(slices.ContainsFunc(b.Trusted, func(p netip.Prefix) bool { return !p.IsValid() }), "a range of addresses that %s trusts is none", b.Revision)
 		c.known[b.Revision] = true
 		sum += b.Weight
 	}
@@ -88,13 +91,6 @@ func (c *checking) mirror() {
 	c.say(!c.known[m.Revision], "the mirror is %q, which is not in the route", m.Revision)
 	c.say(m.Percent < 0 || m.Percent > 100, "%d percent can't be mirrored", m.Percent)
 	c.say(m.MaxBody < 0 || m.MaxBody > route.MaxMirrorBody, "bodies of %d bytes can't be mirrored; at most %d", m.MaxBody, route.MaxMirrorBody)
-}
-
-func (c *checking) trusted() {
-	c.say(len(c.t.Trusted) > route.MaxTrusted, "it trusts %d ranges of addresses, and a route takes %d", len(c.t.Trusted), route.MaxTrusted)
-	for _, p := range c.t.Trusted {
-		c.say(!p.IsValid(), "a range of trusted addresses is none")
-	}
 }
 
 func (c *checking) limits() {

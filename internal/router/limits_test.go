@@ -96,6 +96,18 @@ func TestProxy_Limits(t *testing.T) {
 			}
 		}
 	})
+	t.Run("nor is one before its end", func(t *testing.T) {
+		for _, client := range []*http.Client{{}, h2c(t)} {
+			url, _ := with(t, route.Limits{Stall: 20 * time.Millisecond}, func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprint(w, "all of it")
+				w.(http.Flusher).Flush()
+				<-time.After(100 * time.Millisecond)
+			})
+			if got, _ := ask(t, client, url); got != "all of it" {
+				t.Errorf("got %q", got)
+			}
+		}
+	})
 	t.Run("waits for a client that is slow to send, and for its instance from then on", func(t *testing.T) {
 		never := make(chan struct{})
 		defer close(never)

@@ -110,6 +110,9 @@ func (p *proxy) finish(x *exchange, r *http.Request) {
 	}
 	x.body.finish()
 	x.copy.end(x.to.series, class, took)
+	if !x.http2 && x.status != 0 && x.status != http.StatusSwitchingProtocols {
+		x.arm() // the answer's end is still to be written, however long ago its last part was
+	}
 	if broke != nil {
 		panic(http.ErrAbortHandler) // the client must not take a part for the whole
 	}
@@ -122,7 +125,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.URL.Host = "instance" // the transport puts the real one
 	pr.Out.Host = pr.In.Host
 	x := exchangeOf(pr.In.Context())
-	forward(pr, trusts(x.plan.traffic.Trusted, pr.In.RemoteAddr))
+	forward(pr, trusts(x.to.Trusted, pr.In.RemoteAddr))
 	pr.Out.Header.Del(mirrorHeader) // components believe it: no client may say that it is a copy
 	if x.copy == nil {
 		return

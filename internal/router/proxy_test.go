@@ -213,6 +213,21 @@ func TestProxy(t *testing.T) {
 			})
 		}
 	})
+	t.Run("believes a proxy for the revision that does", func(t *testing.T) {
+		tr := beside(t, 1, 1)
+		said := handle(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header["X-Forwarded-Proto"]) })
+		tr.Instances, tr.Others[0].Instances = []route.Instance{said}, []route.Instance{said}
+		tr.Others[0].Trusted = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+		url, _ := serveTraffic(t, tr)
+		got := map[string]int{}
+		for range 10 {
+			scheme, _ := ask(t, http.DefaultClient, url, "X-Forwarded-Proto", "https")
+			got[scheme]++
+		}
+		if got["[http]"] != 5 || got["[https]"] != 5 {
+			t.Errorf("the instances heard %v", got)
+		}
+	})
 	t.Run("tells the instance who asks for which host", func(t *testing.T) {
 		url, _ := serveRoute(t, handle(t, func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, r.Host, " ", r.Header.Get("X-Forwarded-For"), " ", r.Header.Get("X-Forwarded-Host"))

@@ -292,7 +292,7 @@ func TestCheck(t *testing.T) {
 	})
 	for _, want := range []string{
 		"rev_1 stands in it twice", "weight -1", `"spdy"`, `"rev_9", which is not`, "a header or at a cookie", "is none", `"a b" is no name`,
-		`"rev_8", which is not`, `"rev_7", which is not`, "101 percent", "negative", "trusts 65 ranges", "trusted addresses is none",
+		`"rev_8", which is not`, `"rev_7", which is not`, "101 percent", "negative", "rev_1 trusts 65 ranges", "addresses that rev_1 trusts is none",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("does not say %q: %v", want, err)

@@ -119,10 +119,7 @@ func canaryStory(t *testing.T, database string, b blow, mirror *towpath.RolloutS
 	}
 	if b.server != "" {
 		w.stop()
-		if b.spare {
-			w.serveBeside()
-		}
-		w.arm(b.server)
+		w.armBeside(b.server, b.spare)
 	}
 	if b.agent != "" {
 		w.armAgent(b.agent)

@@ -40,7 +40,7 @@ func TestServer_Crash(t *testing.T) {
 						reached := false
 						passed := t.Run(fmt.Sprint("the time ", n), func(t *testing.T) { // whose world ends with it
 							reached, _ = story(t, engine.new(t), fmt.Sprintf("%s:%d", point, n), engine.spare)
-							if !reached && n == 1 {
+							if !reached && n == 1 && !engine.spare { // of two, the other one may have passed it
 								t.Errorf("nothing passes %s", point)
 							}
 						})

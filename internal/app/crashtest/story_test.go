@@ -122,10 +122,7 @@ func story(t testing.TB, database, point string, spare bool) (reached bool, took
 	w := newWorld(t, database)
 	lost := w.traffic()
 	w.stop()
-	if spare {
-		w.serveBeside()
-	}
-	w.arm(point)
+	w.armBeside(point, spare)
 	w.publish("1.1.0")
 	w.resumed("published")
 	w.runs("dev", "1.1.0")

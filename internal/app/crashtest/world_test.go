@@ -52,7 +52,6 @@ type world struct {
 	took     time.Duration // the longest step that the server was killed in
 	mu       sync.Mutex
 	server   *program
-	spare    *program // another server on the same database; nil: none
 	ana, ben *client.Client
 	repo     *gittest.Repo
 	starts   string
@@ -288,17 +287,22 @@ var (
 )
 
 // arm starts the server with a step to die at, and another one when it died.
-func (w *world) arm(point string) {
+func (w *world) arm(point string) { w.armBeside(point, false) }
+
+// armBeside is arm; with a spare another server on the same database is there before
+// it dies. The one that is to die starts first: it leads where only one of them does.
+func (w *world) armBeside(point string, spare bool) {
 	w.t.Helper()
 	armed, err := w.serve(point)
 	w.must(err)
 	w.front.leadTo(armed.address())
 	w.set(armed)
+	beside := make(chan *program, 1) // it ends without one
 	w.whenItDies(armed, func() {
 		w.killed.Store(time.Now().UnixMicro())
 		w.kills.Add(1)
-		if w.spare != nil { // a load balancer would have noticed
-			w.front.leadTo(w.spare.address())
+		if other := <-beside; other != nil { // a load balancer would have noticed
+			w.front.leadTo(other.address())
 			return
 		}
 		next, err := w.serve("")
@@ -309,6 +313,14 @@ func (w *world) arm(point string) {
 		w.front.leadTo(next.address())
 		w.set(next)
 	})
+	defer close(beside)
+	if !spare {
+		return
+	}
+	other, err := w.serve("")
+	w.must(err)
+	other.address()
+	beside <- other
 }
 
 func (w *world) set(p *program) {
@@ -326,15 +338,6 @@ func (w *world) stop() {
 	p.stopping.Store(true)
 	w.must(p.cmd.Process.Signal(syscall.SIGTERM))
 	<-p.ended
-}
-
-// serveBeside starts another server on the same database.
-func (w *world) serveBeside() {
-	w.t.Helper()
-	var err error
-	w.spare, err = w.serve("")
-	w.must(err)
-	w.spare.address()
 }
 
 // serve starts a server, which dies at a step unless that is empty.

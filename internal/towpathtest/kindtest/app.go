@@ -65,6 +65,8 @@ size{quantile="0.5"} 10
 size_sum 40
 size_count 4
 plain{revision="theirs"} 1
+# TYPE towpath_router_requests_total counter
+towpath_router_requests_total{class="2xx"} 1e9
 `
 
 // App is a program for processes to run: a test binary calls it when it is

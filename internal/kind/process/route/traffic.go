@@ -27,8 +27,8 @@ type Traffic struct {
 	Sticky *Sticky `json:"sticky,omitempty"`
 	Mirror *Mirror `json:"mirror,omitempty"`
 	Limits Limits  `json:"limits,omitzero"`
-	// Trusted are the proxies in front: what they say of whom they ask for is passed
-	// on (X-Forwarded-For, -Proto, -Host).
+	// Trusted are the proxies in front that the main revision believes: what they say
+	// of whom they ask for is passed on (X-Forwarded-For, -Proto, -Host).
 	Trusted []netip.Prefix `json:"trustedProxies,omitempty"`
 }
 
@@ -41,7 +41,8 @@ type Backend struct {
 	Protocol   Protocol             `json:"protocol,omitempty"`
 	Deployment towpath.DeploymentID `json:"deployment,omitempty"`
 	Release    towpath.Digest       `json:"release,omitempty"`
-	Answer     time.Duration        `json:"answer,omitempty"` // as [Limits.Answer], of this revision
+	Answer     time.Duration        `json:"answer,omitempty"`         // as [Limits.Answer], of this revision
+	Trusted    []netip.Prefix       `json:"trustedProxies,omitempty"` // as [Traffic.Trusted], likewise
 }
 
 // Backends are all revisions of the route, the main one first, with the weights
@@ -52,7 +53,7 @@ func (t *Traffic) Backends() []Backend {
 	}
 	main := Backend{
 		Revision: t.Revision, Instances: t.Instances, Weight: t.Weight, Protocol: t.Protocol,
-		Deployment: t.Deployment, Release: t.Release, Answer: t.Limits.Answer,
+		Deployment: t.Deployment, Release: t.Release, Answer: t.Limits.Answer, Trusted: t.Trusted,
 	}
 	if len(t.Others) == 0 {
 		main.Weight = max(main.Weight, 1)

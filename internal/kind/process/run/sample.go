@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -178,6 +179,9 @@ func (r *Runner) scrapeOne(ctx context.Context, speaks route.Protocol, url strin
 	}
 	var out []towpath.MetricSample
 	for _, name := range slices.Sorted(maps.Keys(families)) {
+		if reserved(name) {
+			continue
+		}
 		for _, m := range families[name].GetMetric() {
 			out = append(out, scraped(name, m, about)...)
 		}
@@ -187,6 +191,10 @@ func (r *Runner) scrapeOne(ctx context.Context, speaks route.Protocol, url strin
 	}
 	return out, nil
 }
+
+// reserved reports whether a metric is what towpath itself says of an instance:
+// none is believed about how it answered, which it is judged by.
+func reserved(name string) bool { return name == "up" || strings.HasPrefix(name, "towpath_") }
 
 // scraped are the series of one metric.
 func scraped(name string, m *dto.Metric, about map[string]string) []towpath.MetricSample {

@@ -68,6 +68,9 @@ func TestRunner_Samples(t *testing.T) {
 		if strings.HasPrefix(key, "queue") {
 			t.Errorf("%s is no number", key)
 		}
+		if strings.HasPrefix(key, "towpath_") && strings.Contains(key, "instance=") {
+			t.Errorf("%s is what the instance says of itself", key)
+		}
 	}
 	t.Run("says that an instance shows none", func(t *testing.T) {
 		path = "/nothing"

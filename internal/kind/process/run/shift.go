@@ -76,7 +76,7 @@ func (r *Runner) share(ctx context.Context, rec *target, op towpath.Operation) (
 	now.Weight = 100 - op.Spec.Weight
 	now.Others = []route.Backend{{
 		Revision: op.Spec.Revision, Instances: next.Instances, Weight: op.Spec.Weight, Protocol: next.Protocol,
-		Deployment: op.Deployment, Release: op.Spec.Release, Answer: next.Limits.Answer,
+		Deployment: op.Deployment, Release: op.Spec.Release, Answer: next.Limits.Answer, Trusted: next.Trusted,
 	}}
 	besides(op.Spec, &now)
 	return now, nil

@@ -170,7 +170,7 @@ func TestRunner_SaysWhatIsDeadlocked(t *testing.T) {
 	})
 }
 
-func TestRunner_EachRevisionHasItsTimeForAnswers(t *testing.T) {
+func TestRunner_EachRevisionHasItsAnswersAndProxies(t *testing.T) {
 	t.Parallel()
 	h := newHand(t)
 	h.change = func(s *process.Spec) {
@@ -180,8 +180,8 @@ func TestRunner_EachRevisionHasItsTimeForAnswers(t *testing.T) {
 		}
 	}
 	h.beside(two)
-	if got := h.routed(); got.Limits.Answer != time.Minute || got.Others[0].Answer != 5*time.Minute {
-		t.Errorf("the old one has %s, the new one %s", got.Limits.Answer, got.Others[0].Answer)
+	if got := h.routed(); got.Limits.Answer != time.Minute || got.Others[0].Answer != 5*time.Minute || len(got.Trusted) != 0 || len(got.Others[0].Trusted) != 1 {
+		t.Errorf("the old one has %s, the new one %s; they believe %v and %v", got.Limits.Answer, got.Others[0].Answer, got.Trusted, got.Others[0].Trusted)
 	}
 	h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, two)))
 	if got := h.routed(); got.Limits.Answer != 5*time.Minute || len(got.Others) > 0 || len(got.Trusted) != 1 {
