@@ -20,6 +20,7 @@ import (
 // Bounds of copies.
 const (
 	maxMirrors    = 64               // under way at a time, in the whole router
+	maxBodies     = 64               // whose request's body is still coming, likewise
 	mirrorTimeout = 30 * time.Second // of one
 	mirrorAnswer  = 1 << 20          // bytes of its answer that are read
 )
@@ -67,6 +68,7 @@ func (m *mirror) takes(r *http.Request, to *upstream) bool {
 type copied struct {
 	*mirror
 	shared  *shared
+	room    chan struct{} // that it has a place in, unless it is over: where bodies come, or where copies are sent
 	request *http.Request
 	body    []byte
 	over    bool // sent, or given up
@@ -106,11 +108,16 @@ func (p *pair) wait() bool {
 	return p.void
 }
 
-// newCopy makes room for a copy, nil when there is none.
-func (s *shared) newCopy(m *mirror) *copied {
+// newCopy makes room for the copy of a request, nil when there is none. A body that is
+// slow to come takes no room from copies that can be sent.
+func (s *shared) newCopy(m *mirror, r *http.Request) *copied {
+	c := &copied{mirror: m, shared: s, room: s.mirrors}
+	if r.Body != nil && r.Body != http.NoBody {
+		c.room = s.bodies
+	}
 	select {
-	case s.mirrors <- struct{}{}:
-		return &copied{mirror: m, shared: s}
+	case c.room <- struct{}{}:
+		return c
 	default:
 		m.to.series.dropped.Add(1)
 		return nil
@@ -131,9 +138,19 @@ func (c *copied) add(p []byte, err error) {
 	}
 }
 
-// send sends the copy in the background.
+// send sends the copy in the background, if there is room.
 func (c *copied) send() {
-	c.over, c.sent = true, true
+	c.over = true
+	if c.room != c.shared.mirrors {
+		<-c.room
+		select {
+		case c.shared.mirrors <- struct{}{}:
+		default:
+			c.to.series.dropped.Add(1)
+			return
+		}
+	}
+	c.sent = true
 	go c.run()
 }
 
@@ -152,7 +169,7 @@ func (c *copied) giveUp() {
 	}
 	c.over = true
 	c.to.series.dropped.Add(1)
-	<-c.shared.mirrors
+	<-c.room
 }
 
 func (c *copied) run() {

@@ -103,6 +103,54 @@ func TestRouter_Mirror(t *testing.T) {
 			t.Errorf("%d more copies, %d dropped", len(copies), s.dropped.Load())
 		}
 	})
+	t.Run("bodies that are slow to come keep no others from being copied", func(t *testing.T) {
+		began, copies := make(chan struct{}, maxBodies+1), make(chan string, 2*maxBodies)
+		url, _, s := mirrored(t, route.Mirror{Percent: 100}, func(_ http.ResponseWriter, r *http.Request) {
+			began <- struct{}{}
+			_, _ = io.Copy(io.Discard, r.Body)
+		}, func(_ http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			copies <- string(b)
+		})
+		var slow [maxBodies + 1]*io.PipeWriter
+		answered := make(chan error, len(slow))
+		for i := range slow {
+			r, w := io.Pipe()
+			slow[i] = w
+			go func() {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, r)
+				if err == nil {
+					var resp *http.Response
+					if resp, err = http.DefaultClient.Do(req); err == nil {
+						err = resp.Body.Close()
+					}
+				}
+				answered <- err
+			}()
+			if _, err := io.WriteString(w, "x"); err != nil {
+				t.Fatal(err)
+			}
+			<-began
+		}
+		get(t, url)
+		if got := <-copies; got != "" {
+			t.Errorf("copied %q before its end", got)
+		}
+		for _, w := range slow {
+			w.Close()
+			if err := <-answered; err != nil {
+				t.Error(err)
+			}
+		}
+		for range maxBodies {
+			if got := <-copies; got != "x" {
+				t.Errorf("copied %q", got)
+			}
+		}
+		if n := s.dropped.Load(); n != 1 { // there was no room for the last
+			t.Errorf("%d were dropped", n)
+		}
+	})
 	t.Run("a body that breaks off is not copied", func(t *testing.T) {
 		url, _, s := mirrored(t, route.Mirror{Percent: 100, Methods: []string{http.MethodPost}}, say("real"), func(http.ResponseWriter, *http.Request) {
 			t.Error("copied")

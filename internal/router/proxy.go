@@ -29,6 +29,7 @@ type shared struct {
 	now       func() time.Time
 	buffers   *buffers
 	mirrors   chan struct{} // room for copies
+	bodies    chan struct{} // and for those of requests that are still coming
 	build     string        // of this process's program
 
 	replaced    atomic.Bool  // another router has the listeners
@@ -37,7 +38,8 @@ type shared struct {
 
 func newShared(log *slog.Logger, now func() time.Time) *shared {
 	return &shared{
-		transport: newSpread(), log: log, now: now, buffers: newBuffers(), mirrors: make(chan struct{}, maxMirrors), build: buildOf(selfExe),
+		transport: newSpread(), log: log, now: now, buffers: newBuffers(), build: buildOf(selfExe),
+		mirrors: make(chan struct{}, maxMirrors), bodies: make(chan struct{}, maxBodies),
 	}
 }
 
@@ -79,7 +81,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := p.newExchange(w, r, c)
 	defer p.finish(x, r)
 	if c.plan.mirror.takes(r, c.to) {
-		x.copy = p.newCopy(c.plan.mirror)
+		x.copy = p.newCopy(c.plan.mirror, r)
 	}
 	p.reverse.ServeHTTP(x, x.guard(r))
 }
