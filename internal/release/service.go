@@ -100,8 +100,9 @@ type Tx interface {
 	SetTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) error
 	Artifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Artifact, error)
 	Unshelved(ctx context.Context, limit int) ([]towpath.Release, error)
-	HeldBlobs(ctx context.Context, digests []towpath.Digest) ([]towpath.Digest, error)
-	UnlinkGivenUp(ctx context.Context, r towpath.RepositoryName, digests []towpath.Digest) ([]towpath.Digest, error)
+	// UnlinkGivenUp takes blobs from all repositories but for those that are more
+	// than layers of collected releases; it returns these.
+	UnlinkGivenUp(ctx context.Context, digests []towpath.Digest) ([]towpath.Digest, error)
 }
 
 // Commits knows the commits of projects.
