@@ -172,11 +172,15 @@ func (s *Service) sort(ctx context.Context, p towpath.ProjectName, now time.Time
 		if err != nil {
 			return err
 		}
+		brought, err := tx.Brought(ctx, p)
+		if err != nil {
+			return err
+		}
 		environments, err := histories(ctx, tx, p)
 		if err != nil {
 			return err
 		}
-		kept := retained(all, environments, now)
+		kept := retained(brought, environments, now)
 		for _, r := range all {
 			if kept[r.Digest] {
 				keep = append(keep, r)

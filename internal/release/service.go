@@ -43,6 +43,9 @@ type Tx interface {
 	InsertRelease(ctx context.Context, r towpath.Release, content towpath.Digest) error
 	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.Release, towpath.Digest, error)
 	Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error)
+	// Brought says when each whole release of a project was published last, also as
+	// it was before.
+	Brought(ctx context.Context, p towpath.ProjectName) (map[towpath.Digest]time.Time, error)
 	MarkCollected(ctx context.Context, p towpath.ProjectName, d towpath.Digest, at time.Time) error
 	InsertVersion(ctx context.Context, v towpath.VersionLabel) error
 	Versions(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.VersionLabel, error)

@@ -150,6 +150,28 @@ func TestStore_HeldBlobs(t *testing.T) {
 	})
 }
 
+// TestStore_Brought: what was published before there was a registry is as old as its
+// record, the rest as its artifact.
+func TestStore_Brought(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		later, old := noon.Add(time.Hour), towpath.HashOf("old")
+		released(t, s, shop, "again", false)
+		released(t, s, shop, "gone", true)
+		for _, r := range []towpath.RepositoryName{towpath.ReleaseRepository(shop), app} {
+			artifact(t, s, "again", func(a *towpath.Artifact) { a.Repository, a.Pushed = r, later })
+			later = later.Add(time.Hour) // elsewhere, which says nothing
+		}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			if err := tx.InsertRelease(ctx, towpath.Release{Project: shop, Digest: old, Published: noon}, old); err != nil {
+				return err
+			}
+			got, err := tx.Brought(ctx, shop)
+			equal(t, got, map[towpath.Digest]time.Time{towpath.HashOf("again"): noon.Add(time.Hour), old: noon})
+			return err
+		})
+	})
+}
+
 // TestStore_UnlinksUnused: what was listed as unused may be linked again, or
 // named, before it is unlinked; on PostgreSQL in the middle of it.
 func TestStore_UnlinksUnused(t *testing.T) {

@@ -62,3 +62,34 @@ func TestServer_RetentionGivesUpNothingElse(t *testing.T) {
 		}
 	})
 }
+
+// TestServer_RetentionKeepsWhatIsPublishedAgain: whoever builds a release again whose
+// layers were given up has it for as long as a new one.
+func TestServer_RetentionKeepsWhatIsPublishedAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		h.dev = towpath.PromotionManual // it runs nowhere
+		blobs, r := h.encode("1.0.0", "one")
+		one := must2(t)(h.submit(blobs, r)).Release.Digest
+		collects := func(days int, want ...towpath.Digest) {
+			t.Helper()
+			out, err := h.laterReleases(time.Now().AddDate(0, 0, days)).Collect(t.Context(), h.ana, shop, false)
+			if err != nil || !slices.Equal(out.Releases, want) {
+				t.Errorf("after %d days %v is given up, want %v: %v", days, out.Releases, want, err)
+			}
+		}
+		collects(29)
+		collects(31, one)
+		for _, version := range []string{"1.0.0", "1.0.1"} { // the same once more, and under another version
+			h.deposit(blobs)
+			r.Version, r.Provenance = version, statement(one, version)
+			must2(t)(h.laterReleases(time.Now().AddDate(0, 0, 32)).Publish(t.Context(), h.ana, r))
+			collects(33)
+			collects(61)
+			collects(63, one)
+		}
+		first, err := h.svc.Releases.Get(t.Context(), h.ana, shop, string(one))
+		if must(t, 0, err); time.Since(first.Published) > time.Hour || first.Published.After(time.Now()) {
+			t.Errorf("it was published first at %v", first.Published) // which gates go by
+		}
+	})
+}
