@@ -214,9 +214,9 @@ func (c *collection) giveUp(ctx context.Context, tx Tx, r towpath.RepositoryName
 		remove func(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, before time.Time) (bool, error)
 		before time.Time
 	}{
-		{&p.Untagged, tx.Untagged, removal(tx), c.now.Add(-c.UntaggedAge)},
-		{&p.Dangling, tx.Dangling, removal(tx), c.before},
-		// A blob may have been pushed or asked for again since it was listed.
+		// All of them may have been pushed or asked for again since they were listed.
+		{&p.Untagged, tx.Untagged, tx.DeleteUnused, c.now.Add(-c.UntaggedAge)},
+		{&p.Dangling, tx.Dangling, tx.DeleteUnused, c.before},
 		{&p.Unused, tx.Unreferenced, tx.UnlinkUnused, c.before},
 	}
 	switch {
@@ -250,14 +250,6 @@ func (c *collection) giveUp(ctx context.Context, tx Tx, r towpath.RepositoryName
 		}
 	}
 	return nil
-}
-
-// removal deletes manifests, which nobody makes young again while the repository
-// is locked.
-func removal(tx Tx) func(context.Context, towpath.RepositoryName, towpath.Digest, time.Time) (bool, error) {
-	return func(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, _ time.Time) (bool, error) {
-		return true, tx.DeleteArtifact(ctx, r, d)
-	}
 }
 
 func (c *collection) count(p towpath.ProjectName, got pass) {

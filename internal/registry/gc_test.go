@@ -17,6 +17,7 @@ import (
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 )
@@ -251,6 +252,72 @@ func TestService_CollectGarbage_WhilePushing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// pushing pushes again what was listed to be given up, before that is done.
+type pushing struct {
+	registry.Store
+	again func()
+}
+
+func (p pushing) Update(ctx context.Context, f func(context.Context, registry.Tx) error) error {
+	return p.Store.Update(ctx, func(ctx context.Context, tx registry.Tx) error { return f(ctx, pushingTx{tx, p.again}) })
+}
+
+type pushingTx struct {
+	registry.Tx
+	again func()
+}
+
+func (p pushingTx) Untagged(ctx context.Context, r towpath.RepositoryName, before time.Time, limit int) ([]registry.Bytes, error) {
+	all, err := p.Tx.Untagged(ctx, r, before, limit)
+	if len(all) > 0 {
+		p.again()
+	}
+	return all, err
+}
+
+func (p pushingTx) Dangling(ctx context.Context, r towpath.RepositoryName, before time.Time, limit int) ([]registry.Bytes, error) {
+	all, err := p.Tx.Dangling(ctx, r, before, limit)
+	if len(all) > 0 {
+		p.again()
+	}
+	return all, err
+}
+
+// What is pushed again between being listed and being deleted is not given up. SQLite
+// has one writer; only PostgreSQL lets anybody do so.
+func TestService_CollectGarbage_PushedAgain(t *testing.T) {
+	db := dbtest.Postgres(t)
+	for name, subject := range map[string]towpath.Digest{"untagged": "", "dangling": towpath.DigestOf([]byte("nobody has this"))} {
+		t.Run(name, func(t *testing.T) {
+			y := newYard(t, db, t.TempDir(), len(subject), nothing{})
+			r := towpath.RepositoryName(y.project + "/a")
+			y.put(t, r, 1)
+			raw := manifest([]towpath.Digest{towpath.DigestOf(y.content(1))}, func(towpath.Digest) int { return len(y.content(1)) }, false, subject, name)
+			pushes := 0
+			push := func() {
+				pushes++
+				if _, err := y.Push(t.Context(), root, registry.PushRequest{Repository: r, Reference: string(towpath.DigestOf(raw)), Manifest: raw}); err != nil {
+					t.Error(err)
+				}
+			}
+			push()
+			y.now = y.now.Add(2 * grace)
+			collector := registry.New(registry.Config{Grace: grace, Now: y.clock}, pushing{store.For[registry.Tx](store.New(db, ledgerless{}, nil)), push}, y.blobs, nil, nothing{}, nothing{})
+			out, err := collector.CollectGarbage(t.Context(), root, registry.Garbage{UntaggedAge: grace})
+			if err != nil || len(out.Projects) != 0 || pushes != 2 {
+				t.Errorf("it gave up %+v after %d pushes: %v", out.Projects, pushes, err)
+			}
+			a, err := y.Manifest(t.Context(), root, r, string(towpath.DigestOf(raw)))
+			if err == nil {
+				_, err = y.Content(t.Context(), a)
+			}
+			if err != nil {
+				t.Errorf("what was acknowledged is gone: %v", err)
+			}
+		})
+	}
 }
 
 func TestService_CollectGarbage_Refuses(t *testing.T) {

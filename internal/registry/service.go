@@ -44,6 +44,9 @@ type Tx interface {
 	Artifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Artifact, error)
 	LockArtifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Artifact, error)
 	DeleteArtifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) error
+	// DeleteUnused is DeleteArtifact of one that was pushed before a time and that
+	// nothing names, and reports whether it still was so.
+	DeleteUnused(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, before time.Time) (bool, error)
 	// Referrers lists what is about a subject by digest, at most limit after
 	// one; artifactType empty is all.
 	// AnnotatedReferrers lists by digest what is about a subject, at most limit, and

@@ -61,25 +61,35 @@ func (s *Service) Collect(ctx context.Context, actor towpath.Actor, p towpath.Pr
 			return out, err
 		}
 		for d, size := range layers {
-			if !live[d] && dead[d] == 0 {
+			if !live[d] {
 				dead[d] = size
-				out.Bytes += size
 			}
 		}
 	}
-	if err := s.spare(ctx, dead, &out); err != nil {
+	held, err := s.giveUp(ctx, actor, p, drop, dead, now, dryRun)
+	if err != nil {
 		return out, err
 	}
-	out.Blobs = len(dead)
+	for _, d := range held {
+		delete(dead, d)
+	}
+	for _, size := range dead {
+		out.Blobs++
+		out.Bytes += size
+	}
 	if dryRun {
 		return out, nil
 	}
-	return out, s.giveUp(ctx, alone, actor, p, drop, dead, now)
+	return out, s.remove(ctx, alone, dead)
 }
 
-// giveUp records what is collected, then deletes: a crash in between leaves
-// blobs that nobody needs, never a release that claims what it lacks.
-func (s *Service) giveUp(ctx context.Context, alone Held, actor towpath.Actor, p towpath.ProjectName, drop []towpath.Release, dead map[towpath.Digest]int64, now time.Time) error {
+// errDry ends the transaction of a dry run: nothing of it stays.
+var errDry = errors.New("dry run")
+
+// giveUp records what is collected, before anything is deleted: a crash in between
+// leaves blobs that nobody needs, never a release that claims what it lacks. It
+// returns those of the layers that are needed as something else.
+func (s *Service) giveUp(ctx context.Context, actor towpath.Actor, p towpath.ProjectName, drop []towpath.Release, dead map[towpath.Digest]int64, now time.Time, dryRun bool) ([]towpath.Digest, error) {
 	var events []towpath.Event
 	for _, r := range drop {
 		ev := towpath.NewEvent(now, string(actor.Account), "release.collected")
@@ -91,28 +101,35 @@ func (s *Service) giveUp(ctx context.Context, alone Held, actor towpath.Actor, p
 		if err := s.stillUnneeded(ctx, tx, p, drop, now); err != nil {
 			return err
 		}
-		var err error
-		if held, err = tx.UnlinkGivenUp(ctx, towpath.ReleaseRepository(p), slices.Collect(maps.Keys(dead))); err != nil {
-			return err
-		}
-		for i, r := range drop {
+		for _, r := range drop { // what is left to hold a layer is not them
 			if err := tx.MarkCollected(ctx, p, r.Digest, now); err != nil {
 				return err
 			}
-			if err := tx.Record(ctx, events[i]); err != nil {
+		}
+		var err error
+		if held, err = tx.UnlinkGivenUp(ctx, slices.Collect(maps.Keys(dead))); err != nil {
+			return err
+		}
+		if dryRun {
+			return errDry
+		}
+		for _, ev := range events {
+			if err := tx.Record(ctx, ev); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return err
+	if errors.Is(err, errDry) {
+		err = nil
 	}
+	return held, err
+}
+
+// remove deletes the bytes of layers as long as nobody can be about to need them.
+func (s *Service) remove(ctx context.Context, alone Held, dead map[towpath.Digest]int64) error {
 	var failed []error
 	for d := range dead {
-		if slices.Contains(held, d) {
-			continue
-		}
 		if err := alone.Check(ctx); err != nil {
 			return errors.Join(append(failed, err)...)
 		}
@@ -147,22 +164,6 @@ func (s *Service) stillUnneeded(ctx context.Context, tx Tx, p towpath.ProjectNam
 	return nil
 }
 
-// spare takes what the registry holds from what is to be given up: what was
-// pushed there is kept until it is deleted there.
-func (s *Service) spare(ctx context.Context, dead map[towpath.Digest]int64, out *Collected) error {
-	var held []towpath.Digest
-	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
-		var err error
-		held, err = tx.HeldBlobs(ctx, slices.Collect(maps.Keys(dead)))
-		return err
-	})
-	for _, d := range held {
-		out.Bytes -= dead[d]
-		delete(dead, d)
-	}
-	return err
-}
-
 // sort divides the releases of a project into those to keep and the rest.
 func (s *Service) sort(ctx context.Context, p towpath.ProjectName, now time.Time) (keep, drop []towpath.Release, err error) {
 	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
@@ -171,11 +172,15 @@ func (s *Service) sort(ctx context.Context, p towpath.ProjectName, now time.Time
 		if err != nil {
 			return err
 		}
+		brought, err := tx.Brought(ctx, p)
+		if err != nil {
+			return err
+		}
 		environments, err := histories(ctx, tx, p)
 		if err != nil {
 			return err
 		}
-		kept := retained(all, environments, now)
+		kept := retained(brought, environments, now)
 		for _, r := range all {
 			if kept[r.Digest] {
 				keep = append(keep, r)

@@ -56,12 +56,12 @@ func (h history) why(d towpath.Digest, now time.Time) string {
 // retained decides which releases keep their layers: what is in use, the last
 // good ones, and as many and as long as each environment's rule says. A
 // release that ran nowhere is kept as long as the most patient environment
-// keeps its own.
-func retained(all []towpath.Release, environments []history, now time.Time) map[towpath.Digest]bool {
+// keeps its own, since it was brought last.
+func retained(brought map[towpath.Digest]time.Time, environments []history, now time.Time) map[towpath.Digest]bool {
 	keep, patience := needed(environments, now)
-	for _, r := range all {
-		if now.Sub(r.Published) <= patience {
-			keep[r.Digest] = true
+	for d, at := range brought {
+		if now.Sub(at) <= patience {
+			keep[d] = true
 		}
 	}
 	return keep

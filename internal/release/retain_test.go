@@ -2,6 +2,8 @@ package release
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,11 +18,11 @@ var today = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 func day(n int) time.Time { return today.Add(time.Duration(n) * 24 * time.Hour) }
 
 func TestRetained(t *testing.T) {
-	all := []towpath.Release{}
+	all := map[towpath.Digest]time.Time{}
 	var runs []towpath.Run // newest first: r9 runs, r8 … r0 ran before, a day each, long ago
 	for i := range 10 {
 		d := towpath.Digest(fmt.Sprintf("r%d", i))
-		all = append(all, towpath.Release{Digest: d, Published: day(-200 + i)})
+		all[d] = day(-200 + i)
 		run := towpath.Run{Release: d, Began: day(-100 + i), Ended: day(-99 + i), Verified: true}
 		if i == 9 {
 			run.Ended = time.Time{}
@@ -35,9 +37,9 @@ func TestRetained(t *testing.T) {
 			for _, w := range want {
 				wanted[towpath.Digest(w)] = true
 			}
-			for _, r := range all {
-				if got[r.Digest] != wanted[r.Digest] {
-					t.Errorf("%s is kept: %v, want %v", r.Digest, got[r.Digest], wanted[r.Digest])
+			for d := range all {
+				if got[d] != wanted[d] {
+					t.Errorf("%s is kept: %v, want %v", d, got[d], wanted[d])
 				}
 			}
 		})
@@ -58,7 +60,7 @@ func TestRetained(t *testing.T) {
 	}, "r9", "r5")
 
 	t.Run("one that was published just now, though it ran nowhere", func(t *testing.T) {
-		if got := retained([]towpath.Release{{Digest: "new", Published: day(-1)}}, nil, today); !got["new"] {
+		if got := retained(map[towpath.Digest]time.Time{"new": day(-1)}, nil, today); !got["new"] {
 			t.Error("it is given up")
 		}
 	})
@@ -66,19 +68,20 @@ func TestRetained(t *testing.T) {
 
 func TestRetained_NeverGivesUpWhatARollbackWouldGoTo(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var all []towpath.Release
+		all := map[towpath.Digest]time.Time{}
 		for i := range 8 {
-			all = append(all, towpath.Release{Digest: towpath.Digest(fmt.Sprintf("r%d", i)), Published: day(-400)})
+			all[towpath.Digest(fmt.Sprintf("r%d", i))] = day(-400)
 		}
+		one := rapid.SampledFrom(slices.Sorted(maps.Keys(all)))
 		var runs []towpath.Run
 		for i := range rapid.IntRange(1, 20).Draw(t, "runs") {
 			runs = append(runs, towpath.Run{
-				Release: all[rapid.IntRange(0, 7).Draw(t, "release")].Digest, Ended: day(-200 - i), Verified: rapid.Bool().Draw(t, "verified"),
+				Release: one.Draw(t, "release"), Ended: day(-200 - i), Verified: rapid.Bool().Draw(t, "verified"),
 			})
 		}
 		quarantined := map[towpath.Digest]bool{}
-		for _, r := range all {
-			quarantined[r.Digest] = rapid.Bool().Draw(t, "quarantined")
+		for _, d := range slices.Sorted(maps.Keys(all)) {
+			quarantined[d] = rapid.Bool().Draw(t, "quarantined")
 		}
 		rule := towpath.RetentionRule{Keep: rapid.IntRange(0, 3).Draw(t, "keep"), Age: time.Hour}
 		kept := retained(all, []history{{rule: rule, runs: runs, quarantined: quarantined}}, today)

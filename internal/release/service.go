@@ -43,6 +43,9 @@ type Tx interface {
 	InsertRelease(ctx context.Context, r towpath.Release, content towpath.Digest) error
 	Release(ctx context.Context, p towpath.ProjectName, d towpath.Digest) (towpath.Release, towpath.Digest, error)
 	Whole(ctx context.Context, p towpath.ProjectName) ([]towpath.Release, error)
+	// Brought says when each whole release of a project was published last, also as
+	// it was before.
+	Brought(ctx context.Context, p towpath.ProjectName) (map[towpath.Digest]time.Time, error)
 	MarkCollected(ctx context.Context, p towpath.ProjectName, d towpath.Digest, at time.Time) error
 	InsertVersion(ctx context.Context, v towpath.VersionLabel) error
 	Versions(ctx context.Context, p towpath.ProjectName, d towpath.Digest) ([]towpath.VersionLabel, error)
@@ -100,8 +103,9 @@ type Tx interface {
 	SetTag(ctx context.Context, r towpath.RepositoryName, tag string, d towpath.Digest, at time.Time) error
 	Artifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) (towpath.Artifact, error)
 	Unshelved(ctx context.Context, limit int) ([]towpath.Release, error)
-	HeldBlobs(ctx context.Context, digests []towpath.Digest) ([]towpath.Digest, error)
-	UnlinkGivenUp(ctx context.Context, r towpath.RepositoryName, digests []towpath.Digest) ([]towpath.Digest, error)
+	// UnlinkGivenUp takes blobs from all repositories but for those that are more
+	// than layers of collected releases; it returns these.
+	UnlinkGivenUp(ctx context.Context, digests []towpath.Digest) ([]towpath.Digest, error)
 }
 
 // Commits knows the commits of projects.

@@ -138,11 +138,23 @@ func readArtifact(name, text, sum string, meant func(towpath.Artifact) bool) (a 
 // DeleteArtifact deletes an artifact that no tag names, with its references, and
 // what was known of it as a copy.
 func (tx *Tx) DeleteArtifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest) error {
-	_, err := tx.exec(ctx, "artifact.delete", `DELETE FROM registry_artifact WHERE repository = $1 AND digest = $2`, r, d)
-	if err != nil || !r.IsMirror() {
-		return err
+	_, err := tx.deleteArtifact(ctx, r, d, "")
+	return err
+}
+
+// DeleteUnused is [Tx.DeleteArtifact] of one that was pushed before a time and that
+// nothing names, and reports whether it did. What was looked up before may have been
+// pushed again: on PostgreSQL that waits for nobody who has the repository locked.
+func (tx *Tx) DeleteUnused(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, before time.Time) (bool, error) {
+	return tx.deleteArtifact(ctx, r, d, " AND a.pushed < $3"+unnamed, sqldb.Micros(before))
+}
+
+func (tx *Tx) deleteArtifact(ctx context.Context, r towpath.RepositoryName, d towpath.Digest, where string, args ...any) (bool, error) {
+	n, err := tx.exec(ctx, "artifact.delete", `DELETE FROM registry_artifact AS a WHERE a.repository = $1 AND a.digest = $2`+where, append([]any{r, d}, args...)...)
+	if err != nil || n == 0 || !r.IsMirror() {
+		return n > 0, err
 	}
-	return tx.ForgetMirrored(ctx, r, d)
+	return true, tx.ForgetMirrored(ctx, r, d)
 }
 
 // Referrers lists the artifacts about a subject by digest, at most limit after

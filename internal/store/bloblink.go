@@ -129,23 +129,37 @@ func (tx *Tx) InRepositories(ctx context.Context, everywhere bool, projects []to
 	return out, nil
 }
 
-// HeldBlobs are those of some blobs that clients pushed into the registry, or
-// that what they pushed needs.
+// collected is the condition that an artifact of a repository is a release whose
+// layers are given up.
+func collected(repository, artifact string) string {
+	return ` EXISTS (SELECT 1 FROM release l WHERE l.project = ` + repository + ` AND l.digest = ` + artifact + ` AND l.collected > 0)`
+}
+
+// HeldBlobs are those of some blobs that are more than layers of releases that
+// were given up: what a client pushed or an upload brought into any repository,
+// what any other artifact needs, and what the record of any release names, given
+// up or not.
 func (tx *Tx) HeldBlobs(ctx context.Context, digests []towpath.Digest) ([]towpath.Digest, error) {
 	var out []towpath.Digest
 	for part := range slices.Chunk(digests, batch) {
-		args := make([]any, 0, 3*len(part))
-		for range 3 {
+		var args []any
+		these := func(column string) string {
 			for _, d := range part {
 				args = append(args, d)
 			}
+			return column + " IN (" + sqldb.Params(1+len(args)-len(part), len(part)) + ")"
 		}
-		n := len(part)
-		held, err := tx.strings(ctx, "blob.held", `SELECT digest FROM registry_blob WHERE by_client = 1 AND digest IN (`+sqldb.Params(1, n)+`)
-			UNION SELECT r.digest FROM registry_reference r
-				JOIN registry_artifact a ON a.repository = r.repository AND a.digest = r.artifact
-				WHERE a.by_client = 1 AND r.digest IN (`+sqldb.Params(1+n, n)+`)
-			UNION SELECT digest FROM registry_artifact WHERE digest IN (`+sqldb.Params(1+2*n, n)+`)`, args...)
+		query := `SELECT b.digest FROM registry_blob b WHERE ` + these("b.digest") + ` AND (b.by_client = 1 OR NOT EXISTS (
+				SELECT 1 FROM registry_reference n WHERE n.repository = b.repository AND n.digest = b.digest AND` + collected("n.repository", "n.artifact") + `))
+			UNION SELECT n.digest FROM registry_reference n JOIN registry_artifact a ON a.repository = n.repository AND a.digest = n.artifact
+				WHERE ` + these("n.digest") + ` AND (a.by_client = 1 OR NOT` + collected("a.repository", "a.digest") + `)`
+		for _, h := range holders {
+			if h.table != "registry_blob" {
+				column := tx.bytewise(h.column)
+				query += " UNION SELECT " + column + " FROM " + h.table + " WHERE " + these(column)
+			}
+		}
+		held, err := tx.strings(ctx, "blob.held", query, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -156,13 +170,13 @@ func (tx *Tx) HeldBlobs(ctx context.Context, digests []towpath.Digest) ([]towpat
 	return out, nil
 }
 
-// UnlinkGivenUp takes blobs that only releases brought from a repository, but
-// for those that something still holds; it returns these.
-func (tx *Tx) UnlinkGivenUp(ctx context.Context, r towpath.RepositoryName, digests []towpath.Digest) ([]towpath.Digest, error) {
+// UnlinkGivenUp takes blobs from all repositories, but for those that something
+// still holds, as [Tx.HeldBlobs] says; it returns these.
+func (tx *Tx) UnlinkGivenUp(ctx context.Context, digests []towpath.Digest) ([]towpath.Digest, error) {
 	digests = slices.Clone(digests)
 	slices.Sort(digests) // the order in which everybody locks them
 	for _, d := range digests {
-		if _, err := tx.LockBlob(ctx, r, d); err != nil && towpath.KindOf(err) != towpath.KindNotFound {
+		if _, err := tx.strings(ctx, "blob.lock", `SELECT repository FROM registry_blob WHERE digest = $1 ORDER BY repository`+tx.lock(), d); err != nil {
 			return nil, err
 		}
 	}
@@ -174,7 +188,7 @@ func (tx *Tx) UnlinkGivenUp(ctx context.Context, r towpath.RepositoryName, diges
 		if slices.Contains(held, d) {
 			continue
 		}
-		if err := tx.UnlinkBlob(ctx, r, d); err != nil {
+		if _, err := tx.exec(ctx, "blob.unlink", `DELETE FROM registry_blob WHERE digest = $1`, d); err != nil {
 			return nil, err
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,16 +20,10 @@ func TestStore_BlobLinks(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		d := towpath.HashOf
 		client := artifact(t, s, "client's", func(a *towpath.Artifact) { a.References = []towpath.Reference{{Digest: d("named")}} })
-		artifact(t, s, "release", func(a *towpath.Artifact) {
-			a.ByClient, a.References = false, []towpath.Reference{{Digest: d("layer")}, {Digest: d("named")}}
-		})
+		released(t, s, shop, "release", true, "layer", "named")
 		update(t, s, func(ctx context.Context, tx *store.Tx) error {
-			for name, byClient := range map[string]bool{"pushed": true, "named": false, "layer": false} {
-				if err := tx.LinkBlob(ctx, app, d(name), 3, byClient, noon); err != nil {
-					return err
-				}
-			}
-			return tx.LinkBlob(ctx, app, d("pushed"), 3, false, noon) // a release has it too
+			return errors.Join(tx.LinkBlob(ctx, app, d("pushed"), 3, true, noon), tx.LinkBlob(ctx, app, d("named"), 3, false, noon),
+				tx.LinkBlob(ctx, app, d("pushed"), 3, false, noon)) // a release has it too
 		})
 		names := []towpath.Digest{d("pushed"), d("named"), d("layer"), client.Digest, d("none")}
 		t.Run("what clients brought or need is held", func(t *testing.T) {
@@ -39,12 +35,12 @@ func TestStore_BlobLinks(t *testing.T) {
 		})
 		t.Run("the rest can be given up", func(t *testing.T) {
 			update(t, s, func(ctx context.Context, tx *store.Tx) error {
-				held, err := tx.UnlinkGivenUp(ctx, app, names)
+				held, err := tx.UnlinkGivenUp(ctx, names)
 				equal(t, set(held), set([]towpath.Digest{d("pushed"), d("named"), client.Digest}))
 				if err != nil {
 					return err
 				}
-				_, err = tx.KeepBlob(ctx, app, d("layer"))
+				_, err = tx.KeepBlob(ctx, towpath.ReleaseRepository(shop), d("layer"))
 				wantKind(t, err, towpath.KindNotFound)
 				size, err := tx.KeepBlob(ctx, app, d("named"))
 				equal(t, size, 3)
@@ -75,6 +71,103 @@ func TestStore_BlobLinks(t *testing.T) {
 					})
 				}
 			}
+		})
+	})
+}
+
+// released adds a release with its layers, as publishing does, and gives it up.
+func released(t *testing.T, s *store.Store, p towpath.ProjectName, name string, givenUp bool, layers ...string) {
+	t.Helper()
+	r, content := towpath.Release{Project: p, Digest: towpath.HashOf(name), Published: noon}, towpath.HashOf("content of "+name)
+	refs := []towpath.Reference{{Digest: content, Size: 3}}
+	for _, l := range layers {
+		refs = append(refs, towpath.Reference{Digest: towpath.HashOf(l), Size: 3})
+	}
+	update(t, s, func(ctx context.Context, tx *store.Tx) error { return tx.InsertRelease(ctx, r, content) })
+	a := artifact(t, s, name, func(a *towpath.Artifact) {
+		a.Repository, a.ByClient, a.References = towpath.ReleaseRepository(p), false, refs
+	})
+	update(t, s, func(ctx context.Context, tx *store.Tx) error {
+		for _, ref := range refs {
+			if err := tx.LinkBlob(ctx, a.Repository, ref.Digest, ref.Size, false, noon); err != nil {
+				return err
+			}
+		}
+		if !givenUp {
+			return nil
+		}
+		return tx.MarkCollected(ctx, p, r.Digest, noon)
+	})
+}
+
+// TestStore_HeldBlobs: a layer of a release that is given up may be anything else
+// besides, of any project.
+func TestStore_HeldBlobs(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		d, other := towpath.HashOf, towpath.ProjectName("other")
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertProject(ctx, towpath.Project{Name: other, CreatedAt: noon})
+		})
+		released(t, s, other, "kept", false, "layer of both")
+		released(t, s, other, "theirs", true, "layer of two that are given up")
+		released(t, s, other, "client's", true, "layer that a client needs")
+		artifact(t, s, "client's", func(a *towpath.Artifact) { a.Repository = towpath.ReleaseRepository(other) })
+		named := []string{
+			"layer of both", "content of kept", "content of theirs", "kept", "provenance", "bundle", "upload", "mirrored", "content of ours", "layer that a client needs",
+		}
+		released(t, s, shop, "ours", true, append([]string{"layer of two that are given up", "layer"}, named...)...)
+		artifact(t, s, "evidence", func(a *towpath.Artifact) {
+			a.Repository, a.ByClient, a.Subject = towpath.ReleaseRepository(other), false, d("kept")
+			a.References = []towpath.Reference{{Digest: d("bundle"), Size: 3}}
+		})
+		artifact(t, s, "image", func(a *towpath.Artifact) {
+			a.Repository, a.ByClient, a.References = "other/images", false, []towpath.Reference{{Digest: d("mirrored"), Size: 3}}
+		})
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.InsertCandidate(ctx, towpath.Candidate{ID: "c1", Project: other, Release: d("theirs"), Provenance: d("provenance"), Published: noon})
+			return errors.Join(err, tx.LinkBlob(ctx, "other/images", d("upload"), 3, false, noon))
+		})
+		want := map[towpath.Digest]bool{}
+		for _, n := range named {
+			want[d(n)] = true
+		}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			held, err := tx.UnlinkGivenUp(ctx, append(slices.Collect(maps.Keys(want)), d("layer"), d("layer of two that are given up")))
+			if err != nil {
+				return err
+			}
+			equal(t, set(held), want)
+			for digest := range want {
+				if _, err := tx.BlobSize(ctx, towpath.ReleaseRepository(shop), digest); err != nil {
+					return err
+				}
+			}
+			// No repository says that it has what is gone.
+			left, err := tx.Holders(ctx, []towpath.Digest{d("layer"), d("layer of two that are given up")})
+			equal(t, len(left), 0)
+			return err
+		})
+	})
+}
+
+// TestStore_Brought: what was published before there was a registry is as old as its
+// record, the rest as its artifact.
+func TestStore_Brought(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		later, old := noon.Add(time.Hour), towpath.HashOf("old")
+		released(t, s, shop, "again", false)
+		released(t, s, shop, "gone", true)
+		for _, r := range []towpath.RepositoryName{towpath.ReleaseRepository(shop), app} {
+			artifact(t, s, "again", func(a *towpath.Artifact) { a.Repository, a.Pushed = r, later })
+			later = later.Add(time.Hour) // elsewhere, which says nothing
+		}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			if err := tx.InsertRelease(ctx, towpath.Release{Project: shop, Digest: old, Published: noon}, old); err != nil {
+				return err
+			}
+			got, err := tx.Brought(ctx, shop)
+			equal(t, got, map[towpath.Digest]time.Time{towpath.HashOf("again"): noon.Add(time.Hour), old: noon})
+			return err
 		})
 	})
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// LockRepository keeps a repository as it is until the transaction ends: on
-// PostgreSQL whoever adds an artifact or a blob to it locks its row, shared, by
-// their foreign keys.
+// LockRepository keeps anybody from adding to a repository until the transaction
+// ends: on PostgreSQL whoever does locks its row, shared, by foreign keys. What is
+// there already may be made young again meanwhile.
 func (tx *Tx) LockRepository(ctx context.Context, r towpath.RepositoryName) error {
 	var name string
 	return one(tx.QueryRow(ctx, `SELECT name FROM registry_repository WHERE name = $1`+tx.lock(), r), "repository", string(r), &name)

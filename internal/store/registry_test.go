@@ -9,8 +9,10 @@ import (
 
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/registry"
+	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 )
 
 const app = towpath.RepositoryName("shop/app")
@@ -86,6 +88,57 @@ func TestStore_Artifacts(t *testing.T) {
 			if err == nil {
 				t.Error("it was taken")
 			}
+		})
+	})
+}
+
+// TestStore_DeletesUnused: what was listed may be named or young when it is deleted; on
+// PostgreSQL it is pushed again in the middle of it.
+func TestStore_DeletesUnused(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := store.New(db, events{}, nil)
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertProject(ctx, towpath.Project{Name: shop, CreatedAt: noon})
+		})
+		young, old := artifact(t, s, "young", nil), artifact(t, s, "old", nil)
+		named, tagged := artifact(t, s, "named", nil), artifact(t, s, "tagged", nil)
+		later := noon.Add(time.Hour)
+		artifact(t, s, "index", func(a *towpath.Artifact) {
+			a.Pushed, a.References = later, []towpath.Reference{{Digest: named.Digest, Size: 3, Manifest: true}}
+		})
+		update(t, s, func(ctx context.Context, tx *store.Tx) error { return tx.SetTag(ctx, app, "v1", tagged.Digest, noon) })
+		young.Pushed = later
+		again := func(ctx context.Context, tx *store.Tx) error { return tx.SaveArtifact(ctx, young) }
+		if db.Dialect() == sqldb.SQLite { // which has one writer
+			update(t, s, again)
+		}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			if db.Dialect() == sqldb.Postgres {
+				if err := tx.LockRepository(ctx, app); err != nil {
+					return err
+				}
+				unused, err := tx.Untagged(ctx, app, later, 9)
+				equal(t, len(unused), 2)
+				if err != nil {
+					return err
+				}
+				update(t, s, again)
+			}
+			for d, want := range map[towpath.Digest]bool{young.Digest: false, old.Digest: true, named.Digest: false, tagged.Digest: false} {
+				got, err := tx.DeleteUnused(ctx, app, d, later)
+				equal(t, got, want)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			for d, want := range map[towpath.Digest]towpath.Kind{young.Digest: "", old.Digest: towpath.KindNotFound, named.Digest: "", tagged.Digest: ""} {
+				_, err := tx.Artifact(ctx, app, d)
+				equal(t, towpath.KindOf(err), want)
+			}
+			return nil
 		})
 	})
 }

@@ -101,6 +101,29 @@ func (tx *Tx) LastPublished(ctx context.Context, p towpath.ProjectName) (map[tow
 	return out, sqldb.MapError("release.list", rows.Err())
 }
 
+// Brought says when each release of a project that has all its layers was published
+// last. Publishing the same once more makes no label and no candidate, and does
+// make its artifact young.
+func (tx *Tx) Brought(ctx context.Context, p towpath.ProjectName) (map[towpath.Digest]time.Time, error) {
+	rows, err := tx.Query(ctx, `SELECT l.digest, l.published, COALESCE(a.pushed, 0) FROM release l
+		LEFT JOIN registry_artifact a ON a.repository = $1 AND a.digest = l.digest
+		WHERE l.project = $2 AND l.collected = 0`, towpath.ReleaseRepository(p), p)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := map[towpath.Digest]time.Time{}
+	for rows.Next() {
+		var d towpath.Digest
+		var published, pushed int64
+		if err := rows.Scan(&d, &published, &pushed); err != nil {
+			return nil, err
+		}
+		out[d] = sqldb.Time(max(published, pushed))
+	}
+	return out, sqldb.MapError("release.list", rows.Err())
+}
+
 // MarkCollected records that the layers of a release are given up.
 func (tx *Tx) MarkCollected(ctx context.Context, p towpath.ProjectName, d towpath.Digest, at time.Time) error {
 	_, err := tx.exec(ctx, "release.collect", `UPDATE release SET collected = $1 WHERE project = $2 AND digest = $3`, sqldb.Micros(at), p, d)

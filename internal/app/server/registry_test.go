@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/git"
 	rest "github.com/towpath/towpath/internal/http/rest/api"
 	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/ledger"
@@ -33,7 +34,8 @@ func (h *harness) registryAs(name towpath.AccountName, roles ...towpath.Role) *o
 
 // laterReleases is the use case of releases at another time.
 func (h *harness) laterReleases(when time.Time) *release.Service {
-	return release.New(release.Config{Now: func() time.Time { return when }}, store.For[release.Tx](h.s.store), h.s.agents.blobs, nil, latch{sqldb.NewLatch(h.s.db, "retention")})
+	repos := &repositories{store: h.s.store, open: map[string]*git.Repository{}}
+	return release.New(release.Config{Now: func() time.Time { return when }}, store.For[release.Tx](h.s.store), h.s.agents.blobs, repos, latch{sqldb.NewLatch(h.s.db, "retention")})
 }
 
 func onEach(t *testing.T, f func(t *testing.T, h *harness)) {
