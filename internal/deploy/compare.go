@@ -50,12 +50,12 @@ func Compared(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.Traffi
 		iv := experiment.Interval{Start: judged.Start, End: judged.End, Readings: map[string]experiment.Reading{}}
 		for _, o := range canary.Objectives {
 			if got, ok := read[o.Name]; ok {
-				iv.Readings[o.Name] = readingOf(o, got)
+				iv.Readings[o.Name] = readingOf(o, got).Bounded(metricOf(o))
 			}
 		}
 		for _, f := range flows {
 			if got, ok := f.until(from, to, r); ok {
-				iv.Readings[f.metric.Name] = got
+				iv.Readings[f.metric.Name] = got.Bounded(f.metric)
 			}
 		}
 		out.Intervals = append(out.Intervals, iv)

@@ -123,3 +123,50 @@ func TestCompared_SaysWhatIsNotAnswered(t *testing.T) {
 		t.Errorf("%v orders over %v requests were seen of the new one, want all 16 over 80", seen, over)
 	}
 }
+
+// TestCompared_Bounded: numbers that no report can be made of are not evidence, and
+// it says why.
+func TestCompared_Bounded(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	most := 1.0
+	e := &towpath.Experiment{Share: 20, For: time.Hour, Prices: &towpath.Prices{Request: 1e308}}
+	r := &towpath.Rollout{Component: "api", From: "old", To: "new", Canary: &towpath.Canary{Objectives: []towpath.Objective{
+		{Name: "load", Kind: towpath.ObjectiveThreshold, Query: `load{revision="{{revision}}"}`, Below: &most},
+	}}}
+	d := &towpath.Deployment{PreviousVersion: "1.0.0", Version: "1.1.0", Experiment: e}
+	for _, c := range []struct {
+		name   string
+		values []float64 // of the new one
+		says   string
+	}{
+		{"infinite", []float64{math.MaxFloat64, math.MaxFloat64}, "it adds up to +Inf over 2 in one interval, and 1e+15 is the most that can be compared"},
+		{"too great", []float64{1e16}, "it adds up to 1e+16 over 1 in one interval, and 1e+15 is the most that can be compared"},
+		{"too small", []float64{-1e16}, "it adds up to -1e+16 over 1 in one interval, and 1e+15 is the most that can be compared"},
+		{"the greatest", []float64{1e15}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var counts []towpath.TrafficCount
+			for i := range uint64(2) {
+				at := begin.Add(time.Duration(i) * time.Minute)
+				counts = append(counts, towpath.TrafficCount{At: at, Received: at, Revisions: []towpath.RevisionCount{
+					{Revision: "old", Weight: 80, Requests: 80 * i}, {Revision: "new", Weight: 20, Requests: 20 * i},
+				}})
+			}
+			x := towpath.ObjectiveReading{Objective: "load", Baseline: map[string][]towpath.MetricValue{towpath.QueryValues: {{Value: 1}}}, Canary: map[string][]towpath.MetricValue{}}
+			for _, v := range c.values {
+				x.Canary[towpath.QueryValues] = append(x.Canary[towpath.QueryValues], towpath.MetricValue{Value: v})
+			}
+			got := Compared(d, r, counts, []towpath.Measurement{{At: counts[1].At, Recorded: counts[1].At, Readings: []towpath.ObjectiveReading{x}}})
+			if err := got.Validate(); err != nil {
+				t.Error(err)
+			}
+			if said := got.Intervals[0].Readings["load"].Errored; said != c.says {
+				t.Errorf("it says %q", said)
+			}
+			const cost = "it adds up to +Inf over 80 in one interval, and 1e+15 is the most that can be compared"
+			if said := got.Intervals[0].Readings["cost"].Errored; said != cost {
+				t.Errorf("it says of the cost %q", said)
+			}
+		})
+	}
+}
