@@ -3,7 +3,9 @@ package deploy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,14 +54,18 @@ const (
 )
 
 // keepExperiment keeps what an experiment has seen, once it goes back. Counts
-// are given up after a while; this is not, but for what is long past.
+// are given up after a while; this is not, but for what is long past. That nothing
+// can be said of it holds nobody up who goes back.
 func (s *Service) keepExperiment(ctx context.Context, tx Tx, d *towpath.Deployment, now time.Time) error {
 	if d.Experiment == nil {
 		return nil
 	}
 	e, err := seenOf(ctx, tx, d)
-	if err != nil {
+	if e, err = judgeable(d, e, err); err != nil {
 		return err
+	}
+	if e.Lost != "" {
+		s.cfg.Log.ErrorContext(ctx, "what an experiment has seen is lost", "deployment", d.ID, "environment", d.Environment, "reason", e.Lost)
 	}
 	if err := tx.SaveExperiment(ctx, *d, e, now); err != nil {
 		return err
@@ -79,6 +85,26 @@ func seenOf(ctx context.Context, tx Tx, d *towpath.Deployment) (experiment.Evide
 		return experiment.Evidence{}, err
 	}
 	return Compared(d, r, counts, measurements), nil
+}
+
+// judgeable is evidence of which a report can be made, and that can be kept: this,
+// or none and why. What the database can't do now remains an error.
+func judgeable(d *towpath.Deployment, e experiment.Evidence, err error) (experiment.Evidence, error) {
+	if err == nil && e.Lost == "" {
+		err = e.Validate()
+	}
+	problem, ok := errors.AsType[*towpath.Error](err)
+	if !ok || problem.Kind != towpath.KindInvalid && problem.Kind != towpath.KindInternal {
+		return e, err
+	}
+	why, _ := towpath.PublicMessage(err)
+	if problem.Kind == towpath.KindInternal { // a record that can't be read
+		why = "no report can be made: " + why
+	}
+	return experiment.Evidence{
+		Old: d.PreviousVersion, New: d.Version, Share: d.Experiment.Share, For: d.Experiment.For,
+		Metrics: []experiment.Metric{}, Intervals: []experiment.Interval{}, Lost: strings.TrimSuffix(why, "."),
+	}, nil
 }
 
 // ExperimentOf reads the experiment of a deployment, with its report.
@@ -119,7 +145,7 @@ func record(ctx context.Context, tx Tx, d *towpath.Deployment) (ExperimentRecord
 	if err == nil && !ok {
 		kept, err = seenOf(ctx, tx, d)
 	}
-	if err != nil {
+	if kept, err = judgeable(d, kept, err); err != nil {
 		return out, err
 	}
 	out.Evidence = kept

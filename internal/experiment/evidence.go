@@ -35,6 +35,9 @@ type Evidence struct {
 	Metrics []Metric `json:"metrics"`
 	// Intervals are in the order of time and do not overlap.
 	Intervals []Interval `json:"intervals"`
+	// Lost is why nothing is left of it, as a sentence without its full stop. There is
+	// no more to a report then.
+	Lost string `json:"lost,omitempty"`
 }
 
 // Metric is something that both releases are compared by.
@@ -82,6 +85,16 @@ type Sample struct {
 	Over float64 `json:"over"`
 }
 
+// Bounded is a reading that evidence may hold: this one, or why it is none.
+func (r Reading) Bounded(m Metric) Reading {
+	for _, s := range []Sample{r.Old, r.New} {
+		if !s.sane(m) {
+			return Reading{Errored: fmt.Sprintf("it adds up to %.4g over %.4g in one interval, and %.4g is the most that can be compared", s.Sum, s.Over, maxSum)}
+		}
+	}
+	return r
+}
+
 func (s Sample) plus(t Sample) Sample { return Sample{s.Sum + t.Sum, s.Over + t.Over} }
 
 // ratio is the sum over the things; 0 without any.
@@ -107,7 +120,8 @@ func (e Evidence) withDefaults() Evidence {
 	return e
 }
 
-// Validate reports all that is wrong with evidence.
+// Validate reports all that is wrong with evidence. What is valid can be
+// written as JSON.
 func (e Evidence) Validate() error {
 	problems := e.withDefaults().problems()
 	if len(problems) == 0 {
@@ -144,6 +158,7 @@ func (e Evidence) problems() []string {
 		wrong(!(m.Scale > 0) || math.IsInf(m.Scale, 1), "the scale of %q is %v, and has to be positive", m.Name, m.Scale)
 	}
 	for i, iv := range e.Intervals {
+		wrong(iv.Start.Year() < 0 || iv.End.Year() > 9999, "interval %d is not in the years 0 to 9999", i+1)
 		wrong(!iv.End.After(iv.Start), "interval %d ends before it starts", i+1)
 		wrong(i > 0 && iv.Start.Before(e.Intervals[i-1].End), "interval %d overlaps the one before it", i+1)
 		for _, m := range e.Metrics { // in a fixed order

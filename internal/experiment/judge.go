@@ -69,6 +69,10 @@ type Finding struct {
 
 // Judge makes the report of what was seen.
 func Judge(e Evidence) (Report, error) {
+	if e.Lost != "" {
+		e = e.withDefaults()
+		return Report{Old: e.Old, New: e.New, Level: 1 - e.Alpha, Findings: []Finding{}, Sentence: sentence(e.Lost)}, nil
+	}
 	if err := e.Validate(); err != nil {
 		return Report{}, err
 	}

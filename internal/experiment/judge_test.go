@@ -286,3 +286,48 @@ func TestJudge_Power(t *testing.T) {
 		t.Errorf("found in %d, covered in %d of %d", found, covered, experiments)
 	}
 }
+
+// TestJudge_Lost: of evidence that is lost there is a report that says so, and it is
+// made again.
+func TestJudge_Lost(t *testing.T) {
+	rec := Record{Evidence: Evidence{Old: "1.0.0", New: "1.1.0", Share: 20, For: time.Hour, Lost: "no report can be made: a stored count can't be read"}}
+	rec.Report = judge(t, rec.Evidence)
+	if r := rec.Report; r.Sentence != "No report can be made: a stored count can't be read." || r.Old != "1.0.0" || r.New != "1.1.0" || r.Settled() {
+		t.Errorf("reported %+v", r)
+	}
+	raw, err := json.Marshal(rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, same, err := Replay(raw); err != nil || !same {
+		t.Errorf("replayed to the same: %v, %v", same, err)
+	}
+}
+
+// TestEvidence_Validate: what is valid can be written.
+func TestEvidence_Validate(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		sum  float64
+		at   time.Time
+		ok   bool
+	}{
+		{"as most are", 1, began, true},
+		{"the greatest sum", 1e15, began, true},
+		{"a greater one", 1.1e15, began, false},
+		{"an infinite one", math.Inf(1), began, false},
+		{"none", math.NaN(), began, false},
+		{"the last second there is", 1, time.Date(9999, 12, 31, 23, 59, 58, 0, time.UTC), true},
+		{"a second after that", 1, time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), false},
+		{"before all years", 1, time.Date(-1, 12, 31, 0, 0, 0, 0, time.UTC), false},
+	} {
+		e := Evidence{Old: "1.0.0", New: "1.1.0", Share: 20, For: time.Hour, Metrics: []Metric{orders}, Intervals: []Interval{
+			{Start: c.at, End: c.at.Add(time.Second), Readings: map[string]Reading{"orders": {Old: Sample{c.sum, 1}, New: Sample{1, 1}}}},
+		}}
+		valid := e.Validate()
+		_, written := json.Marshal(e)
+		if c.ok != (valid == nil) || valid == nil && written != nil {
+			t.Errorf("%s: %v; written: %v", c.name, valid, written)
+		}
+	}
+}

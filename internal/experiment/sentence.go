@@ -80,9 +80,11 @@ func (r Report) sentence() string {
 	if len(parts) == 0 {
 		return "Nothing is compared."
 	}
-	s := strings.Join(parts, "; ") + "."
-	return strings.ToUpper(s[:1]) + s[1:]
+	return sentence(strings.Join(parts, "; "))
 }
+
+// sentence begins with a capital letter and ends with a full stop.
+func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
 
 func (m Metric) show(v float64) string {
 	if m.Share {

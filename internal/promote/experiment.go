@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -26,6 +25,7 @@ const (
 	maxMatches         = 32
 	maxQuery           = 4 << 10 // bytes
 	maxPattern         = 1 << 10
+	maxPrice           = 1_000_000_000
 )
 
 // checkExperiment reports all that is wrong with an experiment; nil is none.
@@ -80,14 +80,14 @@ func checkMeasures(e *towpath.Experiment, problem func(query string) string, say
 	if p == nil {
 		return
 	}
-	price := func(v float64) bool { return v >= 0 && !math.IsInf(v, 1) }
-	say(!price(p.Request), "the price of a request is %v, and may not be negative", p.Request)
+	price := func(v float64) bool { return v >= 0 && v <= maxPrice }
+	say(!price(p.Request), "the price of a request is %v, and may be from 0 to %d", p.Request, maxPrice)
 	say(p.Request == 0 && len(p.Items) == 0, "nothing has a price")
 	say(len(p.Items) > maxMeasures, "there are %d prices; %d are the most", len(p.Items), maxMeasures)
 	for _, x := range p.Items {
 		named(towpath.CostItem(x))
 		compares(x.Name, x.Query)
-		say(!price(x.Price), "the price of %q is %v, and may not be negative", x.Name, x.Price)
+		say(!price(x.Price), "the price of %q is %v, and may be from 0 to %d", x.Name, x.Price, maxPrice)
 	}
 }
 

@@ -307,7 +307,10 @@ func TestServer_ExperimentRefused(t *testing.T) {
 			e.Match = []towpath.TrafficMatch{{Header: "X Beta", Exact: "1"}, {Header: "host", Exact: "shop"}}
 		}, towpath.KindInvalid, `"X Beta" is no name for a header; requests don't have Host`},
 		{"clients that stay by a cookie that can't be", "1.1.0", func(e *towpath.Experiment) { e.Sticky = &towpath.TrafficSticky{Cookie: "a;b"} }, towpath.KindInvalid, `"a;b" is no name for a cookie`},
-		{"negative prices", "1.1.0", func(e *towpath.Experiment) { e.Prices = &towpath.Prices{Request: -1} }, towpath.KindInvalid, "may not be negative"},
+		{"negative prices", "1.1.0", func(e *towpath.Experiment) { e.Prices = &towpath.Prices{Request: -1} }, towpath.KindInvalid, "the price of a request is -1, and may be from 0 to 1000000000"},
+		{"prices beyond what can be compared", "1.1.0", func(e *towpath.Experiment) {
+			e.Prices = &towpath.Prices{Request: 1e308, Items: []towpath.Price{{Name: "cpu", Price: 1e9 + 1, Query: `cpu{revision="{{revision}}"}`}}}
+		}, towpath.KindInvalid, `the price of a request is 1e+308, and may be from 0 to 1000000000; the price of "cpu" is 1.000000001e+09, and may be from 0 to 1000000000`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := good
