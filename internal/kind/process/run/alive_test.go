@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,51 @@ func (h *hand) crashes(revision string, w kind.Work, once string) (kind.Work, fu
 // has been verified, however long that takes.
 func TestRunner_KeepsWhileAnotherIsMade(t *testing.T) {
 	jobs := []process.Job{{Name: "answers", HTTP: &process.HTTPCheck{Path: "/"}, Timeout: 10 * time.Second}}
+	t.Run("what has the traffic, while instances start", func(t *testing.T) {
+		t.Parallel()
+		h := newHand(t)
+		h.up(one)
+		w, back := h.crashes(one, h.work(towpath.VerbPrepare, two), "waiting")
+		h.must(h.r.Prepare(t.Context(), w))
+		if !back() || h.Starts(t, one) != 2 || h.Starts(t, two) != 1 {
+			t.Errorf("the old revision was started %d times, the new one %d times", h.Starts(t, one), h.Starts(t, two))
+		}
+		h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, two)))
+	})
+	t.Run("but not what an operation starts itself", func(t *testing.T) {
+		t.Parallel()
+		h := newHand(t)
+		h.up(one)
+		h.loseOne(one)
+		w, first := h.work(towpath.VerbPrepare, one), h.records()[0].Start
+		w.Say = func(string) {
+			h.eventually("it was started", func() bool { now := h.records()[0]; return now.Start == first+1 && now.PID != 0 })
+			h.Kill(t, one)
+			h.must(h.r.Keep(t.Context()))
+		}
+		failure := new(kind.Failure)
+		if err := h.r.Prepare(t.Context(), w); !errors.As(err, &failure) || h.records()[0].Start != first+1 {
+			t.Errorf("prepare: %v, and it is at start %d, want %d", err, h.records()[0].Start, first+1)
+		}
+	})
+	t.Run("nor what is gone back from", func(t *testing.T) {
+		t.Parallel()
+		h := newHand(t)
+		h.up(one)
+		h.up(two)
+		h.Kill(t, one) // so that the traffic does not go back at once
+		w, waited := h.work(towpath.VerbRestore, one), false
+		w.Say = func(string) {
+			h.Kill(t, two)
+			h.must(h.r.Keep(t.Context()))
+			waited = true
+		}
+		h.must(h.r.Prepare(t.Context(), w))
+		if !waited || h.Starts(t, one) != 2 || h.Starts(t, two) != 1 {
+			t.Errorf("waited %t; what failed was started %d times", waited, h.Starts(t, two))
+		}
+		h.must(h.r.Switch(t.Context(), w))
+	})
 	t.Run("what has the traffic, while jobs run", func(t *testing.T) {
 		t.Parallel()
 		h := newHand(t)
