@@ -35,7 +35,8 @@ type Client interface {
 }
 
 // Keeper is a runner that holds what has traffic as it is, between operations:
-// it starts again what died.
+// it starts again what died. Keep runs beside all of the runner's other calls, and
+// not beside itself.
 type Keeper interface {
 	Keep(ctx context.Context) error
 }
@@ -57,7 +58,7 @@ type Config struct {
 	Released Released
 
 	ClaimWait    time.Duration // of one long poll; 20 s
-	ObserveEvery time.Duration // 5 s
+	ObserveEvery time.Duration // and keep; 5 s
 	CountEvery   time.Duration // 1 s
 	RetryPause   time.Duration // the first one after an error, doubling to RetryMax, less up to half at random; 200 ms
 	RetryMax     time.Duration // 3 s
@@ -92,7 +93,8 @@ type Agent struct {
 	heartbeat atomic.Int64 // nanoseconds
 	trusted   atomic.Pointer[trustedKey]
 	outbox    *outbox
-	look      chan struct{} // observe now
+	look      chan struct{} // keep now, and observe then
+	kept      chan struct{} // observe now
 	count     chan struct{} // count now
 	sample    atomic.Int64  // how often to sample, nanoseconds; 0: not at all
 	shared    atomic.Bool   // traffic is shared
@@ -118,7 +120,7 @@ func New(cfg Config, client Client, runners []kind.Runner, logger *slog.Logger) 
 	cfg.Dir = dir
 	a := &Agent{
 		cfg: cfg.withDefaults(), client: client, runners: map[towpath.ComponentKind]kind.Runner{}, log: logger,
-		look: make(chan struct{}, 1), count: make(chan struct{}, 1), running: map[string]*running{}, outbox: newOutbox(),
+		look: make(chan struct{}, 1), kept: make(chan struct{}, 1), count: make(chan struct{}, 1), running: map[string]*running{}, outbox: newOutbox(),
 	}
 	for _, r := range runners {
 		a.runners[r.Kind()] = r
@@ -157,6 +159,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.sessionLoop(loops) })
 	g.Go(func() error { return a.renewLoop(loops) })
 	g.Go(func() error { return a.outboxLoop(loops) })
+	g.Go(func() error { return a.keepLoop(loops) })
 	g.Go(func() error { return a.observeLoop(loops) })
 	g.Go(func() error { return a.countLoop(loops) })
 	g.Go(func() error { return a.sampleLoop(loops) })

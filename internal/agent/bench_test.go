@@ -28,6 +28,9 @@ type script struct {
 	plan    towpath.ComponentPlan
 	seen    []towpath.Observation
 	counts  func() ([]kind.Count, error)
+	kept    int                       // rounds of Keep
+	looked  []int                     // how many of those each look came after
+	look    func(ctx context.Context) // what a look waits for
 }
 
 func (s *script) Kind() towpath.ComponentKind { return towpath.KindProcess }
@@ -62,10 +65,36 @@ func (s *script) Remove(ctx context.Context, w kind.Work) error               { 
 func (s *script) Shift(ctx context.Context, w kind.Work) error                { return s.step(ctx, w) }
 func (s *script) Repair(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
 func (s *script) Folders() ([]string, error)                                  { return nil, nil }
-func (s *script) Observe(context.Context) ([]towpath.Observation, error) {
+func (s *script) Observe(ctx context.Context) ([]towpath.Observation, error) {
+	s.mu.Lock()
+	s.looked = append(s.looked, s.kept)
+	seen, look := slices.Clone(s.seen), s.look
+	s.mu.Unlock()
+	if look != nil {
+		look(ctx)
+	}
+	return seen, ctx.Err()
+}
+
+func (s *script) Keep(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.seen), nil
+	s.kept++
+	return nil
+}
+
+// rounds is how often it kept what runs, and after how many of those each look came.
+func (s *script) rounds() (kept int, looked []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept, slices.Clone(s.looked)
+}
+
+// looking has each look from now on wait for something.
+func (s *script) looking(f func(ctx context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.look = f
 }
 
 func (s *script) Counts(context.Context) ([]kind.Count, error) {

@@ -13,12 +13,7 @@ import (
 
 // countNow has the counting loop look at once: a target's traffic is shared, or
 // about to be.
-func (a *Agent) countNow() {
-	select {
-	case a.count <- struct{}{}:
-	default:
-	}
-}
+func (a *Agent) countNow() { kick(a.count) }
 
 // counted is what the counting loop remembers of a target.
 type counted struct {

@@ -130,21 +130,26 @@ func (a *Agent) renew(ctx context.Context) {
 	}
 }
 
-// observeNow makes the observing loop look without waiting.
-func (a *Agent) observeNow() {
+// observeNow has what runs kept and then looked at without waiting.
+func (a *Agent) observeNow() { kick(a.look) }
+
+// kick has a loop begin its next round; one that is due already is enough.
+func kick(loop chan<- struct{}) {
 	select {
-	case a.look <- struct{}{}:
+	case loop <- struct{}{}:
 	default:
 	}
 }
 
-// observeLoop keeps what runs running and tells the server what does, every few
-// seconds and after each operation. It keeps it running without a server too.
-func (a *Agent) observeLoop(ctx context.Context) error {
+// keepLoop keeps what runs running, every few seconds and after each operation,
+// without a server too. It waits for no look at it: one may take as long as an
+// instance that hangs. Each round is followed by a look.
+func (a *Agent) keepLoop(ctx context.Context) error {
 	t := time.NewTicker(a.cfg.ObserveEvery)
 	defer t.Stop()
 	for {
-		a.observe(ctx)
+		a.keep(ctx)
+		kick(a.kept)
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -154,16 +159,36 @@ func (a *Agent) observeLoop(ctx context.Context) error {
 	}
 }
 
+func (a *Agent) keep(ctx context.Context) {
+	for _, k := range slices.Sorted(maps.Keys(a.runners)) {
+		keeper, ok := a.runners[k].(Keeper)
+		if !ok {
+			continue
+		}
+		if err := keeper.Keep(ctx); err != nil && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "what runs could not be kept", "kind", k, "error", err)
+		}
+	}
+}
+
+// observeLoop tells the server what runs, after each round of [Agent.keepLoop]:
+// what died is started again by then.
+func (a *Agent) observeLoop(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-a.kept:
+			a.observe(ctx)
+		}
+	}
+}
+
 func (a *Agent) observe(ctx context.Context) {
 	all := []towpath.Observation{}
 	whole := true
 	for _, k := range slices.Sorted(maps.Keys(a.runners)) {
 		r := a.runners[k]
-		if keeper, ok := r.(Keeper); ok {
-			if err := keeper.Keep(ctx); err != nil && ctx.Err() == nil {
-				a.log.WarnContext(ctx, "what runs could not be kept", "kind", k, "error", err)
-			}
-		}
 		seen, err := r.Observe(ctx)
 		if err != nil {
 			whole = false

@@ -27,7 +27,8 @@ const (
 // died and instances that ended without being asked, after a growing pause.
 // It leaves those out that don't answer their health checks, as [Runner.Observe]
 // found. It stops what was kept for long enough, and never starts or moves
-// anything else. Targets with a step under way are left alone.
+// anything else. Targets with a step under way are left alone, but for those whose
+// verification jobs run, or whose new instances start beside what has the traffic.
 func (r *Runner) Keep(ctx context.Context) error {
 	targets, err := r.allTargets()
 	if err != nil || len(targets) == 0 {

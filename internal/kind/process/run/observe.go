@@ -13,8 +13,9 @@ import (
 )
 
 // Observe says what really runs: for every target the revision with traffic,
-// its address, and how many of its instances answer their probe now. It
-// changes nothing. Without a router nothing has traffic, and that is known.
+// its address, and how many of its instances answer their probe now, within
+// pulseTimeout at most. It changes nothing. Without a router nothing has
+// traffic, and that is known.
 func (r *Runner) Observe(ctx context.Context) ([]towpath.Observation, error) {
 	targets, err := r.allTargets()
 	if err != nil {
@@ -81,7 +82,9 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 	if err != nil {
 		return o, err
 	}
-	r.askAll(ctx, running, spec.Spec)
+	asked := spec.Spec
+	asked.Health.Timeout = min(asked.Health.Timeout, pulseTimeout)
+	r.askAll(ctx, running, asked)
 	if ctx.Err() != nil {
 		return o, context.Cause(ctx)
 	}
@@ -92,10 +95,10 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 		o.Variables = union(o.Variables, differing(in.env, now))
 		switch {
 		case slices.Contains(rt.Out, in.id):
-			why = append(why, fmt.Sprintf("instance %d gets no requests: %s", in.index, in.why(spec.Spec.Health)))
-			o.Out = append(o.Out, towpath.InstanceOut{Index: in.index, Why: in.why(spec.Spec.Health)})
+			why = append(why, fmt.Sprintf("instance %d gets no requests: %s", in.index, in.why(asked.Health)))
+			o.Out = append(o.Out, towpath.InstanceOut{Index: in.index, Why: in.why(asked.Health)})
 		case in.err != nil:
-			why = append(why, fmt.Sprintf("instance %d: %s", in.index, in.why(spec.Spec.Health)))
+			why = append(why, fmt.Sprintf("instance %d: %s", in.index, in.why(asked.Health)))
 		default:
 			healthy++
 		}

@@ -25,11 +25,11 @@ func (r *Runner) Prepare(ctx context.Context, w kind.Work) error {
 
 func (r *Runner) prepare(ctx context.Context, w kind.Work) error {
 	op := w.Operation
-	unlock, err := r.lock(ctx, op.Target)
+	turn, err := r.turn(ctx, op.Target)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer turn.end()
 	spec, err := specOf(op.Spec.Rendered)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (r *Runner) prepare(ctx context.Context, w kind.Work) error {
 		return err
 	}
 	if err = r.findMemory(ctx, w, rec); err == nil {
-		err = r.enough(ctx, w, rec, r.bringUp(ctx, w, rec))
+		err = r.enough(ctx, w, rec, r.bringUpBeside(ctx, w, rec, turn))
 	}
 	if err == nil {
 		err = r.openPreview(ctx, w, rec)
@@ -114,10 +114,39 @@ func (r *Runner) openAddress(ctx context.Context, op towpath.Operation, listen s
 	return err
 }
 
-// bringUp starts what does not run and waits until all of it is healthy. What
-// crashed is started again, but for what this operation has started, and those
-// that ran when it began.
+// bringUp starts what does not run and waits until all of it is healthy.
 func (r *Runner) bringUp(ctx context.Context, w kind.Work, rec *target, ran ...string) error {
+	if err := r.startAll(ctx, w, rec, ran...); err != nil {
+		return err
+	}
+	return r.awaitAll(ctx, w, rec)
+}
+
+// bringUpBeside is bringUp of a revision that is prepared beside the one that has the
+// traffic, which [Runner.Keep] keeps while this one starts. Nobody else comes in
+// between: an operation of the target begins when the one before it has ended. Of the
+// record Keep only takes what was kept for long enough; nothing of this revision, and
+// the operation does not write it any more. It is not lent by one that has traffic
+// itself, which Keep would start again while this operation waits for it, nor by what
+// goes back: it may have its memory from what it goes back from.
+func (r *Runner) bringUpBeside(ctx context.Context, w kind.Work, rec *target, x *turn) error {
+	if err := r.startAll(ctx, w, rec); err != nil {
+		return err
+	}
+	rt, err := r.routeOf(ctx, rec.Target)
+	if err != nil {
+		return err
+	}
+	if w.Operation.Verb != towpath.VerbPrepare || rt == nil || hasTraffic(rt.Traffic, w.Operation.Spec.Revision) {
+		return r.awaitAll(ctx, w, rec)
+	}
+	return x.lend(ctx, func() error { return r.awaitAll(ctx, w, rec) })
+}
+
+// startAll starts what does not run of an operation's revision. What crashed is
+// started again, but for what this operation has started, and those that ran when it
+// began.
+func (r *Runner) startAll(ctx context.Context, w kind.Work, rec *target, ran ...string) error {
 	op := w.Operation
 	ids := rec.instances(op.Spec.Revision)
 	for i, id := range ids {
@@ -146,10 +175,17 @@ func (r *Runner) bringUp(ctx context.Context, w kind.Work, rec *target, ran ...s
 			return err
 		}
 	}
+	return nil
+}
+
+// awaitAll waits until all of an operation's revision is healthy.
+func (r *Runner) awaitAll(ctx context.Context, w kind.Work, rec *target) error {
+	rev := w.Operation.Spec.Revision
+	ids := rec.instances(rev)
 	w.Say(fmt.Sprintf("waiting for %d instances to be healthy", len(ids)))
 	g, gctx := errgroup.WithContext(ctx)
 	for _, id := range ids {
-		g.Go(func() error { return r.awaitHealthy(gctx, id, rec.Revisions[op.Spec.Revision].Spec) })
+		g.Go(func() error { return r.awaitHealthy(gctx, id, rec.Revisions[rev].Spec) })
 	}
 	err := g.Wait()
 	if ctx.Err() != nil {

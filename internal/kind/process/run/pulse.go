@@ -17,6 +17,9 @@ import (
 const (
 	answersInRow = 2           // after which one that is out comes back
 	answerPause  = time.Second // answers that come sooner after one that counted don't count
+	// pulseTimeout is how long an answer may take, besides the health check's own
+	// limit: what a look finds of all components waits for it.
+	pulseTimeout = 5 * time.Second
 )
 
 // pulses are how the instances of what has traffic answer the health checks of

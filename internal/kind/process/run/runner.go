@@ -133,6 +133,39 @@ func (r *Runner) tryLock(t towpath.Target) (unlock func(), ok bool) {
 	}
 }
 
+// turn is a target's lock, which who has it may lend.
+type turn struct {
+	r      *Runner
+	target towpath.Target
+	unlock func() // nil: it was not got back
+}
+
+func (r *Runner) turn(ctx context.Context, t towpath.Target) (*turn, error) {
+	unlock, err := r.lock(ctx, t)
+	return &turn{r: r, target: t, unlock: unlock}, err
+}
+
+// lend lets others have it while f works. When ctx ends before they are done it is
+// lost, and so is what f found.
+func (x *turn) lend(ctx context.Context, f func() error) error {
+	x.end()
+	err := f()
+	unlock, lost := x.r.lock(ctx, x.target)
+	if lost != nil {
+		return lost
+	}
+	x.unlock = unlock
+	return err
+}
+
+// end is for who has finished, with or without it.
+func (x *turn) end() {
+	if x.unlock != nil {
+		x.unlock()
+		x.unlock = nil
+	}
+}
+
 // Defaults of a spec that leaves them out.
 const (
 	defaultInterval  = 200 * time.Millisecond

@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"syscall"
@@ -34,6 +35,26 @@ func (h *hand) observes() towpath.Observation {
 	h.t.Helper()
 	h.must(h.r.Keep(h.t.Context()))
 	return h.observed()
+}
+
+// TestRunner_ObservesBesidesWhatHangs: a look at all components waits for none of
+// them for as long as its own health check might take.
+func TestRunner_ObservesBesidesWhatHangs(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	h.change = func(s *process.Spec) { s.Health.Timeout, s.StopGrace = 10*time.Minute, 300*time.Millisecond }
+	h.up(one)
+	h.must(syscall.Kill(h.records()[0].PID, syscall.SIGSTOP))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	all, err := h.r.Observe(ctx)
+	h.must(err)
+	if want := "GET /healthz was not answered within 5s"; all[0].Health != towpath.HealthUnhealthy || !strings.HasSuffix(all[0].Detail, want) {
+		t.Errorf("%s: %s", all[0].Health, all[0].Detail)
+	}
+	if spec, _ := h.Spec(t, one); all[0].Settings != towpath.SettingsDigest(spec.Rendered) {
+		t.Errorf("its settings are said to be %s", all[0].Settings)
+	}
 }
 
 // TestRunner_LeavesOutWhatHangs: an instance that is stopped gets no requests

@@ -25,21 +25,45 @@ const defaultJobTimeout = time.Minute
 // switch and at its steps against its first instance (requests against each),
 // after it through the router; before it also those through the address at which
 // the revision is shown. The first job that fails is the release's failure.
+//
+// The jobs run without the target's lock, so that [Runner.Keep] starts again what
+// dies meanwhile of what has the traffic. Nobody else comes in between: an operation
+// of the target begins when the one before it has ended, and Keep touches no revision
+// without the traffic, nor a preview.
 func (r *Runner) Verify(ctx context.Context, w kind.Work, stage kind.Stage) error {
-	op := w.Operation
-	unlock, err := r.lock(ctx, op.Target)
+	spec, err := specOf(w.Operation.Spec.Rendered)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	spec, err := specOf(op.Spec.Rendered)
+	list, addresses, err := r.toVerify(ctx, w.Operation, spec, stage)
 	if err != nil {
 		return err
 	}
-	if err := r.verify(ctx, w, spec, stage); err != nil || stage != kind.BeforeSwitch {
+	if err := r.jobs(ctx, w, spec, list, addresses); err != nil || stage != kind.BeforeSwitch {
 		return err
 	}
 	return r.verifyPreview(ctx, w, spec)
+}
+
+// toVerify is which jobs a stage has, and where they look.
+func (r *Runner) toVerify(ctx context.Context, op towpath.Operation, spec process.Spec, stage kind.Stage) ([]process.Job, []string, error) {
+	list := jobsOf(spec, stage)
+	if len(list) == 0 {
+		return nil, nil, nil
+	}
+	unlock, err := r.lock(ctx, op.Target)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer unlock()
+	addresses, err := r.verifyAddresses(ctx, op, stage)
+	return list, addresses, err
+}
+
+func jobsOf(spec process.Spec, stage kind.Stage) []process.Job {
+	return map[kind.Stage][]process.Job{
+		kind.BeforeSwitch: spec.Verify.Before, kind.AtStep: spec.Verify.Step, kind.AfterSwitch: spec.Verify.After,
+	}[stage]
 }
 
 // verifyPreview runs the jobs that look at the revision where people do before
@@ -57,14 +81,11 @@ func (r *Runner) verifyPreview(ctx context.Context, w kind.Work, spec process.Sp
 
 // verify is Verify without the preview, for who holds the target's lock.
 func (r *Runner) verify(ctx context.Context, w kind.Work, spec process.Spec, stage kind.Stage) error {
-	op := w.Operation
-	list := map[kind.Stage][]process.Job{
-		kind.BeforeSwitch: spec.Verify.Before, kind.AtStep: spec.Verify.Step, kind.AfterSwitch: spec.Verify.After,
-	}[stage]
+	list := jobsOf(spec, stage)
 	if len(list) == 0 {
 		return nil
 	}
-	addresses, err := r.verifyAddresses(ctx, op, stage)
+	addresses, err := r.verifyAddresses(ctx, w.Operation, stage)
 	if err != nil {
 		return err
 	}
