@@ -136,6 +136,21 @@ func Read(b []byte) (Claim, error) {
 	return c, nil
 }
 
+// Payload is what a bundle says, whoever signed it, read as [Verifier.Verify]
+// reads it. Nothing of it is proven. Its error is that the bundle says nothing: no
+// verifier takes it as a statement either.
+func Payload(b []byte) ([]byte, error) {
+	read, err := decode(b)
+	if err != nil {
+		return nil, err
+	}
+	envelope := read.GetDsseEnvelope()
+	if envelope == nil {
+		return nil, refuse(ReasonContent, "the bundle holds no statement")
+	}
+	return envelope.GetPayload(), nil
+}
+
 // check refuses a caller that asks for less than everything.
 func (r Requirement) check() error {
 	if r.Type == "" || !r.Subject.Valid() || r.At.IsZero() {
@@ -149,9 +164,9 @@ func parse(b []byte) (*bundle.Bundle, error) {
 	if len(b) > MaxBundle {
 		return nil, refuse(ReasonTooLarge, "the bundle has %d bytes; at most %d are read", len(b), MaxBundle)
 	}
-	read := &bundle.Bundle{}
-	if err := read.UnmarshalJSON(b); err != nil {
-		return nil, refuse(ReasonMalformed, "it is not a Sigstore bundle").WithCause(err)
+	read, err := decode(b)
+	if err != nil {
+		return nil, err
 	}
 	if read.GetMediaType() != oci.MediaTypeBundle {
 		return nil, refuse(ReasonMalformed, "the bundle is a %q, not a %s", shown(read.GetMediaType()), oci.MediaTypeBundle).
@@ -160,6 +175,18 @@ func parse(b []byte) (*bundle.Bundle, error) {
 	if read.GetVerificationMaterial().GetPublicKey() == nil {
 		return nil, refuse(ReasonKeyless, "the bundle was signed with a certificate, and only keys are trusted").
 			WithHint("sign with a key: `cosign sign --key`, `towpath release build --key`")
+	}
+	return read, nil
+}
+
+// decode is the one reader of bundles. Their JSON is that of protocol buffers,
+// which has several ways to write the same: names of members, forms of base64. What
+// is around a signature is anybody's to write, so that a second reader would be one
+// to hide from.
+func decode(b []byte) (*bundle.Bundle, error) {
+	read := &bundle.Bundle{}
+	if err := read.UnmarshalJSON(b); err != nil {
+		return nil, refuse(ReasonMalformed, "it is not a Sigstore bundle").WithCause(err)
 	}
 	return read, nil
 }
