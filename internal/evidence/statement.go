@@ -27,8 +27,12 @@ const (
 // writes it to this day.
 const typeBefore = "https://in-toto.io/Statement/v0.1"
 
-// maxSubjects bounds what one statement may be about.
-const maxSubjects = 1024
+// Bounds of a statement: what it may be about, and how long its type is, which
+// those who read it keep.
+const (
+	maxSubjects = 1024
+	maxType     = 1024 // bytes
+)
 
 // Statement is an in-toto statement, read: https://in-toto.io/Statement/v1.
 type Statement struct {
@@ -121,6 +125,8 @@ func Parse(b []byte) (*Statement, error) {
 		return nil, wrong("its type is %q, not %s", short(kind), intoto.StatementTypeUri)
 	case s.Type == "":
 		return nil, wrong("it has no predicateType")
+	case len(s.Type) > maxType:
+		return nil, wrong("its predicateType has %d bytes; at most %d are read", len(s.Type), maxType)
 	case len(subjects) == 0 || len(subjects) > maxSubjects:
 		return nil, wrong("it has %d subjects; 1 to %d are accepted", len(subjects), maxSubjects)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/reconcile"
+	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -314,19 +315,18 @@ func (s *Service) materialsOf(ctx context.Context, a towpath.Artifact, left *int
 // says nothing: no gate takes it either. Its error is that it is one of materials,
 // and can't be read.
 func bundled(content []byte) ([]string, error) {
-	var bundle struct {
-		Envelope struct {
-			Payload []byte `json:"payload"`
-		} `json:"dsseEnvelope"`
+	payload, err := signing.Payload(content)
+	if err != nil {
+		return nil, nil //nolint:nilerr // what no verifier reads says nothing
 	}
 	var statement struct {
 		Type      string          `json:"predicateType"`
 		Predicate json.RawMessage `json:"predicate"`
 	}
-	if json.Unmarshal(content, &bundle) != nil || json.Unmarshal(bundle.Envelope.Payload, &statement) != nil {
+	if json.Unmarshal(payload, &statement) != nil {
 		return nil, nil //nolint:nilerr // what is no statement says nothing
 	}
-	of, noProvenance := evidence.ProvenanceMaterials(bundle.Envelope.Payload)
+	of, noProvenance := evidence.ProvenanceMaterials(payload)
 	in, noBill := evidence.BillMaterials(statement.Predicate)
 	switch evidence.TypeOf(statement.Type) {
 	case towpath.EvidenceProvenance:

@@ -37,15 +37,53 @@ func rawBundle(t testing.TB, k *signing.Key, payloadType, payload string) []byte
 // payloadOf is what a bundle's envelope holds.
 func payloadOf(t testing.TB, bundle []byte) string {
 	t.Helper()
-	var b struct {
-		Envelope struct {
-			Payload []byte `json:"payload"`
-		} `json:"dsseEnvelope"`
-	}
-	if err := json.Unmarshal(bundle, &b); err != nil {
+	payload, err := signing.Payload(bundle)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return string(b.Envelope.Payload)
+	return string(payload)
+}
+
+// TestPayload: what the verifier takes is read, however it is written, by whomever
+// it was signed.
+func TestPayload(t *testing.T) {
+	k := newKey(t)
+	v := verifier(t, trusting(t, k))
+	statement, err := evidence.Make("", release, evidence.TypeSignature, map[string]any{"note": "???>>>~~"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := signed(t, k, statement)
+	for name, change := range map[string]func(b, envelope map[string]any){
+		"as it was made": func(_, _ map[string]any) {},
+		"the envelope by its other name": func(b, e map[string]any) {
+			b["dsse_envelope"] = e
+			delete(b, "dsseEnvelope")
+		},
+		"base64 without its end":         func(_, e map[string]any) { e["payload"] = base64.RawStdEncoding.EncodeToString(statement) },
+		"base64 for addresses":           func(_, e map[string]any) { e["payload"] = base64.URLEncoding.EncodeToString(statement) },
+		"base64 for addresses, unpadded": func(_, e map[string]any) { e["payload"] = base64.RawURLEncoding.EncodeToString(statement) },
+	} {
+		t.Run("reads "+name, func(t *testing.T) {
+			b := changed(t, good, change)
+			if _, err := v.Verify(b, wanted()); err != nil {
+				t.Fatal("no verifier reads it: ", err)
+			}
+			if got, err := signing.Payload(b); err != nil || string(got) != string(statement) {
+				t.Fatalf("%s, %v", got, err)
+			}
+		})
+	}
+	for name, b := range map[string][]byte{
+		"no JSON": []byte("{"), "no bundle": []byte(`{"dsseEnvelope":{"payload":"e30="}}`), "a signature of plain bytes": blobBundle(t, k, []byte("x")),
+		"the envelope twice": changed(t, good, func(b, e map[string]any) { b["dsse_envelope"] = e }),
+	} {
+		t.Run("refuses "+name, func(t *testing.T) {
+			if got, err := signing.Payload(b); got != nil || signing.ReasonOf(err) == "" {
+				t.Fatalf("%s, %v", got, err)
+			}
+		})
+	}
 }
 
 // blobBundle is the signature of plain bytes, as `cosign sign-blob` makes it.

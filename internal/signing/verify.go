@@ -55,7 +55,7 @@ func (v *Verifier) Verify(b []byte, want Requirement) (*Verified, error) {
 	if err := onlyStatement(read.Bundle); err != nil {
 		return nil, err
 	}
-	key, err := v.key(read.Bundle, want.At, want.Type)
+	key, err := v.key(hint(read.Bundle), want.At, want.Type)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (v *Verifier) VerifyBlob(b []byte, blob towpath.Digest, at time.Time) (*Ver
 	if message == nil {
 		return nil, refuse(ReasonContent, "the bundle holds no signature of plain bytes")
 	}
-	key, err := v.key(read.Bundle, at, TypeBlob)
+	key, err := v.key(hint(read.Bundle), at, TypeBlob)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func Read(b []byte) (Claim, error) {
 	if err := onlyStatement(read.Bundle); err != nil {
 		return Claim{}, err
 	}
-	c := Claim{Key: KeyID(shown(read.GetVerificationMaterial().GetPublicKey().GetHint()))}
+	c := Claim{Key: KeyID(shown(string(hint(read.Bundle))))}
 	statement, err := evidence.Parse(read.GetDsseEnvelope().GetPayload())
 	if err != nil {
 		message, _ := towpath.PublicMessage(err)
@@ -136,12 +136,43 @@ func Read(b []byte) (Claim, error) {
 	return c, nil
 }
 
+// Allows says why a bundle that claims something proves nothing, whatever its
+// signature is: nobody trusts the key, or it may not sign this, or could not at the
+// time (as of [Requirement]). When it may, Verify answers the same at any time and
+// under any other keys: what it found out about the bundle can be used again.
+func (v *Verifier) Allows(c Claim, at time.Time) error {
+	if c.Type == "" || at.IsZero() {
+		return less()
+	}
+	_, err := v.key(c.Key, at, c.Type)
+	return err
+}
+
+// Payload is what a bundle says, whoever signed it, read as [Verifier.Verify]
+// reads it. Nothing of it is proven. Its error is that the bundle says nothing: no
+// verifier takes it as a statement either.
+func Payload(b []byte) ([]byte, error) {
+	read, err := decode(b)
+	if err != nil {
+		return nil, err
+	}
+	envelope := read.GetDsseEnvelope()
+	if envelope == nil {
+		return nil, refuse(ReasonContent, "the bundle holds no statement")
+	}
+	return envelope.GetPayload(), nil
+}
+
 // check refuses a caller that asks for less than everything.
 func (r Requirement) check() error {
 	if r.Type == "" || !r.Subject.Valid() || r.At.IsZero() {
-		return towpath.E(towpath.KindInternal, "signing.verify", "a bundle was to be verified without saying what it must prove")
+		return less()
 	}
 	return nil
+}
+
+func less() error {
+	return towpath.E(towpath.KindInternal, "signing.verify", "a bundle was to be verified without saying what it must prove")
 }
 
 // parse reads a bundle of the one version that is accepted, signed with a key.
@@ -149,9 +180,9 @@ func parse(b []byte) (*bundle.Bundle, error) {
 	if len(b) > MaxBundle {
 		return nil, refuse(ReasonTooLarge, "the bundle has %d bytes; at most %d are read", len(b), MaxBundle)
 	}
-	read := &bundle.Bundle{}
-	if err := read.UnmarshalJSON(b); err != nil {
-		return nil, refuse(ReasonMalformed, "it is not a Sigstore bundle").WithCause(err)
+	read, err := decode(b)
+	if err != nil {
+		return nil, err
 	}
 	if read.GetMediaType() != oci.MediaTypeBundle {
 		return nil, refuse(ReasonMalformed, "the bundle is a %q, not a %s", shown(read.GetMediaType()), oci.MediaTypeBundle).
@@ -160,6 +191,18 @@ func parse(b []byte) (*bundle.Bundle, error) {
 	if read.GetVerificationMaterial().GetPublicKey() == nil {
 		return nil, refuse(ReasonKeyless, "the bundle was signed with a certificate, and only keys are trusted").
 			WithHint("sign with a key: `cosign sign --key`, `towpath release build --key`")
+	}
+	return read, nil
+}
+
+// decode is the one reader of bundles. Their JSON is that of protocol buffers,
+// which has several ways to write the same: names of members, forms of base64. What
+// is around a signature is anybody's to write, so that a second reader would be one
+// to hide from.
+func decode(b []byte) (*bundle.Bundle, error) {
+	read := &bundle.Bundle{}
+	if err := read.UnmarshalJSON(b); err != nil {
+		return nil, refuse(ReasonMalformed, "it is not a Sigstore bundle").WithCause(err)
 	}
 	return read, nil
 }
@@ -181,13 +224,16 @@ func onlyStatement(b *protobundle.Bundle) error {
 	return nil
 }
 
-// key is the trusted key that a bundle names, if it may be used. That the
-// bundle names it proves nothing yet.
-func (v *Verifier) key(b *protobundle.Bundle, at time.Time, predicate string) (trusted, error) {
-	hint := KeyID(b.GetVerificationMaterial().GetPublicKey().GetHint())
-	key, ok := v.keys[hint]
+// hint is the key that a bundle names. That it names it proves nothing yet.
+func hint(b *protobundle.Bundle) KeyID {
+	return KeyID(b.GetVerificationMaterial().GetPublicKey().GetHint())
+}
+
+// key is a trusted key, if it may be used.
+func (v *Verifier) key(id KeyID, at time.Time, predicate string) (trusted, error) {
+	key, ok := v.keys[id]
 	if !ok {
-		return trusted{}, refuse(ReasonUnknownKey, "the bundle was signed with the key %q, which is not trusted", shown(string(hint))).
+		return trusted{}, refuse(ReasonUnknownKey, "the bundle was signed with the key %q, which is not trusted", shown(string(id))).
 			WithHint("sign with a trusted key, or trust this one")
 	}
 	return key, key.usable(at, predicate)

@@ -209,12 +209,34 @@ func (s *Service) Blame(ctx context.Context, p towpath.ProjectName, d towpath.Di
 // blame says for which of the revoked keys that are asked for a release is to be
 // quarantined, before all for one that only an admin of everything lifts.
 func (s *Service) blame(ctx context.Context, p towpath.ProjectName, d towpath.Digest, all []towpath.TrustedKey, asked func(towpath.TrustedKey) bool) (*towpath.Quarantine, error) {
+	revoked := slices.DeleteFunc(slices.Clone(all), func(k towpath.TrustedKey) bool {
+		return k.Revoked == nil || k.Project != "" && k.Project != p || !asked(k)
+	})
+	if len(revoked) == 0 {
+		return nil, nil
+	}
+	look, err := s.look(p, d, all)
+	if err != nil {
+		return nil, err
+	}
+	var attached []towpath.Artifact
+	var tooMany error
+	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
+		attached, tooMany = bundles(ctx, tx, p, d)
+		if towpath.KindOf(tooMany) == towpath.KindExhausted {
+			return nil
+		}
+		return tooMany
+	})
+	if err != nil {
+		return nil, err
+	}
 	var local *towpath.Quarantine
-	for _, k := range all {
-		if k.Revoked == nil || k.Project != "" && k.Project != p || local != nil && !everywhere(k) || !asked(k) {
+	for _, k := range revoked {
+		if local != nil && !everywhere(k) {
 			continue
 		}
-		why, err := s.onlySignedBy(ctx, p, d, k, all)
+		why, err := look.onlySignedBy(ctx, p, k, all, attached, tooMany)
 		if err != nil {
 			return nil, err
 		}
@@ -249,8 +271,9 @@ func causeFor(k towpath.TrustedKey) string {
 // onlySignedBy says that a release has a signature or a provenance of a revoked
 // key, and none of another one that counts; empty when that is not so. A release
 // of which nobody can tell is said to be like that: who has the key must not get
-// through by attaching what can't be read. A good signature saves it all the same.
-func (s *Service) onlySignedBy(ctx context.Context, p towpath.ProjectName, release towpath.Digest, revoked towpath.TrustedKey, all []towpath.TrustedKey) (string, error) {
+// through by attaching what can't be read, or more than is looked at, which unread
+// says from the start. A good signature saves it all the same.
+func (l *look) onlySignedBy(ctx context.Context, p towpath.ProjectName, revoked towpath.TrustedKey, all []towpath.TrustedKey, attached []towpath.Artifact, unread error) (string, error) {
 	was := revoked
 	was.Revoked = nil // what did it sign, when it was still trusted?
 	before, err := newJudge([]towpath.TrustedKey{was})
@@ -263,23 +286,10 @@ func (s *Service) onlySignedBy(ctx context.Context, p towpath.ProjectName, relea
 	if err != nil {
 		return "", err
 	}
-	var attached []towpath.Artifact
-	var unread error
-	err = s.store.View(ctx, func(ctx context.Context, tx Tx) error {
-		attached, unread = nil, nil
-		attached, unread = bundles(ctx, tx, p, release)
-		if towpath.KindOf(unread) == towpath.KindExhausted {
-			return nil
-		}
-		return unread
-	})
-	if err != nil {
-		return "", err
-	}
 	did := false
 	for _, a := range attached {
 		for _, j := range []*judge{now, before} {
-			x, err := s.verify(ctx, j, a, release)
+			x, err := l.verify(ctx, j, a)
 			if err != nil && (ctx.Err() != nil || towpath.KindOf(err) == towpath.KindUnavailable) {
 				return "", err
 			}

@@ -1,12 +1,12 @@
 package trust
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -80,6 +80,9 @@ type Config struct {
 	Now func() time.Time
 	// Own is the server's key, which counts everywhere for what it attests.
 	Own towpath.TrustedKey
+	// MaxLook is how many bytes of statements one look at a release reads that none
+	// has read before; 512 MiB when it is 0.
+	MaxLook int64
 }
 
 // Service is the use case.
@@ -89,13 +92,13 @@ type Service struct {
 	blobs       blob.Store
 	quarantiner Quarantiner
 
-	mu    sync.Mutex
-	known map[remembered]towpath.Attestation // what verification said before
+	known *memory[seen, found] // what looks found out before
 }
 
 // New makes the service.
 func New(cfg Config, store Store, blobs blob.Store, q Quarantiner) *Service {
-	return &Service{cfg: cfg, store: store, blobs: blobs, quarantiner: q, known: map[remembered]towpath.Attestation{}}
+	cfg.MaxLook = cmp.Or(cfg.MaxLook, maxLook)
+	return &Service{cfg: cfg, store: store, blobs: blobs, quarantiner: q, known: newMemory[seen, found](maxRemembered)}
 }
 
 // AddRequest asks for a key to be trusted.

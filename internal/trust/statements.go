@@ -3,14 +3,11 @@ package trust
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
-	"github.com/towpath/towpath/internal/blob"
-	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/towpath"
@@ -27,15 +24,6 @@ const (
 	pageStatements = 100
 )
 
-// maxRemembered bounds how many verifications are remembered.
-const maxRemembered = 8192
-
-// remembered is what the outcome of a verification depends on.
-type remembered struct {
-	artifact, release, trust towpath.Digest
-	recorded                 time.Time
-}
-
 // Statements are the signed statements that are attached to a release, each
 // verified under the keys that are trusted in an environment, or with none under
 // all that are trusted anywhere in the project. A statement that proves nothing is listed with the
@@ -43,9 +31,13 @@ type remembered struct {
 func (s *Service) Statements(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName, release towpath.Digest) ([]towpath.Attestation, error) {
 	var keys []towpath.TrustedKey
 	var attached []towpath.Artifact
+	var look *look
 	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
 		all, err := tx.TrustedKeys(ctx)
 		if err != nil {
+			return err
+		}
+		if look, err = s.look(p, release, all); err != nil {
 			return err
 		}
 		keys = slices.DeleteFunc(all, func(k towpath.TrustedKey) bool {
@@ -65,15 +57,10 @@ func (s *Service) Statements(ctx context.Context, p towpath.ProjectName, e towpa
 	if err != nil {
 		return nil, err
 	}
-	// The oldest first: what the build attached is there before anybody can see
-	// the release, and no flood pushes it out.
-	slices.SortFunc(attached, func(a, b towpath.Artifact) int {
-		return cmp.Or(a.Pushed.Compare(b.Pushed), cmp.Compare(a.Digest, b.Digest))
-	})
 	out := make([]towpath.Attestation, 0, min(len(attached), maxRefused))
 	refused := 0
 	for _, a := range attached {
-		x, err := s.verify(ctx, judge, a, release)
+		x, err := look.verify(ctx, judge, a)
 		if err != nil {
 			return nil, err
 		}
@@ -188,9 +175,18 @@ func counts(k towpath.TrustedKey, p towpath.ProjectName, e towpath.EnvironmentNa
 	return (k.Project == "" || k.Project == p) && (e == "" || k.Environment == "" || k.Environment == e)
 }
 
-// bundles lists the manifests that attach a bundle to a release. With the error
-// that there are too many, the first of them.
+// bundles lists the manifests that attach a bundle to a release, the oldest first:
+// what the build attached is there before anybody can see the release, and no flood
+// pushes it out. With the error that there are too many, some of them.
 func bundles(ctx context.Context, tx Tx, p towpath.ProjectName, release towpath.Digest) ([]towpath.Artifact, error) {
+	out, err := listed(ctx, tx, p, release)
+	slices.SortFunc(out, func(a, b towpath.Artifact) int {
+		return cmp.Or(a.Pushed.Compare(b.Pushed), cmp.Compare(a.Digest, b.Digest))
+	})
+	return out, err
+}
+
+func listed(ctx context.Context, tx Tx, p towpath.ProjectName, release towpath.Digest) ([]towpath.Artifact, error) {
 	var out []towpath.Artifact
 	after := towpath.Digest("")
 	for {
@@ -216,106 +212,19 @@ func bundles(ctx context.Context, tx Tx, p towpath.ProjectName, release towpath.
 type judge struct {
 	verifier *signing.Verifier
 	names    map[signing.KeyID]towpath.KeyName
-	trust    towpath.Digest // of the keys
 }
 
 func newJudge(keys []towpath.TrustedKey) (*judge, error) {
 	keys = dedupe(keys)
-	trust := trustOf(keys)
-	v, err := signing.NewVerifier(trust)
+	v, err := signing.NewVerifier(trustOf(keys))
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(trust)
-	if err != nil {
-		return nil, towpath.E(towpath.KindInternal, "trust.statements", "trusted keys can't be encoded").WithCause(err)
-	}
-	j := &judge{verifier: v, names: map[signing.KeyID]towpath.KeyName{}, trust: towpath.DigestOf(text)}
+	j := &judge{verifier: v, names: map[signing.KeyID]towpath.KeyName{}}
 	for _, k := range keys {
 		j.names[signing.KeyID(k.ID)] = k.Name
 	}
 	return j, nil
-}
-
-// verify says what one attached bundle proves. Its errors are of reading it;
-// what is wrong with it is told in the answer.
-func (s *Service) verify(ctx context.Context, j *judge, a towpath.Artifact, release towpath.Digest) (towpath.Attestation, error) {
-	key := remembered{artifact: a.Digest, release: release, trust: j.trust, recorded: a.Pushed}
-	s.mu.Lock()
-	x, ok := s.known[key]
-	s.mu.Unlock()
-	if ok {
-		return x, nil
-	}
-	x = towpath.Attestation{Artifact: a.Digest, Recorded: a.Pushed}
-	b, err := s.bundle(ctx, a, release, &x)
-	if err != nil {
-		return x, err
-	}
-	if x.Refused == "" {
-		j.judge(b, release, &x)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.known) >= maxRemembered {
-		clear(s.known)
-	}
-	s.known[key] = x
-	return x, nil
-}
-
-// bundle reads the bundle of a manifest; nothing when it is refused already.
-func (s *Service) bundle(ctx context.Context, a towpath.Artifact, release towpath.Digest, x *towpath.Attestation) ([]byte, error) {
-	manifest, err := blob.ReadAll(ctx, s.blobs, a.Digest, oci.MaxManifest)
-	if towpath.KindOf(err) == towpath.KindExhausted { // the registry takes larger ones: that stops no gate
-		refuse(x, err)
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	m, err := oci.ParseAttachment(manifest)
-	if err != nil {
-		refuse(x, err)
-		return nil, nil
-	}
-	if m.Subject != release {
-		refuse(x, towpath.E(towpath.KindInvalid, "", "its manifest is about something else"))
-		return nil, nil
-	}
-	if n := len(m.Content()); n != 1 {
-		refuse(x, towpath.E(towpath.KindInvalid, "", "its manifest names %d things, and a bundle is one", n))
-		return nil, nil
-	}
-	content := m.Content()[0]
-	x.Bundle = content.Digest
-	if content.Size > signing.MaxBundle {
-		refuse(x, towpath.E(towpath.KindInvalid, "", "the bundle has %d bytes; at most %d are read", content.Size, signing.MaxBundle))
-		return nil, nil
-	}
-	return blob.ReadAll(ctx, s.blobs, content.Digest, signing.MaxBundle)
-}
-
-// judge verifies a bundle as what it says that it is.
-func (j *judge) judge(b []byte, release towpath.Digest, x *towpath.Attestation) {
-	claim, err := signing.Read(b)
-	x.KeyID = string(claim.Key)
-	if claim.Type != "" {
-		x.Type = evidence.TypeOf(claim.Type)
-	}
-	if err != nil {
-		refuse(x, err)
-		return
-	}
-	got, err := j.verifier.Verify(b, signing.Requirement{Type: claim.Type, Subject: release, At: x.Recorded})
-	if err != nil {
-		refuse(x, err)
-		return
-	}
-	x.Key, x.Payload = j.names[got.Key], got.Payload
-	if err := evidence.ReadInto(x, got.Statement.Predicate); err != nil {
-		refuse(x, err)
-	}
 }
 
 // refuse notes why a bundle proves nothing, as a part of a sentence.

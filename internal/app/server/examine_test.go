@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/release"
+	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/gittest"
@@ -115,6 +118,57 @@ func TestServer_MaterialIsNotHidden(t *testing.T) {
 			h.untilQuarantined(plain, "CVE-2026-2")
 		})
 	})
+}
+
+// TestServer_MaterialIsNotRewrapped: what is around a signature is not signed. However
+// somebody writes it, what the gates take is examined too.
+func TestServer_MaterialIsNotRewrapped(t *testing.T) {
+	h := newHarness(t)
+	ctx := context.Background()
+	c := h.registryAs("vic", towpath.RoleViewer, towpath.RoleReleaser)
+	key, pem := signingKey(t)
+	must(t, 0, h.trusts("builder", pem))
+	h.gates = towpath.GateRules{SBOM: &towpath.SBOMRule{}}
+	payload := func(e map[string]any, to *base64.Encoding) {
+		raw, err := base64.StdEncoding.DecodeString(e["payload"].(string))
+		must(t, 0, err)
+		before := e["payload"]
+		if e["payload"] = to.EncodeToString(raw); e["payload"] == before {
+			t.Fatal("it is written as it was")
+		}
+	}
+	ways := []struct {
+		name   string
+		change func(b, e map[string]any)
+	}{
+		{"the other name", func(b, e map[string]any) { b["dsse_envelope"] = e; delete(b, "dsseEnvelope") }},
+		{"unpadded", func(_, e map[string]any) { payload(e, base64.RawStdEncoding) }},
+		{"for addresses", func(_, e map[string]any) { payload(e, base64.URLEncoding) }},
+	}
+	for i, way := range ways {
+		x := h.publish(fmt.Sprintf("1.%d.0", i), way.name)
+		statement, err := evidence.Make("", x.Release, evidence.TypeSBOM, map[string]any{
+			"bomFormat": "CycloneDX", "specVersion": "1.6", "components": []any{map[string]string{"name": "???>>>~~", "purl": "pkg:npm/left-pad@1.3.0"}},
+		})
+		must(t, 0, err)
+		for len(statement)%3 == 0 { // so that there is something to strip
+			statement = append(statement, ' ')
+		}
+		bundle, err := signing.Sign(ctx, key, statement)
+		must(t, 0, err)
+		var b map[string]any
+		must(t, 0, json.Unmarshal(bundle, &b))
+		way.change(b, b["dsseEnvelope"].(map[string]any))
+		bundle, err = json.Marshal(b)
+		must(t, 0, err)
+		h.attaches(c, x.Release, evidence.TypeSBOM, bundle, time.Unix(0, 0))
+		h.runs("dev", x.Version) // the gate takes it
+	}
+	_, err := h.svc.Releases.QuarantineMaterial(ctx, h.ana, shop, "pkg:npm/left-pad", "CVE-2026-1")
+	must(t, 0, err)
+	for i := range ways {
+		h.untilQuarantined(h.candidate(fmt.Sprintf("1.%d.0", i)), "it is made with pkg:npm/left-pad")
+	}
 }
 
 // TestServer_UnreadBillIsSaid: a bill that can't be read is not one that names
