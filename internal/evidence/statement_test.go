@@ -80,6 +80,7 @@ func TestParse_refuses(t *testing.T) {
 		"no type":                          change("_type", "type"),
 		"no predicate type":                change(`"predicateType":"x"`, `"predicateType":""`),
 		"a predicate type that is none":    change(`"predicateType":"x"`, `"predicateType":1`),
+		"a predicate type that is long":    change(`"predicateType":"x"`, `"predicateType":"`+strings.Repeat("x", 1025)+`"`),
 		"no predicate":                     change(`"predicate":`, `"other":`),
 		"a predicate that is no object":    change(`{"b":{"c":1,"c":2}}`, `"text"`),
 		"no subject":                       change(`[{"name":"a","digest":{"sha256":"00"}}]`, `[]`),

@@ -311,7 +311,7 @@ func (l *look) onlySignedBy(ctx context.Context, p towpath.ProjectName, revoked 
 		return "only the key " + string(revoked.Name) + " signed it", nil
 	case unread != nil:
 		why, _ := towpath.PublicMessage(unread)
-		return "nobody can tell whether only the key " + string(revoked.Name) + " signed it (it could not be looked at: " + why + ")", nil //nolint:nilerr // that is the answer
+		return "nobody can tell whether only the key " + string(revoked.Name) + " signed it (it could not be looked at: " + why + ")", nil
 	}
 	return "", nil
 }
