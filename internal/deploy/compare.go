@@ -125,6 +125,8 @@ type item struct {
 	read     []reading
 	have     bool
 	sum      [2]float64
+	away     bool // a counter that could not be read: its next answer counts from before that
+	early    bool // and the requests since then were left out
 }
 
 func flowsOf(e *towpath.Experiment, r *towpath.Rollout, measurements []towpath.Measurement) []*flow {
@@ -169,28 +171,26 @@ func (f *flow) until(from, to towpath.TrafficCount, r *towpath.Rollout) (experim
 			f.pending[i] += s.Total
 		}
 	}
-	whole, errored := true, ""
-	for _, it := range f.items {
+	lost, errored := false, ""
+	for _, it := range f.items { // each of them: what is not read now would count for the requests of later
 		got, ok := it.upTo(to)
 		switch {
 		case !ok:
-		case got.Errored != "" && it.counters:
-			errored = got.Errored
-		case got.Errored != "" || got.Canary == nil || got.Baseline == nil:
-			f.forget()
-			return experiment.Reading{Errored: got.Errored}, got.Errored != ""
+		case got.Errored != "":
+			errored, lost = got.Errored, lost || !it.counters
+		case got.Canary == nil || got.Baseline == nil || it.early:
+			lost = true
 		default:
 			it.sum[0] += got.Baseline.Total
 			it.sum[1] += got.Canary.Total
 			it.have = true
 		}
-		whole = whole && it.have
 	}
-	if errored != "" {
-		return experiment.Reading{Errored: errored}, true
+	if lost {
+		f.lose()
 	}
-	if !whole {
-		return experiment.Reading{}, false
+	if errored != "" || slices.ContainsFunc(f.items, func(it *item) bool { return !it.have }) {
+		return experiment.Reading{Errored: errored}, errored != ""
 	}
 	var out [2]experiment.Sample
 	for i := range out {
@@ -209,6 +209,15 @@ func (f *flow) drop(until towpath.TrafficCount) {
 	for _, it := range f.items {
 		it.upTo(until)
 	}
+	f.lose()
+}
+
+// lose leaves out the requests so far, and what is yet to be told of them.
+func (f *flow) lose() {
+	f.forget()
+	for _, it := range f.items {
+		it.early = it.away
+	}
 }
 
 func (f *flow) forget() {
@@ -225,6 +234,9 @@ func (it *item) upTo(to towpath.TrafficCount) (analysis.Reading, bool) {
 		end = len(it.read)
 	}
 	got, ok := together(it.read[:end])
+	if ok {
+		it.away = it.counters && it.read[end-1].Errored != ""
+	}
 	it.read = it.read[end:]
 	return got, ok
 }

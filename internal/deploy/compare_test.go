@@ -2,9 +2,11 @@ package deploy
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/towpath/towpath/internal/experiment"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -121,6 +123,92 @@ func TestCompared_SaysWhatIsNotAnswered(t *testing.T) {
 	}
 	if seen != 16 || over != 80 {
 		t.Errorf("%v orders over %v requests were seen of the new one, want all 16 over 80", seen, over)
+	}
+}
+
+// TestCompared_CountsNothingTwice: where one of the things that have a price could
+// not be read, the requests of that time are left out, and so is what was read of
+// the others and what a counter makes up for.
+func TestCompared_CountsNothingTwice(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	e := &towpath.Experiment{
+		Share: 20, For: time.Hour,
+		Prices: &towpath.Prices{Items: []towpath.Price{
+			{Name: "cpu", Query: `increase(cpu{revision="{{revision}}"}[{{interval}}])`, Price: 1},
+			{Name: "egress", Query: `increase(egress{revision="{{revision}}"}[{{interval}}])`, Price: 100},
+			{Name: "writes", Query: `writes{revision="{{revision}}"}`, Price: 10_000},
+			{Name: "reads", Query: `reads{revision="{{revision}}"}`, Price: 1_000_000},
+		}},
+	}
+	r := &towpath.Rollout{Component: "api", From: "old", To: "new", Canary: &towpath.Canary{Objectives: e.Counted()}}
+	d := &towpath.Deployment{PreviousVersion: "1.0.0", Version: "1.1.0", Experiment: e}
+	answer := func(v float64) map[string][]towpath.MetricValue {
+		return map[string][]towpath.MetricValue{towpath.QueryValues: {{Series: "a", Value: v}}}
+	}
+	const cpu, egress, writes, reads = 0, 1, 2, 3
+	for _, c := range []struct {
+		name    string
+		errs    map[int][]int // things by the measurement in which they do
+		nothing map[int][]int // likewise, that have no value of the new release
+		none    int           // the measurement that is missing
+		seen    float64       // intervals
+	}{
+		{name: "everything is read", seen: 7},
+		{name: "the first can't be read once", errs: map[int][]int{3: {cpu}}, seen: 6},
+		{name: "the first has no value once", nothing: map[int][]int{3: {cpu}}, seen: 6},
+		{name: "the second can't be read once", errs: map[int][]int{3: {egress}}, seen: 6},
+		{name: "a counter makes up for what could not be read", errs: map[int][]int{3: {writes}}, seen: 7},
+		{name: "nothing can be read once", errs: map[int][]int{3: {cpu, egress, writes}}, seen: 5},
+		{name: "nothing can be read twice", errs: map[int][]int{3: {cpu, egress, writes}, 4: {cpu, egress, writes}}, seen: 4},
+		{name: "a counter can't be read for longer", errs: map[int][]int{3: {cpu, writes}, 4: {writes}}, seen: 4},
+		{name: "another can't be read before a counter can again", errs: map[int][]int{3: {writes}, 4: {cpu}}, seen: 5},
+		{name: "two counters can't be read in turn", errs: map[int][]int{3: {writes}, 4: {reads}}, seen: 7},
+		{name: "nothing is measured for a while", none: 3, seen: 7},
+		{name: "a counter can't be read before it begins", errs: map[int][]int{0: {writes}}, seen: 6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var counts []towpath.TrafficCount
+			var measurements []towpath.Measurement
+			for i := -1; i < 8; i++ { // nothing is counted yet when it is measured first
+				at := begin.Add(time.Duration(i) * time.Second)
+				if n := uint64(max(i, 0)); i >= 0 {
+					counts = append(counts, towpath.TrafficCount{At: at, Received: at, Revisions: []towpath.RevisionCount{
+						{Revision: "old", Weight: 80, Requests: 80 * n}, {Revision: "new", Weight: 20, Requests: 20 * n},
+					}})
+				}
+				m := towpath.Measurement{At: at, Recorded: at}
+				for k, name := range []string{"cost: cpu", "cost: egress", "cost: writes", "cost: reads"} {
+					x := towpath.ObjectiveReading{Objective: name, Baseline: answer(4), Canary: answer(1)}
+					switch {
+					case k >= writes:
+						x.Baseline, x.Canary = answer(4*float64(i+1)), answer(float64(i+1))
+					case c.none > 0 && i == c.none+1: // as much as in two
+						x.Baseline, x.Canary = answer(8), answer(2)
+					}
+					if slices.Contains(c.errs[i], k) {
+						x = towpath.ObjectiveReading{Objective: name, Errored: "it is away"}
+					}
+					if slices.Contains(c.nothing[i], k) {
+						x.Canary = nil
+					}
+					m.Readings = append(m.Readings, x)
+				}
+				if c.none == 0 || i != c.none {
+					measurements = append(measurements, m)
+				}
+			}
+			var got experiment.Reading
+			for _, iv := range Compared(d, r, counts, measurements).Intervals {
+				x := iv.Readings[towpath.CostMeasure]
+				if x.New.Sum*20 != x.New.Over*1_010_101 || x.Old.Sum*80 != x.Old.Over*4_040_404 {
+					t.Errorf("from %s on it costs %v and %v", iv.Start, x.Old, x.New)
+				}
+				got.New.Over += x.New.Over
+			}
+			if got.New.Over != c.seen*20 {
+				t.Errorf("%v requests of the new one were seen, want %v", got.New.Over, c.seen*20)
+			}
+		})
 	}
 }
 
