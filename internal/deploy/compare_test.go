@@ -137,6 +137,7 @@ func TestCompared_CountsNothingTwice(t *testing.T) {
 			{Name: "cpu", Query: `increase(cpu{revision="{{revision}}"}[{{interval}}])`, Price: 1},
 			{Name: "egress", Query: `increase(egress{revision="{{revision}}"}[{{interval}}])`, Price: 100},
 			{Name: "writes", Query: `writes{revision="{{revision}}"}`, Price: 10_000},
+			{Name: "reads", Query: `reads{revision="{{revision}}"}`, Price: 1_000_000},
 		}},
 	}
 	r := &towpath.Rollout{Component: "api", From: "old", To: "new", Canary: &towpath.Canary{Objectives: e.Counted()}}
@@ -144,11 +145,12 @@ func TestCompared_CountsNothingTwice(t *testing.T) {
 	answer := func(v float64) map[string][]towpath.MetricValue {
 		return map[string][]towpath.MetricValue{towpath.QueryValues: {{Series: "a", Value: v}}}
 	}
-	const cpu, egress, writes = 0, 1, 2
+	const cpu, egress, writes, reads = 0, 1, 2, 3
 	for _, c := range []struct {
 		name    string
 		errs    map[int][]int // things by the measurement in which they do
 		nothing map[int][]int // likewise, that have no value of the new release
+		none    int           // the measurement that is missing
 		seen    float64       // intervals
 	}{
 		{name: "everything is read", seen: 7},
@@ -160,6 +162,8 @@ func TestCompared_CountsNothingTwice(t *testing.T) {
 		{name: "nothing can be read twice", errs: map[int][]int{3: {cpu, egress, writes}, 4: {cpu, egress, writes}}, seen: 4},
 		{name: "a counter can't be read for longer", errs: map[int][]int{3: {cpu, writes}, 4: {writes}}, seen: 4},
 		{name: "another can't be read before a counter can again", errs: map[int][]int{3: {writes}, 4: {cpu}}, seen: 5},
+		{name: "two counters can't be read in turn", errs: map[int][]int{3: {writes}, 4: {reads}}, seen: 7},
+		{name: "nothing is measured for a while", none: 3, seen: 7},
 		{name: "a counter can't be read before it begins", errs: map[int][]int{0: {writes}}, seen: 6},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -173,10 +177,13 @@ func TestCompared_CountsNothingTwice(t *testing.T) {
 					}})
 				}
 				m := towpath.Measurement{At: at, Recorded: at}
-				for k, name := range []string{"cost: cpu", "cost: egress", "cost: writes"} {
+				for k, name := range []string{"cost: cpu", "cost: egress", "cost: writes", "cost: reads"} {
 					x := towpath.ObjectiveReading{Objective: name, Baseline: answer(4), Canary: answer(1)}
-					if k == writes {
+					switch {
+					case k >= writes:
 						x.Baseline, x.Canary = answer(4*float64(i+1)), answer(float64(i+1))
+					case c.none > 0 && i == c.none+1: // as much as in two
+						x.Baseline, x.Canary = answer(8), answer(2)
 					}
 					if slices.Contains(c.errs[i], k) {
 						x = towpath.ObjectiveReading{Objective: name, Errored: "it is away"}
@@ -186,12 +193,14 @@ func TestCompared_CountsNothingTwice(t *testing.T) {
 					}
 					m.Readings = append(m.Readings, x)
 				}
-				measurements = append(measurements, m)
+				if c.none == 0 || i != c.none {
+					measurements = append(measurements, m)
+				}
 			}
 			var got experiment.Reading
 			for _, iv := range Compared(d, r, counts, measurements).Intervals {
 				x := iv.Readings[towpath.CostMeasure]
-				if x.New.Sum*20 != x.New.Over*10_101 || x.Old.Sum*80 != x.Old.Over*40_404 {
+				if x.New.Sum*20 != x.New.Over*1_010_101 || x.Old.Sum*80 != x.Old.Over*4_040_404 {
 					t.Errorf("from %s on it costs %v and %v", iv.Start, x.Old, x.New)
 				}
 				got.New.Over += x.New.Over
