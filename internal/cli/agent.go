@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+
 	"github.com/spf13/cobra"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -17,14 +19,12 @@ func newAgent(s *session) *cobra.Command {
 				return missing("agent")
 			}
 			if o.Server == "" || o.TokenFile == "" {
+				s.flags.url = cmp.Or(o.Server, s.flags.url)
 				set, err := s.settings()
 				if err != nil {
 					return err
 				}
-				if o.Server == "" {
-					o.Server = set.URL
-				}
-				o.Token = set.Token
+				o.Server, o.Token = set.URL, set.Token
 			}
 			o.Place = towpath.PlaceName(place)
 			return s.apps.Agent(cmd.Context(), s.terminal(), o)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -71,7 +73,12 @@ func (s *session) settings() (ClientFile, error) {
 		if err != nil {
 			return set, err
 		}
-		// A token goes to the server that it was kept for, to no other.
+		// A token goes to the server that it was kept for, to no other. One that was
+		// given goes to no other machine that only a file names: checkouts bring files.
+		if set.URL == "" && set.Token != "" && set.Token != file.Token && file.URL != "" && !here(file.URL) {
+			return set, towpath.E(towpath.KindInvalid, "", "the token of --token or TOWPATH_TOKEN is not sent to %s, which only %s names", file.URL, path).
+				WithHint("if that is the server, give --url or TOWPATH_URL too")
+		}
 		if set.URL == "" || set.URL == file.URL {
 			or(&set.Token, file.Token)
 		}
@@ -80,6 +87,16 @@ func (s *session) settings() (ClientFile, error) {
 	}
 	set.Project = towpath.ProjectName(project)
 	return set, nil
+}
+
+// here reports whether a URL is of this machine.
+func here(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (s *session) readClientFile(path string) (f ClientFile, err error) {

@@ -50,6 +50,23 @@ func TestSettings(t *testing.T) {
 			t.Errorf("exit %d: %s", got.code, got.stderr)
 		}
 	})
+	t.Run("send a token that was given to no other machine that only a file names", func(t *testing.T) {
+		sh := project(t, cli.ClientFile{URL: "http://towpath.invalid", Token: "planted", Project: "shop"})
+		sh.env["TOWPATH_TOKEN"] = apitest.Token
+		for _, args := range [][]string{{"status"}, {"release", "list"}} {
+			if got := sh.run(args...); got.code != cli.ExitError || !strings.Contains(got.stderr, "is not sent to http://towpath.invalid") || !strings.Contains(got.stderr, "TOWPATH_URL") {
+				t.Errorf("%q: exit %d: %s", args, got.code, got.stderr)
+			}
+		}
+		sh.env["TOWPATH_URL"] = s.URL
+		if got := sh.run("status"); got.code != 0 {
+			t.Errorf("with a URL: exit %d: %s", got.code, got.stderr)
+		}
+		here := project(t, cli.ClientFile{URL: s.URL, Token: "old", Project: "shop"})
+		if got := here.run("status", "--token", apitest.Token); got.code != 0 {
+			t.Errorf("to this machine: exit %d: %s", got.code, got.stderr)
+		}
+	})
 	t.Run("take the project's name from towpath.yaml", func(t *testing.T) {
 		sh := project(t, cli.ClientFile{URL: s.URL, Token: apitest.Token})
 		if got := sh.run("status"); got.code != cli.ExitError || !strings.Contains(got.stderr, "towpath.yaml") {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/experiment"
+	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -67,7 +68,10 @@ func TestServer_ExperimentBeyondNumbers(t *testing.T) {
 		t.Helper()
 		h.until(what, func() bool {
 			d, err := h.svc.Deploys.Get(t.Context(), h.ana, id)
-			return err == nil && d.Phase == phase && h.status("dev").Deployment == nil
+			must(t, 0, err)
+			open, err := h.svc.Promotions.List(t.Context(), h.ana, promote.Filter{Project: shop, Environment: "dev", Open: true})
+			must(t, 0, err)
+			return d.Phase == phase && h.status("dev").Deployment == nil && len(open.Items) == 0
 		})
 		if st := h.status("dev"); st.Version != "1.0.0" {
 			t.Errorf("dev runs %s", st.Version)
