@@ -36,10 +36,13 @@ const idLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 // refuse tells a failure of an operation that is not accepted. Nothing of it
 // gets to the journal: an agent that stops before it has told it is given the
 // operation again, and refuses it again.
-func (a *Agent) refuse(op towpath.Operation, why string) {
+func (a *Agent) refuse(op towpath.Operation, why string) { a.decline(op, towpath.ResultFailed, why) }
+
+// decline is refuse with a status: an error is the place's fault, and passes.
+func (a *Agent) decline(op towpath.Operation, status towpath.ResultStatus, why string) {
 	a.outbox.refuse(agentrpc.FinishRequest{
 		Session: a.session, Operation: op.ID, Fence: op.Fence, Seq: seqRun - 1, At: a.cfg.Now().UTC(),
-		Result: towpath.OperationResult{Status: towpath.ResultFailed, Message: why},
+		Result: towpath.OperationResult{Status: status, Message: why},
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,6 +55,43 @@ func TestAgent_ClaimedAgainAtItsEnd(t *testing.T) {
 		as, ok := j.find("op_1")
 		if !ok || as.Operation.Fence != 2 || as.Phase != agentrpc.JournalDone || as.Result.Status != towpath.ResultDone || r.plans != 2 {
 			t.Errorf("after %d tries: %+v", r.plans, as)
+		}
+	})
+}
+
+// TestAgent_DiskThatRefuses: an operation that the journal can't take is an error of
+// the place, which the server hears; one that it can't follow says so meanwhile.
+func TestAgent_DiskThatRefuses(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		fs := faultfs.New()
+		must(t, makeDir(fs, crashDir))
+		j, err := openJournal(fs, crashPath, clock)
+		must(t, err)
+		r := &hiccup{disk: fs}
+		a, err := New(Config{Dir: dir, Place: "local", Now: clock, Extract: halves, Released: &Verified{}}, nil, []kind.Runner{r}, slog.New(slog.DiscardHandler))
+		must(t, err)
+		a.journal = j
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+
+		op := issued(t, testOp(1, "api", 1, towpath.VerbPlan))
+		fs.FailAt(1, errors.New("no space left on device"))
+		a.take(ctx, op)
+		got := a.outbox.takeRefused()
+		if len(got) != 1 || got[0].Operation != op.ID || got[0].Result.Status != towpath.ResultError || !strings.Contains(got[0].Result.Message, "check the disk's free space") {
+			t.Errorf("refused as %+v", got)
+		}
+
+		op.Fence = 2
+		a.take(ctx, op)
+		a.work.Wait()
+		said, ok := a.outbox.first()
+		if !ok || said.Operation != op.ID || !strings.Contains(said.Message, "check the disk's free space") {
+			t.Errorf("said %+v", said)
+		}
+		if as, ok := j.find(op.ID); !ok || as.Phase != agentrpc.JournalDone {
+			t.Errorf("it is %+v", as)
 		}
 	})
 }

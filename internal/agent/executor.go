@@ -29,8 +29,8 @@ type running struct {
 	fence  int64 // of its last claim, once it is over; later ones are not its
 }
 
-// take accepts a claimed operation and starts it. A claim that the journal can't
-// take is logged and dropped: its lease runs out.
+// take accepts a claimed operation and starts it. When the journal can't take it the
+// server hears why and gives it out again; a run of it that is under way goes on.
 func (a *Agent) take(ctx context.Context, op towpath.Operation) {
 	log := a.log.With("operation", op.ID, "verb", op.Verb, "component", op.Target.Component, "environment", op.Target.Environment, "fence", op.Fence)
 	if op.Target.Place != a.cfg.Place {
@@ -45,9 +45,12 @@ func (a *Agent) take(ctx context.Context, op towpath.Operation) {
 	as, fresh, err := a.journal.accept(op)
 	if err != nil {
 		log.WarnContext(ctx, "operation refused", "error", err)
-		if towpath.KindOf(err) == towpath.KindConflict {
-			m, hint := towpath.PublicMessage(err)
+		m, hint := towpath.PublicMessage(err)
+		switch _, known := a.journal.find(op.ID); {
+		case towpath.KindOf(err) == towpath.KindConflict:
 			a.refuse(op, sentence(m, hint))
+		case towpath.KindOf(err) == towpath.KindUnavailable && !known:
+			a.decline(op, towpath.ResultError, sentence(m, hint))
 		}
 		return
 	}
@@ -197,7 +200,7 @@ func once(settings json.RawMessage) json.RawMessage {
 
 // perform writes the intent down, does the work and writes down what came of it.
 func (a *Agent) perform(ctx context.Context, runner kind.Runner, op towpath.Operation) {
-	if !a.persist(ctx, func() error { return a.journal.intent(op.ID) }) {
+	if !a.persist(ctx, op, func() error { return a.journal.intent(op.ID) }) {
 		a.interrupted(ctx, op)
 		return
 	}
@@ -257,7 +260,7 @@ func staleResult(moved *kind.Stale) towpath.OperationResult {
 // ctx has ended meanwhile: the work has been done.
 func (a *Agent) effect(ctx context.Context, runner kind.Runner, op towpath.Operation, plan *towpath.ComponentPlan) {
 	failpoint.Hit("agent.before-effect")
-	if !a.persist(ctx, func() error { return a.journal.effect(op.ID) }) {
+	if !a.persist(ctx, op, func() error { return a.journal.effect(op.ID) }) {
 		return // the next start asks for it
 	}
 	failpoint.Hit("agent.after-effect")
@@ -289,7 +292,7 @@ func (a *Agent) close(ctx context.Context, op towpath.Operation, how string) {
 func (a *Agent) finish(ctx context.Context, op towpath.Operation, r towpath.OperationResult) {
 	r = bounded(r)
 	fence := a.isOver(op)
-	if !a.persist(ctx, func() error { return a.journal.done(op.ID, fence, r) }) {
+	if !a.persist(ctx, op, func() error { return a.journal.done(op.ID, fence, r) }) {
 		if as, open := a.journal.find(op.ID); open && as.Operation.Fence == fence {
 			a.interrupted(ctx, op) // otherwise the run of a later claim goes on with it
 		}
@@ -300,13 +303,19 @@ func (a *Agent) finish(ctx context.Context, op towpath.Operation, r towpath.Oper
 	a.outbox.kick()
 }
 
-// persist writes to the journal, trying again while the disk refuses; false
-// when ctx ended first.
-func (a *Agent) persist(ctx context.Context, write func() error) bool {
-	for t := a.newTries(); ; {
+// persist writes to the journal what an operation has come to, trying again while
+// the disk refuses, which the server hears; false when ctx ended first.
+func (a *Agent) persist(ctx context.Context, op towpath.Operation, write func() error) bool {
+	for t, said := a.newTries(), false; ; {
 		err := write()
 		if err == nil {
 			return true
+		}
+		if !said {
+			said = true
+			m, hint := towpath.PublicMessage(err)
+			a.sayer(op)(sentence(m, hint))
+			a.outbox.kick()
 		}
 		a.log.ErrorContext(ctx, "journal not written; trying again", "error", err)
 		if pause(ctx, t.failed()) != nil {
