@@ -28,7 +28,7 @@ func Doubt(rollouts []towpath.Rollout, running []Running, should *towpath.Releas
 func InDoubt(d *towpath.Deployment) []towpath.ComponentName {
 	var out []towpath.ComponentName
 	for i := range d.Components {
-		if r := &d.Components[i]; r.Doubt != nil && !(r.Doubt.Ends && back(r)) {
+		if r := &d.Components[i]; r.Doubt != nil && (!r.Doubt.Ends || !back(r)) {
 			out = append(out, r.Component)
 		}
 	}
