@@ -18,7 +18,7 @@ func newVerify(s *session) *cobra.Command {
 		Use: "verify ENV", Short: "Run the verification jobs of what an environment runs again",
 		Long: "Runs the smoke tests of the releases that run in an environment once more, with the traffic as it is. When one fails, what " +
 			"runs there is not verified any more: no environment further upstream takes it, until it is verified again or replaced. " +
-			"Nothing is rolled back.",
+			"Nothing is rolled back; a rollback meanwhile withdraws the verification.",
 		Example: "  towpath verify staging\n  towpath verify prod -o json",
 		Args:    positional(1, 1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
