@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,7 @@ func newVerify(s *session) *cobra.Command {
 		Use: "verify ENV", Short: "Run the verification jobs of what an environment runs again",
 		Long: "Runs the smoke tests of the releases that run in an environment once more, with the traffic as it is. When one fails, what " +
 			"runs there is not verified any more: no environment further upstream takes it, until it is verified again or replaced. " +
-			"Nothing is rolled back.",
+			"Nothing is rolled back; a rollback meanwhile withdraws the verification.",
 		Example: "  towpath verify staging\n  towpath verify prod -o json",
 		Args:    positional(1, 1), ValidArgsFunction: s.completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -74,6 +75,8 @@ func showVerification(p *page, v deploy.Verification) {
 	switch {
 	case v.Done && v.Passed:
 		what = "is verified in"
+	case v.Done && !slices.ContainsFunc(v.Components, failed):
+		what = "was not verified again in"
 	case v.Done:
 		what = "is not verified any more in"
 	}
@@ -81,6 +84,11 @@ func showVerification(p *page, v deploy.Verification) {
 	for _, c := range v.Components {
 		p.field(string(c.Component), string(c.Phase)+tail(c.Message))
 	}
+}
+
+// failed reports whether the jobs of a component speak against it.
+func failed(c deploy.ComponentVerification) bool {
+	return c.Phase != towpath.OperationSucceeded && c.Phase != towpath.OperationCancelled
 }
 
 func tail(message string) string {

@@ -296,7 +296,9 @@ func (s *Service) tookEffect(ctx context.Context, tx Tx, op towpath.Operation) e
 
 // correct takes from a stale result what really runs, so that the next plan
 // has the right base. A revision that no release of this environment has is
-// left to people: a rollback replaces it.
+// left to people: a rollback replaces it. What a release holds that can't be read
+// for the moment is asked for again, if no other has the revision; one that is lost
+// is passed over, or the result would never be taken.
 func (s *Service) correct(ctx context.Context, tx Tx, op towpath.Operation, result towpath.OperationResult) error {
 	revision := towpath.RevisionID(result.Outputs["running"])
 	running, err := tx.Running(ctx, op.Target.Project, op.Target.Environment)
@@ -311,10 +313,21 @@ func (s *Service) correct(ctx context.Context, tx Tx, op towpath.Operation, resu
 	if err != nil {
 		return err
 	}
+	var away error
+	seen := map[towpath.Digest]bool{}
 	for _, run := range runs {
+		if seen[run.Release] {
+			continue
+		}
+		seen[run.Release] = true
 		content, err := s.contents.Content(ctx, run.Project, run.Release)
 		if err != nil {
-			return err
+			s.cfg.Log.WarnContext(ctx, "a release can't be read; whether it is what runs is not known", "project", run.Project,
+				"environment", run.Environment, "release", run.Release, "error", err)
+			if towpath.KindOf(err) == towpath.KindUnavailable || ctx.Err() != nil {
+				away = err
+			}
+			continue
 		}
 		c, _ := content.Component(r.Component)
 		env, _ := content.Environment(run.Environment)
@@ -326,7 +339,7 @@ func (s *Service) correct(ctx context.Context, tx Tx, op towpath.Operation, resu
 		r.Unsure = true
 		return tx.SaveRunning(ctx, op.Target, r)
 	}
-	return nil
+	return away
 }
 
 // Observe keeps what an agent saw of what was deployed to its place, and compares

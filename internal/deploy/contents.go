@@ -19,6 +19,14 @@ type readContent struct {
 	err     error
 }
 
+// noContent is the error of a release that can't be read.
+type noContent struct {
+	release towpath.Digest
+	error
+}
+
+func (u *noContent) Unwrap() error { return u.error }
+
 // of is what a release holds. When it was not read, the transaction is to give up
 // with the error, and is run again with it.
 func (c *contents) of(d towpath.Digest) (*towpath.ReleaseContent, error) {
@@ -51,6 +59,9 @@ func (s *Service) withContents(ctx context.Context, run func(context.Context, fu
 			return err
 		}
 		content, err := s.contents.Content(ctx, p, c.lacks)
+		if err != nil {
+			err = &noContent{c.lacks, err}
+		}
 		c.read[c.lacks] = readContent{content, err}
 	}
 }

@@ -119,18 +119,29 @@ func (s *Service) target(d *towpath.Deployment, r rollout.Running) towpath.Targe
 	}
 }
 
-// withdraw cancels every operation of a deployment that has not ended: agents
-// learn it when they renew, or from the higher fence of what follows.
+// withdraw cancels every operation of a deployment that has not ended, and the
+// verifications of what the environment runs, which would keep what takes their
+// place from its targets.
 func (s *Service) withdraw(ctx context.Context, tx Tx, d *towpath.Deployment, now time.Time) error {
 	ops, err := tx.OperationsOf(ctx, d.ID)
 	if err != nil {
 		return err
 	}
+	if err := s.cancel(ctx, tx, ops, now); err != nil {
+		return err
+	}
+	return s.withdrawVerifications(ctx, tx, d.Project, d.Environment, now)
+}
+
+// cancel cancels operations that have not ended: agents learn it when they renew, or
+// from the higher fence of what follows.
+func (s *Service) cancel(ctx context.Context, tx Tx, ops []towpath.Operation, now time.Time) error {
 	for _, op := range ops {
 		if towpath.OperationTransitions().Terminal(op.Phase) {
 			continue
 		}
-		if op, err = tx.LockOperation(ctx, op.ID); err != nil {
+		op, err := tx.LockOperation(ctx, op.ID)
+		if err != nil {
 			return err
 		}
 		phase, err := towpath.OperationTransitions().Next("operation", op.Phase, towpath.TriggerWithdraw)

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -71,7 +72,30 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 		return s.wait(ctx, tx, &d, decision, seen, now)
 	})
 	failpoint.Hit("deployment.stepped")
-	return after, err
+	return after, s.noted(ctx, id, err, now)
+}
+
+// noted says of a deployment that a release can't be read which it needs to go on,
+// and returns the error. What is lost asks for a person.
+func (s *Service) noted(ctx context.Context, id towpath.DeploymentID, err error, now time.Time) error {
+	what, known := (*noContent)(nil), (*towpath.Error)(nil)
+	if !errors.As(err, &what) || !errors.As(err, &known) {
+		return err
+	}
+	message, hint := towpath.PublicMessage(err)
+	if hint != "" {
+		message += "; " + hint
+	}
+	dec := rollout.Decision{
+		Waiting: "release " + towpath.Short(what.release) + " can't be read: " + message, Asks: known.Kind == towpath.KindNotFound,
+	}
+	return errors.Join(err, s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		d, err := tx.LockDeployment(ctx, id)
+		if err != nil || towpath.DeploymentTransitions().Terminal(d.Phase) {
+			return err
+		}
+		return s.wait(ctx, tx, &d, dec, rollout.Seen{}, now)
+	}))
 }
 
 // look gathers what is known of a deployment besides what it has done.

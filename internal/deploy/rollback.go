@@ -149,6 +149,8 @@ func (s *Service) begin(ctx context.Context, tx Tx, actor towpath.Actor, env *to
 		if err := s.apply(ctx, tx, env, active, towpath.TriggerPreempt, "a rollback by "+string(actor.Account)+" took over", now); err != nil {
 			return err
 		}
+	} else if err := s.withdrawVerifications(ctx, tx, env.Project, env.Name, now); err != nil {
+		return err
 	}
 	var err error
 	d.Authorisation, err = s.signer.Authorise(towpath.Authorisation{

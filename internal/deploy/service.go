@@ -68,6 +68,9 @@ type Tx interface {
 	SaveOperation(ctx context.Context, op towpath.Operation) error
 	OperationsOf(ctx context.Context, id towpath.DeploymentID) ([]towpath.Operation, error)
 	VerificationOperations(ctx context.Context, id towpath.PromotionID) ([]towpath.Operation, error)
+	// OpenVerifications lists the operations of verifications on a target that have
+	// not ended.
+	OpenVerifications(ctx context.Context, t towpath.Target) ([]towpath.Operation, error)
 	Claimable(ctx context.Context, place towpath.PlaceName, within access.Scope, session string, now time.Time, limit int) ([]towpath.Operation, error)
 	// OpenOperations lists the operations of places that are pending or running, and
 	// in whose records a text stands anywhere. Served lists the places of agents.

@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +35,9 @@ type ComponentVerification struct {
 // failedAgain begins the doubt of a candidate whose later verification failed;
 // one that passes takes such a doubt away, and no other.
 const failedAgain = "a later verification failed: "
+
+// withdrawn says why a verification found nothing out.
+const withdrawn = "withdrawn, as a deployment was rolled back or undone meanwhile; verify again when that has ended"
 
 // Verify has the verification jobs of everything that an environment runs run
 // again. When one fails, what runs there is not verified any more: it goes no
@@ -160,6 +165,9 @@ func verification(id towpath.PromotionID, env towpath.Environment, ops []towpath
 		if op.Result != nil {
 			c.Message = op.Result.Message
 		}
+		if op.Phase == towpath.OperationCancelled {
+			c.Message = withdrawn
+		}
 		v.Done = v.Done && towpath.OperationTransitions().Terminal(op.Phase)
 		v.Passed = v.Passed && op.Phase == towpath.OperationSucceeded
 		v.Components = append(v.Components, c)
@@ -183,11 +191,13 @@ func (s *Service) verifiedAgain(ctx context.Context, tx Tx, op towpath.Operation
 	if err != nil || !v.Done || !ok || run.Began.After(op.CreatedAt) { // something else was deployed since
 		return err
 	}
-	action := "environment.verified"
+	action, failures, why := "environment.verified", v.failures(), ""
 	switch {
-	case !v.Passed:
+	case failures != "":
 		action = "environment.verification-failed"
-		run.Verified, run.Doubt = false, failedAgain+v.failures()
+		run.Verified, run.Doubt = false, failedAgain+failures
+	case !v.Passed:
+		action, why = "environment.verification-withdrawn", withdrawn
 	case !run.Verified && strings.HasPrefix(run.Doubt, failedAgain):
 		run.Verified, run.Doubt = true, ""
 	}
@@ -195,18 +205,46 @@ func (s *Service) verifiedAgain(ctx context.Context, tx Tx, op towpath.Operation
 		return err
 	}
 	ev := towpath.NewEvent(now, string(towpath.System().Account), action)
-	ev.Project, ev.Environment, ev.Subject, ev.Release, ev.Reason = env.Project, env.Name, string(op.Promotion), env.Release, run.Doubt
+	ev.Project, ev.Environment, ev.Subject, ev.Release, ev.Reason = env.Project, env.Name, string(op.Promotion), env.Release, orElse(why, run.Doubt)
 	if err := tx.Record(ctx, ev); err != nil {
 		return err
 	}
 	return s.wakeUpstream(ctx, tx, env.Project, env.Name, now)
 }
 
-// failures says what failed, component by component.
+// withdrawVerifications ends the verifications of an environment that are under
+// way. What has failed of them until then speaks against what runs all the same.
+func (s *Service) withdrawVerifications(ctx context.Context, tx Tx, p towpath.ProjectName, e towpath.EnvironmentName, now time.Time) error {
+	running, err := tx.Running(ctx, p, e)
+	if err != nil {
+		return err
+	}
+	ended := map[towpath.PromotionID]towpath.Operation{}
+	for _, r := range running {
+		ops, err := tx.OpenVerifications(ctx, towpath.Target{Project: p, Environment: e, Component: r.Component, Place: r.Place, Slot: towpath.SlotMain})
+		if err != nil {
+			return err
+		}
+		if err := s.cancel(ctx, tx, ops, now); err != nil {
+			return err
+		}
+		for _, op := range ops {
+			ended[op.Promotion] = op
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(ended)) {
+		if err := s.verifiedAgain(ctx, tx, ended[id], now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failures says what failed, component by component; empty when nothing did.
 func (v Verification) failures() string {
 	text := ""
 	for _, c := range v.Components {
-		if c.Phase == towpath.OperationSucceeded {
+		if c.Phase == towpath.OperationSucceeded || c.Phase == towpath.OperationCancelled {
 			continue
 		}
 		if text != "" {

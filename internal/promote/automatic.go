@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,10 +48,12 @@ func (l Environments) Reconcile(ctx context.Context, key string, now time.Time) 
 	return reconcile.Done(), err
 }
 
-// promote opens an automatic promotion unless this candidate had one here.
+// promote opens an automatic promotion unless this candidate had one here: one whose
+// place another candidate took counts for nothing, as what is wanted may go back.
 func (l Environments) promote(ctx context.Context, tx Tx, env towpath.Environment, c towpath.Candidate, open []towpath.Promotion, id towpath.PromotionID, now time.Time) error {
-	tried, err := tx.PromotionsOf(ctx, env.Project, env.Name, c.ID)
-	if err != nil || len(tried) > 0 || env.Candidate == c.ID {
+	had, err := tx.PromotionsOf(ctx, env.Project, env.Name, c.ID)
+	tried := slices.ContainsFunc(had, func(p towpath.Promotion) bool { return p.Phase != towpath.PromotionSuperseded })
+	if err != nil || tried || env.Candidate == c.ID {
 		return err
 	}
 	for _, p := range open {

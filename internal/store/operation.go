@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,6 +135,14 @@ func (tx *Tx) OpenOperations(ctx context.Context, places []towpath.PlaceName, te
 // VerificationOperations lists the operations of a verification.
 func (tx *Tx) VerificationOperations(ctx context.Context, id towpath.PromotionID) ([]towpath.Operation, error) {
 	return tx.PlanOperations(ctx, id)
+}
+
+// OpenVerifications lists the operations of verifications on a target that have not
+// ended, as they were issued.
+func (tx *Tx) OpenVerifications(ctx context.Context, t towpath.Target) ([]towpath.Operation, error) {
+	ops, err := list[towpath.Operation](ctx, tx, "operation", `SELECT doc FROM operation WHERE place = $1
+		AND phase IN ('pending', 'running', 'unknown') AND target = $2 AND deployment = '' ORDER BY created, id`, t.Place, t.Key())
+	return slices.DeleteFunc(ops, func(op towpath.Operation) bool { return !op.Again }), err
 }
 
 // Leased lists and locks the running operations of a place that a session has

@@ -152,6 +152,39 @@ func TestStore_OpenOperations(t *testing.T) {
 	})
 }
 
+func TestStore_OpenVerifications(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		for id, change := range map[towpath.OperationID]func(op *towpath.Operation){
+			"op_1_pending":   func(*towpath.Operation) {},
+			"op_2_running":   func(op *towpath.Operation) { op.Phase = towpath.OperationRunning },
+			"op_3_unknown":   func(op *towpath.Operation) { op.Phase = towpath.OperationUnknown },
+			"op_4_failed":    func(op *towpath.Operation) { op.Phase = towpath.OperationFailed },
+			"op_5_withdrawn": func(op *towpath.Operation) { op.Phase = towpath.OperationCancelled },
+			"op_6_step":      func(op *towpath.Operation) { op.Again = false },
+			"op_7_plan":      func(op *towpath.Operation) { op.Again, op.Deployment = false, "" },
+			"op_8_other":     func(op *towpath.Operation) { op.Target.Component = "web" },
+			"op_9_elsewhere": func(op *towpath.Operation) { op.Target.Environment = "dev" },
+		} {
+			op := operation(id, "api", noon)
+			op.Promotion, op.Again = "ver_1", true
+			change(&op)
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.InsertOperation(ctx, op)
+				return err
+			})
+		}
+		update(t, s, func(ctx context.Context, tx *store.Tx) error {
+			ops, err := tx.OpenVerifications(ctx, operation("", "api", noon).Target)
+			var ids []towpath.OperationID
+			for _, op := range ops {
+				ids = append(ids, op.ID)
+			}
+			equal(t, ids, []towpath.OperationID{"op_1_pending", "op_2_running", "op_3_unknown"})
+			return err
+		})
+	})
+}
+
 func TestStore_AgentsAway(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		for i, x := range []struct {
