@@ -40,7 +40,15 @@ func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (_ cl
 	if err != nil {
 		return cli.Built{}, err
 	}
-	to, err := storeOf(r, root)
+	ref := r.Ref
+	if ref == "" {
+		head, err := repo.Head(ctx)
+		if err != nil {
+			return cli.Built{}, err
+		}
+		ref = head.Name
+	}
+	to, err := storeOf(ctx, repo, root, ref, r.Fresh)
 	if err != nil {
 		return cli.Built{}, err
 	}
@@ -59,14 +67,6 @@ func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (_ cl
 	}, Source{Repository: repo}, blobs)
 	if err != nil {
 		return cli.Built{}, err
-	}
-	ref := r.Ref
-	if ref == "" {
-		head, err := repo.Head(ctx)
-		if err != nil {
-			return cli.Built{}, err
-		}
-		ref = head.Name
 	}
 	origin, err := repo.Origin(ctx)
 	if err != nil {

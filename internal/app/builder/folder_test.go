@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/towpath/towpath/internal/app/builder"
@@ -80,5 +81,127 @@ func TestBuild_Fresh(t *testing.T) {
 			t.Error("what is not there was built")
 		}
 		empty(t)
+	})
+}
+
+func TestBuild_RefusesWhatCameWithTheCommit(t *testing.T) {
+	const marker = ".towpath/build/cache/clean/ab/abcd"
+	refuses := func(t *testing.T, r *gittest.Repo, ref, says string) {
+		t.Helper()
+		steps := 0
+		_, err := builder.Build(t.Context(), cli.BuildRequest{Dir: filepath.Join(r.Dir, "api"), Ref: ref}, func(cli.Step) { steps++ })
+		if towpath.KindOf(err) != towpath.KindInvalid || !strings.Contains(err.Error(), says) || steps > 0 {
+			t.Errorf("%v, after %d steps", err, steps)
+		}
+		if _, hint := towpath.PublicMessage(err); hint == "" {
+			t.Error("no hint")
+		}
+	}
+	builds := func(t *testing.T, r *gittest.Repo) {
+		t.Helper()
+		if _, err := builder.Build(t.Context(), cli.BuildRequest{Dir: r.Dir}, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Run("a file of the cache", func(t *testing.T) {
+		r := project(t)
+		r.CommitFile(marker, "")
+		refuses(t, r, "", `git tracks [".towpath/build/cache/clean/ab/abcd"]`)
+	})
+	t.Run("anything in the folder, of which it names three", func(t *testing.T) {
+		r := project(t)
+		for _, name := range []string{"a", "b", "c", "d"} {
+			r.WriteFile(".towpath/"+name, "")
+		}
+		r.Commit("four")
+		refuses(t, r, "", `git tracks [".towpath/a" ".towpath/b" ".towpath/c"] and 1 more`)
+	})
+	t.Run("what is in the index only", func(t *testing.T) {
+		r := project(t)
+		r.WriteFile(marker, "")
+		r.Git("add", "-f", marker)
+		refuses(t, r, "", "git tracks")
+		r.Git("rm", "-r", "-q", "--cached", ".towpath")
+		builds(t, r)
+	})
+	t.Run("what is in the commit only", func(t *testing.T) {
+		r := project(t)
+		r.Branch("HEAD", "clean")
+		bad := r.CommitFile(marker, "")
+		r.Checkout("clean")
+		refuses(t, r, string(bad), "git tracks")
+		builds(t, r)
+	})
+	t.Run("a folder in another case", func(t *testing.T) {
+		r := project(t)
+		r.CommitFile(".TowPath/x", "")
+		refuses(t, r, "", `git tracks [".TowPath/x"]`)
+	})
+	t.Run("a link in the place of the folder", func(t *testing.T) {
+		r := project(t)
+		r.Symlink("api", ".towpath")
+		refuses(t, r, "", ".towpath is no folder")
+		r.Commit("a link")
+		refuses(t, r, "", `git tracks [".towpath"]`)
+	})
+	t.Run("a link in the place of the folder for builds", func(t *testing.T) {
+		r := project(t)
+		builds(t, r)
+		if err := os.RemoveAll(filepath.Join(r.Dir, ".towpath/build")); err != nil {
+			t.Fatal(err)
+		}
+		r.Symlink("../api", ".towpath/build")
+		refuses(t, r, "", ".towpath/build is no folder")
+	})
+	t.Run("a link in the place of the ignore file, which it does not follow", func(t *testing.T) {
+		r := project(t)
+		builds(t, r)
+		r.Remove(".towpath/.gitignore")
+		r.Symlink("../api/run", ".towpath/.gitignore")
+		refuses(t, r, "", ".towpath/.gitignore is no file")
+		if b, err := os.ReadFile(filepath.Join(r.Dir, "api/run")); err != nil || string(b) != "#!/bin/sh\n" {
+			t.Errorf("%q, %v", b, err)
+		}
+	})
+}
+
+func TestIgnore(t *testing.T) {
+	ignores := func(t *testing.T, dir string) {
+		t.Helper()
+		if err := builder.Ignore("test", dir); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Lstat(filepath.Join(dir, ".gitignore"))
+		if err != nil || !info.Mode().IsRegular() {
+			t.Fatalf("%v, %v", info, err)
+		}
+		if b, err := os.ReadFile(filepath.Join(dir, ".gitignore")); err != nil || string(b) != "*\n" {
+			t.Errorf("%q, %v", b, err)
+		}
+		if all, err := os.ReadDir(dir); err != nil || len(all) != 1 {
+			t.Errorf("%v, %v", all, err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	ignores(t, dir)
+	ignores(t, dir)
+	t.Run("mends a file that was not written to its end", func(t *testing.T) {
+		if err := os.WriteFile(filepath.Join(dir, ".gitignore"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ignores(t, dir)
+	})
+	t.Run("replaces a link and follows none", func(t *testing.T) {
+		other, dir := filepath.Join(t.TempDir(), "mine"), t.TempDir()
+		if err := os.WriteFile(other, []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(other, filepath.Join(dir, ".gitignore")); err != nil {
+			t.Fatal(err)
+		}
+		ignores(t, dir)
+		if b, err := os.ReadFile(other); err != nil || string(b) != "mine" {
+			t.Errorf("%q, %v", b, err)
+		}
 	})
 }
