@@ -104,6 +104,7 @@ type BuildRequest struct {
 	Ref     string // empty: HEAD
 	Version string // empty: the builder chooses
 	Check   bool   // build twice and compare
+	Fresh   bool   // build everything, whatever was built before, and keep nothing
 	Key     string // file of the signing key; empty: nothing is signed
 	// What the provenance says of this build.
 	BuilderID  string // URI of who builds; empty: a Towpath that nobody named

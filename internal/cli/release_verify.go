@@ -307,10 +307,11 @@ func (v *verifiedRelease) signedHere(ctx context.Context, c *client.Client, own 
 	return nil
 }
 
-// rebuild builds the commit again.
+// rebuild builds the commit again, all of it: what an earlier build left says
+// nothing of the commit.
 func (s *session) rebuild(ctx context.Context, v *verifiedRelease) (err error) {
 	steps := s.newSteps("building")
-	built, err := s.apps.Build(ctx, BuildRequest{Dir: s.flags.dir, Ref: string(v.Commit), Version: v.Version}, steps.report)
+	built, err := s.apps.Build(ctx, BuildRequest{Dir: s.flags.dir, Ref: string(v.Commit), Version: v.Version, Fresh: true}, steps.report)
 	steps.end()
 	if err != nil {
 		return err

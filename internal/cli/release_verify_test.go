@@ -224,7 +224,7 @@ func TestReleaseVerify(t *testing.T) {
 		{name: "finds a file missing", change: func(v *verifiable) { delete(v.blobs, string(v.layer)) }, code: cli.ExitDenied, says: ": it is lost. An admin runs `towpath registry scrub --repair-from RULE`"},
 		{name: "builds the commit again", args: func(v *verifiable) []string {
 			v.shell.apps.Build = func(_ context.Context, r cli.BuildRequest, _ cli.Progress) (cli.Built, error) {
-				if r.Ref != "c0ffee" || r.Version != "1.4.0" || r.Key != "" {
+				if r.Ref != "c0ffee" || r.Version != "1.4.0" || r.Key != "" || !r.Fresh {
 					t.Errorf("asked to build %+v", r)
 				}
 				return cli.Built{Digest: v.release}, nil

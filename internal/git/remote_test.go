@@ -80,3 +80,47 @@ func TestRepository_Files(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+func TestRepository_Tracked(t *testing.T) {
+	g := gittest.New(t)
+	g.WriteFile(".own/b/x", "")
+	g.WriteFile(".own/a", "")
+	g.WriteFile(".owner/a", "")
+	g.WriteFile("below/.own/a", "")
+	old := g.Commit("first")
+	g.Git("mv", ".own", ".Own")
+	renamed := g.Commit("second")
+	g.Git("rm", "-r", "-q", ".Own")
+	none := g.Commit("third")
+	g.Symlink("below", ".OWN")
+	tracked := func(dir string, of towpath.CommitID) []string {
+		t.Helper()
+		return must[[]string](t)(open(t, dir).Tracked(t.Context(), of, ".own"))
+	}
+	below := filepath.Join(g.Dir, "below")
+	for _, tt := range []struct {
+		name string
+		of   towpath.CommitID
+		want []string
+	}{
+		{"what the commit has", old, []string{".own/a", ".own/b/x"}},
+		{"in another case too", renamed, []string{".Own/a", ".Own/b/x"}},
+		{"and not what is in the work tree only", none, nil},
+	} {
+		if got := tracked(below, tt.of); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q", tt.name, got)
+		}
+	}
+	g.Git("add", ".OWN")
+	if got := tracked(below, none); !slices.Equal(got, []string{".OWN"}) {
+		t.Errorf("what is in the index: %q", got)
+	}
+	bare := g.CloneBare(filepath.Join(t.TempDir(), "bare.git"))
+	if got := tracked(bare.Dir, old); len(got) != 2 || len(tracked(bare.Dir, none)) != 0 {
+		t.Errorf("without a work tree: %q", got)
+	}
+	for commit, kind := range map[towpath.CommitID]towpath.Kind{absent: towpath.KindNotFound, "--all": towpath.KindInvalid} {
+		_, err := open(t, g.Dir).Tracked(t.Context(), commit, ".own")
+		wantKind(t, err, kind)
+	}
+}

@@ -26,11 +26,8 @@ func Kinds() []kind.Builder { return []kind.Builder{processbuild.New()} }
 // Parse reads a towpath.yaml.
 func Parse(src []byte) (*towpath.ProjectSpec, error) { return projectfile.Parse(src, Kinds()) }
 
-// cacheFolder is where a project's builder keeps layers, below its root.
-const cacheFolder = ".towpath/build"
-
 // Build makes the release of a commit and hands over its bytes.
-func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (cli.Built, error) {
+func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (_ cli.Built, err error) {
 	repo, err := git.Open(ctx, r.Dir)
 	if err != nil {
 		return cli.Built{}, err
@@ -43,21 +40,6 @@ func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (cli.
 	if err != nil {
 		return cli.Built{}, err
 	}
-	cache := filepath.Join(root, cacheFolder)
-	blobs, err := blob.NewDisk(blob.DiskConfig{Dir: filepath.Join(cache, "blobs")})
-	if err != nil {
-		return cli.Built{}, err
-	}
-	if err := ignore(filepath.Join(root, ".towpath")); err != nil {
-		return cli.Built{}, err
-	}
-	b, err := build.New(build.Config{
-		Parse: Parse, Builders: Kinds(), CacheDir: filepath.Join(cache, "cache"), Environ: os.Environ(),
-		Now: time.Now, Logger: slog.New(slog.DiscardHandler), BuilderID: r.BuilderID,
-	}, Source{Repository: repo}, blobs)
-	if err != nil {
-		return cli.Built{}, err
-	}
 	ref := r.Ref
 	if ref == "" {
 		head, err := repo.Head(ctx)
@@ -65,6 +47,26 @@ func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (cli.
 			return cli.Built{}, err
 		}
 		ref = head.Name
+	}
+	to, err := storeOf(ctx, repo, root, ref, r.Fresh)
+	if err != nil {
+		return cli.Built{}, err
+	}
+	defer func() {
+		if err != nil && to.close != nil {
+			err = errors.Join(err, to.close())
+		}
+	}()
+	blobs, err := blob.NewDisk(blob.DiskConfig{Dir: to.blobs})
+	if err != nil {
+		return cli.Built{}, err
+	}
+	b, err := build.New(build.Config{
+		Parse: Parse, Builders: Kinds(), CacheDir: to.cache, Environ: os.Environ(),
+		Now: time.Now, Logger: slog.New(slog.DiscardHandler), BuilderID: r.BuilderID,
+	}, Source{Repository: repo}, blobs)
+	if err != nil {
+		return cli.Built{}, err
 	}
 	origin, err := repo.Origin(ctx)
 	if err != nil {
@@ -79,6 +81,7 @@ func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (cli.
 	out := cli.Built{
 		Project: res.Content.Project, Manifest: res.Manifest, Provenance: res.Provenance, Digest: res.Digest,
 		Commit: res.Commit, Ref: res.Ref, Version: res.Version, Warnings: res.Warnings,
+		Close: to.close,
 	}
 	add := func(d towpath.Digest, size int64) {
 		out.Blobs = append(out.Blobs, cli.Blob{Digest: d, Size: size, Open: func() (io.ReadCloser, error) {
@@ -115,19 +118,6 @@ func steps(progress cli.Progress) func(build.Event) {
 		}
 		progress(s)
 	}
-}
-
-// ignore makes a folder of ours invisible to git without touching any file of
-// the user's.
-func ignore(dir string) error {
-	err := os.MkdirAll(dir, 0o700)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, ".gitignore"), []byte("*\n"), 0o600)
-	}
-	if err != nil {
-		return towpath.E(towpath.KindUnavailable, "build.cache", "the folder for builds can't be written").On(dir).WithCause(err)
-	}
-	return nil
 }
 
 // Init adopts a folder of a git repository as a project: it writes a

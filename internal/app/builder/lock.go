@@ -214,9 +214,15 @@ func (t *tree) read(name string, limit int64) ([]byte, error) {
 }
 
 // write puts a file in its place at once: it is the old one or the new one.
+// What stands in its way, such as a link, is removed, and not written to.
 func (t *tree) write(name string, content []byte) error {
 	tmp := "." + name + ".new"
-	err := t.root.WriteFile(tmp, content, 0o644)
+	_ = t.root.Remove(tmp) // when it stays there, the next step says so
+	f, err := t.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err == nil {
+		_, err = f.Write(content)
+		err = errors.Join(err, f.Close())
+	}
 	if err == nil {
 		err = t.root.Rename(tmp, name)
 	}

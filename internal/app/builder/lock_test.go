@@ -194,6 +194,28 @@ func TestLock(t *testing.T) {
 		}
 		o.Remove("api/Dockerfile")
 	})
+	t.Run("nothing is written through a link", func(t *testing.T) {
+		o.WriteFile("mine", "mine")
+		for _, name := range []string{".towpath.lock.new", "towpath.lock"} {
+			o.Remove("towpath.lock")
+			o.Symlink("mine", name)
+			if l := o.lock(t, cli.LockRequest{}); !l.Written {
+				t.Errorf("%+v", l)
+			}
+			info, err := os.Lstat(filepath.Join(o.Dir, "towpath.lock"))
+			if err != nil || !info.Mode().IsRegular() {
+				t.Errorf("%v, %v", info, err)
+			}
+			if b, err := os.ReadFile(filepath.Join(o.Dir, "mine")); err != nil || string(b) != "mine" {
+				t.Errorf("%s was followed: %q, %v", name, b, err)
+			}
+			if _, err := os.Lstat(filepath.Join(o.Dir, ".towpath.lock.new")); err == nil {
+				t.Error("the new file was left behind")
+			}
+		}
+		o.Remove("mine")
+		o.Git("checkout", "--", "towpath.lock")
+	})
 	t.Run("the same entries in another form are written anew", func(t *testing.T) {
 		o.WriteFile("towpath.lock", first+"\n# by hand\n")
 		if l := o.lock(t, cli.LockRequest{Check: true}); !l.Untidy || len(l.Changes) != 0 {

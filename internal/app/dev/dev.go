@@ -110,7 +110,7 @@ func New(ctx context.Context, o Options) (*Dev, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ignored(o.Data); err != nil {
+	if err := builder.Ignore("dev.start", o.Data); err != nil {
 		return nil, err
 	}
 	if host, _, err := net.SplitHostPort(o.Listen); err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
@@ -232,21 +232,9 @@ func identity(ctx context.Context, root string) (towpath.AccountName, []string) 
 	return name, nil
 }
 
-// ignored makes the data folder, which git never sees.
-func ignored(dir string) error {
-	err := os.MkdirAll(dir, 0o700)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, ".gitignore"), []byte("*\n"), 0o600)
-	}
-	if err != nil {
-		return towpath.E(towpath.KindUnavailable, "dev.start", "the data folder can't be written").On(dir).WithCause(err)
-	}
-	return nil
-}
-
 // openLog opens dev's log file.
 func openLog(data string) (*os.File, *slog.Logger, error) {
-	if err := ignored(data); err != nil {
+	if err := builder.Ignore("dev.start", data); err != nil {
 		return nil, nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(data, "towpath.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
