@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/gate"
+	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -229,14 +230,18 @@ func (s *Service) wakeUpstream(ctx context.Context, tx Tx, p towpath.ProjectName
 }
 
 // settle says of each target that a deployment touched that it is known again
-// what runs there.
+// what runs there. One that went back takes back its own doubt, and no other's.
 func (s *Service) settle(ctx context.Context, tx Tx, d *towpath.Deployment) error {
 	running, err := tx.Running(ctx, d.Project, d.Environment)
 	if err != nil {
 		return err
 	}
+	var doubtful []towpath.ComponentName
+	if d.Phase != towpath.DeploymentSucceeded {
+		doubtful = rollout.InDoubt(d)
+	}
 	for _, r := range running {
-		if !r.Unsure {
+		if !r.Unsure || slices.Contains(doubtful, r.Component) {
 			continue
 		}
 		r.Unsure = false

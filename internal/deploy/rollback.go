@@ -77,6 +77,7 @@ func (s *Service) rollback(ctx context.Context, tx Tx, c *contents, actor towpat
 		Previous: env.Release, PreviousVersion: env.Version, Phase: towpath.DeploymentPreparing, Cause: r.Reason,
 		Components: rollout.New(content, rendered, running, nil), By: actor.Account, CreatedAt: now, UpdatedAt: now,
 	}
+	rollout.Doubt(d.Components, running, shouldRun(c, env))
 	rollout.Back(d.Components, content, env.Rules, s.whatRuns(ctx, c, env, active)...)
 	if !r.sign.IsZero() {
 		d.Recovery = &towpath.Recovery{Sign: r.sign, Detected: now}
@@ -118,6 +119,19 @@ func (s *Service) whatRuns(ctx context.Context, c *contents, env towpath.Environ
 		}
 	}
 	return out
+}
+
+// shouldRun is what an environment is said to run; nil when that can't be read.
+func shouldRun(c *contents, env towpath.Environment) *towpath.ReleaseEnvironment {
+	if env.Release == "" {
+		return &towpath.ReleaseEnvironment{}
+	}
+	content, err := c.of(env.Release)
+	if err != nil {
+		return nil
+	}
+	rendered, _ := content.Environment(env.Name)
+	return &rendered
 }
 
 // underWay is the result of asking for a rollback while one is active.
@@ -268,8 +282,8 @@ func (s *Service) backTo(ctx context.Context, tx Tx, env towpath.Environment, ac
 		WithHint("promote a release that is good")
 }
 
-// inDoubt reports whether an environment's last deployment failed and could not
-// be undone: some of its components may run anything.
+// inDoubt reports whether a deployment of an environment could not be undone, and
+// none has brought it into order since: some of its components may run anything.
 func inDoubt(ctx context.Context, tx Tx, env towpath.Environment) (bool, error) {
 	running, err := tx.Running(ctx, env.Project, env.Name)
 	return slices.ContainsFunc(running, func(r rollout.Running) bool { return r.Unsure }), err

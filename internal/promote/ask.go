@@ -3,11 +3,13 @@ package promote
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
 	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/gate"
+	"github.com/towpath/towpath/internal/rollout"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -53,7 +55,7 @@ func (s *Service) request(ctx context.Context, tx Tx, actor towpath.Actor, r Req
 			WithHint("build the commit again: `towpath release build --ref %s`", c.Commit)
 	}
 	if env.Candidate == c.ID && env.Active == "" {
-		return out, nil, towpath.E(towpath.KindConflict, "promotion.request", "%s runs %s already", env.Name, c.Version)
+		return out, nil, runsAlready(ctx, tx, env)
 	}
 	if open, err = tx.OpenPromotions(ctx, r.Project, r.Environment); err != nil {
 		return out, nil, err
@@ -72,6 +74,21 @@ func (s *Service) request(ctx context.Context, tx Tx, actor towpath.Actor, r Req
 	out = newPromotion(id, c, env, towpath.PromotionManual, actor.Account, now)
 	out.Experiment, out.Compared = r.Experiment, r.compared
 	return out, open, s.open(ctx, tx, actor, out, now)
+}
+
+// runsAlready says that an environment runs already what it is asked to run, as far
+// as that is certain: what a deployment left in doubt a rollback brings back.
+func runsAlready(ctx context.Context, tx Tx, env towpath.Environment) error {
+	const op = "promotion.request"
+	running, err := tx.Running(ctx, env.Project, env.Name)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(running, func(r rollout.Running) bool { return r.Unsure }) {
+		return towpath.E(towpath.KindConflict, op, "%s is to run %s already, and a deployment left in doubt whether it does", env.Name, env.Version).
+			WithHint("`towpath rollback %s` brings it back", env.Name)
+	}
+	return towpath.E(towpath.KindConflict, op, "%s runs %s already", env.Name, env.Version)
 }
 
 // takeOver makes an automatic promotion that waits the actor's own: a hold

@@ -274,11 +274,14 @@ func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment,
 	}
 	components := rollout.New(content, rendered, running, p.Plan)
 	var runs *towpath.ReleaseContent
+	var should towpath.ReleaseEnvironment
 	if env.Release != "" {
 		if runs, err = l.contents.Content(ctx, p.Project, env.Release); err != nil {
 			return err
 		}
+		should, _ = runs.Environment(env.Name)
 	}
+	rollout.Doubt(components, running, &should)
 	if err := countBefore(ctx, tx, *env, components, runs); err != nil {
 		return err
 	}

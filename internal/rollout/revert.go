@@ -57,16 +57,31 @@ func revert(d *towpath.Deployment) Decision {
 		}
 	}
 	if all {
-		reason := "the previous release runs again"
-		if d.Previous == "" {
-			reason = "what it had started is gone again; nothing ran before"
-		}
-		if d.Experiment != nil && !d.Experiment.Ended.IsZero() {
-			return Decision{Trigger: towpath.TriggerReturned, Reason: d.Cause + "; the previous release has all of the traffic again"}
-		}
-		return Decision{Trigger: towpath.TriggerReverted, Reason: reason}
+		return reverted(d)
 	}
 	return dec
+}
+
+// reverted ends a deployment that has gone back. What was in doubt before it is
+// not called the previous release.
+func reverted(d *towpath.Deployment) Decision {
+	doubt := ""
+	if in := InDoubt(d); len(in) > 0 {
+		doubt = "; it is still in doubt what runs of " + commas(in)
+	}
+	switch {
+	case d.Experiment != nil && !d.Experiment.Ended.IsZero():
+		has := "; the previous release has all of the traffic again"
+		if doubt != "" {
+			has = "; what ran before has all of the traffic again" + doubt
+		}
+		return Decision{Trigger: towpath.TriggerReturned, Reason: d.Cause + has}
+	case doubt != "":
+		return Decision{Trigger: towpath.TriggerReverted, Reason: "what ran before runs again" + doubt}
+	case d.Previous == "":
+		return Decision{Trigger: towpath.TriggerReverted, Reason: "what it had started is gone again; nothing ran before"}
+	}
+	return Decision{Trigger: towpath.TriggerReverted, Reason: "the previous release runs again"}
 }
 
 // restore takes one component back, or says why it can't be.

@@ -21,7 +21,10 @@ type Rollout struct {
 	To       RevisionID      `json:"to,omitempty"`
 	PlanHash Digest          `json:"planHash,omitempty"`
 	Before   *Before         `json:"before,omitempty"` // what From is made of, to bring it back
-	Timeout  time.Duration   `json:"timeout"`          // of each step, nanoseconds
+	// Doubt is that a deployment before this one left in doubt what runs of the
+	// component; nil: none did.
+	Doubt   *Doubt        `json:"doubt,omitempty"`
+	Timeout time.Duration `json:"timeout"` // of each step, nanoseconds
 	// Progress is how long an operation may be under way, however often it is
 	// tried, until the deployment goes back; nanoseconds, 0: for ever.
 	Progress time.Duration `json:"progress,omitempty"`
@@ -251,6 +254,13 @@ type RequestCount struct {
 	Requests uint64   `json:"requests"`
 	Failed   uint64   `json:"failed"`
 	Buckets  []uint64 `json:"buckets"`
+}
+
+// Doubt is that nobody can tell what a deployment found running of a component.
+type Doubt struct {
+	// Ends is that going back ends the doubt: From is what the release has that the
+	// environment is said to run. Going back to anything else does not.
+	Ends bool `json:"ends,omitempty"`
 }
 
 // Before is a revision that ran before a rollout, with all that is needed to

@@ -8,6 +8,7 @@ import (
 
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/inventory"
+	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -107,6 +108,115 @@ func TestServer_WhatCouldNotBeUndone(t *testing.T) {
 	})
 	if _, err := h.svc.Deploys.Rollback(ctx, h.ana, deploy.RollbackRequest{Project: shop, Environment: "dev", To: "1.0.0"}); towpath.KindOf(err) != towpath.KindConflict {
 		t.Errorf("it went back to what it runs: %v", err)
+	}
+}
+
+// A way back that fails as well takes its own doubt away, and not that of before:
+// where it began is not what the environment is said to run.
+func TestServer_AWayBackThatFailsEndsNoDoubtOfBefore(t *testing.T) {
+	type says = func(good towpath.Digest, op towpath.Operation) towpath.ResultStatus
+	failed := func(h *harness, version string) { h.promotion("dev", version, towpath.PromotionFailed) }
+	stuck := func(verb towpath.Verb) func(h *harness, version string) {
+		return func(h *harness, version string) {
+			h.until(string(verb)+" of "+version+" is stuck", func() bool {
+				st := h.status("dev")
+				return st.Deployment != nil && slices.ContainsFunc(st.Deployment.Components, func(r towpath.Rollout) bool {
+					s, ok := r.Find(verb)
+					return ok && s.Phase == towpath.OperationUnknown
+				})
+			})
+		}
+	}
+	unknown := func(verb towpath.Verb) says {
+		return func(good towpath.Digest, op towpath.Operation) towpath.ResultStatus {
+			if op.Verb == verb && op.Spec.Release != good {
+				return towpath.ResultUnknown
+			}
+			return ""
+		}
+	}
+	cannotBeUndone := func(good towpath.Digest, op towpath.Operation) towpath.ResultStatus {
+		if op.Verb == towpath.VerbVerifyAfter && op.Spec.Release != good || op.Verb == towpath.VerbRestore {
+			return towpath.ResultFailed
+		}
+		return ""
+	}
+	rollback := func(h *harness) {
+		_, err := h.svc.Deploys.Rollback(context.Background(), h.ana, rollbackTo("dev"))
+		must(h.t, 0, err)
+	}
+	for name, tt := range map[string]struct {
+		first   says
+		until   func(h *harness, version string)
+		then    func(h *harness)
+		certain bool
+		reason  string
+	}{
+		"after what could not be undone, a rollback":       {cannotBeUndone, failed, rollback, false, "it is still in doubt what runs of api"},
+		"half-way after the switch, a rollback that takes": {unknown(towpath.VerbVerifyAfter), stuck(towpath.VerbVerifyAfter), rollback, false, "it is still in doubt what runs of api"},
+		"after what could not be undone, a promotion": {cannotBeUndone, failed, func(h *harness) {
+			h.publish("1.2.0", "three")
+			_, err := h.svc.Promotions.Request(context.Background(), h.ana, promote.Request{Project: shop, Environment: "dev", Release: "1.2.0"})
+			must(h.t, 0, err)
+			h.promotion("dev", "1.2.0", towpath.PromotionRolledBack)
+		}, false, "it is still in doubt what runs of api"},
+		"before the switch, a rollback that takes": {unknown(towpath.VerbVerifyBefore), stuck(towpath.VerbVerifyBefore), rollback, true, "the previous release runs again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			ctx := context.Background()
+			h.publish("1.0.0", "one")
+			h.runs("staging", "1.0.0")
+			good := h.status("dev").Release
+			h.answer(func(op towpath.Operation) towpath.OperationResult {
+				return towpath.OperationResult{Status: tt.first(good, op), Message: "no"}
+			})
+			h.publish("1.1.0", "two")
+			tt.until(h, "1.1.0")
+			h.answer(func(op towpath.Operation) towpath.OperationResult { // nothing starts any more
+				if op.Verb == towpath.VerbPrepare {
+					return towpath.OperationResult{Status: towpath.ResultFailed, Message: "port taken"}
+				}
+				return towpath.OperationResult{}
+			})
+			tt.then(h)
+			var last towpath.Deployment
+			h.until("it has gone back", func() bool {
+				l, err := h.svc.Deploys.List(ctx, h.ana, deploy.Filter{Project: shop, Environment: "dev"})
+				must(t, 0, err)
+				last = l.Items[0]
+				return last.Phase == towpath.DeploymentRolledBack
+			})
+			if !strings.Contains(last.Reason, tt.reason) {
+				t.Errorf("it ended: %s", last.Reason)
+			}
+			st := h.status("dev")
+			if st.Version != "1.0.0" || (st.Phase == inventory.PhaseFailed) == tt.certain {
+				t.Errorf("dev is %s with %s", st.Phase, st.Version)
+			}
+			for _, to := range []string{"", "1.0.0"} {
+				r := rollbackTo("dev")
+				r.To, r.DryRun = to, true
+				dry, err := h.svc.Deploys.Rollback(ctx, h.ana, r)
+				if certain := towpath.KindOf(err) == towpath.KindConflict; certain != tt.certain || !certain && (dry.ToVersion != "1.0.0" || len(dry.Components) != 1) {
+					t.Errorf("to %q it would go %+v, %v", to, dry, err)
+				}
+			}
+			_, err := h.svc.Promotions.Request(ctx, h.ana, promote.Request{Project: shop, Environment: "dev", Release: "1.0.0"})
+			if m, hint := towpath.PublicMessage(err); strings.Contains(m, "left in doubt") == tt.certain || strings.Contains(hint, "towpath rollback dev") == tt.certain {
+				t.Errorf("asked for what it is to run: %v", err)
+			}
+			if tt.certain {
+				return
+			}
+			h.answer(nil)
+			rollback(h)
+			h.until("dev is itself again", func() bool {
+				st := h.status("dev")
+				return st.Deployment == nil && st.Phase != inventory.PhaseFailed && st.Version == "1.0.0"
+			})
+		})
 	}
 }
 
