@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -147,7 +149,7 @@ func (r *run) components(ctx context.Context) error {
 	g.SetLimit(r.cfg.Parallel)
 	for i, u := range r.units {
 		g.Go(func() (err error) {
-			if r.layers[i], err = r.unit(gctx, work, u); err == nil {
+			if r.layers[i], err = r.unit(gctx, filepath.Join(work, strconv.Itoa(i)), u); err == nil {
 				reviews[i], err = r.scan(gctx, u, r.layers[i])
 			}
 			return err

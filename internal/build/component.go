@@ -57,8 +57,8 @@ type circumstances struct {
 }
 
 // unit makes a unit's layer, or finds the one that was made of the same
-// content by the same command before.
-func (r *run) unit(ctx context.Context, work string, u unit) (layer, error) {
+// content by the same command before. The folder dir is the unit's own.
+func (r *run) unit(ctx context.Context, dir string, u unit) (layer, error) {
 	began := r.cfg.Now()
 	key, err := r.cacheKey(ctx, u)
 	if err != nil {
@@ -71,11 +71,10 @@ func (r *run) unit(ctx context.Context, work string, u unit) (layer, error) {
 			return l, nil
 		}
 	}
-	dir := filepath.Join(work, string(u.name))
-	l, err := r.make(ctx, u, circumstances{dir: dir, umask: "022"})
+	l, err := r.make(ctx, u, circumstances{dir: filepath.Join(dir, "first"), umask: "022"})
 	if err == nil && r.req.Check {
 		err = r.step(ctx, u.name, StepCheck, func(ctx context.Context) error {
-			return r.check(ctx, u, l, filepath.Join(work, "again", "elsewhere-"+string(u.name)))
+			return r.check(ctx, u, l, filepath.Join(dir, "again", "elsewhere"))
 		})
 	}
 	if err != nil {
