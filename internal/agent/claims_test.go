@@ -32,19 +32,24 @@ func (h *hiccup) Plan(context.Context, kind.Work) (towpath.ComponentPlan, error)
 	return towpath.ComponentPlan{}, nil
 }
 
+// newHiccup is an agent with such a runner, whose journal is on its disk.
+func newHiccup(t *testing.T, dir string) (*Agent, *hiccup) {
+	t.Helper()
+	r := &hiccup{disk: faultfs.New()}
+	must(t, makeDir(r.disk, crashDir))
+	a, err := New(Config{Dir: dir, Place: "local", Now: clock, Extract: halves, Released: &Verified{}}, nil, []kind.Runner{r}, slog.New(slog.DiscardHandler))
+	must(t, err)
+	a.journal, err = openJournal(r.disk, crashPath, clock)
+	must(t, err)
+	return a, r
+}
+
 // TestAgent_ClaimedAgainAtItsEnd: a lease runs out when an operation has met an
 // error and that is not written down yet. The next claim is another try.
 func TestAgent_ClaimedAgainAtItsEnd(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		fs := faultfs.New()
-		must(t, makeDir(fs, crashDir))
-		j, err := openJournal(fs, crashPath, clock)
-		must(t, err)
-		r := &hiccup{disk: fs}
-		a, err := New(Config{Dir: dir, Place: "local", Now: clock, Extract: halves, Released: &Verified{}}, nil, []kind.Runner{r}, slog.New(slog.DiscardHandler))
-		must(t, err)
-		a.journal = j
+		a, r := newHiccup(t, dir)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 
@@ -52,7 +57,7 @@ func TestAgent_ClaimedAgainAtItsEnd(t *testing.T) {
 		synctest.Wait() // it waits for the disk
 		a.take(ctx, issued(t, testOp(1, "api", 2, towpath.VerbPlan)))
 		a.work.Wait()
-		as, ok := j.find("op_1")
+		as, ok := a.journal.find("op_1")
 		if !ok || as.Operation.Fence != 2 || as.Phase != agentrpc.JournalDone || as.Result.Status != towpath.ResultDone || r.plans != 2 {
 			t.Errorf("after %d tries: %+v", r.plans, as)
 		}
@@ -64,19 +69,12 @@ func TestAgent_ClaimedAgainAtItsEnd(t *testing.T) {
 func TestAgent_DiskThatRefuses(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		fs := faultfs.New()
-		must(t, makeDir(fs, crashDir))
-		j, err := openJournal(fs, crashPath, clock)
-		must(t, err)
-		r := &hiccup{disk: fs}
-		a, err := New(Config{Dir: dir, Place: "local", Now: clock, Extract: halves, Released: &Verified{}}, nil, []kind.Runner{r}, slog.New(slog.DiscardHandler))
-		must(t, err)
-		a.journal = j
+		a, r := newHiccup(t, dir)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 
 		op := issued(t, testOp(1, "api", 1, towpath.VerbPlan))
-		fs.FailAt(1, errors.New("no space left on device"))
+		r.disk.FailAt(1, errors.New("no space left on device"))
 		a.take(ctx, op)
 		got := a.outbox.takeRefused()
 		if len(got) != 1 || got[0].Operation != op.ID || got[0].Result.Status != towpath.ResultError || !strings.Contains(got[0].Result.Message, "check the disk's free space") {
@@ -90,7 +88,7 @@ func TestAgent_DiskThatRefuses(t *testing.T) {
 		if !ok || said.Operation != op.ID || !strings.Contains(said.Message, "check the disk's free space") {
 			t.Errorf("said %+v", said)
 		}
-		if as, ok := j.find(op.ID); !ok || as.Phase != agentrpc.JournalDone {
+		if as, ok := a.journal.find(op.ID); !ok || as.Phase != agentrpc.JournalDone {
 			t.Errorf("it is %+v", as)
 		}
 	})

@@ -4,12 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 
+	"github.com/towpath/towpath/internal/http/rest/client"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -92,11 +92,7 @@ func (s *session) settings() (ClientFile, error) {
 // here reports whether a URL is of this machine.
 func here(address string) bool {
 	u, err := url.Parse(address)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	return err == nil && client.Loopback(u.Hostname())
 }
 
 func (s *session) readClientFile(path string) (f ClientFile, err error) {

@@ -87,7 +87,7 @@ func ServerURL(address string, withToken bool) (*url.URL, error) {
 		return nil, towpath.E(towpath.KindInvalid, op, "the server's URL is not valid").
 			WithHint("it reads http://127.0.0.1:7171 or https://towpath.example.com, without user name and query")
 	}
-	if u.Scheme == "http" && !loopback(u.Hostname()) && withToken {
+	if u.Scheme == "http" && !Loopback(u.Hostname()) && withToken {
 		return nil, towpath.E(towpath.KindInvalid, op, "a token is not sent without TLS to another machine").
 			On(u.Host).WithHint("use the server's https:// address")
 	}
@@ -114,7 +114,8 @@ func transport() http.RoundTripper {
 	return t
 }
 
-func loopback(host string) bool {
+// Loopback reports whether a host is this machine, by its name or address.
+func Loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || (ip != nil && ip.IsLoopback())
 }
