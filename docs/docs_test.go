@@ -96,7 +96,7 @@ func TestArchitecture_NamesEveryPackage(t *testing.T) {
 // layers are the module's packages from the top down: a package imports only
 // what stands on a line above its own. The reasons are in architecture.md.
 var layers = [][]string{
-	{"internal/towpath", "internal/didyoumean", "internal/failpoint"},
+	{"internal/towpath", "internal/didyoumean", "internal/loopback", "internal/failpoint"},
 	{"internal/gate", "internal/rollout", "internal/analysis", "internal/experiment", "internal/drift", "internal/access"},
 	{"internal/reconcile", "internal/sqldb", "internal/blob", "internal/merkle", "internal/oci", "internal/secretscan", "internal/pin"},
 	{"internal/ledger", "internal/evidence"},

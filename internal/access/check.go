@@ -64,12 +64,26 @@ func Check(actor towpath.Actor, verb Verb, subject Subject) error {
 	if verb == TokenManage && subject.Account == actor.Account {
 		return nil
 	}
-	for _, g := range actor.Grants {
-		if slices.Contains(r.roles, g.Role) && covers(g, r, subject) {
-			return nil
-		}
+	if len(held(actor, r, subject)) > 0 {
+		return nil
 	}
 	return forbidden(r, string(actor.Account), subject).WithHint("%s", hint(actor, r, subject))
+}
+
+// Held lists the roles by which an account may do a verb to a subject, by the same
+// rule as [Check]: one that is held at a place only is none of what has no place.
+func Held(actor towpath.Actor, verb Verb, subject Subject) []towpath.Role {
+	r, _ := find(verb)
+	return held(actor, r, subject)
+}
+
+func held(actor towpath.Actor, r rule, s Subject) (out []towpath.Role) {
+	for _, g := range actor.Grants {
+		if slices.Contains(r.roles, g.Role) && covers(g, r, s) {
+			out = append(out, g.Role)
+		}
+	}
+	return out
 }
 
 // Projects says in which projects the actor may do a verb to what belongs to

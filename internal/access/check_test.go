@@ -118,6 +118,18 @@ func TestCheck_Scope(t *testing.T) {
 	}
 }
 
+func TestHeld(t *testing.T) {
+	bob := towpath.Actor{Account: "bob", Token: "tok_1", Grants: []towpath.Grant{
+		{Role: "operator", Project: "shop"}, {Role: "admin", Place: "edge"}, {Role: "approver", Project: "shop", Environment: "dev"}, {Role: "promoter"},
+	}}
+	if got := Held(bob, PromotionApprove, Subject{Project: "shop", Environment: "prod"}); !slices.Equal(got, []towpath.Role{"operator"}) {
+		t.Errorf("what is held elsewhere, and what may not approve, counts: %v", got)
+	}
+	if got := Held(bob, EnvironmentOpen, Subject{Project: "shop", Environment: "prod", Place: "edge"}); !slices.Equal(got, []towpath.Role{"admin"}) {
+		t.Errorf("at its place: %v", got)
+	}
+}
+
 func TestCheck_SaysWhoWhatAndWhichRole(t *testing.T) {
 	ana := towpath.Actor{Account: "ana", Token: "tok_1", Grants: []towpath.Grant{{Role: "promoter", Project: "shop", Environment: "dev"}, {Role: "viewer"}}}
 	message, hint := towpath.PublicMessage(Check(ana, PromotionRequest, Subject{Project: "shop", Environment: "prod"}))
@@ -154,6 +166,9 @@ func TestCheck_AGrantNeverTakesAway(t *testing.T) {
 		allowed := Check(actor, v, s) == nil
 		if allowed && Check(more, v, s) != nil {
 			t.Fatal("one more grant took a right away")
+		}
+		if (len(Held(actor, v, s)) > 0) != allowed {
+			t.Fatalf("allowed: %t, by the roles %v", allowed, Held(actor, v, s))
 		}
 		all, names := Projects(actor, v)
 		for _, p := range []towpath.ProjectName{"shop", "billing"} {

@@ -16,5 +16,5 @@ type NewToken struct {
 type TokenRequest struct {
 	Account towpath.AccountName // empty: the actor's own
 	Name    string
-	TTL     time.Duration // 0: 90 days
+	TTL     time.Duration // 0: 90 days, or as long as the token that it is made with
 }

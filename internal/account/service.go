@@ -5,6 +5,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"regexp"
@@ -208,7 +209,9 @@ func (s *Service) List(ctx context.Context, actor towpath.Actor) ([]towpath.Acco
 	return out, err
 }
 
-// CreateToken makes a token. Its secret is in the answer and nowhere else.
+// CreateToken makes a token. Its secret is in the answer and nowhere else. One that
+// an account makes for itself ends with the token that it is made with at the latest,
+// unless the account is an admin's.
 func (s *Service) CreateToken(ctx context.Context, actor towpath.Actor, r TokenRequest) (NewToken, error) {
 	if r.Account == "" {
 		r.Account = actor.Account
@@ -219,9 +222,6 @@ func (s *Service) CreateToken(ctx context.Context, actor towpath.Actor, r TokenR
 	if r.TTL < 0 {
 		return NewToken{}, towpath.E(towpath.KindInvalid, "token.create", "the token would have expired already")
 	}
-	if r.TTL == 0 {
-		r.TTL = defaultTTL
-	}
 	secret, hash, err := access.NewToken(rand.Reader)
 	if err != nil {
 		return NewToken{}, towpath.E(towpath.KindInternal, "token.create", "no token could be made").WithCause(err)
@@ -229,12 +229,15 @@ func (s *Service) CreateToken(ctx context.Context, actor towpath.Actor, r TokenR
 	now := s.cfg.Now()
 	t := towpath.Token{
 		ID: towpath.NewID[towpath.TokenID]("tok", now), Account: r.Account, Name: r.Name,
-		CreatedAt: now, ExpiresAt: now.Add(r.TTL),
+		CreatedAt: now,
 	}
 	ev := towpath.NewEvent(now, string(actor.Account), "token.created")
 	ev.Subject, ev.Reason, ev.RequestID = string(t.ID), string(r.Account)+" "+r.Name, actor.RequestID
 	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		if _, err := tx.Account(ctx, r.Account); err != nil {
+			return err
+		}
+		if t.ExpiresAt, err = expires(ctx, tx, actor, r, now); err != nil {
 			return err
 		}
 		if err := tx.InsertToken(ctx, t, hash); err != nil {
@@ -246,6 +249,25 @@ func (s *Service) CreateToken(ctx context.Context, actor towpath.Actor, r TokenR
 		return NewToken{}, err
 	}
 	return NewToken{Token: t, Secret: secret}, nil
+}
+
+// expires is when a token ends that is made now. One that somebody makes who is no
+// admin does not outlive the token that it is made with: else a token of an hour, once
+// stolen, would be one for ever.
+func expires(ctx context.Context, tx Tx, actor towpath.Actor, r TokenRequest, now time.Time) (time.Time, error) {
+	at := now.Add(cmp.Or(r.TTL, defaultTTL))
+	if actor.Token == "" || len(access.Held(actor, access.TokenManage, access.Subject{Account: r.Account})) > 0 {
+		return at, nil
+	}
+	own, err := tx.Token(ctx, actor.Token)
+	if err != nil || own.ExpiresAt.IsZero() || !at.After(own.ExpiresAt) {
+		return at, err
+	}
+	if r.TTL == 0 {
+		return own.ExpiresAt, nil
+	}
+	return at, towpath.E(towpath.KindForbidden, "token.create", "%s may not make a token that outlives the one it is made with, which ends at %s",
+		actor.Account, own.ExpiresAt.UTC().Format(time.RFC3339)).On(string(own.ID)).WithHint("ask for less, or have an admin make it: towpath token create NAME --account %s --ttl …", r.Account)
 }
 
 // Tokens lists the tokens of an account; empty is the actor's own.

@@ -141,13 +141,14 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	// First what a crash has left is removed: the journal can't be opened on a disk that is full of it.
+	if a.files, err = openFiles(filepath.Join(a.cfg.Dir, "files"), a.client, a.cfg.Extract, a.cfg.Now); err != nil {
+		return err
+	}
 	if a.journal, err = openJournal(blob.OS{}, filepath.Join(a.cfg.Dir, "journal"), a.cfg.Now); err != nil {
 		return err
 	}
 	defer a.journal.close()
-	if a.files, err = openFiles(filepath.Join(a.cfg.Dir, "files"), a.client, a.cfg.Extract, a.cfg.Now); err != nil {
-		return err
-	}
 	if err := a.loadTrust(); err != nil {
 		return err
 	}

@@ -64,7 +64,11 @@ func (s *script) Retire(ctx context.Context, w kind.Work) error               { 
 func (s *script) Remove(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
 func (s *script) Shift(ctx context.Context, w kind.Work) error                { return s.step(ctx, w) }
 func (s *script) Repair(ctx context.Context, w kind.Work) error               { return s.step(ctx, w) }
-func (s *script) Folders() ([]string, error)                                  { return nil, nil }
+func (s *script) Undo(ctx context.Context, w kind.Work) error {
+	w.Operation.Verb = "undo"
+	return s.step(ctx, w)
+}
+func (s *script) Folders() ([]string, error) { return nil, nil }
 func (s *script) Observe(ctx context.Context) ([]towpath.Observation, error) {
 	s.mu.Lock()
 	s.looked = append(s.looked, s.kept)

@@ -51,6 +51,19 @@ func TestAgent_Counts(t *testing.T) {
 			}
 		})
 	})
+	t.Run("what is shared is told, whatever can't be counted of others", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.runner.counting(func() ([]kind.Count, error) {
+				c := kind.Count{Shared: true}
+				c.Target, c.At = b.op("op_1", towpath.VerbShift).Target, time.Now()
+				return []kind.Count{c}, errors.New("a record that can't be read")
+			})
+			time.Sleep(2*time.Second + time.Millisecond)
+			if got := b.told(); len(got) < 2 {
+				t.Errorf("told %+v", got)
+			}
+		})
+	})
 	t.Run("what is shared is told every second, with what was before, once", func(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
 			b.traffic()

@@ -24,6 +24,7 @@ var (
 type running struct {
 	id     towpath.OperationID
 	cancel context.CancelCauseFunc
+	anew   func() (context.Context, context.CancelCauseFunc) // once the first has ended
 	done   chan struct{}
 	over   bool  // its result is certain
 	fence  int64 // of its last claim, once it is over; later ones are not its
@@ -100,6 +101,7 @@ func (a *Agent) start(ctx context.Context, as assignment, withdrawn bool) {
 	op := as.Operation
 	runCtx, cancel := context.WithCancelCause(ctx)
 	me := &running{id: op.ID, cancel: cancel, done: make(chan struct{})}
+	me.anew = func() (context.Context, context.CancelCauseFunc) { return context.WithCancelCause(ctx) }
 	a.mu.Lock()
 	prev := a.running[op.Target.Key()]
 	a.running[op.Target.Key()] = me
@@ -108,7 +110,9 @@ func (a *Agent) start(ctx context.Context, as assignment, withdrawn bool) {
 		defer cancel(nil)
 		defer close(me.done)
 		if prev != nil {
+			a.mu.Lock()
 			prev.cancel(errSuperseded)
+			a.mu.Unlock()
 			<-prev.done
 		}
 		// Whatever worked before may have ended this very operation.
@@ -206,7 +210,7 @@ func (a *Agent) perform(ctx context.Context, runner kind.Runner, op towpath.Oper
 	}
 	failpoint.Hit("agent.after-intent")
 	workCtx := ctx
-	if op.Spec.Timeout > 0 {
+	if op.Spec.Timeout > 0 && !waitsBounded(op.Verb) {
 		var cancel context.CancelFunc
 		workCtx, cancel = context.WithTimeoutCause(ctx, op.Spec.Timeout, errTimeout)
 		defer cancel()
@@ -220,7 +224,15 @@ func (a *Agent) perform(ctx context.Context, runner kind.Runner, op towpath.Oper
 		err = &kind.Failure{Message: fmt.Sprintf("%s did not end within %s", op.Verb, op.Spec.Timeout)}
 	}
 	a.ended(ctx, op, err)
+	if op.Verb == towpath.VerbRepair {
+		a.collectFiles() // those that it began with
+	}
 }
+
+// waitsBounded reports whether all that a verb waits for is how long requests and
+// processes may take to end, which its own settings bound. The deployment's time for a
+// step may be less than that: cut off and begun anew, such a step would never end.
+func waitsBounded(v towpath.Verb) bool { return v == towpath.VerbRetire || v == towpath.VerbRemove }
 
 // verdict reports whether an error says something about the release or its base.
 func verdict(err error) bool {
@@ -277,7 +289,7 @@ func (a *Agent) interrupted(ctx context.Context, op towpath.Operation) {
 	case errors.Is(cause, errSuperseded):
 		a.close(ctx, op, "superseded")
 	case errors.Is(cause, errCancelled):
-		a.close(ctx, op, "withdrawn")
+		a.withdrawn(ctx, op)
 	}
 }
 

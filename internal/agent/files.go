@@ -41,6 +41,9 @@ type files struct {
 type marker struct {
 	Layer towpath.Digest `json:"layer"`
 	Size  int64          `json:"size"` // bytes of the layer
+	// Described: what it holds stands in the manifest beside the marker; false in
+	// those of versions that wrote none, or did not say so.
+	Described bool `json:"described,omitempty"`
 }
 
 const markerFile = "layer.json"
@@ -61,18 +64,18 @@ func openFiles(dir string, client Client, extract func(context.Context, io.Reade
 }
 
 // fetch gives the folder of a layer's files, which it gets from the server when
-// it is not there. One that is to be started from must be as it was put in
-// place.
-func (f *files) fetch(ctx context.Context, layer towpath.Digest, size int64, toStart bool, say func(string)) (string, error) {
+// there is none that is as it was put in place: what is asked for is started, or
+// decides what is.
+func (f *files) fetch(ctx context.Context, layer towpath.Digest, size int64, say func(string)) (string, error) {
 	return f.inTurn(ctx, layer, func() (string, error) {
 		copies := f.copies(layer)
 		for _, dest := range copies {
 			root := filepath.Join(dest, "root")
-			if !toStart || f.watch.intact(root) {
+			if f.watch.intact(root) {
 				return root, nil
 			}
 		}
-		dest, err := f.free(layer)
+		dest, err := f.free(layer.Hex())
 		if err != nil {
 			return "", err
 		}
@@ -80,10 +83,10 @@ func (f *files) fetch(ctx context.Context, layer towpath.Digest, size int64, toS
 	})
 }
 
-// free is a folder for a layer's files that nothing is in: what is in another
-// one may be running, whatever became of it.
-func (f *files) free(layer towpath.Digest) (string, error) {
-	dest := filepath.Join(f.dir, layer.Hex())
+// free is a folder for a layer's files that nothing is in, of a name or numbered after
+// it: what is in another one may be running, whatever became of it.
+func (f *files) free(name string) (string, error) {
+	dest := filepath.Join(f.dir, name)
 	for n := 1; ; n++ {
 		_, err := os.Lstat(dest)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -92,19 +95,25 @@ func (f *files) free(layer towpath.Digest) (string, error) {
 		if err != nil {
 			return "", towpath.E(towpath.KindUnavailable, "agent.files", "a folder for files can't be looked for").On(dest).WithCause(err)
 		}
-		dest = filepath.Join(f.dir, layer.Hex()+copyMark+strconv.Itoa(n))
+		dest = filepath.Join(f.dir, name+copyMark+strconv.Itoa(n))
 	}
 }
 
-// fresh puts the files of a layer in place once more, for one purpose.
+// fresh puts the files of a layer in place once more, for one purpose. What was put
+// there for it before a crash is taken if nobody changed it since, and left alone if
+// somebody did: instances may run from it.
 func (f *files) fresh(ctx context.Context, layer towpath.Digest, size int64, purpose string, say func(string)) (string, error) {
 	return f.inTurn(ctx, layer, func() (string, error) {
-		dest := filepath.Join(f.dir, layer.Hex()+copyMark+purpose)
-		root := filepath.Join(dest, "root")
-		if f.holds(dest, layer) {
-			if f.watch.intact(root) {
-				return root, nil // put there before a crash
+		name := layer.Hex() + copyMark + purpose
+		for _, dest := range f.copies(layer) {
+			base, root := filepath.Base(dest), filepath.Join(dest, "root")
+			if (base == name || strings.HasPrefix(base, name+copyMark)) && f.watch.intact(root) {
+				return root, nil
 			}
+		}
+		dest, err := f.free(name)
+		if err != nil {
+			return "", err
 		}
 		return f.put(ctx, layer, size, dest, say)
 	})
@@ -182,13 +191,20 @@ func (f *files) turn(layer towpath.Digest) chan struct{} {
 }
 
 func (f *files) holds(dest string, layer towpath.Digest) bool {
-	b, err := os.ReadFile(filepath.Join(dest, markerFile))
-	var m marker
-	return err == nil && json.Unmarshal(b, &m) == nil && m.Layer == layer
+	m, err := readMarker(dest)
+	return err == nil && m.Layer == layer
 }
 
-// get extracts the layer beside its place and moves it there, once the digest
-// of all its bytes has been checked and they are on disk.
+func readMarker(dir string) (m marker, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, markerFile))
+	if err != nil {
+		return m, err
+	}
+	return m, json.Unmarshal(b, &m)
+}
+
+// get extracts the layer beside its place, where nothing is, and moves it there, once
+// the digest of all its bytes has been checked and they are on disk.
 func (f *files) get(ctx context.Context, layer towpath.Digest, size int64, dest string) (err error) {
 	tmp, err := os.MkdirTemp(f.dir, ".tmp-")
 	if err != nil {
@@ -206,7 +222,7 @@ func (f *files) get(ctx context.Context, layer towpath.Digest, size int64, dest 
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(marker{Layer: layer, Size: n})
+	b, err := json.Marshal(marker{Layer: layer, Size: n, Described: true})
 	if err != nil {
 		return err
 	}
@@ -226,9 +242,6 @@ func (f *files) get(ctx context.Context, layer towpath.Digest, size int64, dest 
 		return err
 	}
 	failpoint.Hit("agent.before-files")
-	if err := removeTree(dest); err != nil { // without a good marker
-		return err
-	}
 	if err := os.Rename(tmp, dest); err != nil {
 		return err
 	}
@@ -310,8 +323,11 @@ func removeTree(dir string) error {
 
 // collect removes the layers that nothing uses, and of those that are used the
 // copies that nothing runs from, but the newest. Without knowing what runs
-// (nil) it keeps every copy.
+// (nil) it removes nothing.
 func (f *files) collect(used map[towpath.Digest]bool, held map[string]bool) error {
+	if held == nil {
+		return nil
+	}
 	entries, err := os.ReadDir(f.dir)
 	for _, e := range entries {
 		name, _, _ := strings.Cut(e.Name(), copyMark)
@@ -320,7 +336,7 @@ func (f *files) collect(used map[towpath.Digest]bool, held map[string]bool) erro
 		case strings.HasPrefix(e.Name(), ".tmp-"), held[filepath.Join(dir, "root")]:
 			continue
 		case used[layer]:
-			if copies := f.copies(layer); held == nil || len(copies) == 0 || copies[0] == dir {
+			if copies := f.copies(layer); len(copies) == 0 || copies[0] == dir {
 				continue
 			}
 		}

@@ -68,7 +68,7 @@ func TestFiles(t *testing.T) {
 	t.Run("puts the files of a layer in place once, read-only", func(t *testing.T) {
 		f, s, dir := setup(t)
 		for range 2 {
-			got, err := f.fetch(t.Context(), layer, 100, true, say)
+			got, err := f.fetch(t.Context(), layer, 100, say)
 			must(t, err)
 			fi, err := os.Stat(filepath.Join(got, "half"))
 			must(t, err)
@@ -83,7 +83,7 @@ func TestFiles(t *testing.T) {
 	t.Run("leaves nothing behind when the bytes are wrong at their very end", func(t *testing.T) {
 		f, s, dir := setup(t)
 		s.end = towpath.E(towpath.KindConflict, "test", "other bytes")
-		if _, err := f.fetch(t.Context(), layer, 100, true, say); towpath.KindOf(err) != towpath.KindConflict {
+		if _, err := f.fetch(t.Context(), layer, 100, say); towpath.KindOf(err) != towpath.KindConflict {
 			t.Errorf("got %v", err)
 		}
 		if n := entries(t, dir); n != 0 {
@@ -92,7 +92,7 @@ func TestFiles(t *testing.T) {
 	})
 	t.Run("refuses more bytes than the release says", func(t *testing.T) {
 		f, _, dir := setup(t)
-		if _, err := f.fetch(t.Context(), layer, 99, true, say); towpath.KindOf(err) != towpath.KindExhausted {
+		if _, err := f.fetch(t.Context(), layer, 99, say); towpath.KindOf(err) != towpath.KindExhausted {
 			t.Errorf("got %v", err)
 		}
 		if n := entries(t, dir); n != 0 {
@@ -101,10 +101,10 @@ func TestFiles(t *testing.T) {
 	})
 	t.Run("takes nothing without its marker for complete", func(t *testing.T) {
 		f, s, dir := setup(t)
-		got, err := f.fetch(t.Context(), layer, 100, true, say)
+		got, err := f.fetch(t.Context(), layer, 100, say)
 		must(t, err)
 		must(t, os.Chmod(filepath.Dir(got), 0o755), os.Remove(filepath.Join(filepath.Dir(got), markerFile)))
-		if _, err := f.fetch(t.Context(), layer, 100, true, say); err != nil || s.fetched != 2 {
+		if _, err := f.fetch(t.Context(), layer, 100, say); err != nil || s.fetched != 2 {
 			t.Errorf("fetched %d times, %v", s.fetched, err)
 		}
 		if n := entries(t, dir); n != 2 {
@@ -116,11 +116,15 @@ func TestFiles(t *testing.T) {
 		other := towpath.DigestOf([]byte("other"))
 		s.blobs[other] = content
 		for _, l := range []towpath.Digest{layer, other} {
-			_, err := f.fetch(t.Context(), l, 100, true, say)
+			_, err := f.fetch(t.Context(), l, 100, say)
 			must(t, err)
 		}
 		must(t, os.Mkdir(filepath.Join(dir, ".tmp-1"), 0o500))
 		must(t, f.collect(map[towpath.Digest]bool{other: true}, nil))
+		if n := entries(t, dir); n != 3 {
+			t.Errorf("%d entries, while nobody can tell what runs", n)
+		}
+		must(t, f.collect(map[towpath.Digest]bool{other: true}, map[string]bool{}))
 		if n := entries(t, dir); n != 2 || !f.holds(filepath.Join(dir, other.Hex()), other) {
 			t.Errorf("%d entries", n)
 		}
@@ -132,16 +136,16 @@ func TestFiles(t *testing.T) {
 	})
 	t.Run("starts nothing from files that somebody changed", func(t *testing.T) {
 		f, s, dir := setup(t)
-		first, err := f.fetch(t.Context(), layer, 100, true, say)
+		first, err := f.fetch(t.Context(), layer, 100, say)
 		must(t, err)
 		must(t, os.Chmod(filepath.Join(first, "half"), 0o777))
 		f.watch = newWatch(time.Now)
-		got, err := f.fetch(t.Context(), layer, 100, true, say)
+		got, err := f.fetch(t.Context(), layer, 100, say)
 		must(t, err)
 		if got == first || s.fetched != 2 {
 			t.Errorf("%s is given again, fetched %d times", got, s.fetched)
 		}
-		again, err := f.fetch(t.Context(), layer, 100, false, say)
+		again, err := f.fetch(t.Context(), layer, 100, say)
 		must(t, err)
 		if again != got || s.fetched != 2 {
 			t.Errorf("then %s, fetched %d times", again, s.fetched)
@@ -157,15 +161,15 @@ func TestFiles(t *testing.T) {
 		}
 		must(t, os.Chmod(filepath.Join(got, "half"), 0o777))
 		f.watch = newWatch(time.Now)
-		third, err := f.fetch(t.Context(), layer, 100, true, say)
+		third, err := f.fetch(t.Context(), layer, 100, say)
 		must(t, err)
 		if _, err := os.Stat(got); err != nil || third == got {
 			t.Errorf("%s, which something runs from, gave way to %s: %v", got, third, err)
 		}
 	})
 	t.Run("puts files in place once more for each purpose", func(t *testing.T) {
-		f, s, _ := setup(t)
-		first, err := f.fetch(t.Context(), layer, 100, true, say)
+		f, s, dir := setup(t)
+		first, err := f.fetch(t.Context(), layer, 100, say)
 		must(t, err)
 		folders := map[string]bool{first: true}
 		for _, purpose := range []string{"op_1", "op_1", "op_2"} {
@@ -175,6 +179,17 @@ func TestFiles(t *testing.T) {
 		}
 		if len(folders) != 3 || s.fetched != 3 {
 			t.Errorf("%d folders, fetched %d times", len(folders), s.fetched)
+		}
+		runs := filepath.Join(dir, layer.Hex()+copyMark+"op_2", "root")
+		must(t, os.Chmod(filepath.Join(runs, "half"), 0o777))
+		f.watch = newWatch(time.Now)
+		for range 2 { // a repair that is resumed, and what it has started runs from there
+			got, err := f.fresh(t.Context(), layer, 100, "op_2", say)
+			must(t, err)
+			folders[got] = true
+		}
+		if _, err := os.Stat(filepath.Join(runs, "half")); err != nil || len(folders) != 4 || s.fetched != 4 {
+			t.Errorf("%v, %d folders, fetched %d times", err, len(folders), s.fetched)
 		}
 	})
 }
@@ -193,7 +208,7 @@ func TestFiles_FolderThatCanNotBeLookedAt(t *testing.T) {
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.free(towpath.DigestOf([]byte("x"))); towpath.KindOf(err) != towpath.KindUnavailable {
+	if _, err := f.free("x"); towpath.KindOf(err) != towpath.KindUnavailable {
 		t.Errorf("got %v", err)
 	}
 }

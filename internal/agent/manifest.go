@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -147,9 +148,21 @@ func writeManifest(ctx context.Context, dir string) error {
 	return os.WriteFile(filepath.Join(dir, manifestFile), b, 0o444)
 }
 
-// readManifest reads what a folder held when it was put in place; ok is false
-// for one of a version that did not describe it.
-func readManifest(dir string) (all []entry, ok bool) {
+// errUndescribed is of a folder of a version that did not describe what it held.
+var errUndescribed = errors.New("nobody described it")
+
+// readManifest reads what a folder held when it was put in place. It is errUndescribed
+// only where the marker does not say that somebody described it: what was described and
+// can't be read is damaged.
+func readManifest(dir string) (all []entry, err error) {
 	b, err := os.ReadFile(filepath.Join(dir, manifestFile))
-	return all, err == nil && json.Unmarshal(b, &all) == nil
+	if err == nil {
+		err = json.Unmarshal(b, &all)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if m, markerErr := readMarker(dir); markerErr == nil && !m.Described {
+			return nil, errUndescribed
+		}
+	}
+	return all, err
 }

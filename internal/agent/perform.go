@@ -11,10 +11,7 @@ import (
 
 // do has the runner do what the verb says.
 func (a *Agent) do(ctx context.Context, r kind.Runner, op towpath.Operation) (*towpath.ComponentPlan, error) {
-	w, err := a.workOf(ctx, op)
-	if err != nil {
-		return nil, err
-	}
+	w := a.workOf(op)
 	switch op.Verb {
 	case towpath.VerbPlan:
 		plan, err := r.Plan(ctx, w)
@@ -58,20 +55,20 @@ func (a *Agent) do(ctx context.Context, r kind.Runner, op towpath.Operation) (*t
 	return nil, &kind.Failure{Message: "the agent does not know the verb " + string(op.Verb)}
 }
 
-// workOf puts the revision's files in place and gives the work to do on them.
-func (a *Agent) workOf(ctx context.Context, op towpath.Operation) (kind.Work, error) {
+// workOf is an operation as work. Its files are put in place when the runner asks for
+// them: what goes back to what runs must not wait for files that nothing starts from.
+func (a *Agent) workOf(op towpath.Operation) kind.Work {
 	w := kind.Work{Operation: op, Say: a.sayer(op), Planned: a.planned(op)}
-	if op.Spec.Layer == "" || op.Verb == towpath.VerbPlan || op.Verb == towpath.VerbRemove {
-		return w, nil
+	w.Files = func(ctx context.Context) (string, error) {
+		switch {
+		case op.Spec.Layer == "", op.Verb == towpath.VerbPlan, op.Verb == towpath.VerbRemove:
+			return "", nil
+		case op.Verb == towpath.VerbRepair:
+			return a.files.fresh(ctx, op.Spec.Layer, op.Spec.Size, string(op.ID), w.Say)
+		}
+		return a.files.fetch(ctx, op.Spec.Layer, op.Spec.Size, w.Say)
 	}
-	var err error
-	if op.Verb == towpath.VerbRepair {
-		w.Files, err = a.files.fresh(ctx, op.Spec.Layer, op.Spec.Size, string(op.ID), w.Say)
-		return w, err
-	}
-	toStart := op.Verb == towpath.VerbPrepare || op.Verb == towpath.VerbRestore
-	w.Files, err = a.files.fetch(ctx, op.Spec.Layer, op.Spec.Size, toStart, w.Say)
-	return w, err
+	return w
 }
 
 // outputsTimeout bounds looking for the outputs of an operation.

@@ -26,20 +26,20 @@ func (a *Agent) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	withdrawn := map[towpath.OperationID]bool{}
+	status := map[towpath.OperationID]agentrpc.RenewStatus{}
 	for _, r := range answers {
-		withdrawn[r.Operation] = r.Status != agentrpc.RenewOK
+		status[r.Operation] = r.Status
 	}
 	for i, as := range open {
 		if as.Phase == agentrpc.JournalDone {
 			continue
 		}
 		a.log.InfoContext(ctx, "resuming an operation", "operation", as.Operation.ID, "verb", as.Operation.Verb, "phase", as.Phase)
-		if i < len(open)-1 && open[i+1].Operation.Target == as.Operation.Target {
+		if i < len(open)-1 && open[i+1].Operation.Target == as.Operation.Target || status[as.Operation.ID] == agentrpc.RenewSuperseded {
 			a.settle(ctx, as)
 			continue
 		}
-		a.start(ctx, as, withdrawn[as.Operation.ID])
+		a.start(ctx, as, status[as.Operation.ID] == agentrpc.RenewCancelled)
 	}
 	a.outbox.kick()
 	return nil
@@ -89,7 +89,7 @@ func (a *Agent) recovered(ctx context.Context, r kind.Runner, as assignment, wit
 		a.finish(ctx, op, towpath.OperationResult{Status: towpath.ResultUnknown,
 			Message: "the agent was interrupted and can't tell whether " + string(op.Verb) + " took effect; look, and retry or cancel it"})
 	case withdrawn:
-		a.close(ctx, op, "withdrawn")
+		a.withdrawn(ctx, op)
 	default:
 		return false
 	}

@@ -42,6 +42,9 @@ func NewVerified(keys []string) (*Verified, error) {
 	}
 	var trust signing.Trust
 	for _, k := range keys {
+		if _, err := signing.ParsePublic([]byte(k)); err != nil { // when an identity signed only a server can say
+			return nil, err
+		}
 		trust.Keys = append(trust.Keys, signing.TrustedKey{Name: "own key", PublicKey: k, Types: []string{evidence.TypeSignature}})
 	}
 	own, err := signing.NewVerifier(trust)

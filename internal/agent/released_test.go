@@ -21,6 +21,7 @@ import (
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/fulciotest"
 )
 
 // shelf is blobs in memory.
@@ -77,7 +78,7 @@ func newKey(t *testing.T) *signing.Key {
 }
 
 // sign puts a bundle about a release on the shelf.
-func (r *released) sign(t *testing.T, k *signing.Key, about towpath.Digest) towpath.Digest {
+func (r *released) sign(t *testing.T, k signing.Signer, about towpath.Digest) towpath.Digest {
 	t.Helper()
 	statement, err := evidence.MakeSignature(about)
 	if err != nil {
@@ -103,6 +104,13 @@ func TestVerified(t *testing.T) {
 	relied := func(t *testing.T, r *released, by, named *signing.Key, about towpath.Digest) {
 		r.auth.Evidence = []towpath.Evidence{{Type: evidence.TypeSignature, Bundle: r.sign(t, by, about), PublicKey: public(t, named), Recorded: r.auth.At}}
 	}
+	certified := func(t *testing.T, r *released, after time.Duration) {
+		began := r.auth.At.Add(-time.Hour) // the certificate is long over when it is approved
+		a := fulciotest.New(t, began)
+		r.auth.Evidence = []towpath.Evidence{{
+			Type: evidence.TypeSignature, Bundle: r.sign(t, a.Signer(), r.op.Spec.Release), PublicKey: identity(t, a), Recorded: began.Add(after),
+		}}
+	}
 	for _, tt := range []struct {
 		name    string
 		change  func(t *testing.T, r *released)
@@ -127,6 +135,8 @@ func TestVerified(t *testing.T) {
 		{name: "tries again when the release can't be had", later: true, change: func(_ *testing.T, r *released) { delete(r.shelf, r.op.Spec.Release) }},
 
 		{name: "verifies what the gates relied on", change: func(t *testing.T, r *released) { relied(t, r, r.key, r.key, r.op.Spec.Release) }},
+		{name: "also of who has a certificate, by when the registry had it", change: func(t *testing.T, r *released) { certified(t, r, 0) }},
+		{name: "refuses what the registry had after the certificate", refuses: "was valid from", change: func(t *testing.T, r *released) { certified(t, r, fulciotest.Life+time.Second) }},
 		{name: "refuses evidence of another key", refuses: "evidence that its approval relied on does not hold", change: func(t *testing.T, r *released) { relied(t, r, newKey(t), r.key, r.op.Spec.Release) }},
 		{name: "refuses evidence about something else", refuses: "does not hold: the bundle is about something else", change: func(t *testing.T, r *released) {
 			relied(t, r, r.key, r.key, towpath.DigestOf([]byte("other")))
@@ -287,6 +297,10 @@ func TestVerified_JudgesTheEvidenceAgain(t *testing.T) {
 		return evidence.Scan{Tool: "Trivy", Findings: findings}
 	}
 	bad := towpath.ScanFinding{ID: "CVE-7", Severity: towpath.SeverityCritical}
+	pad := towpath.ScanFinding{ID: "CVE-7", Severity: towpath.SeverityCritical, PURL: "pkg:npm/left-pad@1.3.0"}
+	harmless := func(purl string) evidence.Scan {
+		return evidence.Scan{Statements: []towpath.VEXStatement{{ID: "CVE-7", State: towpath.VEXNotAffected, PURL: purl}}}
+	}
 	signed, builder, bill, clean := struct{}{}, from("https://ci.example.com", "refs/heads/main", commit),
 		map[string]any{"bomFormat": "CycloneDX", "specVersion": "1.6"}, scan()
 	type said struct {
@@ -325,6 +339,9 @@ func TestVerified_JudgesTheEvidenceAgain(t *testing.T) {
 		{name: "unless it is excepted", said: with(3, scan(bad)), change: func(r *towpath.GateRules) {
 			r.Scan.Exceptions = []towpath.ScanException{{ID: "CVE-7", Reason: "not reached", Until: "2026-11-21"}}
 		}},
+		{name: "or somebody says that it does no harm there", said: append(with(3, scan(pad)), said{evidence.TypeScan, harmless("pkg:npm/left-pad@1.3.0")})},
+		{name: "refuses a bad finding that does no harm elsewhere", said: append(with(3, scan(pad)), said{evidence.TypeScan, harmless("pkg:npm/lodash@4.0.0")}), refuses: "Trivy found CVE-7 (critical)"},
+		{name: "refuses what has nothing but an opinion", said: with(3, harmless("pkg:npm/left-pad@1.3.0")), refuses: "No scan by any scanner that counts"},
 		{name: "refuses a bad finding whose exception has ended", said: with(3, scan(bad)), change: func(r *towpath.GateRules) {
 			r.Scan.Exceptions = []towpath.ScanException{{ID: "CVE-7", Reason: "not reached", Until: "2026-11-20"}}
 		}, refuses: "the exception for it ended on 2026-11-20"},

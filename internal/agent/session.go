@@ -125,7 +125,11 @@ func (a *Agent) renew(ctx context.Context) {
 		// A new claim of the same operation may have come since the question.
 		if as, ok := a.journal.find(r.Operation); ok && as.Operation.Fence == r.Fence && as.Phase != agentrpc.JournalDone {
 			a.log.InfoContext(ctx, "the server withdrew an operation", "operation", r.Operation, "status", r.Status)
-			a.cancel(r.Operation, errCancelled)
+			if r.Status == agentrpc.RenewCancelled {
+				a.cancel(r.Operation, errCancelled)
+			} else {
+				a.cancel(r.Operation, errSuperseded) // claimed again, and gone on with from where it is
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,6 +38,7 @@ type watched struct {
 	began  time.Time
 	last   sight
 	next   time.Time // no look before
+	lost   bool      // what it held: its manifest can't be read, and last says so
 }
 
 // sight is how a folder differs from what it held: the first changes and how
@@ -74,8 +76,9 @@ const (
 func newWatch(now func() time.Time) *watch { return &watch{now: now, folders: map[string]*watched{}} }
 
 // look says how a folder (root, beside its manifest) differs now, leaving out
-// what some patterns cover. One that nobody described has no differences. It
-// takes a bounded time; what it did not get to is looked at the next time.
+// what some patterns cover. One that nobody described has no differences; how one differs
+// whose description can't be read is not known. It takes a bounded time; what it did
+// not get to is looked at the next time.
 func (w *watch) look(root string, ignore []string) sight {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -98,18 +101,23 @@ func (w *watch) intact(root string) bool {
 	if f == nil {
 		return true
 	}
+	if f.lost {
+		return false
+	}
 	f.at = 0
 	return f.look(w.now, 0).intact()
 }
 
-// folder is what is known of a folder; nil when nobody described it.
+// folder is what is known of a folder; nil when nobody described it. A description
+// that can't be read is tried again no earlier than the folder is looked at again.
 func (w *watch) folder(root string, ignore []string) *watched {
 	key := strings.Join(append([]string{root}, ignore...), "\x00")
-	if f := w.folders[key]; f != nil {
+	began := w.now()
+	if f := w.folders[key]; f != nil && (!f.lost || began.Before(f.next)) {
 		return f
 	}
-	all, described := readManifest(filepath.Dir(root))
-	if !described {
+	all, err := readManifest(filepath.Dir(root))
+	if errors.Is(err, errUndescribed) {
 		return nil
 	}
 	now := w.now()
@@ -117,12 +125,22 @@ func (w *watch) folder(root string, ignore []string) *watched {
 		root: root, ignore: ignore, began: now, whole: now, want: make(map[string]*entry, len(all)),
 		found: map[string]finding{}, read: map[string]time.Time{}, bad: map[string]stamp{},
 	}
+	w.folders[key] = f
+	if err != nil {
+		f.lost, f.next = true, rested(began, now)
+		f.last = sight{at: began, partly: "what they were, in " + manifestFile + " beside them, can't be read: " + reason(err)}
+		return f
+	}
 	for i := range all {
 		f.all, f.want[all[i].Path] = append(f.all, &all[i]), &all[i]
 	}
 	slices.SortFunc(f.all, func(a, b *entry) int { return cmp.Compare(a.Path, b.Path) })
-	w.folders[key] = f
 	return f
+}
+
+// rested is when the next look may begin after one that took from began to end.
+func rested(began, end time.Time) time.Time {
+	return end.Add(max(watchEvery, watchShare*end.Sub(began)))
 }
 
 // forget drops what is known of folders that are gone.
@@ -142,8 +160,7 @@ func (f *watched) look(clock func() time.Time, limit time.Duration) sight {
 	began := clock()
 	f.last = f.compare(clock, limit)
 	f.last.at = began
-	end := clock()
-	f.next = end.Add(max(watchEvery, watchShare*end.Sub(began)))
+	f.next = rested(began, clock())
 	return f.last
 }
 

@@ -65,7 +65,7 @@ func serve(ctx context.Context, t cli.Terminal, o cli.ServerOptions, version str
 	log := slog.New(slog.NewTextHandler(t.Stderr, nil))
 	s, err := server.New(ctx, server.Config{
 		Data: o.Data, Database: o.Database, Blobs: o.Blobs, Listen: o.Listen, Cert: o.TLSCert, Key: o.TLSKey, Version: version,
-		PublicMetrics: o.PublicMetrics, RegistryAuth: o.RegistryAuth, AttestationKey: o.AttestationKey, Log: log,
+		PublicMetrics: o.PublicMetrics, RegistryAuth: o.RegistryAuth, AttestationKey: o.AttestationKey, Restored: o.Restored, Log: log,
 		MetricsURL: o.MetricsURL, MetricsToken: o.MetricsToken, MetricsSources: o.MetricsSources, MetricsRetention: o.MetricsRetention,
 	})
 	if err != nil {

@@ -125,6 +125,12 @@ func (c S3Config) key(name string) string {
 	return c.Prefix + "/" + name
 }
 
+// Folders of what is no blob.
+const (
+	corruptFolder = "corrupt/"
+	stagedFolder  = "uploads/" // of an [S3Staging]
+)
+
 // usedSuffix is what the name of a blob's mark has after the blob's.
 const usedSuffix = ".used"
 
@@ -303,7 +309,7 @@ func (s *S3) quarantine(ctx context.Context, op string, d towpath.Digest) error 
 		return nil
 	}
 	err = s.retry(ctx, func() error {
-		_, err := s.client.ComposeObject(ctx, minio.CopyDestOptions{Bucket: s.cfg.Bucket, Object: s.cfg.key("corrupt/" + blobName(d))},
+		_, err := s.client.ComposeObject(ctx, minio.CopyDestOptions{Bucket: s.cfg.Bucket, Object: s.cfg.key(corruptFolder + blobName(d))},
 			minio.CopySrcOptions{Bucket: s.cfg.Bucket, Object: key, MatchETag: r.seen.ETag})
 		return err
 	})

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -33,6 +31,9 @@ func method(m string) func(*http.Request) bool {
 }
 
 func anyRequest(*http.Request) bool { return true }
+
+// lastStep is of an upload in parts.
+func lastStep(r *http.Request) bool { return r.Method == "POST" && r.URL.Query().Has("uploadId") }
 
 func hinted(t *testing.T, err error, want towpath.Kind) {
 	t.Helper()
@@ -75,7 +76,7 @@ func TestS3_faults(t *testing.T) {
 		"posts are done and called bad":    s3test.Times(2, method("POST"), s3test.LoseAnswer),
 		"a last step is done and called bad, and its upload is forgotten then": func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			switch {
-			case r.Method != "POST" || !r.URL.Query().Has("uploadId"):
+			case !lastStep(r):
 				next.ServeHTTP(w, r)
 			case lastSteps.Add(1) == 1:
 				s3test.LoseAnswer(w, r, next)
@@ -83,6 +84,12 @@ func TestS3_faults(t *testing.T) {
 				s3test.Answer(http.StatusNotFound, "NoSuchUpload")(w, r, next)
 			}
 		},
+		"a last step fails twice after the answer began": s3test.Times(2, lastStep, s3test.Answer(http.StatusOK, "InternalError")),
+		"a last step waits twice after the answer began": s3test.Times(2, lastStep, s3test.Answer(http.StatusOK, "SlowDown")),
+		"a last step is done, and called bad after the answer began": s3test.Times(1, lastStep, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			next.ServeHTTP(httptest.NewRecorder(), r)
+			s3test.Answer(http.StatusOK, "InternalError")(w, r, next)
+		}),
 		"deletes are done and called bad": s3test.Times(2, method("DELETE"), s3test.LoseAnswer),
 	}
 	for name, fault := range faults {
@@ -197,69 +204,6 @@ func TestS3_brokenForGood(t *testing.T) {
 			lacks(t, s, towpath.DigestOf(content))
 		}
 	})
-}
-
-func uploads(t *testing.T, server *s3test.Server, cfg blob.S3Config) int {
-	t.Helper()
-	core := minio.Core{Client: server.Client()}
-	page, err := core.ListMultipartUploads(t.Context(), cfg.Bucket, cfg.Prefix, "", "", "", 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(page.Uploads)
-}
-
-// TestS3_Sweep: what a server leaves that dies in the middle of an upload.
-func TestS3_Sweep(t *testing.T) {
-	server := s3test.Start(t)
-	s, cfg := newS3(t, server, "", func(c *blob.S3Config) { parts(c); c.Tries = 1 })
-	dead := s3test.Times(1<<40, func(r *http.Request) bool { return r.URL.Query().Get("partNumber") == "2" || r.Method == "DELETE" },
-		func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) })
-	server.Break(dead)
-	content := noise(12 << 20)
-	if _, _, err := s.Put(t.Context(), "", bytes.NewReader(content), 1<<30); err == nil {
-		t.Fatal("it was put")
-	}
-	server.Break(nil)
-	if left := uploads(t, server, cfg); left != 1 {
-		t.Fatalf("%d uploads are left, want one", left)
-	}
-	lacks(t, s, towpath.DigestOf(content))
-	if n, err := s.Sweep(t.Context(), time.Now().Add(-time.Hour)); n != 0 || err != nil {
-		t.Errorf("it swept %d that are young, %v", n, err)
-	}
-	if n, err := s.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
-		t.Errorf("it swept %d, %v", n, err)
-	}
-	if left := uploads(t, server, cfg); left != 0 {
-		t.Errorf("%d uploads are left", left)
-	}
-}
-
-// TestS3_Walk: a list of several answers that breaks off in the second one.
-func TestS3_Walk(t *testing.T) {
-	server := s3test.Start(t)
-	s, cfg := newS3(t, server, "", nil)
-	const many = 1200 // an answer has 1000
-	for i := range many {
-		path := server.Path(cfg.Bucket, keyOf(cfg.Prefix, towpath.DigestOf([]byte(strconv.Itoa(i)))))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	lists := func(r *http.Request) bool { return r.Method == "GET" && r.URL.Query().Has("list-type") }
-	later := func(r *http.Request) bool {
-		return lists(r) && (r.URL.Query().Get("continuation-token") != "" || r.URL.Query().Get("start-after") != "")
-	}
-	server.Break(s3test.Times(3, later, s3test.CutAnswer(1000)))
-	defer server.Break(nil)
-	var got []towpath.Digest
-	if err := s.Walk(t.Context(), func(i blob.Info) error { got = append(got, i.Digest); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	if !slices.IsSorted(got) || len(slices.Compact(got)) != many || len(got) != many {
-		t.Errorf("it walked over %d blobs, want each of %d once", len(got), many)
-	}
 }
 
 // meanwhile does something once, before a request goes on.

@@ -86,14 +86,28 @@ func (s *S3) list(ctx context.Context, op, prefix string, visit func(name string
 // Sweep aborts the uploads in parts that began before a time and did not end,
 // and says how many those were. There is nothing else to sweep: what is on its
 // way has no name. A service that lists no uploads (MinIO) needs a rule of its
-// own for them (AbortIncompleteMultipartUpload).
+// own for them (AbortIncompleteMultipartUpload). Without a prefix the bucket may have
+// uploads of others: only what has our names is aborted.
 func (s *S3) Sweep(ctx context.Context, before time.Time) (int, error) {
+	n := 0
+	for _, folder := range []string{towpath.SHA256 + "/", towpath.SHA512 + "/", stagedFolder, corruptFolder} {
+		aborted, err := s.sweep(ctx, s.cfg.key(folder), before)
+		n += aborted
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// sweep is Sweep of the keys with a prefix.
+func (s *S3) sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
 	const op = "blob.sweep"
 	n, key, id := 0, "", ""
 	for {
 		var page minio.ListMultipartUploadsResult
 		err := s.retry(ctx, func() (err error) {
-			page, err = s.client.ListMultipartUploads(ctx, s.cfg.Bucket, s.cfg.key(""), key, id, "", 1000)
+			page, err = s.client.ListMultipartUploads(ctx, s.cfg.Bucket, prefix, key, id, "", 1000)
 			return err
 		})
 		if err != nil {

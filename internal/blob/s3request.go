@@ -45,7 +45,9 @@ func (s *S3) passing(ctx context.Context, err error) bool {
 		return true
 	}
 	switch r.Code {
-	case "RequestTimeout", "IncompleteBody", "XAmzContentSHA256Mismatch", "BadDigest", "SlowDown", "SlowDownWrite":
+	case "RequestTimeout", "IncompleteBody", "XAmzContentSHA256Mismatch", "BadDigest",
+		// These may come with status 200: what takes long has begun to answer by then.
+		"InternalError", "ServiceUnavailable", "SlowDown", "SlowDownRead", "SlowDownWrite":
 		return true
 	case "AuthorizationHeaderMalformed", minio.InvalidRegion:
 		return r.Region != "" && s.cfg.Region == "" // the library has found out now

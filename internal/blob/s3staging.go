@@ -27,7 +27,7 @@ func NewS3Staging(s *S3) *S3Staging { return &S3Staging{s} }
 // gone.
 const s3PieceTime = time.Minute
 
-func (s *S3Staging) keyOf(p Piece) string { return s.store.cfg.key("uploads/" + p.Name) }
+func (s *S3Staging) keyOf(p Piece) string { return s.store.cfg.key(stagedFolder + p.Name) }
 
 // Add keeps what r yields as a piece of an upload; see [Staging.Add].
 func (s *S3Staging) Add(ctx context.Context, upload string, r io.Reader, limit int64) (Piece, error) {
@@ -100,8 +100,8 @@ func (s *S3Staging) Remove(ctx context.Context, pieces []Piece) error {
 // knows, and says how many there were; see [Staging.Sweep].
 func (s *S3Staging) Sweep(ctx context.Context, before time.Time, known func(upload string) (bool, error)) (int, error) {
 	n := 0
-	err := s.store.list(ctx, "blob.stage", "uploads/", func(name string, o minio.ObjectInfo) error {
-		piece := strings.TrimPrefix(name, "uploads/")
+	err := s.store.list(ctx, "blob.stage", stagedFolder, func(name string, o minio.ObjectInfo) error {
+		piece := strings.TrimPrefix(name, stagedFolder)
 		upload, _, ours := strings.Cut(piece, ".")
 		if !ours || !o.LastModified.Before(before) {
 			return nil

@@ -3,7 +3,6 @@ package blob
 import (
 	"errors"
 	"maps"
-	"net"
 	"net/url"
 	"path"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 
 	"github.com/towpath/towpath/internal/didyoumean"
+	"github.com/towpath/towpath/internal/loopback"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -75,7 +75,7 @@ func ParseS3URL(text string) (S3Config, error) {
 			bad("https:// and the host, with a port if need be", "the endpoint of the blobs is not the URL of a server")
 		case e.User != nil:
 			bad(noSecrets, "the endpoint of the blobs has credentials in it")
-		case e.Scheme == "http" && !loopback(e.Hostname()) && !plain:
+		case e.Scheme == "http" && !loopback.Host(e.Host) && !plain:
 			bad("use https://, or say plain-http=true when only you can listen in", "the endpoint of the blobs is not encrypted and not on this machine")
 		}
 	}
@@ -94,9 +94,4 @@ func notInPrefix(r rune) bool {
 func looksSecret(name string) bool {
 	name = strings.ToLower(name)
 	return strings.Contains(name, "key") || strings.Contains(name, "secret") || strings.Contains(name, "token") || strings.Contains(name, "password")
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

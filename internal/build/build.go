@@ -25,6 +25,9 @@ const (
 // Build makes the release of a commit and stores its layers and content.
 func (b *Builder) Build(ctx context.Context, req Request) (*Result, error) {
 	r := &run{Builder: b, req: req, started: b.cfg.Now()}
+	if r.asOf = req.AsOf; r.asOf.IsZero() {
+		r.asOf = r.started
+	}
 	steps := []struct {
 		step Step
 		do   func(context.Context) error
@@ -50,6 +53,7 @@ type run struct {
 	*Builder
 	req     Request
 	started time.Time
+	asOf    time.Time // what exceptions are judged by
 	commit  Commit
 	ref     string // in full, if what was asked for is one
 	project *towpath.ProjectSpec

@@ -204,6 +204,32 @@ func TestBuild_cache(t *testing.T) {
 	}
 }
 
+// TestBuild_cache_modes: a file that is an input by itself is another one when only
+// its mode is another.
+func TestBuild_cache_modes(t *testing.T) {
+	r := repo(t, map[string]string{"api": "inputs: [scripts/run]\n" + shell("cp -P ../scripts/run out; ls -l out | cut -c1-4 > mode", "out", "mode")},
+		map[string]string{"scripts/run": "file"})
+	b := newBench(t)
+	mode := func(want string) {
+		t.Helper()
+		res, fresh := b.build(r.Dir, build.Request{}), newBench(t).build(r.Dir, build.Request{})
+		if got := fileOf(t, b, res, "api", "mode"); got != want {
+			t.Errorf("it was packed as %q, want %q", got, want)
+		}
+		if res.Digest != fresh.Digest {
+			t.Errorf("the release that was made before is not that of the commit")
+		}
+	}
+	mode("-rw-\n")
+	r.WriteExecutable("scripts/run", "file")
+	r.Commit("it can be run")
+	mode("-rwx\n")
+	r.Remove("scripts/run")
+	r.Symlink("file", "scripts/run")
+	r.Commit("it is a link")
+	mode("lrwx\n")
+}
+
 func TestBuild_failure(t *testing.T) {
 	t.Run("shows the last 20 lines of the command", func(t *testing.T) {
 		r := repo(t, map[string]string{"api": shell("for i in $(seq 1 50); do echo line $i; done; printf last >&2; exit 7")}, nil)

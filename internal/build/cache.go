@@ -12,7 +12,7 @@ import (
 
 // format changes when the same sources would give another layer than an older
 // version of this package gave.
-const format = "1"
+const format = "2"
 
 // cacheKey names everything that a unit's layer is made of.
 func (r *run) cacheKey(ctx context.Context, u unit) (towpath.Digest, error) {

@@ -45,7 +45,7 @@ func (r *run) pins(ctx context.Context) error {
 	if r.lock != nil {
 		have = r.lock.Lock
 	}
-	r.pinned = pin.Judge(found, have, r.project.Exceptions, r.started)
+	r.pinned = pin.Judge(found, have, r.project.Exceptions, r.asOf)
 	if err := refusePins(r.pinned.Refused); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (r *run) references(ctx context.Context) ([]pin.Found, error) {
 			paths = append(paths, u.exported()...)
 		}
 	}
-	err := r.source.Files(ctx, r.commit.ID, paths, pin.Wanted, pin.MaxFile, func(path string, content []byte) error {
+	err := r.source.Files(ctx, r.commit.ID, paths, pin.Wanted, pin.Limit, func(path string, content []byte) error {
 		files.Add(path, content)
 		return nil
 	})
@@ -112,7 +112,7 @@ func (r *run) warnExceptions() {
 		places = slices.Compact(places)
 		w := fmt.Sprintf("%s lets %s move until %s (%s)", ProjectFile, x.What(), x.Until, x.Reason)
 		switch {
-		case len(places) == 0 && x.Expired(r.started):
+		case len(places) == 0 && x.Expired(r.asOf):
 			w += ": that day is over; take the exception out"
 		case len(places) == 0:
 			w += ": nothing of the kind is used, or it is locked; take the exception out"

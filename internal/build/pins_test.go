@@ -89,6 +89,13 @@ func TestBuild_RefusesWhatCanMove(t *testing.T) {
 				t.Errorf("the provenance does not have %s:\n%s", want, res.Provenance)
 			}
 		}
+		bill := pinned(t, res.SBOM)
+		if c := bill["registry.terraform.io/hashicorp/aws 5.1.0"]; c.Type != cdx.ComponentTypeLibrary || c.PackageURL != "pkg:terraform/hashicorp/aws@5.1.0" || c.Version != "5.1.0" {
+			t.Errorf("the bill has the provider as %+v", c)
+		}
+		if c := bill["git::https://git.example.com/net.git?ref=v1"]; c.Type != cdx.ComponentTypeLibrary || len(bill) != 2 {
+			t.Errorf("the bill has %+v", bill)
+		}
 	})
 	t.Run("also a file that can't be read", func(t *testing.T) {
 		components := map[string]string{"api": ""}
@@ -122,6 +129,10 @@ func TestBuild_PinExceptions(t *testing.T) {
 		b.now = time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
 		e := b.refused(r.Dir, build.Request{}, towpath.KindInvalid, "golang:1.25: towpath.lock has no digest for it (its exception ended on 2026-03-31)")
 		golden(t, "lapsed.txt", e.Message+"\nhint: "+e.Hint+"\n")
+		then := time.Date(2026, 3, 31, 23, 0, 0, 0, time.UTC)
+		b.build(r.Dir, build.Request{AsOf: then})
+		b.now = then
+		b.refused(r.Dir, build.Request{AsOf: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)}, towpath.KindInvalid, "(its exception ended on 2026-03-31)")
 	})
 	res := newBench(t).build(r.Dir, build.Request{Version: "1.0.0"})
 	t.Run("are said, also those of no use", func(t *testing.T) {
@@ -151,14 +162,13 @@ func TestBuild_PinExceptions(t *testing.T) {
 		if err := json.Unmarshal(res.SBOM, &bom); err != nil {
 			t.Fatal(err)
 		}
-		got := map[string]string{}
-		for _, c := range *bom.Components {
-			if name, ok := strings.CutPrefix(c.BOMRef, "pin/"); ok {
-				got[name] = string(c.Type)
-			}
+		got := pinned(t, res.SBOM)
+		if len(got) != 8 || got["redis:7"].Type != cdx.ComponentTypeContainer || got["cloudposse/label/null ~> 0.25"].Type != cdx.ComponentTypeLibrary {
+			t.Errorf("%+v", got)
 		}
-		if len(got) != 8 || got["redis:7"] != "container" || got["cloudposse/label/null ~> 0.25"] != "library" {
-			t.Errorf("%q", got)
+		chart := got["https://charts.example.com/rabbitmq ^15"]
+		if !strings.HasPrefix(chart.PackageURL, "pkg:helm/rabbitmq@15.0.2") || chart.Version != "15.0.2" || chart.Hashes == nil || (*chart.Hashes)[0].Value != someDigest[len("sha256:"):] {
+			t.Errorf("the bill has the chart as %+v", chart)
 		}
 		if bom.Compositions == nil || len(*(*bom.Compositions)[0].Dependencies) != 4 {
 			t.Errorf("%s", res.SBOM)
@@ -208,6 +218,23 @@ func TestBuild_PinExceptions(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	})
+}
+
+// pinned are the components of a bill that come from outside, by the names under
+// which the project has them.
+func pinned(t *testing.T, bill []byte) map[string]cdx.Component {
+	t.Helper()
+	var bom cdx.BOM
+	if err := json.Unmarshal(bill, &bom); err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]cdx.Component{}
+	for _, c := range *bom.Components {
+		if name, ok := strings.CutPrefix(c.BOMRef, "pin/"); ok {
+			out[name] = c
+		}
+	}
+	return out
 }
 
 var update = flag.Bool("update", false, "rewrite golden files")

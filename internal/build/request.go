@@ -14,6 +14,9 @@ type Request struct {
 	// Check builds everything twice, from scratch and under different
 	// circumstances, and fails when the results differ.
 	Check bool
+	// AsOf is the time by which exceptions are judged that end some day: when the
+	// release was built that is built again; zero: now.
+	AsOf time.Time
 	// Repository is the URL of the repository, for the provenance. A password
 	// in it is left out.
 	Repository string

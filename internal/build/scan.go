@@ -43,7 +43,7 @@ func (v *review) note(r *run, name, place string, f secretscan.Finding) {
 	for i, a := range r.project.Allowed {
 		switch {
 		case !a.Covers(name, f.ID):
-		case a.Expired(r.started):
+		case a.Expired(r.asOf):
 			over = fmt.Sprintf(" (was allowed until %s)", a.Until)
 		default:
 			v.allow(allowed{entry: i, path: f.File, rule: f.ID}, f.Line)
@@ -179,7 +179,7 @@ func (r *run) warnAllowed() {
 		}
 		w := fmt.Sprintf("%s allows what looks like a credential in %s (%s)", ProjectFile, a.Path, a.Reason)
 		switch {
-		case found == 0 && a.Expired(r.started):
+		case found == 0 && a.Expired(r.asOf):
 			w += ": that ended on " + a.Until + "; take the entry out"
 		case found == 0:
 			w += ": nothing of the kind is there; take the entry out"

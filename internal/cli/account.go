@@ -99,7 +99,7 @@ func (s *session) newGrantCommand(verb, short string, do grantCall) *cobra.Comma
 		},
 	}
 	cmd.Flags().StringVar(&in, "in", "", "PROJECT or PROJECT/ENV (default: everywhere)")
-	cmd.Flags().StringVar(&place, "place", "", "of the role agent: the place; of admin: only what runs there")
+	cmd.Flags().StringVar(&place, "place", "", "of the role agent: the place; of admin: whose environments it may open, and no more")
 	return cmd
 }
 

@@ -82,7 +82,8 @@ type ServerOptions struct {
 	// MetricsSources a file of sources.
 	MetricsURL, MetricsToken, MetricsSources string
 	MetricsRetention                         time.Duration
-	AdminToken                               bool // print a new token of the first account
+	Restored                                 string // where the database was restored from; empty: it was not
+	AdminToken                               bool   // print a new token of the first account
 }
 
 // AgentOptions are those of agent.
@@ -100,12 +101,13 @@ type AgentOptions struct {
 
 // BuildRequest asks for a commit to be made into a release.
 type BuildRequest struct {
-	Dir     string // inside the repository
-	Ref     string // empty: HEAD
-	Version string // empty: the builder chooses
-	Check   bool   // build twice and compare
-	Fresh   bool   // build everything, whatever was built before, and keep nothing
-	Key     string // file of the signing key; empty: nothing is signed
+	Dir     string    // inside the repository
+	Ref     string    // empty: HEAD
+	Version string    // empty: the builder chooses
+	Check   bool      // build twice and compare
+	Fresh   bool      // build everything, whatever was built before, and keep nothing
+	AsOf    time.Time // what exceptions are judged by that end some day; zero: now
+	Key     string    // file of the signing key; empty: nothing is signed
 	// What the provenance says of this build.
 	BuilderID  string // URI of who builds; empty: a Towpath that nobody named
 	BuildID    string // of this build, such as its URL in CI; empty: a new one

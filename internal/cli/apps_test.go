@@ -170,6 +170,16 @@ func TestApps(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a restore has a reason", func(t *testing.T) {
+		for given, code := range map[string]int{"backup of Monday": cli.ExitOK, " ": cli.ExitError, "": cli.ExitError} {
+			sh := newShell(t, nil)
+			var got cli.ServerOptions
+			sh.apps.Server = func(_ context.Context, _ cli.Terminal, o cli.ServerOptions) error { got = o; return nil }
+			if out := sh.run("server", "--restored", given); out.code != code || code == cli.ExitOK && got.Restored != given {
+				t.Errorf("%q: exit %d, %+v", given, out.code, got)
+			}
+		}
+	})
 	t.Run("schema prints what it is given", func(t *testing.T) {
 		sh := newShell(t, nil)
 		sh.apps.Schema = func() []byte { return []byte("{}\n") }

@@ -184,6 +184,29 @@ func TestAuditExport(t *testing.T) {
 			t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
 		}
 	})
+	t.Run("has to continue what is kept, however the file of the key ends, unless it is of another key", func(t *testing.T) {
+		longer, _, _ := realLedger(t, key, 6)
+		sh := newShell(t, longer)
+		if got := sh.run("audit", "verify"); got.code != cli.ExitOK {
+			t.Fatalf("exit %d: %s", got.code, got.stderr)
+		}
+		for _, end := range []string{"", "\n", "\r\n"} {
+			if err := os.WriteFile(keyFile, []byte(key.Public()+end), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			got := sh.run("audit", "verify", "--file", file, "--key", keyFile)
+			if got.code != cli.ExitError || !strings.Contains(got.stdout, "the export ends at 5 and the ledger had 6 entries") || got.stderr != "" {
+				t.Errorf("%q: exit %d: %s%s", end, got.code, got.stdout, got.stderr)
+			}
+		}
+		other, _, _ := realLedger(t, newKey(t), 6)
+		sh.pointTo(other)
+		sh.run("audit", "verify")
+		got := sh.run("audit", "verify", "--file", file, "--key", keyFile)
+		if got.code != cli.ExitOK || !strings.Contains(got.stderr, "of another key than "+keyFile+", and is not used") {
+			t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+		}
+	})
 	t.Run("names the entry that was edited", func(t *testing.T) {
 		b, err := os.ReadFile(file)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -130,8 +131,11 @@ func (s *session) verifyFile(o verifyOptions, k kept) (ledger.Report, error) {
 		if err != nil {
 			return ledger.Report{}, towpath.E(towpath.KindInvalid, "", "%s can't be read", o.key).WithCause(err)
 		}
-		if k.PublicKey != string(b) {
-			k = kept{PublicKey: string(b)}
+		if key := strings.TrimSpace(string(b)); key != strings.TrimSpace(k.PublicKey) {
+			if k.Checkpoint != "" {
+				fmt.Fprintf(s.stderr, "the checkpoint kept here is of another key than %s, and is not used\n", o.key)
+			}
+			k = kept{PublicKey: key}
 		}
 	}
 	v, trusted, err := k.open()

@@ -114,7 +114,7 @@ func (k kept) accept(note, publicKey string) (kept, error) {
 	if older != nil && (newer.Size < older.Size || newer.Size == older.Size && newer.Root != older.Root) {
 		e := towpath.E(towpath.KindConflict, "", "the ledger does not continue the checkpoint kept here: it had %d entries and now has %d", older.Size, newer.Size)
 		if newer.Epoch > older.Epoch {
-			return k, e.WithHint("it was restored from a backup: epoch %d, the one kept is of epoch %d", newer.Epoch, older.Epoch)
+			return k, e.WithHint("it was restored from a backup: epoch %d, the one kept is of epoch %d; ask who runs the server, then remove the kept checkpoint", newer.Epoch, older.Epoch)
 		}
 		return k, e.WithHint("entries were altered or dropped")
 	}

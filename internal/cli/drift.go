@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -63,7 +64,7 @@ func (s *session) driftResult(report inventory.DriftReport) result {
 		if len(x.Differences) > 0 {
 			first = x.Differences[0].Sentence
 		}
-		r.table.add(string(x.Environment), string(x.Component), driftWord(&p, x.State), ageOf(&p, x.Since), ageOf(&p, x.Observed), string(x.Policy), first,
+		r.table.add(string(x.Environment), string(x.Component), driftWord(&p, x.State), ageOf(&p, x.Since), ageOf(&p, x.Observed), cmp.Or(string(x.Policy), dash), first,
 			string(x.Revision), fmt.Sprint(len(x.Repairs)))
 		more := func(text string) { r.table.add("", "", "", "", "", "", text, "", "") }
 		for i, d := range x.Differences {

@@ -190,6 +190,22 @@ func TestStatus_unbelieved(t *testing.T) {
 	}
 }
 
+// TestStatus_rescans: that a scan is due of what runs is told in the list and, with
+// what to do, of the environment.
+func TestStatus_rescans(t *testing.T) {
+	w := storyWorld()
+	i := slices.IndexFunc(w.Status, func(s inventory.Status) bool { return s.Environment == "dev" })
+	w.Status[i].Rescans = []string{"It was never scanned."}
+	sh := newShell(t, apitest.New(t, w))
+	if got := sh.run("status"); strings.Count(got.stdout, "(scan due)") != 1 {
+		t.Errorf("it lists %s", got.stdout)
+	}
+	want := "towpath scan attach REPORT --release " + w.Status[i].Version + " --key"
+	if got := sh.run("status", "dev"); !strings.Contains(got.stdout, "scan due:     It was never scanned.\n") || !strings.Contains(got.stdout, want) {
+		t.Errorf("it shows %s", got.stdout)
+	}
+}
+
 // TestUnquarantine_whatStays: who lifts a material is told how many releases stay
 // quarantined for it, each once, however often it was published.
 func TestUnquarantine_whatStays(t *testing.T) {

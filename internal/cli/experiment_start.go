@@ -30,7 +30,8 @@ func newExperimentStart(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "start ENV RELEASE", Short: "Have a release run beside what an environment runs, for a while",
 		Long: "It gets a share of the traffic through the gates of the environment, like a promotion. When the time is over, what ran before has all " +
-			"of it again. It goes back at once, with a hold, when it is worse by an objective that is critical.\n\n" +
+			"of it again. It goes back at once, with a hold, when it is worse by an objective that is critical. " +
+			"It is about one component: a release that changes several is refused.\n\n" +
 			"--match header:X-Beta=1 sends the requests with that header there, cookie:beta=1 those with that cookie; ~ instead of = is a regular expression. " +
 			"--sticky cookie has clients stay with the release that they had, by a cookie (cookie:NAME), or by a header's value with header:NAME.\n\n" +
 			"--more and --less compare what a query counts per request, under a name that no objective has, --prices what 1,000 requests cost.\n\n" +

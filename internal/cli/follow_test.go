@@ -142,6 +142,7 @@ func TestFollow(t *testing.T) {
 		showStatus(&p, inventory.Status{Environment: "dev", Unseen: []towpath.Unseen{
 			{Component: "web", Objective: "errors", Why: "Nothing was counted."}, {Component: "api", Objective: "errors", Why: "Nothing was counted."},
 			{Component: "web", Objective: "speed", Why: "Nothing was counted."}, {Component: "web", Objective: "cost", Why: "It errs.", By: "ana"},
+			{Component: "mail", Objective: "errors", Why: "it is the first", Unasked: true}, // that is no news
 		}})
 		const of, blank = " when it got all of the traffic: ", "              no evidence of "
 		if all := "unseen:       no evidence of errors, speed of web" + of + "Nothing was counted\n" + blank + "errors of api" + of + "Nothing was counted\n" +

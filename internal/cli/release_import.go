@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 
 	digest "github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -190,11 +191,17 @@ func (in *shipment) versions() []string {
 // signedBy is the first of the user's keys that signed the release.
 func (in *shipment) signedBy(ctx context.Context, own *signing.Verifier, s *session) (string, error) {
 	release := towpath.Digest(in.graph.Root.Digest)
+	var refused refusals
 	for _, n := range in.graph.About(in.graph.Root.Digest) {
 		if n.ArtifactType != oci.MediaTypeBundle || len(n.Blobs) == 0 {
 			continue
 		}
-		b, err := replicate.ReadBlob(ctx, in.layout, n.Blobs[len(n.Blobs)-1], signing.MaxBundle)
+		d := n.Blobs[len(n.Blobs)-1]
+		b, err := replicate.ReadBlob(ctx, in.layout, d, signing.MaxBundle)
+		if towpath.KindOf(err) == towpath.KindExhausted { // whoever may push can attach it: that hides no signature
+			refused = append(refused, refusal{towpath.Digest(d.Digest), err})
+			continue
+		}
 		if err != nil {
 			return "", err
 		}
@@ -202,8 +209,9 @@ func (in *shipment) signedBy(ctx context.Context, own *signing.Verifier, s *sess
 		if err == nil {
 			return got.KeyName, nil
 		}
+		refused = append(refused, refusal{towpath.Digest(d.Digest), err})
 	}
-	return "", towpath.E(towpath.KindDenied, "release.import", "none of the given keys signed the release").On(string(release)).
+	return "", towpath.E(towpath.KindDenied, "release.import", "none of the given keys signed the release: %s", strings.Join(refused.words(), "; ")).On(string(release)).
 		WithHint("nothing was sent; check where the layout comes from")
 }
 

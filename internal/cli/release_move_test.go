@@ -140,6 +140,23 @@ func file(t *testing.T, name string) []byte {
 	return b
 }
 
+// TestRelease_ImportPassesOverWhatIsTooLarge: what is too large for a bundle, which whoever may
+// push can attach as one, proves nothing and keeps no signature from being found.
+func TestRelease_ImportPassesOverWhatIsTooLarge(t *testing.T) {
+	s := newSite(t)
+	release, n := s.publish("one", "1.4.0")
+	s.sign(release, n)
+	a, err := oci.AttachBundle(oci.Blob{Digest: release, Size: n}, evidence.TypeSignature, make([]byte, signing.MaxBundle+1), noon())
+	fatal(t, err)
+	fatal(t, s.client.Attach(t.Context(), "shop", a))
+	tar := filepath.Join(t.TempDir(), "one.tar")
+	s.ok("release", "export", "1.4.0", "--to", tar)
+	got := s.shell.run("release", "import", tar, "--key", keyFile(t, "other.pub", nil))
+	if got.code != cli.ExitDenied || !strings.Contains(got.stderr, "none of the given keys signed the release") || !strings.Contains(got.stderr, "the content has more than") {
+		t.Errorf("exit %d: %s", got.code, got.stderr)
+	}
+}
+
 func TestRelease_ExportAndImport(t *testing.T) {
 	from, to := newSite(t), newSite(t)
 	release, n := from.publish("one", "1.4.0+g1a2b3c4", "1.4.0-rc.1")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,9 +35,9 @@ func newReleaseVerify(s *session) *cobra.Command {
 			"  --env ENV   the gates signed, provenance, sbom and scan of the environment allow it (those without a rule allow everything)\n" +
 			"  --key FILE  one of these keys signed it\n" +
 			"  neither     some key that is trusted in the project signed it\n\n" +
-			"With both, both have to hold. --rebuild builds the commit again in this repository and compares the digest.\n\n" +
+			"With both, both have to hold. It says what was asked for and what was not. --rebuild builds the commit again in this repository and compares the digest.\n\n" +
 			"Digests are compared, signatures of --key verified and commits rebuilt here. Believed from the server is which commit and version " +
-			"the release has, whether it is quarantined, what the gates of --env say, and which statements hold by the keys that it trusts.",
+			"the release has, when it was built (--rebuild judges by that the exceptions of towpath.yaml that end some day), whether it is quarantined, what the gates of --env say, and which statements hold by the keys that it trusts.",
 		Example: "  towpath release verify 1.4.0 --env prod\n  towpath release verify 1.4.0 --key cosign.pub --rebuild",
 		Args:    positional(1, 1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return s.runReleaseVerify(cmd.Context(), args[0], o) },
@@ -55,7 +56,10 @@ type verifiedRelease struct {
 	Bytes    int64             `json:"bytes"`              // read and compared
 	Blobs    int               `json:"blobs"`              // with the manifest
 	Rebuilt  towpath.Digest    `json:"rebuilt,omitempty"`  // digest of the commit, built again
+	AsOf     time.Time         `json:"asOf,omitzero"`      // by when exceptions were judged for that
 	SignedBy string            `json:"signedBy,omitempty"`
+	AskedFor []string          `json:"askedFor"`          // in words
+	Unasked  []string          `json:"unasked,omitempty"` // evidence that nothing asked for
 	Verified bool              `json:"verified"`
 	Problems []string          `json:"problems,omitempty"` // sentences
 }
@@ -80,6 +84,7 @@ func (s *session) runReleaseVerify(ctx context.Context, name string, o releaseCh
 		return towpath.E(towpath.KindInternal, "release.verify", "the server answered about another release: %s", out.Release).On(name).
 			WithHint("don't believe this server; ask who runs it")
 	}
+	out.asks(o)
 	if err := out.readAll(ctx, c); err != nil {
 		return err
 	}
@@ -87,7 +92,7 @@ func (s *session) runReleaseVerify(ctx context.Context, name string, o releaseCh
 		return err
 	}
 	if o.rebuild {
-		if err := s.rebuild(ctx, &out); err != nil {
+		if err := s.rebuild(ctx, c, name, &out); err != nil {
 			return err
 		}
 	}
@@ -287,50 +292,19 @@ func (v *verifiedRelease) wants() {
 	}
 }
 
-// signedHere looks for a signature by one of the user's own keys.
-func (v *verifiedRelease) signedHere(ctx context.Context, c *client.Client, own *signing.Verifier) error {
-	for _, a := range v.Statements {
-		if a.Type != towpath.EvidenceSignature || a.Bundle == "" {
-			continue
-		}
-		b, err := v.read(ctx, c, a.Bundle, false, signing.MaxBundle)
-		if err != nil {
-			return err
-		}
-		got, err := own.Verify(b, signing.Requirement{Type: evidence.TypeSignature, Subject: v.Release, At: a.Recorded})
-		if err == nil {
-			v.SignedBy = got.KeyName
-			return nil
-		}
-	}
-	v.problem("None of the given keys signed it.")
-	return nil
-}
-
-// rebuild builds the commit again, all of it: what an earlier build left says
-// nothing of the commit.
-func (s *session) rebuild(ctx context.Context, v *verifiedRelease) (err error) {
-	steps := s.newSteps("building")
-	built, err := s.apps.Build(ctx, BuildRequest{Dir: s.flags.dir, Ref: string(v.Commit), Version: v.Version, Fresh: true}, steps.report)
-	steps.end()
-	if err != nil {
-		return err
-	}
-	if built.Close != nil {
-		defer func() { err = errors.Join(err, built.Close()) }()
-	}
-	if v.Rebuilt = built.Digest; v.Rebuilt != v.Release {
-		v.problem("Commit " + short(v.Commit) + " gives another release here: " + string(v.Rebuilt) + ".")
-	}
-	return nil
-}
-
 func showVerified(p *page, v verifiedRelease) {
 	p.field("release", p.style.bold(v.Version))
 	p.field("digest", string(v.Release))
 	p.field("read", plural(v.Blobs, "blob", "blobs")+", "+size(v.Bytes))
 	p.field("signed by", v.SignedBy)
 	p.field("rebuilt", string(v.Rebuilt))
+	if !v.AsOf.IsZero() {
+		p.field("as of", at(v.AsOf)+", when its provenance says that it was built")
+	}
+	p.fields("asked for", v.AskedFor)
+	if len(v.Unasked) > 0 {
+		p.field("not asked", strings.Join(v.Unasked, ", "))
+	}
 	p.verdicts(v.Verdicts)
 	if len(v.Statements) > 0 {
 		p.heading("Statements")
@@ -345,7 +319,7 @@ func showVerified(p *page, v verifiedRelease) {
 		p.table(t)
 	}
 	if v.Verified {
-		p.line("%s", p.style.good("everything that is asked for holds"))
+		p.line("%s", p.style.good(v.verdict()))
 		return
 	}
 	p.heading("Problems")

@@ -27,6 +27,7 @@ type verifiable struct {
 	answers map[string][]http.HandlerFunc // instead, to the next requests
 	release towpath.Digest
 	layer   towpath.Digest
+	key     *signing.Key
 	public  string // file
 	other   string // file of a key that signed nothing
 	shell   *shell
@@ -66,6 +67,15 @@ func newVerifiable(t *testing.T, components ...towpath.ComponentName) *verifiabl
 			Type: towpath.EvidenceSignature, Artifact: "sha256:a", Bundle: put(bundle), Recorded: noon(), KeyID: "id", Key: "builder-2026",
 		}},
 	}
+	provenance, err := evidence.Make("", v.release, evidence.TypeProvenance, map[string]any{
+		"runDetails": map[string]any{"metadata": map[string]any{"startedOn": noon()}},
+	})
+	fatal(t, err)
+	v.world.Blobs[towpath.DigestOf(provenance)] = provenance
+	v.world.Releases = []towpath.Release{{
+		Digest: v.release, Project: "shop", Versions: []towpath.VersionLabel{{Project: "shop", Version: "1.4.0", Release: v.release}},
+		Candidates: []towpath.Candidate{{Project: "shop", Release: v.release, Version: "1.4.0", Commit: "c0ffee", Provenance: towpath.DigestOf(provenance)}},
+	}}
 	v.world.Verdicts.Candidate.Release = v.release
 	for _, g := range towpath.EvidenceGates() {
 		v.world.Verdicts.Verdicts = append(v.world.Verdicts.Verdicts, towpath.Verdict{Gate: g, Outcome: towpath.Allow})
@@ -74,7 +84,7 @@ func newVerifiable(t *testing.T, components ...towpath.ComponentName) *verifiabl
 		d.Mounts = append(d.Mounts, rest.Mount{Pattern: "/v2/", Policy: rest.Authenticated, Handler: http.HandlerFunc(v.serve)})
 	})
 	v.shell = newShell(t, s)
-	v.public, v.other = keyFile(t, "mine.pub", key), keyFile(t, "other.pub", nil)
+	v.key, v.public, v.other = key, keyFile(t, "mine.pub", key), keyFile(t, "other.pub", nil)
 	return v
 }
 
@@ -196,6 +206,17 @@ func TestReleaseVerify(t *testing.T) {
 			s.Key, s.Refused = "", "the key was revoked"
 		}, code: cli.ExitDenied, says: "There is no signature that holds."},
 		{name: "passes what the gates of an environment allow", args: inProd, says: "everything that is asked for holds"},
+		{name: "says what it looked at", says: "asked for:    its bytes\n              no quarantine\n              a signature by a key that is trusted in the project\n" +
+			"not asked:    provenance, a bill of materials, a scan\n"},
+		{name: "says what an environment asks for", change: func(v *verifiable) {
+			v.world.Evidence.Wanted = []towpath.EvidenceType{towpath.EvidenceProvenance, towpath.EvidenceScan}
+		}, args: inProd, says: "              provenance, a scan by the rules of prod\nnot asked:    a signature, a bill of materials\n"},
+		{name: "says that an environment asks for nothing", change: func(v *verifiable) {
+			v.world.Evidence.Wanted, v.world.Evidence.Statements, v.world.Evidence.Environment = nil, nil, "prod"
+		}, args: inProd, says: "not asked:    a signature, provenance, a bill of materials, a scan\n"},
+		{name: "does not praise what an environment asks nothing of", change: func(v *verifiable) {
+			v.world.Evidence.Wanted, v.world.Evidence.Environment = nil, "prod"
+		}, args: inProd, says: "everything that is asked for holds; prod asks for no evidence\n"},
 		{name: "fails by a gate that denies", change: func(v *verifiable) {
 			v.judged(towpath.GateProvenance, towpath.Deny, "It was built elsewhere.")
 		}, args: inProd, code: cli.ExitDenied, says: "Gate provenance of prod does not allow it: It was built elsewhere."},
@@ -224,13 +245,33 @@ func TestReleaseVerify(t *testing.T) {
 		{name: "finds a file missing", change: func(v *verifiable) { delete(v.blobs, string(v.layer)) }, code: cli.ExitDenied, says: ": it is lost. An admin runs `towpath registry scrub --repair-from RULE`"},
 		{name: "builds the commit again", args: func(v *verifiable) []string {
 			v.shell.apps.Build = func(_ context.Context, r cli.BuildRequest, _ cli.Progress) (cli.Built, error) {
-				if r.Ref != "c0ffee" || r.Version != "1.4.0" || r.Key != "" || !r.Fresh {
+				if r.Ref != "c0ffee" || r.Version != "1.4.0" || r.Key != "" || !r.Fresh || !r.AsOf.Equal(noon()) {
 					t.Errorf("asked to build %+v", r)
 				}
 				return cli.Built{Digest: v.release}, nil
 			}
 			return []string{"--rebuild"}
 		}, says: "rebuilt:      sha256:"},
+		{name: "builds the commit again although nobody knows when it was built", change: func(v *verifiable) {
+			v.world.Releases = nil
+		}, args: func(v *verifiable) []string {
+			v.shell.apps.Build = func(_ context.Context, r cli.BuildRequest, _ cli.Progress) (cli.Built, error) {
+				if !r.AsOf.IsZero() {
+					t.Errorf("asked to build %+v", r)
+				}
+				return cli.Built{Digest: v.release}, nil
+			}
+			return []string{"--rebuild"}
+		}, says: "rebuilt:      sha256:"},
+		{name: "builds nothing of what was published anew meanwhile", change: func(v *verifiable) {
+			v.world.Releases[0].Candidates[0].Commit = "bad"
+		}, args: func(v *verifiable) []string {
+			v.shell.apps.Build = func(context.Context, cli.BuildRequest, cli.Progress) (cli.Built, error) {
+				t.Error("it was built")
+				return cli.Built{}, nil
+			}
+			return []string{"--rebuild"}
+		}, code: cli.ExitError},
 		{name: "finds another release in the commit", args: func(v *verifiable) []string {
 			v.shell.apps.Build = func(context.Context, cli.BuildRequest, cli.Progress) (cli.Built, error) {
 				return cli.Built{Digest: "sha256:other"}, nil
@@ -275,7 +316,7 @@ func TestReleaseVerify(t *testing.T) {
 			Statements               []struct{ Type, Key string }
 		}
 		fatal(t, json.Unmarshal([]byte(got.stdout), &out))
-		if out.Schema != cli.OutputSchema || out.Release != string(v.release) || out.Version != "1.4.0" || out.Verified || out.Blobs != 4 || out.Bytes == 0 || len(out.Problems) != 1 ||
+		if out.Schema != cli.OutputSchema || out.Release != string(v.release) || out.Version != "1.4.0" || out.Verified || out.Blobs != 4 || out.Bytes == 0 || len(out.Problems) != 2 ||
 			len(out.Statements) != 1 || out.Statements[0].Key != "builder-2026" {
 			t.Errorf("got %+v", out)
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -27,9 +28,11 @@ func newScanAttach(s *session) *cobra.Command {
 	var release, key string
 	cmd := &cobra.Command{
 		Use: "attach REPORT --release RELEASE --key FILE", Short: "Sign what a scanner found in a release, and attach it",
-		Long: "Reads a report (SARIF 2, or CycloneDX with vulnerabilities, which VEX documents are too), signs what it lists, and attaches that to the " +
+		Long: "Reads a report (SARIF 2, or CycloneDX with vulnerabilities), signs what it lists, and attaches that to the " +
 			"release in the registry. Environments whose rules ask for scans take the newest of each tool. Findings that the report calls " +
-			"resolved, false, suppressed or not affected are left out. A report of a run that failed, without a list of results, or of several tools is " +
+			"resolved, false, suppressed or not affected are left out. A CycloneDX document that names no tool and says of each vulnerability " +
+			"in which state it is (analysis.state) is a VEX document: what it calls so closes the same vulnerability in the same component in the reports " +
+			"of all tools. A report of a run that failed, without a list of results, or of several tools is " +
 			"refused. It is an error, too, when what is attached counts in no environment. - reads from standard input.",
 		Example: "  trivy image --format sarif … | towpath scan attach - --release 1.4.0 --key scanner.key",
 		Args:    positional(1, 1),
@@ -56,9 +59,11 @@ func newScanAttach(s *session) *cobra.Command {
 type attachedScan struct {
 	Release  towpath.Digest           `json:"release"`
 	Manifest towpath.Digest           `json:"manifest"` // that attaches it
-	Tool     string                   `json:"tool"`
+	Tool     string                   `json:"tool"`     // empty: a VEX document
 	Findings map[towpath.Severity]int `json:"findings"`
 	Closed   int                      `json:"closed"` // left out: the report itself takes them back
+	// States are what a VEX document says, one of each vulnerability in a component.
+	States   map[towpath.VEXState]int `json:"states,omitempty"`
 	SignedBy signing.KeyID            `json:"signedBy"`
 }
 
@@ -75,7 +80,7 @@ func (s *session) runScanAttach(ctx context.Context, report, release, keyFile st
 	if err != nil {
 		return err
 	}
-	id, err := signing.IDOf(key.Public())
+	id, err := signing.SignerID(key)
 	if err != nil {
 		return err
 	}
@@ -121,18 +126,29 @@ func (s *session) runScanAttach(ctx context.Context, report, release, keyFile st
 	for _, f := range scan.Findings {
 		out.Findings[f.Severity]++
 	}
+	for _, x := range scan.Statements {
+		if out.States == nil {
+			out.States = map[towpath.VEXState]int{}
+		}
+		out.States[x.State]++
+	}
 	if scan.Errors > 0 {
 		s.say("%s %s reports %s of its own: it may have found less than there is", s.style.warn("warning:"), scan.Tool, plural(scan.Errors, "error", "errors"))
 	}
 	err = s.print(result{data: out, names: []string{string(out.Manifest)}, show: func(p *page) {
 		p.field("release", string(out.Release))
-		p.field("tool", out.Tool)
+		if out.Tool != "" {
+			p.field("tool", out.Tool)
+		}
+		for _, x := range slices.Sorted(maps.Keys(out.States)) {
+			p.field(string(x), plural(out.States[x], "vulnerability in a component", "vulnerabilities in components"))
+		}
 		for _, x := range append([]towpath.Severity{towpath.SeverityUnknown}, towpath.Severities()...) {
 			if n := out.Findings[x]; n > 0 {
 				p.field(string(x), plural(n, "finding", "findings"))
 			}
 		}
-		if len(scan.Findings) == 0 {
+		if len(scan.Findings)+len(scan.Statements) == 0 {
 			p.field("found", "nothing")
 		}
 		p.field("signed by", string(out.SignedBy))

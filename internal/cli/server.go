@@ -34,6 +34,10 @@ func newServer(s *session) *cobra.Command {
 				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--attestation-key names a program: exec:/usr/local/bin/signer").
 					WithHint("leave it away for the key in --data"))
 			}
+			if o.Restored = strings.TrimSpace(o.Restored); cmd.Flags().Changed("restored") && o.Restored == "" {
+				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--restored says where the database was restored from").
+					WithHint("for example --restored \"backup of 1 November, 03:00\": the ledger keeps it"))
+			}
 			if o.MetricsURL == "" {
 				o.MetricsURL = s.env("TOWPATH_METRICS_URL")
 			}
@@ -48,6 +52,7 @@ func newServer(s *session) *cobra.Command {
 	f.StringVar(&o.TLSCert, "tls-cert", "", "file with the certificate")
 	f.StringVar(&o.TLSKey, "tls-key", "", "file with its key")
 	f.BoolVar(&o.AdminToken, "admin-token", false, "print a new token of the account admin, valid for a day: for who has lost theirs")
+	f.StringVar(&o.Restored, "restored", "", "once, at the first start after a restore of the database: from which backup, and why; begins the ledger's next epoch")
 	f.BoolVar(&o.PublicMetrics, "public-metrics", false, "serve /metrics without a token")
 	f.StringVar(&o.RegistryAuth, "registry-auth", "", "file with the logins of registries that releases are copied to, as docker keeps them, read at each connection (default: registry-auth.json in --data)")
 	f.StringVar(&o.AttestationKey, "attestation-key", "", "exec:PROGRAM that holds the key which signs how promotions ended (default: attestation.key in --data)")

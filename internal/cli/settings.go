@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 
-	"github.com/towpath/towpath/internal/http/rest/client"
+	"github.com/towpath/towpath/internal/loopback"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -92,7 +92,7 @@ func (s *session) settings() (ClientFile, error) {
 // here reports whether a URL is of this machine.
 func here(address string) bool {
 	u, err := url.Parse(address)
-	return err == nil && client.Loopback(u.Hostname())
+	return err == nil && loopback.Host(u.Host)
 }
 
 func (s *session) readClientFile(path string) (f ClientFile, err error) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -117,6 +118,10 @@ func (p *page) unseen(all []towpath.Unseen) []string {
 		names[i] = append(names[i], u.Objective)
 	}
 	for i, u := range firsts {
+		if u.Unasked {
+			out = append(out, fmt.Sprintf("%s was not judged by %s: %s", u.Component, strings.Join(names[i], ", "), u.Why))
+			continue
+		}
 		line := fmt.Sprintf("no evidence of %s of %s when it got all of the traffic: %s", strings.Join(names[i], ", "), u.Component, strings.TrimRight(u.Why, "."))
 		if u.By != "" {
 			line += fmt.Sprintf(" (%s let it pass)", u.By)
@@ -185,6 +190,9 @@ func version(e inventory.Status) string {
 	if n := len(e.Findings); n > 0 {
 		v += " (" + plural(n, "finding", "findings") + ")"
 	}
+	if len(e.Rescans) > 0 {
+		v += " (scan due)"
+	}
 	return v
 }
 
@@ -214,11 +222,17 @@ func showStatus(p *page, e inventory.Status) {
 	for _, f := range e.Findings {
 		p.field("found", p.style.bad(f))
 	}
+	for _, r := range e.Rescans {
+		p.field("scan due", p.style.warn(r))
+	}
+	if len(e.Rescans) > 0 {
+		p.line("%-13s attach a fresh report: towpath scan attach REPORT --release %s --key cosign.key", "", e.Version)
+	}
 	showWayOut(p, e)
 	if e.Doubt != "" {
 		p.field("verified", p.style.bad("not any more: "+e.Doubt))
 	}
-	p.fields("unseen", p.unseen(e.Unseen))
+	p.fields("unseen", p.unseen(slices.DeleteFunc(slices.Clone(e.Unseen), func(u towpath.Unseen) bool { return u.Unasked })))
 	if e.Proposed != nil {
 		p.field("proposed", p.style.warn("nobody has opened it, so nothing is deployed"))
 		showRules(p, e.Proposed.Rules)

@@ -177,7 +177,8 @@ func storyWorld() *apitest.World {
 			{Name: "ghcr.io/acme/base:1", Source: "ghcr.io/acme/base", Digest: digest("base"), Repository: "shop/mirror/ghcr.io/acme/base", Error: "it is down"},
 		},
 		Runs: []towpath.Run{
-			{Environment: "dev", Candidate: "cnd_new", Deployment: "dep_1", Began: ago(3 * time.Hour), Verified: true, Unseen: blind},
+			{Environment: "dev", Candidate: "cnd_new", Deployment: "dep_1", Began: ago(3 * time.Hour), Verified: true, Unseen: append(blind[:2:2],
+				towpath.Unseen{Component: "mail", Objective: "errors", Why: "nothing ran there that it could have been compared with", Unasked: true})},
 			{Environment: "prod", Candidate: "cnd_new", Deployment: "dep_0", Began: ago(2 * time.Hour), Ended: ago(time.Hour), Doubt: "rolled back: errors"},
 		},
 	}, {Digest: old, Project: "shop", Content: content()}}

@@ -66,7 +66,7 @@ func newTokenCreate(s *session) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&account, "account", "", "whose (default: your own)")
 	cmd.Flags().StringVar(&file, "secret-file", "", "new file for the secret, alone, instead of printing it")
-	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long it is valid (default 2160h, 90 days)")
+	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long it is valid; one that no admin makes ends with the token that it is made with (default 2160h, 90 days)")
 	return cmd
 }
 

@@ -21,6 +21,7 @@ func newTrust(s *session) *cobra.Command {
 
 type trustOptions struct {
 	key, environment, notBefore, notAfter string
+	issuer, subject, authority            string // in place of a key
 	types                                 []string
 	everywhere                            bool
 }
@@ -28,20 +29,27 @@ type trustOptions struct {
 func newTrustAdd(s *session) *cobra.Command {
 	var o trustOptions
 	cmd := &cobra.Command{
-		Use: "add NAME --key FILE", Short: "Believe the signatures of a key, in this project or one of its environments",
+		Use: "add NAME --key FILE", Short: "Believe the signatures of a key or an identity, in this project or one of its environments",
 		Long: "Trusts a public key (cosign.pub) under a name that the rules of environments can mean. To rotate keys, add the next one beside " +
-			"the present one, then let that expire: both count in between.",
-		Example: "  towpath trust add builder-2026 --key cosign.pub\n  towpath trust add security --key security.pub --type signature --env prod",
-		Args:    positional(1, 1),
+			"the present one, then let that expire: both count in between.\n\n" +
+			"With --issuer, --subject and --authority it trusts an identity: whoever has a certificate of that authority (Fulcio) for that subject " +
+			"signs with a key of minutes, and the signature counts if the registry has it before the certificate ends.",
+		Example: "  towpath trust add builder-2026 --key cosign.pub\n  towpath trust add security --key security.pub --type signature --env prod\n" +
+			"  towpath trust add ci --issuer https://token.actions.githubusercontent.com --authority fulcio.pem \\\n" +
+			"    --subject https://github.com/acme/shop/.github/workflows/release.yml@refs/heads/main",
+		Args: positional(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.key == "" {
-				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "--key names the file of the public key"))
+			if identity := o.issuer != "" && o.subject != "" && o.authority != ""; (o.key == "") != identity || o.key != "" && (o.issuer+o.subject+o.authority) != "" {
+				return usageError(cmd, towpath.E(towpath.KindInvalid, "", "either --key names the file of the public key, or --issuer, --subject and --authority an identity"))
 			}
 			return s.runTrustAdd(cmd.Context(), towpath.KeyName(args[0]), o)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.key, "key", "", "file of the public key, such as cosign.pub")
+	f.StringVar(&o.issuer, "issuer", "", "who says who the subject is: the issuer in its certificates")
+	f.StringVar(&o.subject, "subject", "", "who signs: the email address or URI in its certificates")
+	f.StringVar(&o.authority, "authority", "", "PEM file with the certificates of who certifies that: the root of Fulcio, and what stands between")
 	f.StringVar(&o.environment, "env", "", "only in this environment (default: all)")
 	f.StringSliceVar(&o.types, "type", nil, "what it may sign: signature, provenance, sbom, promotion, scan, or a predicate type (default: the first three)")
 	f.StringVar(&o.notBefore, "not-before", "", "RFC 3339 time, or a duration from now")
@@ -51,7 +59,7 @@ func newTrustAdd(s *session) *cobra.Command {
 }
 
 func (s *session) runTrustAdd(ctx context.Context, name towpath.KeyName, o trustOptions) error {
-	pem, err := s.readPublicPEM(o.key)
+	pem, err := s.trusted(o)
 	if err != nil {
 		return err
 	}
@@ -79,6 +87,32 @@ func (s *session) runTrustAdd(ctx context.Context, name towpath.KeyName, o trust
 		return s.suggestEnvironment(ctx, c, r.Project, r.Environment, err)
 	}
 	return s.printKey(k)
+}
+
+// trusted is the key or the identity that is to be trusted.
+func (s *session) trusted(o trustOptions) (string, error) {
+	if o.key != "" {
+		if b, err := signing.ReadKeyFile(s.path(o.key)); err == nil {
+			if _, ok, _ := signing.ReadIdentity(b); ok {
+				return string(b), nil // as `trust public` prints it; the server reads it
+			}
+		}
+		return s.readPublicPEM(o.key)
+	}
+	authority, err := os.ReadFile(s.path(o.authority))
+	if err != nil {
+		return "", towpath.E(towpath.KindInvalid, "", "the file of the authority's certificates can't be read").On(o.authority).WithCause(err)
+	}
+	text, err := signing.Identity{Issuer: o.issuer, Subject: o.subject, Authority: string(authority)}.Encode()
+	return string(text), err
+}
+
+// whoOf is what signatures name a trusted key by: its ID, or whose certificate it is.
+func whoOf(k towpath.TrustedKey) string {
+	if i, ok, err := signing.ReadIdentity([]byte(k.PublicKey)); ok && err == nil {
+		return i.Subject + " (" + i.Issuer + ")"
+	}
+	return k.ID
 }
 
 // readPublicPEM reads a public key. Of a private one nothing is read: what is
@@ -131,7 +165,7 @@ func (s *session) keyTable(items []towpath.TrustedKey) table {
 	p := &page{now: s.apps.Now()}
 	t := table{columns: []string{"KEY", "SIGNS", "PROJECT", "ENVIRONMENT", "STATE", "BY", "AGE", "+ID"}}
 	for _, k := range items {
-		t.add(string(k.Name), join(k.Types), orAll(k.Project), orAll(k.Environment), s.keyState(k), orDash(k.AddedBy), p.age(k.AddedAt), k.ID)
+		t.add(string(k.Name), join(k.Types), orAll(k.Project), orAll(k.Environment), s.keyState(k), orDash(k.AddedBy), p.age(k.AddedAt), whoOf(k))
 	}
 	return t
 }
@@ -161,7 +195,7 @@ func (s *session) keyState(k towpath.TrustedKey) string {
 
 func newTrustPublic(s *session) *cobra.Command {
 	return &cobra.Command{
-		Use: "public NAME", Short: "Print the public key of a trusted key; the server's own is called towpath",
+		Use: "public NAME", Short: "Print the public key of a trusted key, or the identity; the server's own is called towpath",
 		Long: "Prints a public key for those who verify outside. With the server's own, cosign checks how promotions of a release ended:\n\n" +
 			"  towpath trust public towpath > towpath.pub\n" +
 			"  cosign verify-attestation --key towpath.pub --insecure-ignore-tlog=true --type " + evidence.TypePromotion + " REGISTRY/PROJECT@DIGEST",

@@ -30,7 +30,8 @@ func mayWork(actor towpath.Actor, t towpath.Target) error {
 // Hello opens a session of an agent in a place. It ends the session of before:
 // what that one was working on may be claimed at once, and so may what this
 // one had claimed and never heard of, because the answer was lost. Fences
-// higher than the server's own, which a restored database has lost, raise them.
+// higher than the server's own, which a restored database has lost, raise them, if
+// a server can have given them out.
 func (s *Service) Hello(ctx context.Context, actor towpath.Actor, g Greeting) (epoch int64, err error) {
 	place, agent := g.Place, g.Agent
 	if err := access.Check(actor, access.AgentWork, access.Subject{Place: place}); err != nil {
@@ -52,7 +53,12 @@ func (s *Service) Hello(ctx context.Context, actor towpath.Actor, g Greeting) (e
 			if target.Place != place || !works(actor, target) {
 				continue
 			}
-			if _, err := tx.NextFence(ctx, target, fence); err != nil {
+			if fence > maxTold {
+				s.cfg.Log.WarnContext(ctx, "an agent says a fence that nobody gave out; it is not taken", "account", actor.Account,
+					"place", place, "agent", agent, "target", target.Key(), "fence", fence)
+				continue
+			}
+			if _, err := tx.NextFence(ctx, target, fence); err != nil && towpath.KindOf(err) != towpath.KindExhausted {
 				return err
 			}
 		}
@@ -98,47 +104,6 @@ func (s *Service) alive(ctx context.Context, tx Tx, actor towpath.Actor, session
 			WithHint("say hello again")
 	}
 	return place, access.Check(actor, access.AgentWork, access.Subject{Place: place})
-}
-
-// Claim gives a session, which serves a place, what it may work on now, oldest
-// first, each under a fence higher than any before it on that target. What the
-// actor may not work on waits for somebody else.
-func (s *Service) Claim(ctx context.Context, actor towpath.Actor, session string, limit int) (place towpath.PlaceName, out []towpath.Operation, err error) {
-	now := s.cfg.Now()
-	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-		out = nil
-		if place, err = s.alive(ctx, tx, actor, session, now); err != nil {
-			return err
-		}
-		ops, err := tx.Claimable(ctx, place, access.Within(actor, access.AgentWork, place), session, now, limit)
-		if err != nil {
-			return err
-		}
-		taken := map[string]bool{}
-		for _, op := range ops {
-			if taken[op.Target.Key()] || !works(actor, op.Target) {
-				continue
-			}
-			taken[op.Target.Key()] = true
-			if op.Phase, err = towpath.OperationTransitions().Next("operation", op.Phase, towpath.TriggerClaim); err != nil {
-				return err
-			}
-			if op.Fence, err = tx.NextFence(ctx, op.Target, s.cfg.Epoch<<40+1); err != nil {
-				return err
-			}
-			op.Lease, op.LeaseUntil, op.Said = session, now.Add(s.cfg.Lease), ""
-			if op.BeganAt.IsZero() {
-				op.BeganAt = now
-			}
-			if err := tx.SaveOperation(ctx, op); err != nil {
-				return err
-			}
-			out = append(out, op)
-		}
-		return nil
-	})
-	failpoint.Hit("operation.claimed")
-	return place, out, err
 }
 
 // Renewal is what an agent asks and hears about one operation it works on.

@@ -170,12 +170,11 @@ type hearing struct {
 
 // lastDeployment is the last one that brought something.
 func (h *hearing) lastDeployment(ctx context.Context) (*towpath.Deployment, error) {
-	all, err := h.tx.Deployments(ctx, Filter{Project: h.env.Project, Environment: h.env.Name}, deployments)
-	i := slices.IndexFunc(all, func(d towpath.Deployment) bool { return d.Kind != towpath.DeploymentRepair })
-	if err != nil || i < 0 {
+	all, err := h.tx.Deployments(ctx, Filter{Project: h.env.Project, Environment: h.env.Name, Brings: true}, 1)
+	if err != nil || len(all) == 0 {
 		return nil, err
 	}
-	return &all[i], nil
+	return &all[0], nil
 }
 
 // hear does what one alert asks for, unless that was done before.

@@ -76,6 +76,7 @@ func (s *Service) apply(ctx context.Context, tx Tx, env *towpath.Environment, d 
 	if err != nil {
 		return err
 	}
+	d.Unread = time.Time{}
 	if err := tx.SaveDeployment(ctx, *d); err != nil {
 		return err
 	}
@@ -230,7 +231,8 @@ func (s *Service) wakeUpstream(ctx context.Context, tx Tx, p towpath.ProjectName
 }
 
 // settle says of each target that a deployment touched that it is known again
-// what runs there. One that went back takes back its own doubt, and no other's.
+// what runs there, and what was seen there before counts for nothing. One that
+// went back takes back its own doubt, and no other's.
 func (s *Service) settle(ctx context.Context, tx Tx, d *towpath.Deployment) error {
 	running, err := tx.Running(ctx, d.Project, d.Environment)
 	if err != nil {
@@ -245,7 +247,11 @@ func (s *Service) settle(ctx context.Context, tx Tx, d *towpath.Deployment) erro
 			continue
 		}
 		r.Unsure = false
-		if err := tx.SaveRunning(ctx, s.target(d, r), r); err != nil {
+		target := s.target(d, r)
+		if err := tx.SaveRunning(ctx, target, r); err != nil {
+			return err
+		}
+		if err := seeAfresh(ctx, tx, Placed{Target: target, Running: r}); err != nil {
 			return err
 		}
 	}

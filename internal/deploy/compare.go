@@ -19,7 +19,7 @@ func Compared(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.Traffi
 	judges := *r
 	canary := *r.Canary
 	canary.Objectives = slices.DeleteFunc(slices.Clone(canary.Objectives), func(o towpath.Objective) bool {
-		return !judged(o) || !o.Compares() && o.Asks() || len(e.On) > 0 && !slices.Contains(e.On, o.Name)
+		return !o.Judges() || !o.Compares() && o.Asks() || len(e.On) > 0 && !slices.Contains(e.On, o.Name)
 	})
 	judges.Canary = &canary
 	for _, o := range canary.Objectives {

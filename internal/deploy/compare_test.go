@@ -244,7 +244,11 @@ func TestCompared_Bounded(t *testing.T) {
 			for _, v := range c.values {
 				x.Canary[towpath.QueryValues] = append(x.Canary[towpath.QueryValues], towpath.MetricValue{Value: v})
 			}
-			got := Compared(d, r, counts, []towpath.Measurement{{At: counts[1].At, Recorded: counts[1].At, Readings: []towpath.ObjectiveReading{x}}})
+			before := towpath.ObjectiveReading{Objective: "load"} // what began with users is theirs
+			got := Compared(d, r, counts, []towpath.Measurement{
+				{At: begin, Recorded: begin, Readings: []towpath.ObjectiveReading{before}},
+				{At: counts[1].At, Recorded: counts[1].At, Readings: []towpath.ObjectiveReading{x}},
+			})
 			if err := got.Validate(); err != nil {
 				t.Error(err)
 			}

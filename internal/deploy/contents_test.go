@@ -40,9 +40,10 @@ func (i *issuing) SaveDrift(_ context.Context, d towpath.Drift) error {
 
 func TestService_issue(t *testing.T) {
 	s := New(Config{}, nil, unreadable{}, nil, nil)
-	d := towpath.Deployment{ID: "dep_1", Release: "bad", Phase: towpath.DeploymentReverting, Components: []towpath.Rollout{
+	reverting := towpath.Deployment{ID: "dep_1", Release: "bad", Phase: towpath.DeploymentReverting, Components: []towpath.Rollout{
 		{Component: "api", From: "old", To: "new", Before: &towpath.Before{Release: "good", Layer: "layer"}},
 	}}
+	d := reverting
 	issue := func(is rollout.Issue) ([]towpath.Operation, error) {
 		tx := &issuing{tally: newTally()}
 		err := s.withContents(t.Context(), func(ctx context.Context, f func(context.Context, Tx) error) error { return f(ctx, tx) }, "shop",
@@ -63,6 +64,27 @@ func TestService_issue(t *testing.T) {
 	t.Run("brings none", func(t *testing.T) {
 		if ops, err := issue(rollout.Issue{Component: "api", Verb: towpath.VerbPrepare, Revision: "new"}); towpath.KindOf(err) != towpath.KindUnavailable || len(ops) > 0 {
 			t.Errorf("%+v, %v", ops, err)
+		}
+	})
+	t.Run("says of what users wait for that it goes back", func(t *testing.T) {
+		for _, tt := range []struct {
+			kind  towpath.DeploymentKind
+			phase towpath.DeploymentPhase
+			is    rollout.Issue
+			want  bool
+		}{
+			{towpath.DeploymentPromotion, towpath.DeploymentReverting, rollout.Issue{Verb: towpath.VerbRemove}, true}, // of what it had created
+			{towpath.DeploymentRollback, towpath.DeploymentReverting, rollout.Issue{Verb: towpath.VerbRemove}, true},
+			{towpath.DeploymentPromotion, towpath.DeploymentRetiring, rollout.Issue{Verb: towpath.VerbRemove}, false},
+			{towpath.DeploymentRollback, towpath.DeploymentRetiring, rollout.Issue{Verb: towpath.VerbRemove}, false},
+			{towpath.DeploymentRollback, towpath.DeploymentPreparing, rollout.Issue{Verb: towpath.VerbPrepare, Revision: "old"}, true},
+			{towpath.DeploymentPromotion, towpath.DeploymentPreparing, rollout.Issue{Verb: towpath.VerbPrepare, Revision: "old"}, false},
+		} {
+			d = reverting
+			d.Kind, d.Phase, tt.is.Component = tt.kind, tt.phase, "api"
+			if ops, err := issue(tt.is); err != nil || len(ops) != 1 || ops[0].Spec.Back != tt.want {
+				t.Errorf("%s of a %s that is %s: %+v, %v; want back: %t", tt.is.Verb, tt.kind, tt.phase, ops, err, tt.want)
+			}
 		}
 	})
 }

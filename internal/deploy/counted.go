@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/analysis"
@@ -40,7 +41,7 @@ func between(o towpath.Objective, from, to towpath.TrafficCount, rev towpath.Rev
 	users := func(c towpath.RevisionCount) towpath.RequestCount {
 		return towpath.RequestCount{Requests: c.Requests, Failed: c.Failed, Buckets: c.Buckets}
 	}
-	return counting(o, to.Bounds, users(begin), users(end))
+	return counting(o, from.Bounds, to.Bounds, users(begin), users(end))
 }
 
 // copied is the same of copies, or of what was copied.
@@ -55,28 +56,53 @@ func copied(o towpath.Objective, from, to towpath.TrafficCount, rev towpath.Revi
 		e = &towpath.RequestCount{Buckets: make([]uint64, len(to.Bounds)+1)}
 	}
 	if b == nil {
-		b = &towpath.RequestCount{Buckets: make([]uint64, len(e.Buckets))}
+		b = &towpath.RequestCount{}
 	}
-	return counting(o, to.Bounds, *b, *e)
+	return counting(o, from.Bounds, to.Bounds, *b, *e)
 }
 
 // counting is what was counted from one time to another. A counter that is lower
-// than before began anew.
-func counting(o towpath.Objective, bounds []float64, begin, end towpath.RequestCount) *analysis.Sample {
-	if end.Requests < begin.Requests || end.Failed < begin.Failed || len(end.Buckets) != len(begin.Buckets) {
+// than before began anew. Of latencies it is nil where nothing can be told.
+func counting(o towpath.Objective, before, bounds []float64, begin, end towpath.RequestCount) *analysis.Sample {
+	if end.Requests < begin.Requests || end.Failed < begin.Failed {
 		begin = towpath.RequestCount{}
 	}
 	if o.Kind != towpath.ObjectiveLatency {
 		return &analysis.Sample{Total: float64(end.Requests - begin.Requests), Bad: float64(end.Failed - begin.Failed)}
 	}
-	h := &analysis.Histogram{Bounds: bounds, Counts: make([]float64, len(end.Buckets))}
-	for i, n := range end.Buckets {
-		if i < len(begin.Buckets) && begin.Buckets[i] <= n {
-			n -= begin.Buckets[i]
-		}
-		h.Counts[i] = float64(n)
+	if len(begin.Buckets) > 0 && !slices.Equal(before, bounds) {
+		return recounted(o, before, bounds, begin.Buckets, end.Buckets)
 	}
-	return &analysis.Sample{Histogram: h}
+	return &analysis.Sample{Histogram: &analysis.Histogram{Bounds: bounds, Counts: grown(begin.Buckets, end.Buckets)}}
+}
+
+// recounted is what was counted while a router of another version took over,
+// which counts between other bounds: by those that both have, because what the
+// first one counted is exact there. Where the objective's bound is none of them
+// nobody knows of this one interval how many were beyond it.
+func recounted(o towpath.Objective, before, bounds []float64, begin, end []uint64) *analysis.Sample {
+	both := slices.DeleteFunc(slices.Clone(bounds), func(b float64) bool { return !slices.Contains(before, b) })
+	was, now := towpath.Rebucket(before, begin, both), towpath.Rebucket(bounds, end, both)
+	if was == nil || now == nil || !slices.Contains(both, o.Bound.Seconds()) {
+		return nil
+	}
+	return &analysis.Sample{Histogram: &analysis.Histogram{Bounds: both, Counts: grown(was, now)}}
+}
+
+// grown is what came to counters. Where one of them is lower all began anew.
+func grown(begin, end []uint64) []float64 {
+	anew := len(begin) != len(end)
+	for i := 0; !anew && i < len(end); i++ {
+		anew = end[i] < begin[i]
+	}
+	out := make([]float64, len(end))
+	for i, n := range end {
+		if !anew {
+			n -= begin[i]
+		}
+		out[i] = float64(n)
+	}
+	return out
 }
 
 func revision(c towpath.TrafficCount, rev towpath.RevisionID) (towpath.RevisionCount, bool) {
@@ -107,27 +133,23 @@ func copiedUntil(r *towpath.Rollout, counts []towpath.TrafficCount) (until time.
 }
 
 // forUsers is since when all that the new revision does is for users, by the
-// server's clock, as far as that can be told: since the last copies, and of one
-// that is judged with all of the traffic since it was counted to have that. Zero:
-// from the beginning.
-func forUsers(r *towpath.Rollout, counts []towpath.TrafficCount) time.Time {
-	since := copiedUntil(r, counts)
-	if !r.JudgedAfter() {
-		return since
-	}
+// server's clock, as far as that can be told: since it was counted to have a part
+// of the traffic, and since the last copies. False: no user has had it yet.
+func forUsers(r *towpath.Rollout, counts []towpath.TrafficCount) (since time.Time, had bool) {
 	for _, c := range counts {
 		if x, _ := revision(c, r.To); !c.Before && x.Weight > 0 {
-			return latest(since, c.Received)
+			return latest(copiedUntil(r, counts), c.Received), true
 		}
 	}
-	return since
+	return since, false
 }
 
 // onlyForUsers are readings without what the new revision did before: what it
 // counts itself can't tell copies, or the requests of verification jobs, from users'.
-func onlyForUsers(all []reading, since time.Time) []reading {
+func onlyForUsers(all []reading, r *towpath.Rollout, counts []towpath.TrafficCount) []reading {
+	since, had := forUsers(r, counts)
 	for i := range all {
-		if all[i].began.Before(since) {
+		if !had || all[i].began.Before(since) {
 			all[i].Canary = nil
 		}
 	}

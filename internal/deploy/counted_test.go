@@ -41,6 +41,9 @@ func mirrored() []towpath.TrafficCount {
 	c[2].Revisions[1].Copied, c[3].Revisions[1].Copied = 10, 10
 	for i := range c {
 		c[i].Received = c[i].At
+		if i > 3 {
+			c[i] = users(c[i])
+		}
 	}
 	return c
 }

@@ -91,7 +91,7 @@ func (s *Service) see(ctx context.Context, tx Tx, p Placed, look drift.Look, l d
 	if next.Unknown() { // it is not certain that it has drifted
 		ev.Action = "drift.unknown"
 	}
-	ev.Reason = sentences(look.Found)
+	ev.Reason = sentences(next.Differences)
 	if news == drift.Gone {
 		ev.Reason = "It runs as it was deployed."
 	}
@@ -109,6 +109,16 @@ func of(d towpath.Drift, p Placed) towpath.Drift {
 	}
 	d.Target, d.Revision = p.Target, p.Running.Revision
 	return d
+}
+
+// seeAfresh forgets what was seen of a target before the deployment that has just
+// ended worked on it: nobody has looked since.
+func seeAfresh(ctx context.Context, tx Tx, p Placed) error {
+	was, err := tx.LockDrift(ctx, p.Target)
+	if err != nil || was.State == towpath.DriftNone {
+		return err
+	}
+	return tx.SaveDrift(ctx, drift.Anew(of(was, p)))
 }
 
 // maxSentences bounds how many differences an event names.

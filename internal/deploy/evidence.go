@@ -1,12 +1,7 @@
 package deploy
 
 import (
-	"cmp"
-	"fmt"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/analysis"
@@ -27,20 +22,19 @@ const (
 // was counted and measured between each two counts. What was measured belongs
 // to the interval in which the server learnt of it, so that intervals that were
 // judged never change. Of a new revision that has copies only, these are what is
-// counted; of one that has users, copies never are. Of the time before the rollout
+// counted; of one that has users, copies never are, nor is what was measured before. Of the time before the rollout
 // it is only told how the old revision did, and so of the time before the switch of
 // one that is judged with all of the traffic.
 func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []towpath.Measurement) analysis.Input {
 	in := analysis.Input{After: r.JudgedAfter()}
 	read := map[string][]reading{}
-	users := forUsers(r, counts)
 	for _, o := range r.Canary.Objectives {
-		if !judged(o) {
+		if !o.Judges() {
 			continue
 		}
 		in.Objectives = append(in.Objectives, objective(o))
 		if o.Asks() {
-			read[o.Name] = onlyForUsers(readings(o, measurements), users)
+			read[o.Name] = onlyForUsers(readings(o, measurements), r, counts)
 		}
 	}
 	var ahead time.Duration // that the clock of the place was at first
@@ -53,7 +47,7 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 		iv := analysis.Interval{Start: from.At.Add(ahead), End: to.At.Add(ahead), Readings: map[string]analysis.Reading{}}
 		for _, o := range r.Canary.Objectives {
 			switch {
-			case !judged(o):
+			case !o.Judges():
 			case to.Before:
 				// One that comes back was not counted meanwhile.
 				if _, known := revision(from, r.From); known && !o.Asks() {
@@ -99,11 +93,6 @@ func switchedOver(iv analysis.Interval, r *towpath.Rollout, to towpath.TrafficCo
 	}
 }
 
-// judged reports whether anything is judged by an objective.
-func judged(o towpath.Objective) bool {
-	return o.Kind != towpath.ObjectiveQuery && o.Kind != towpath.ObjectiveMeasure
-}
-
 // objective is an objective as the analysis knows it.
 func objective(o towpath.Objective) analysis.Objective {
 	x := analysis.Objective{
@@ -133,170 +122,6 @@ func objective(o towpath.Objective) analysis.Objective {
 		}
 	}
 	return x
-}
-
-// reading is what one measurement says of an objective.
-type reading struct {
-	analysis.Reading
-	began, recorded time.Time // began: when it was read before, which counters count from
-}
-
-// readings makes counts of what was measured of an objective. Counters count
-// from the last time that they could be read, so that a source that was away
-// loses nothing.
-func readings(o towpath.Objective, measurements []towpath.Measurement) []reading {
-	var out []reading
-	var last *towpath.ObjectiveReading
-	var began time.Time
-	for _, m := range measurements {
-		i := slices.IndexFunc(m.Readings, func(x towpath.ObjectiveReading) bool { return x.Objective == o.Name })
-		if i < 0 {
-			continue
-		}
-		x := reading{began: began, recorded: m.Recorded}
-		now := &m.Readings[i]
-		if x.Errored = cmp.Or(now.Errored, unanswered(o, now)); x.Errored != "" {
-			out = append(out, x)
-			continue
-		}
-		var was towpath.ObjectiveReading
-		if last != nil {
-			was = *last
-		}
-		var why [2]string
-		x.Canary, why[0] = sample(o, was.Canary, now.Canary)
-		x.Baseline, why[1] = sample(o, was.Baseline, now.Baseline)
-		if x.Errored = why[0]; x.Errored == "" {
-			x.Errored = why[1]
-		}
-		last, began = now, m.Recorded
-		out = append(out, x)
-	}
-	return out
-}
-
-// unanswered is why nothing is known of what an experiment measures, although its
-// source was asked; empty: it answered. Counters count on once it does again.
-func unanswered(o towpath.Objective, now *towpath.ObjectiveReading) string {
-	if o.Kind != towpath.ObjectiveMeasure {
-		return ""
-	}
-	var of []string
-	if len(now.Canary[towpath.QueryValues]) == 0 {
-		of = append(of, "the new release")
-	}
-	if len(now.Baseline[towpath.QueryValues]) == 0 {
-		of = append(of, "the old one")
-	}
-	if len(of) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("the query of %q answered nothing about %s", o.Name, strings.Join(of, " and "))
-}
-
-// sample is what was counted of a revision between two answers, nil when there
-// is nothing of it, or why it can't be.
-func sample(o towpath.Objective, was, now map[string][]towpath.MetricValue) (*analysis.Sample, string) {
-	switch o.Kind {
-	case towpath.ObjectiveRatio:
-		part, total := o.Queries()[0], o.Queries()[1]
-		all, ok := counted(total, was[towpath.QueryTotal], now[towpath.QueryTotal], true)
-		some, _ := counted(part, was[part.Name], now[part.Name], false)
-		switch {
-		case !ok:
-			return nil, ""
-		case !(all >= 0 && all <= maxRead && some >= 0 && some <= maxRead):
-			return nil, fmt.Sprintf("its queries count %v of %v, which are no counts", some, all)
-		case part.Name == towpath.QueryGood:
-			some = max(0, all-some)
-		}
-		return &analysis.Sample{Total: all, Bad: some}, ""
-	case towpath.ObjectiveQuantile:
-		return histogram(o, was[towpath.QueryValues], now[towpath.QueryValues])
-	case towpath.ObjectiveMeasure:
-		sum, ok := counted(o.Queries()[0], was[towpath.QueryValues], now[towpath.QueryValues], true)
-		switch {
-		case !ok:
-			return nil, ""
-		case !(math.Abs(sum) <= maxRead):
-			return nil, fmt.Sprintf("its query counts %v, which is no count", sum)
-		}
-		return &analysis.Sample{Total: sum}, ""
-	default:
-		var values []float64
-		for _, v := range now[towpath.QueryValues] {
-			values = append(values, v.Value)
-		}
-		if len(values) == 0 {
-			return nil, ""
-		}
-		return &analysis.Sample{Values: values}, ""
-	}
-}
-
-// counted is the sum of what was counted between two answers. A counter that is
-// lower than before began anew, as did a series that was not there; but where a
-// revision had none at all, counting begins with what is there now.
-func counted(q towpath.NamedQuery, was, now []towpath.MetricValue, begins bool) (sum float64, ok bool) {
-	if len(now) == 0 || begins && towpath.Counters(q.Text) && len(was) == 0 {
-		return 0, false
-	}
-	for _, n := range now {
-		sum += since(q, was, n)
-	}
-	return sum, true
-}
-
-func since(q towpath.NamedQuery, was []towpath.MetricValue, now towpath.MetricValue) float64 {
-	if !towpath.Counters(q.Text) {
-		return now.Value
-	}
-	i := slices.IndexFunc(was, func(w towpath.MetricValue) bool { return w.Series == now.Series && w.LE == now.LE })
-	if i >= 0 && was[i].Value <= now.Value {
-		return now.Value - was[i].Value
-	}
-	return now.Value
-}
-
-// histogram sums the buckets of all series up, and makes each hold only what is
-// not in those below it.
-func histogram(o towpath.Objective, was, now []towpath.MetricValue) (*analysis.Sample, string) {
-	q := o.Queries()[0]
-	if _, ok := counted(q, was, now, true); !ok {
-		return nil, ""
-	}
-	within := map[float64]float64{}
-	for _, n := range now {
-		le, err := strconv.ParseFloat(n.LE, 64)
-		if err != nil || math.IsNaN(le) {
-			return nil, fmt.Sprintf("its query answers a bucket up to %q, which is no number", n.LE)
-		}
-		within[le] += since(q, was, n)
-	}
-	h := &analysis.Histogram{}
-	for le := range within {
-		if !math.IsInf(le, 1) {
-			h.Bounds = append(h.Bounds, le)
-		}
-	}
-	slices.Sort(h.Bounds)
-	all, ok := within[math.Inf(1)]
-	switch {
-	case !ok:
-		return nil, "its query answers no bucket le=\"+Inf\", so nobody can tell how many there are"
-	case len(h.Bounds) == 0 || h.Bounds[len(h.Bounds)-1] < *o.Below:
-		return nil, fmt.Sprintf("its greatest bucket begins below %v, so nobody can tell what is beyond that", *o.Below)
-	}
-	below := 0.0
-	for _, le := range h.Bounds {
-		h.Counts = append(h.Counts, max(0, within[le]-below))
-		below = max(below, within[le])
-	}
-	h.Counts = append(h.Counts, max(0, all-below))
-	if slices.Max(h.Counts) > maxRead || slices.ContainsFunc(h.Counts, math.IsNaN) {
-		return nil, "its buckets hold no counts"
-	}
-	return &analysis.Sample{Histogram: h}, ""
 }
 
 // together is what several measurements in one interval say; false when there is

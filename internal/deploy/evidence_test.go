@@ -32,13 +32,25 @@ func buckets(within ...float64) answers {
 	return answers{"query": out}
 }
 
+// users has a part of the traffic be the new revision's when it is counted.
+func users(c towpath.TrafficCount) towpath.TrafficCount {
+	for i := range c.Revisions {
+		if c.Revisions[i].Revision == "new" {
+			c.Revisions[i].Weight = 10
+			return c
+		}
+	}
+	c.Revisions = append(c.Revisions, towpath.RevisionCount{Revision: "new", Weight: 10})
+	return c
+}
+
 // evidence is what an objective is given when these were read, each in an
 // interval of its own; nil stands for none.
 func evidence(o towpath.Objective, read ...*towpath.ObjectiveReading) []analysis.Reading {
 	o.Name = "o"
 	r := &towpath.Rollout{From: "old", To: "new", Canary: &towpath.Canary{Objectives: []towpath.Objective{o}}}
-	counts := []towpath.TrafficCount{count(0)}
-	counts[0].Received = noon
+	counts := []towpath.TrafficCount{users(count(0))}
+	counts[0].Received = time.Time{} // users had it before it was asked
 	var ms []towpath.Measurement
 	for i, x := range read {
 		c := count(i + 1)
@@ -78,8 +90,9 @@ func TestEvidence_OfQueries(t *testing.T) {
 			canary(answers{"total": values(120), "bad": values(3)}), // the first bad ones make a series
 			nil, // nobody asked
 			canary(answers{"total": values(150), "bad": values(4)}),
-			canary(answers{"total": values(10), "bad": values(0)}), // it was started again
-		}, []analysis.Reading{{}, {Canary: count(20, 3)}, {}, {Canary: count(30, 1)}, {Canary: count(10, 0)}}},
+			canary(answers{"total": values(10), "bad": values(0)}), // it was started again, nobody knows when
+			canary(answers{"total": values(25), "bad": values(2)}),
+		}, []analysis.Reading{{}, {Canary: count(20, 3)}, {}, {Canary: count(30, 1)}, {}, {Canary: count(15, 2)}}},
 		"a source that was away loses nothing": {ratio, []*towpath.ObjectiveReading{
 			canary(answers{"total": values(100), "bad": values(1)}),
 			{Errored: "the metric source answers 503"},
@@ -126,10 +139,11 @@ func TestEvidence_NeverChanges(t *testing.T) {
 	r := &towpath.Rollout{From: "old", To: "new", Canary: &towpath.Canary{Objectives: []towpath.Objective{o}}}
 	var counts []towpath.TrafficCount
 	for i := range 4 {
-		c := count(i)
+		c := users(count(i))
 		c.Received = noon.Add(time.Duration(i) * time.Second)
 		counts = append(counts, c)
 	}
+	counts[0].Received = time.Time{}
 	at := func(s float64, reading towpath.ObjectiveReading) towpath.Measurement {
 		reading.Objective = "o"
 		return towpath.Measurement{Recorded: noon.Add(time.Duration(s * float64(time.Second))), Readings: []towpath.ObjectiveReading{reading}}

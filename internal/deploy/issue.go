@@ -74,7 +74,7 @@ func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollou
 	spec := towpath.OperationSpec{
 		Kind: r.Kind, Release: d.Release, Revision: is.Revision, Timeout: r.Timeout,
 		Previous: running.Revision, PreviousLayer: running.Layer, PreviousRendered: running.Rendered,
-		Authorisation: d.Authorisation, Weight: is.Weight, Copies: is.Copies, Sticky: is.Sticky, Scale: is.Scale, Keep: is.Keep, Back: d.Kind == towpath.DeploymentRollback,
+		Authorisation: d.Authorisation, Weight: is.Weight, Copies: is.Copies, Sticky: is.Sticky, Scale: is.Scale, Keep: is.Keep, Back: goesBack(d, is.Verb),
 	}
 	if is.Verb == towpath.VerbRepair {
 		spec.Timeout = rollout.RepairSteps * r.Timeout
@@ -109,6 +109,15 @@ func (s *Service) operation(d *towpath.Deployment, r *towpath.Rollout, is rollou
 		Deployment: d.ID, Target: target, Verb: is.Verb, Spec: spec, SpecDigest: digest,
 		Phase: towpath.OperationPending, RunAfter: now.Add(backoff(attempt)), CreatedAt: now,
 	}, nil
+}
+
+// goesBack reports whether an operation is a step of going back, in which users wait
+// for what it stops. What a rollback removes in the end nobody waits for.
+func goesBack(d *towpath.Deployment, v towpath.Verb) bool {
+	if v == towpath.VerbRemove {
+		return d.Phase == towpath.DeploymentReverting
+	}
+	return d.Kind == towpath.DeploymentRollback
 }
 
 // target is where the revision of a deployment's component runs.

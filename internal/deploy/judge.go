@@ -245,7 +245,7 @@ func input(d *towpath.Deployment, r *towpath.Rollout, counts []towpath.TrafficCo
 	in := Evidence(guards(d, r), counts, measurements)
 	several := 0
 	for _, x := range d.Components {
-		if x.Canary != nil && slices.ContainsFunc(x.Canary.Objectives, judged) {
+		if x.Canary != nil && slices.ContainsFunc(x.Canary.Objectives, towpath.Objective.Judges) {
 			several++
 		}
 	}

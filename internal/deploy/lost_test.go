@@ -159,3 +159,83 @@ func TestService_Reconcile_unread(t *testing.T) {
 	contents["release-3"] = "three"
 	waits("", false, 1)
 }
+
+// TestService_Reconcile_unreadForTooLong: what was stopped for a release is not away
+// until somebody can read that again. Going back reads nothing.
+func TestService_Reconcile_unreadForTooLong(t *testing.T) {
+	contents := holding{"release-3": "three"}
+	svc, update, events := deploying(t, contents)
+	now := when
+	step := func() (d towpath.Deployment, err error) {
+		t.Helper()
+		_, err = svc.Reconcile(t.Context(), "dep_1", now)
+		update(func(ctx context.Context, tx *store.Tx) (err error) {
+			d, err = tx.Deployment(ctx, "dep_1")
+			return err
+		})
+		return d, err
+	}
+	later := func(by time.Duration, phase towpath.DeploymentPhase, unread time.Time) towpath.Deployment {
+		t.Helper()
+		now = now.Add(by)
+		d, err := step()
+		if (err != nil) != !unread.IsZero() || d.Phase != phase || !d.Unread.Equal(unread) {
+			t.Fatalf("after %s it is %s, unread since %s, waits for %q: %v", now.Sub(when), d.Phase, d.Unread, d.Waiting, err)
+		}
+		return d
+	}
+	update(func(ctx context.Context, tx *store.Tx) error {
+		d, err := tx.LockDeployment(ctx, "dep_1")
+		if err != nil {
+			return err
+		}
+		r := &d.Components[0]
+		r.Progress, r.Scales = 30*time.Minute, &towpath.Scales{Prepare: &towpath.Scale{}, Switch: &towpath.Scale{}, Restore: &towpath.Scale{}}
+		r.Before = &towpath.Before{Release: "release-2", Layer: "layer-2"}
+		if err := tx.SaveDeployment(ctx, d); err != nil {
+			return err
+		}
+		_, err = tx.InsertOperation(ctx, towpath.Operation{
+			ID: "op_1", Deployment: "dep_1", Verb: towpath.VerbPrepare, Target: local, Phase: towpath.OperationSucceeded, CreatedAt: when, BeganAt: when, EndedAt: when,
+		})
+		return err
+	})
+	contents["release-3"] = away
+	later(time.Hour, towpath.DeploymentPreparing, when.Add(time.Hour)) // nobody had to read it before
+	later(59*time.Second, towpath.DeploymentPreparing, when.Add(time.Hour))
+	contents["release-3"] = "three"
+	if d := later(0, towpath.DeploymentPreparing, time.Time{}); len(d.Components[0].Steps) != 2 {
+		t.Fatalf("it does not go on: %+v", d.Components[0].Steps)
+	}
+	update(func(ctx context.Context, tx *store.Tx) error {
+		d, err := tx.Deployment(ctx, "dep_1")
+		if err != nil {
+			return err
+		}
+		verify, _ := d.Components[0].Find(towpath.VerbVerifyBefore)
+		op, err := tx.LockOperation(ctx, verify.Operation)
+		if err != nil {
+			return err
+		}
+		op.Phase, op.EndedAt = towpath.OperationSucceeded, now
+		return tx.SaveOperation(ctx, op)
+	})
+	later(time.Hour, towpath.DeploymentSwitching, time.Time{})
+	contents["release-3"] = lost
+	since := now.Add(time.Second)
+	if d := later(time.Second, towpath.DeploymentSwitching, since); !d.Asks {
+		t.Error("nobody is asked for what is lost")
+	}
+	d := later(time.Minute, towpath.DeploymentReverting, time.Time{})
+	const why = "api has made no progress for 1m0s: switch could not begin, release release-3 can't be read: blob sha256:1 was not found"
+	if !strings.HasPrefix(d.Cause, why) || d.Asks || d.Recovery == nil || !d.Recovery.Sign.Equal(since) {
+		t.Errorf("it goes back for %q, asks: %v: %+v", d.Cause, d.Asks, d.Recovery)
+	}
+	if !slices.Contains(*events, "deployment.reverting") {
+		t.Errorf("recorded are %v", *events)
+	}
+	d = later(0, towpath.DeploymentReverting, time.Time{})
+	if restore, ok := d.Components[0].Find(towpath.VerbRestore); !ok || restore.Phase != towpath.OperationPending {
+		t.Errorf("what was stopped is not started again: %+v", d.Components[0].Steps)
+	}
+}

@@ -147,7 +147,7 @@ func brought(ctx context.Context, tx Tx, d *towpath.Deployment, r *towpath.Rollo
 	if !wanted {
 		return "", nil
 	}
-	before, err := tx.Deployments(ctx, Filter{Project: d.Project, Environment: d.Environment}, deployments)
+	before, err := tx.Deployments(ctx, Filter{Project: d.Project, Environment: d.Environment, Brings: true}, deployments)
 	if err != nil {
 		return "", err
 	}

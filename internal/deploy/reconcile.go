@@ -28,16 +28,9 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 	if err != nil {
 		return after, err
 	}
+	var issues []rollout.Issue
 	err = s.withContents(ctx, s.store.Update, project, func(ctx context.Context, tx Tx, c *contents) error {
-		peek, err := tx.Deployment(ctx, id)
-		if err != nil {
-			return err
-		}
-		env, err := tx.LockEnvironment(ctx, peek.Project, peek.Environment)
-		if err != nil {
-			return err
-		}
-		d, err := tx.LockDeployment(ctx, id)
+		env, d, err := locked(ctx, tx, id)
 		if err != nil || towpath.DeploymentTransitions().Terminal(d.Phase) {
 			return err
 		}
@@ -55,13 +48,15 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 		}
 		if decision.Trigger != "" {
 			after = reconcile.After(0)
+			d.Unread = time.Time{}
 			return s.apply(ctx, tx, &env, &d, decision.Trigger, decision.Reason, now)
 		}
 		if len(decision.Over) > 0 {
 			endWatch(&d, decision.Over, now)
 			after = reconcile.After(0)
 		}
-		if err := s.issue(ctx, tx, c, &d, env, decision.Issue, now); err != nil {
+		issues = decision.Issue
+		if err := s.issue(ctx, tx, c, &d, env, issues, now); err != nil {
 			return err
 		}
 		if len(measured(&d)) > 0 {
@@ -69,33 +64,62 @@ func (s *Service) Reconcile(ctx context.Context, key string, now time.Time) (rec
 				return err
 			}
 		}
-		return s.wait(ctx, tx, &d, decision, seen, now)
+		return s.wait(ctx, tx, &d, decision, seen, time.Time{}, now)
 	})
 	failpoint.Hit("deployment.stepped")
-	return after, s.noted(ctx, id, err, now)
+	back, err := s.noted(ctx, id, issues, err, now)
+	if back {
+		after = reconcile.After(0)
+	}
+	return after, err
 }
 
-// noted says of a deployment that a release can't be read which it needs to go on,
-// and returns the error. What is lost asks for a person.
-func (s *Service) noted(ctx context.Context, id towpath.DeploymentID, err error, now time.Time) error {
-	what, known := (*noContent)(nil), (*towpath.Error)(nil)
-	if !errors.As(err, &what) || !errors.As(err, &known) {
-		return err
+// locked reads a deployment and its environment, both locked.
+func locked(ctx context.Context, tx Tx, id towpath.DeploymentID) (env towpath.Environment, d towpath.Deployment, err error) {
+	peek, err := tx.Deployment(ctx, id)
+	if err != nil {
+		return env, d, err
 	}
-	message, hint := towpath.PublicMessage(err)
+	if env, err = tx.LockEnvironment(ctx, peek.Project, peek.Environment); err != nil {
+		return env, d, err
+	}
+	d, err = tx.LockDeployment(ctx, id)
+	return env, d, err
+}
+
+// noted says of a deployment that a release can't be read which it needs to issue
+// operations, and returns the error; what is lost asks for a person. When that lasts
+// the deployment goes back, which is no error any more.
+func (s *Service) noted(ctx context.Context, id towpath.DeploymentID, issues []rollout.Issue, failed error, now time.Time) (back bool, err error) {
+	what, known := (*noContent)(nil), (*towpath.Error)(nil)
+	if !errors.As(failed, &what) || !errors.As(failed, &known) {
+		return false, failed
+	}
+	message, hint := towpath.PublicMessage(failed)
 	if hint != "" {
 		message += "; " + hint
 	}
-	dec := rollout.Decision{
-		Waiting: "release " + towpath.Short(what.release) + " can't be read: " + message, Asks: known.Kind == towpath.KindNotFound,
-	}
-	return errors.Join(err, s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-		d, err := tx.LockDeployment(ctx, id)
+	why := "release " + towpath.Short(what.release) + " can't be read: " + message
+	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		env, d, err := locked(ctx, tx, id)
 		if err != nil || towpath.DeploymentTransitions().Terminal(d.Phase) {
 			return err
 		}
-		return s.wait(ctx, tx, &d, dec, rollout.Seen{}, now)
-	}))
+		since := d.Unread
+		if since.IsZero() {
+			since = now
+		}
+		dec := rollout.Unread(&d, issues, why, since, now)
+		if back = dec.Trigger != ""; back {
+			return s.apply(ctx, tx, &env, &d, dec.Trigger, dec.Reason, now)
+		}
+		dec.Asks = known.Kind == towpath.KindNotFound
+		return s.wait(ctx, tx, &d, dec, rollout.Seen{}, since, now)
+	})
+	if back && err == nil {
+		return true, nil
+	}
+	return false, errors.Join(failed, err)
 }
 
 // look gathers what is known of a deployment besides what it has done.
@@ -117,9 +141,10 @@ func (s *Service) look(ctx context.Context, tx Tx, d *towpath.Deployment, said v
 	return seen, nil
 }
 
-// wait keeps what a deployment waits for and how it is judged, for people.
-func (s *Service) wait(ctx context.Context, tx Tx, d *towpath.Deployment, dec rollout.Decision, seen rollout.Seen, now time.Time) error {
-	if dec.Waiting == d.Waiting && dec.Asks == d.Asks && len(seen.Judgements) == 0 && len(dec.Over) == 0 {
+// wait keeps what a deployment waits for, since when its release can't be read, and
+// how it is judged, for people.
+func (s *Service) wait(ctx context.Context, tx Tx, d *towpath.Deployment, dec rollout.Decision, seen rollout.Seen, unread, now time.Time) error {
+	if dec.Waiting == d.Waiting && dec.Asks == d.Asks && unread.Equal(d.Unread) && len(seen.Judgements) == 0 && len(dec.Over) == 0 {
 		return nil
 	}
 	if dec.Asks && !d.Asks { // once each time; a pause has an event of its own
@@ -129,7 +154,7 @@ func (s *Service) wait(ctx context.Context, tx Tx, d *towpath.Deployment, dec ro
 			return err
 		}
 	}
-	d.Waiting, d.Asks, d.UpdatedAt = dec.Waiting, dec.Asks, now
+	d.Waiting, d.Asks, d.Unread, d.UpdatedAt = dec.Waiting, dec.Asks, unread, now
 	return tx.SaveDeployment(ctx, *d)
 }
 

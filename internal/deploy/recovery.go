@@ -59,7 +59,8 @@ func earliest(t time.Time, more ...time.Time) time.Time {
 	return t
 }
 
-// stepSigns are when steps began that failed, or that there is no end of.
+// stepSigns are when steps began that failed, or that there is no end of, and when
+// one could not begin any more.
 func stepSigns(d *towpath.Deployment, now time.Time) []time.Time {
 	var out []time.Time
 	for _, r := range d.Components {
@@ -68,6 +69,9 @@ func stepSigns(d *towpath.Deployment, now time.Time) []time.Time {
 				out = append(out, cmp.Or(step.Began, step.Ended))
 			}
 		}
+	}
+	if !d.Unread.IsZero() {
+		out = append(out, d.Unread)
 	}
 	if s := rollout.Stalled(d, now); s != nil {
 		out = append(out, cmp.Or(s.Step.Began, s.Step.Issued))
@@ -95,12 +99,12 @@ func measuredSign(r *towpath.Rollout, counts []towpath.TrafficCount, measurement
 	if r.Mirrors() {
 		return first
 	}
-	since, users := hadUsers(r), forUsers(r, counts)
+	since := hadUsers(r)
 	for _, o := range r.Canary.Objectives {
-		if !judged(o) || !o.Asks() {
+		if !o.Judges() || !o.Asks() {
 			continue
 		}
-		for _, x := range onlyForUsers(readings(o, measurements), users) {
+		for _, x := range onlyForUsers(readings(o, measurements), r, counts) {
 			sign := x.began
 			if o.Kind == towpath.ObjectiveThreshold || sign.IsZero() {
 				sign = x.recorded
@@ -118,11 +122,15 @@ func measuredSign(r *towpath.Rollout, counts []towpath.TrafficCount, measurement
 }
 
 // hadUsers is when a rollout's new revision was first given a share of the traffic,
-// or all of it.
+// or all of it; of a share that an agent is still about to give, when that began.
 func hadUsers(r *towpath.Rollout) time.Time {
 	for _, s := range r.Steps {
-		if (s.Verb == towpath.VerbShift && s.Weight > 0 || s.Verb == towpath.VerbSwitch) && s.Phase == towpath.OperationSucceeded {
+		share := s.Verb == towpath.VerbShift && s.Weight > 0
+		switch {
+		case (share || s.Verb == towpath.VerbSwitch) && s.Phase == towpath.OperationSucceeded:
 			return s.Ended
+		case share && s.Begun():
+			return s.Began
 		}
 	}
 	return time.Time{}
@@ -176,8 +184,8 @@ func (s *Service) recovered(tx Tx, d *towpath.Deployment) (said string, data jso
 			}
 		}
 	}
-	if d.Recovery.Restored.IsZero() {
-		return "", nil
+	if d.Recovery.Restored.IsZero() { // there was nothing to undo: the traffic never left
+		d.Recovery.Restored = d.Recovery.Detected
 	}
 	detect, restore := d.Recovery.ToDetect(), d.Recovery.ToRestore()
 	if s.cfg.Recovered != nil {

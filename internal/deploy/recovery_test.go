@@ -84,6 +84,9 @@ func TestMeasuredSign(t *testing.T) {
 		{"not before it had users", orders, answers{counter(0, 10), counter(1, 20)}, func(r *towpath.Rollout) {
 			r.Steps[0].Ended = at(15)
 		}, at(15)},
+		{"and of a share that is still being given, not before that began", orders, answers{counter(0, 10), counter(1, 20)}, func(r *towpath.Rollout) {
+			r.Steps[0] = towpath.Step{Verb: towpath.VerbShift, Weight: 5, Phase: towpath.OperationRunning, Began: at(15)}
+		}, at(15)},
 		{"of copies it is not believed", orders, answers{counter(0, 10), counter(1, 20)}, func(r *towpath.Rollout) {
 			r.Steps[0].Weight, r.Steps[0].Copies = 0, 10
 		}, time.Time{}},
@@ -103,10 +106,35 @@ func TestMeasuredSign(t *testing.T) {
 				}
 				all = append(all, towpath.Measurement{Recorded: at(10 * (i + 1)), Readings: []towpath.ObjectiveReading{read}})
 			}
-			if got := measuredSign(r, nil, all); !got.Equal(tt.want) {
+			had := []towpath.TrafficCount{{Revisions: []towpath.RevisionCount{{Revision: r.To, Weight: 5}}}}
+			if got := measuredSign(r, had, all); !got.Equal(tt.want) {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// What verification jobs did before anybody had it is no sign that users were hurt.
+func TestMeasuredSign_BeforeUsers(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 11, 21, 12, 0, s, 0, time.UTC) }
+	r := &towpath.Rollout{From: "old", To: "new", Canary: &towpath.Canary{Objectives: []towpath.Objective{
+		{Name: "o", Kind: towpath.ObjectiveRatio, Bad: "bad", Total: "total", Target: 0.99},
+	}}, Steps: []towpath.Step{{Verb: towpath.VerbShift, Weight: 5, Phase: towpath.OperationSucceeded, Ended: at(25)}}}
+	counts := []towpath.TrafficCount{
+		{Received: at(15), Revisions: []towpath.RevisionCount{{Revision: "new"}}},
+		{Received: at(25), Revisions: []towpath.RevisionCount{{Revision: "new", Weight: 5}}},
+	}
+	var all []towpath.Measurement
+	for i, bad := range []float64{0, 5, 9, 9, 10} { // at 10 s, 20 s, ...
+		all = append(all, towpath.Measurement{Recorded: at(10 * (i + 1)), Readings: []towpath.ObjectiveReading{{
+			Objective: "o", Canary: map[string][]towpath.MetricValue{"bad": {{Value: bad}}, "total": {{Value: 20 * float64(i)}}},
+		}}})
+	}
+	if got := measuredSign(r, counts, all[:4]); !got.IsZero() {
+		t.Errorf("before one of a user's was bad: %s", got)
+	}
+	if got := measuredSign(r, counts, all); !got.Equal(at(40)) {
+		t.Errorf("got %s", got)
 	}
 }
 

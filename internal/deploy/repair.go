@@ -85,7 +85,7 @@ func (s *Service) toRepair(ctx context.Context, tx Tx, env towpath.Environment, 
 			return nil, towpath.E(towpath.KindConflict, op, "a deployment left %s in doubt: nobody can tell what is to run there", x.Component).
 				WithHint("`towpath rollback %s` or a promotion brings it into order", env.Name)
 		}
-		d := driftOf(drifts, x.Component)
+		d := driftOf(drifts, x)
 		seen = seen || d.State == towpath.DriftSuspected
 		drifted := d.State.Standing()
 		if drifted && !drift.Repairable(d.Differences) {
@@ -118,8 +118,8 @@ func unread(all []towpath.Difference) bool {
 	return len(all) > 0 && towpath.Drift{State: towpath.DriftFound, Differences: all}.Unknown()
 }
 
-func driftOf(all []towpath.Drift, c towpath.ComponentName) towpath.Drift {
-	i := slices.IndexFunc(all, func(d towpath.Drift) bool { return d.Target.Component == c })
+func driftOf(all []towpath.Drift, r rollout.Running) towpath.Drift {
+	i := slices.IndexFunc(all, func(d towpath.Drift) bool { return d.Target.Component == r.Component && d.Revision == r.Revision })
 	if i < 0 {
 		return towpath.Drift{State: towpath.DriftNone}
 	}
@@ -256,9 +256,20 @@ func (r Repairs) Reconcile(ctx context.Context, key string, now time.Time) (reco
 		if err != nil || env.Release == "" {
 			return err
 		}
-		all, err := tx.Drifts(ctx, env.Project, env.Name)
-		if err != nil || !slices.ContainsFunc(all, func(d towpath.Drift) bool { return d.State.Standing() }) {
+		running, err := tx.Running(ctx, env.Project, env.Name)
+		if err != nil {
 			return err
+		}
+		all, err := tx.Drifts(ctx, env.Project, env.Name)
+		if err != nil {
+			return err
+		}
+		all = slices.DeleteFunc(all, func(d towpath.Drift) bool {
+			r, _ := find(running, d.Target.Component)
+			return !d.State.Standing() || d.Revision != r.Revision // what was seen of another revision says nothing about this one
+		})
+		if len(all) == 0 {
+			return nil
 		}
 		content, err := c.of(env.Release)
 		if err != nil {

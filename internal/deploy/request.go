@@ -33,6 +33,7 @@ type RollbackResult struct {
 type Filter struct {
 	Project     towpath.ProjectName
 	Environment towpath.EnvironmentName
+	Brings      bool // only those that bring something, which repairs don't
 	Limit       int
 	Cursor      string
 }

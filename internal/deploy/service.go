@@ -80,6 +80,8 @@ type Tx interface {
 	ReleasesOf(ctx context.Context, content towpath.Digest) ([]towpath.Release, error)
 	Leased(ctx context.Context, place towpath.PlaceName, session string) ([]towpath.Operation, error)
 
+	// NextFence raises and returns the fence of a target, at least to floor. When
+	// there is no higher one it is KindExhausted, and the transaction goes on.
 	NextFence(ctx context.Context, t towpath.Target, floor int64) (int64, error)
 	Running(ctx context.Context, p towpath.ProjectName, e towpath.EnvironmentName) ([]rollout.Running, error)
 	SaveRunning(ctx context.Context, t towpath.Target, r rollout.Running) error

@@ -8,13 +8,15 @@ import (
 )
 
 // unseen lists the objectives of a deployment's canaries that the last judgement
-// had no evidence of. What had no share of the traffic was not to be judged.
+// had no evidence of, and those that nothing was to be judged by. What had no share
+// of the traffic was not to be judged.
 func unseen(d *towpath.Deployment) []towpath.Unseen {
 	if d.Kind != towpath.DeploymentPromotion {
 		return nil
 	}
 	var out []towpath.Unseen
 	for _, r := range d.Components {
+		out = append(out, r.Unjudged...)
 		c := r.Canary
 		if c == nil || !slices.ContainsFunc(c.Spec.Steps, towpath.RolloutStep.Judged) {
 			continue

@@ -39,6 +39,9 @@ func TestUnseen(t *testing.T) {
 			d.Components[0].Canary.Spec.Steps = []towpath.RolloutStep{{Copies: &towpath.TrafficCopies{Percent: 10}}}
 			d.Components[0].Canary.Objectives = []towpath.Objective{{Name: "errors", Kind: towpath.ObjectiveErrors}, {Name: "asked", Kind: towpath.ObjectiveRatio}}
 		}, want: lacks("All is silent.", "")},
+		{name: "the first", change: func(d *towpath.Deployment) {
+			d.Components[0].Canary, d.Components[0].Unjudged = nil, []towpath.Unseen{{Component: "api", Objective: "errors", Why: "it is the first", Unasked: true}}
+		}, want: []towpath.Unseen{{Component: "api", Objective: "errors", Why: "it is the first", Unasked: true}}},
 		{name: "no objectives", change: func(d *towpath.Deployment) { d.Components[0].Canary.Objectives = nil }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -34,9 +34,6 @@ func Decide(d towpath.Drift, s Situation, now time.Time, l Limits) Decision {
 	if !d.State.Standing() || d.State == towpath.DriftRepairing || d.State == towpath.DriftFlapping {
 		return keep
 	}
-	if d.State == towpath.DriftBackOff && s.Policy == towpath.DriftRepair && now.Before(d.Again) {
-		return keep
-	}
 	stay := func(why string, again time.Time) Decision {
 		return Decision{State: towpath.DriftFound, Why: why, Again: again}
 	}
@@ -49,6 +46,9 @@ func Decide(d towpath.Drift, s Situation, now time.Time, l Limits) Decision {
 	if n := repaired(d, now, l); n >= l.Flaps {
 		return Decision{State: towpath.DriftFlapping, Why: fmt.Sprintf(
 			"It was repaired %s within %s and changed back each time, so it is left alone. Find out who changes it, then repair it: `towpath repair` begins the count anew.", times(n), span(l.Window))}
+	}
+	if again := next(d, l); now.Before(again) { // whatever was seen since
+		return Decision{State: towpath.DriftBackOff, Why: failed(d.Repairs[len(d.Repairs)-1].Failed), Again: again}
 	}
 	if s.Busy != "" {
 		return stay(lastFailed(d)+"A repair waits: "+s.Busy+".", s.Until)
@@ -98,6 +98,37 @@ func repaired(d towpath.Drift, now time.Time, l Limits) int {
 	return n
 }
 
+// failures counts the repairs that failed since the last one that did not.
+func failures(all []towpath.RepairAttempt) int {
+	n := 0
+	for i := len(all) - 1; i >= 0 && all[i].Failed != ""; i-- {
+		n++
+	}
+	return n
+}
+
+// next is when the next repair may be begun by itself after those that failed;
+// zero: now.
+func next(d towpath.Drift, l Limits) time.Time {
+	n := failures(d.Repairs)
+	if n == 0 {
+		return time.Time{}
+	}
+	return d.Repairs[len(d.Repairs)-1].Ended.Add(min(l.Backoff<<min(n-1, 16), l.BackoffMax))
+}
+
+// remembered are the repairs that still count: those of late, and the failures
+// at their end, all of which make the pause, until none was added to them for so
+// long that they are no matter for what happens now.
+func remembered(all []towpath.RepairAttempt, now time.Time, l Limits) []towpath.RepairAttempt {
+	last := len(all)
+	if n := failures(all); n > 0 && now.Sub(all[last-1].Ended) <= l.BackoffMax+l.Window {
+		last -= n
+	}
+	out := slices.DeleteFunc(slices.Clone(all[:last]), func(r towpath.RepairAttempt) bool { return now.Sub(r.Ended) > l.Window })
+	return append(out, all[last:]...)
+}
+
 // keepAttempts bounds how many repairs are remembered.
 const keepAttempts = 20
 
@@ -108,8 +139,14 @@ func Begun(d towpath.Drift, r towpath.RepairAttempt, person bool) towpath.Drift 
 		d.Repairs = nil
 	}
 	d.Repairs = append(slices.Clone(d.Repairs[max(0, len(d.Repairs)-keepAttempts):]), r)
-	d.State, d.Why, d.Again, d.Clean, d.Files = towpath.DriftRepairing, "", time.Time{}, time.Time{}, time.Time{}
+	d.State, d.Why, d.Again, d.Clean, d.Files, d.Beside = towpath.DriftRepairing, "", time.Time{}, time.Time{}, time.Time{}, towpath.Suspicion{}
 	return d
+}
+
+// Anew is the record of a target of which nothing that was seen so far counts.
+// Whether it differs the next looks say, from the beginning.
+func Anew(d towpath.Drift) towpath.Drift {
+	return towpath.Drift{Target: d.Target, Revision: d.Revision, State: towpath.DriftNone, Told: d.Told, Repairs: d.Repairs}
 }
 
 // Ended notes the end of a repair; why says why it did not succeed. Whether
@@ -126,13 +163,8 @@ func Ended(d towpath.Drift, id towpath.DeploymentID, why string, now time.Time, 
 		return d
 	}
 	if why == "" {
-		return towpath.Drift{Target: d.Target, Revision: d.Revision, State: towpath.DriftNone, Told: d.Told, Repairs: d.Repairs}
+		return Anew(d)
 	}
-	n := 0
-	for ; i >= 0 && d.Repairs[i].Failed != ""; i-- {
-		n++
-	}
-	d.State, d.Again = towpath.DriftBackOff, now.Add(min(l.Backoff<<min(n-1, 16), l.BackoffMax))
-	d.Why = failed(why)
+	d.State, d.Why, d.Again = towpath.DriftBackOff, failed(why), next(d, l)
 	return d
 }

@@ -103,9 +103,11 @@ func orElse(s, otherwise string) string {
 // address back that somebody else has: the router takes it as soon as it is free.
 // And what nobody could look at is no reason to replace anything.
 func Repairable(differences []towpath.Difference) bool {
-	return slices.ContainsFunc(differences, func(d towpath.Difference) bool {
-		return d.Kind != towpath.DiffersPort && d.Kind != towpath.DiffersUnknown
-	})
+	return slices.ContainsFunc(differences, repairable)
+}
+
+func repairable(d towpath.Difference) bool {
+	return d.Kind != towpath.DiffersPort && d.Kind != towpath.DiffersUnknown
 }
 
 // NotRepairable says, for people, why replacing what runs would not help.

@@ -101,9 +101,12 @@ func TestLimits_With(t *testing.T) {
 	}
 	got := limits.With(&towpath.DriftRules{Debounce: time.Minute, Backoff: time.Hour, Repairs: 7, Window: time.Minute})
 	want := limits
-	want.Settle, want.Restart, want.Backoff, want.BackoffMax, want.Flaps, want.Window = time.Minute, time.Minute, time.Hour, time.Hour, 7, time.Minute
+	want.Settle, want.Restart, want.Backoff, want.BackoffMax, want.Flaps, want.Window = time.Minute, time.Minute, time.Hour, time.Hour, 7, 14*time.Minute // in a minute there are never seven
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := limits.With(&towpath.DriftRules{Debounce: time.Minute, Repairs: 7, Window: 15 * time.Minute}); got.Window != 15*time.Minute {
+		t.Errorf("a time in which so many come together is %s", got.Window)
 	}
 	if got := limits.With(&towpath.DriftRules{Debounce: time.Second}); got.Settle != time.Second || got.Restart != limits.Restart {
 		t.Errorf("a short time to settle takes the agent's to start an instance: %+v", got)
@@ -195,6 +198,12 @@ func TestSee(t *testing.T) {
 
 func TestDecide(t *testing.T) {
 	succeeded := towpath.RepairAttempt{Deployment: "dep_1", Began: noon.Add(-time.Minute), Ended: noon.Add(-time.Minute)}
+	crashed := func(ago time.Duration, times int) (out []towpath.RepairAttempt) {
+		for range times {
+			out = append(out, towpath.RepairAttempt{Deployment: "dep_1", Ended: noon.Add(-ago), Failed: "an instance crashed."})
+		}
+		return out
+	}
 	repair := Situation{Policy: towpath.DriftRepair}
 	for name, tt := range map[string]struct {
 		d    towpath.Drift
@@ -208,8 +217,12 @@ func TestDecide(t *testing.T) {
 		"says so too where it is only reported":                  {towpath.Drift{State: towpath.DriftFound, Differences: []towpath.Difference{{Kind: towpath.DiffersPort}}}, Situation{Policy: towpath.DriftReport}, towpath.DriftFound, "would not help"},
 		"waits for a deployment":                                 {towpath.Drift{State: towpath.DriftFound, Differences: edited()}, Situation{Policy: towpath.DriftRepair, Busy: "a deployment is under way"}, towpath.DriftFound, "A repair waits: a deployment is under way."},
 		"does nothing about what is only suspect":                {towpath.Drift{State: towpath.DriftSuspected, Differences: edited()}, repair, towpath.DriftSuspected, ""},
-		"waits after a repair that failed":                       {towpath.Drift{State: towpath.DriftBackOff, Again: noon.Add(time.Second), Why: "A repair failed.", Differences: edited()}, repair, towpath.DriftBackOff, "A repair failed."},
-		"tries again after that":                                 {towpath.Drift{State: towpath.DriftBackOff, Again: noon, Differences: edited()}, repair, towpath.DriftRepairing, ""},
+		"waits after a repair that failed":                       {towpath.Drift{State: towpath.DriftBackOff, Differences: edited(), Repairs: crashed(limits.Backoff-1, 1)}, repair, towpath.DriftBackOff, "did not succeed: an instance crashed."},
+		"also when it was as it should be meanwhile":             {towpath.Drift{State: towpath.DriftFound, Differences: edited(), Repairs: crashed(limits.Backoff-1, 1)}, repair, towpath.DriftBackOff, "did not succeed: an instance crashed."},
+		"and when a deployment is under way":                     {towpath.Drift{State: towpath.DriftFound, Differences: edited(), Repairs: crashed(limits.Backoff-1, 1)}, Situation{Policy: towpath.DriftRepair, Busy: "x"}, towpath.DriftBackOff, "did not succeed"},
+		"waits twice as long after the second one":               {towpath.Drift{State: towpath.DriftFound, Differences: edited(), Repairs: crashed(2*limits.Backoff-1, 2)}, repair, towpath.DriftBackOff, "did not succeed"},
+		"and no longer than the longest pause":                   {towpath.Drift{State: towpath.DriftFound, Differences: edited(), Repairs: crashed(limits.BackoffMax, 20)}, repair, towpath.DriftRepairing, ""},
+		"tries again after that":                                 {towpath.Drift{State: towpath.DriftBackOff, Differences: edited(), Repairs: crashed(limits.Backoff, 1)}, repair, towpath.DriftRepairing, ""},
 		"repairs nothing that it can't look at":                  {towpath.Drift{State: towpath.DriftFound, Differences: unreadable()}, repair, towpath.DriftFound, "can read its own folder"},
 		"repairs what differs, whatever else can't be looked at": {towpath.Drift{State: towpath.DriftFound, Differences: append(unreadable(), edited()...)}, repair, towpath.DriftRepairing, ""},
 		"tries nothing again by itself where that is not the policy": {
@@ -260,6 +273,9 @@ func TestDrift_Model(t *testing.T) {
 			case row.since.IsZero():
 				row.since, row.looks = now, 1
 			}
+			if !d.State.Standing() && now.Sub(lastFailed) > limits.BackoffMax+limits.Window {
+				failures = 0
+			}
 			before := d
 			next, news := See(d, look, now, limits)
 			again, _ := See(d, look, now, limits)
@@ -302,7 +318,7 @@ func TestDrift_Model(t *testing.T) {
 			if recent >= limits.Flaps {
 				t.Fatalf("repairs for the %dth time within %s", recent+1, limits.Window)
 			}
-			if pause := limits.Backoff << max(0, min(failures-1, 6)); failures > 0 && d.State == towpath.DriftBackOff && now.Sub(lastFailed) < min(pause, limits.BackoffMax) {
+			if pause := limits.Backoff << max(0, min(failures-1, 6)); failures > 0 && now.Sub(lastFailed) < min(pause, limits.BackoffMax) {
 				t.Fatalf("tries again %s after the failure %d", now.Sub(lastFailed), failures)
 			}
 			id := towpath.DeploymentID("dep_" + now.String())

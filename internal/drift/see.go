@@ -43,6 +43,7 @@ func (l Limits) With(rules *towpath.DriftRules) Limits {
 	if rules.Repairs > 0 {
 		l.Flaps = rules.Repairs
 	}
+	l.Window = max(l.Window, towpath.LeastWindow(l.Flaps, l.Restart))
 	return l
 }
 
@@ -60,7 +61,7 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.Window, time.Hour)
 	set(&l.Quiet, time.Minute)
 	if l.Flaps == 0 {
-		l.Flaps = 3
+		l.Flaps = towpath.DefaultRepairs
 	}
 	return l
 }
@@ -97,7 +98,7 @@ func See(d towpath.Drift, k Look, now time.Time, l Limits) (towpath.Drift, News)
 	found := k.Found
 	switch {
 	case !d.State.Standing():
-		d.Repairs = slices.DeleteFunc(slices.Clone(d.Repairs), func(r towpath.RepairAttempt) bool { return now.Sub(r.Ended) > l.Window })
+		d.Repairs = remembered(d.Repairs, now, l)
 		if len(found) > 0 {
 			return suspect(d, k, now, l)
 		}
@@ -106,6 +107,7 @@ func See(d towpath.Drift, k Look, now time.Time, l Limits) (towpath.Drift, News)
 		return clean(d, k, now, l)
 	}
 	d.Clean, d.Files = time.Time{}, time.Time{}
+	d, found = confirmed(d, k, now, l)
 	// A count or a sentence may differ: it is kept for people, and no news.
 	d.Untold = d.Untold || !slices.Equal(kindsOf(d.Differences), kindsOf(found))
 	d.Differences = found
@@ -116,8 +118,34 @@ func See(d towpath.Drift, k Look, now time.Time, l Limits) (towpath.Drift, News)
 	return d, Changed
 }
 
+// confirmed are the differences of a look that count where drift stands. Where
+// none of that can be repaired, what can be is only suspect at first, as it would
+// be where nothing stands: one look is no reason to replace what runs.
+func confirmed(d towpath.Drift, k Look, now time.Time, l Limits) (towpath.Drift, []towpath.Difference) {
+	fresh := slices.DeleteFunc(slices.Clone(k.Found), func(x towpath.Difference) bool { return !repairable(x) })
+	was := d.Beside
+	d.Beside = towpath.Suspicion{}
+	if len(fresh) == 0 || Repairable(d.Differences) {
+		return d, k.Found
+	}
+	s := towpath.Drift{State: towpath.DriftNone}
+	if len(was.Differences) > 0 {
+		s = towpath.Drift{State: towpath.DriftSuspected, Differences: was.Differences, Since: was.Since, Files: was.Files}
+	}
+	s, news := suspect(s, Look{Found: fresh, Files: k.Files}, now, l)
+	if news == Found {
+		return d, k.Found
+	}
+	d.Beside = towpath.Suspicion{Differences: s.Differences, Since: s.Since, Files: s.Files}
+	if rest := slices.DeleteFunc(slices.Clone(k.Found), repairable); len(rest) > 0 {
+		return d, rest
+	}
+	return d, d.Differences // until something else is certain
+}
+
 // clean is a look that found nothing any more.
 func clean(d towpath.Drift, k Look, now time.Time, l Limits) (towpath.Drift, News) {
+	d.Beside = towpath.Suspicion{}
 	switch {
 	case d.State == towpath.DriftRepairing:
 		return d, Nothing // its end says more

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 
@@ -61,6 +62,7 @@ func ReadProvenance(predicate json.RawMessage) (*towpath.ProvenanceFacts, error)
 	if err := json.Unmarshal(predicate, &p); err != nil || p.RunDetails.Builder.ID == "" {
 		return nil, towpath.E(towpath.KindInvalid, "evidence.provenance", "the predicate is no SLSA provenance").WithCause(err)
 	}
+	asked := p.BuildDefinition.ExternalParameters
 	facts := &towpath.ProvenanceFacts{Builder: p.RunDetails.Builder.ID}
 	for _, d := range p.BuildDefinition.ResolvedDependencies {
 		commit := d.Digest["gitCommit"]
@@ -71,26 +73,14 @@ func ReadProvenance(predicate json.RawMessage) (*towpath.ProvenanceFacts, error)
 			continue
 		}
 		facts.Commit = towpath.CommitID(commit)
-		facts.Repository, facts.Ref = splitSource(d.URI)
+		var err error
+		if facts.Repository, facts.Ref, err = source(d.URI, asked.Repository, asked.Ref); err != nil {
+			return nil, err
+		}
 		break
 	}
-	if facts.Repository == "" {
-		facts.Repository = p.BuildDefinition.ExternalParameters.Repository
-	}
-	if facts.Ref == "" {
-		facts.Ref = p.BuildDefinition.ExternalParameters.Ref
-	}
+	facts.Repository, facts.Ref = cmp.Or(facts.Repository, asked.Repository), cmp.Or(facts.Ref, asked.Ref)
 	return facts, nil
-}
-
-// splitSource takes the URI of a source apart: git+REPOSITORY@REF. A repository
-// may have an @ of its own, a ref has none.
-func splitSource(uri string) (repository, ref string) {
-	uri = strings.TrimPrefix(uri, "git+")
-	if i := strings.LastIndex(uri, "@"); i > 0 && !strings.ContainsAny(uri[i:], ":") {
-		return uri[:i], uri[i+1:]
-	}
-	return uri, ""
 }
 
 // ReadSBOM reads what a CycloneDX bill of materials says about itself.

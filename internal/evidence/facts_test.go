@@ -26,6 +26,10 @@ func TestReadProvenance(t *testing.T) {
 		{name: "leaves a repository its user", want: towpath.ProvenanceFacts{Builder: full.Builder, Repository: "git@git.example.com:shop", Ref: "HEAD", Commit: "c1"},
 			predicate: `{` + deps + `{"uri":"git+git@git.example.com:shop","digest":{"gitCommit":"c1"}}]},` + by + `}`},
 		{name: "falls back to the parameters", want: towpath.ProvenanceFacts{Builder: full.Builder, Repository: "typed", Ref: "HEAD"}, predicate: `{` + deps + `]},` + by + `}`},
+		{name: "takes no part of a branch for another", want: towpath.ProvenanceFacts{Builder: full.Builder, Repository: full.Repository, Ref: "refs/heads/wip@main", Commit: "c1"},
+			predicate: `{` + deps + `{"uri":"git+https://git.example.com/shop@refs/heads/wip@main","digest":{"gitCommit":"c1"}}]},` + by + `}`},
+		{name: "refuses two that contradict each other", refused: true,
+			predicate: `{"buildDefinition":{"externalParameters":{"ref":"refs/heads/wip"},"resolvedDependencies":[{"uri":"git+https://git.example.com/shop@refs/heads/main","digest":{"gitCommit":"c1"}}]},` + by + `}`},
 		{name: "refuses one without a builder", predicate: `{` + deps + `]}}`, refused: true},
 		{name: "refuses another shape", predicate: `{"buildDefinition":7}`, refused: true},
 	} {

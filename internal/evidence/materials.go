@@ -3,6 +3,7 @@ package evidence
 import (
 	"cmp"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -104,16 +105,21 @@ func (m *materials) sorted() []string {
 }
 
 // MadeWith reports whether a material is among those listed. A package URL
-// without a version stands for every version.
+// without a version stands for every version; the digits of a digest may be
+// written in capitals.
 func MadeWith(materials []string, material string) bool {
-	if algorithm, sum, ok := strings.Cut(material, ":"); ok && algorithm != "pkg" {
-		material = strings.ToLower(algorithm) + ":" + strings.ToLower(sum)
+	digest := material
+	if digestForm.MatchString(material) {
+		digest = strings.ToLower(material)
 	}
 	return slices.ContainsFunc(materials, func(m string) bool {
-		if m == material {
+		if m == material || m == digest {
 			return true
 		}
 		rest, ok := strings.CutPrefix(m, material)
 		return ok && strings.HasPrefix(material, "pkg:") && (strings.HasPrefix(rest, "@") || strings.HasPrefix(rest, "?"))
 	})
 }
+
+// digestForm is what a digest looks like. Names have colons too.
+var digestForm = regexp.MustCompile(`^[A-Za-z0-9]+:[0-9A-Fa-f]+$`)

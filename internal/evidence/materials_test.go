@@ -7,7 +7,7 @@ import (
 )
 
 func TestMaterials(t *testing.T) {
-	all, err := ProvenanceMaterials([]byte(`{"predicate": {"buildDefinition": {"resolvedDependencies": [{"name": "source", "digest": {"gitCommit": "c0ffee"}}, {"name": "example.com/base:1", "digest": {"sha256": "AB12"}}]}}}`))
+	all, err := ProvenanceMaterials([]byte(`{"predicate": {"buildDefinition": {"resolvedDependencies": [{"name": "source", "digest": {"gitCommit": "c0ffee"}}, {"name": "example.com/base:1", "digest": {"sha256": "AB12"}}, {"name": "ghcr.io/acme/app:RC1"}, {"name": "git::https://git.example.com/Azure/net.git?ref=v9"}]}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -18,14 +18,14 @@ func TestMaterials(t *testing.T) {
 	}
 	all = append(all, of...)
 	slices.Sort(all)
-	want := []string{"api", "below", "example.com/base:1", "gitcommit:c0ffee", "pkg:golang/example.com/lib@v1.2.0", "pkg:golang/example.com/library@v1.0.0", "pkg:npm/deep@1.0.0", "sha256:ab12", "sha256:cd34", "source", "x"}
+	want := []string{"api", "below", "example.com/base:1", "ghcr.io/acme/app:RC1", "git::https://git.example.com/Azure/net.git?ref=v9", "gitcommit:c0ffee", "pkg:golang/example.com/lib@v1.2.0", "pkg:golang/example.com/library@v1.0.0", "pkg:npm/deep@1.0.0", "sha256:ab12", "sha256:cd34", "source", "x"}
 	if !slices.Equal(all, want) {
 		t.Errorf("got %q", all)
 	}
 	for material, is := range map[string]bool{
 		"sha256:ab12": true, "SHA256:AB12": true, "sha256:cd34": true, "sha256:ef": false, "gitCommit:c0ffee": true,
 		"pkg:golang/example.com/lib@v1.2.0": true, "pkg:golang/example.com/lib": true, "pkg:golang/example.com/lib@v1.2": false, "pkg:golang/example.com/li": false,
-		"example.com/base:1": true, "example.com/base": false, "api": true, "ap": false,
+		"example.com/base:1": true, "example.com/base": false, "ghcr.io/acme/app:RC1": true, "ghcr.io/acme/app:rc1": false, "Example.com/Base:1": false, "git::https://git.example.com/Azure/net.git?ref=v9": true, "api": true, "ap": false,
 	} {
 		if got := MadeWith(all, material); got != is {
 			t.Errorf("made with %s: %t", material, got)

@@ -41,6 +41,7 @@ type sarifRule struct {
 	ID         string
 	Properties struct {
 		Severity json.RawMessage `json:"security-severity"`
+		Tags     json.RawMessage
 	}
 	Default struct{ Level string } `json:"defaultConfiguration"`
 }
@@ -228,17 +229,39 @@ func (r sarifResult) severity(rules []sarifRule) towpath.Severity {
 	}
 	worst := towpath.SeverityLow
 	for _, x := range rules {
-		if s := sarifSeverity(x.Properties.Severity, r.Level, x.Default.Level); s.Rank() > worst.Rank() {
+		s := sarifSeverity(x.Properties.Severity, r.Level, x.Default.Level)
+		if x.unrated() {
+			s = towpath.SeverityUnknown
+		}
+		if s.Rank() > worst.Rank() {
 			worst = s
 		}
 	}
 	return worst
 }
 
+// unrated reports whether a rule is about something that nobody rated. Trivy says so
+// in a tag, beside a score of 0.0 and the level "note", which are those of what is
+// harmless.
+func (r sarifRule) unrated() bool {
+	if n, ok := scoreOf(r.Properties.Severity); ok && n > 0 {
+		return false
+	}
+	var tags []any
+	_ = json.Unmarshal(r.Properties.Tags, &tags) // other tools have something else there
+	return slices.Contains(tags, any("UNKNOWN"))
+}
+
+// scoreOf is a CVSS score, as a number or in a text.
+func scoreOf(raw json.RawMessage) (float64, bool) {
+	n, err := strconv.ParseFloat(strings.Trim(string(raw), `" `), 64)
+	return n, err == nil && n >= 0
+}
+
 // sarifSeverity is the CVSS score that tools put beside a rule, or else its
 // level; a result without level is a warning.
 func sarifSeverity(score json.RawMessage, level, standard string) towpath.Severity {
-	if n, err := strconv.ParseFloat(strings.Trim(string(score), `" `), 64); err == nil && n >= 0 {
+	if n, ok := scoreOf(score); ok {
 		switch {
 		case n >= 9:
 			return towpath.SeverityCritical

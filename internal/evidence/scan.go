@@ -29,10 +29,16 @@ type Scan struct {
 	Findings []towpath.ScanFinding `json:"findings"`         // by severity, then ID; each ID once in a place
 	Closed   int                   `json:"closed,omitempty"` // findings that the report itself calls resolved, false or not exploitable
 	Errors   int                   `json:"-"`                // that the tool reports of its own run, which succeeded: it may have missed something
+	// Statements are those of a VEX document, which no tool made and which finds nothing.
+	Statements []towpath.VEXStatement `json:"-"`
 }
 
-// MakeScan is the statement of what a scanner found in a release.
+// MakeScan is the statement of what a scanner found in a release, or of what a VEX
+// document says of it.
 func MakeScan(release towpath.Digest, s Scan) ([]byte, error) {
+	if len(s.Statements) > 0 {
+		return Make("", release, TypeScan, vex{Format: s.Format, Report: s.Report, Made: s.Made, Statements: s.Statements})
+	}
 	if s.Findings == nil {
 		s.Findings = []towpath.ScanFinding{}
 	}
@@ -41,8 +47,8 @@ func MakeScan(release towpath.Digest, s Scan) ([]byte, error) {
 
 // ReadReport reads a scanner's report: SARIF 2.1
 // (https://docs.oasis-open.org/sarif/sarif/v2.1.0/) or CycloneDX with
-// vulnerabilities, which VEX documents are too
-// (https://cyclonedx.org/capabilities/vex/). It refuses what does not say what
+// vulnerabilities. One that no tool made, and that says of each vulnerability in which
+// state it is, is a VEX document (https://cyclonedx.org/capabilities/vex/). It refuses what does not say what
 // one tool found: a run that failed, results that were not computed or are in
 // another file, a bill of materials that lists no vulnerabilities, a file of
 // several tools.
@@ -114,10 +120,10 @@ func named(id, said string) string {
 // worst of all first.
 func distinct(all []towpath.ScanFinding) []towpath.ScanFinding {
 	sortFindings(all)
-	type place struct{ id, in string }
+	type place struct{ id, in, purl, ref string }
 	seen := map[place]bool{}
 	return slices.DeleteFunc(all, func(f towpath.ScanFinding) bool {
-		p := place{f.ID, f.In}
+		p := place{f.ID, f.In, f.PURL, f.Ref}
 		was := seen[p]
 		seen[p] = true
 		return was
@@ -130,95 +136,8 @@ func sortFindings(all []towpath.ScanFinding) {
 		if d := b.Severity.Rank() - a.Severity.Rank(); d != 0 {
 			return d
 		}
-		return strings.Compare(a.ID+"\x00"+a.In, b.ID+"\x00"+b.In)
+		return cmp.Or(strings.Compare(a.ID+"\x00"+a.In, b.ID+"\x00"+b.In), strings.Compare(a.PURL, b.PURL), strings.Compare(a.Ref, b.Ref))
 	})
-}
-
-func readCycloneDX(b []byte) (Scan, error) {
-	type tool struct{ Name string }
-	var doc struct {
-		Metadata struct {
-			Timestamp time.Time
-			Tools     json.RawMessage
-		}
-		Components []struct {
-			Ref           string `json:"bom-ref"`
-			Name, Version string
-		}
-		Vulnerabilities *[]struct {
-			ID, Description string
-			Ratings         []struct{ Severity string }
-			Affects         []struct{ Ref string }
-			Analysis        struct{ State string }
-		}
-	}
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return Scan{}, unreadable(err)
-	}
-	if doc.Vulnerabilities == nil {
-		return Scan{}, towpath.E(towpath.KindInvalid, opReport, "the document has no vulnerabilities: that makes it a bill of materials, and not a report that none were found").
-			WithHint("have the scanner look for them, as in trivy --format cyclonedx --scanners vuln, grype -o cyclonedx-json; where it found none, the list is there and empty")
-	}
-	s := Scan{Format: "cyclonedx", Made: doc.Metadata.Timestamp}
-	var list []tool // before version 1.5
-	var object struct{ Components []tool }
-	if json.Unmarshal(doc.Metadata.Tools, &list) != nil {
-		_ = json.Unmarshal(doc.Metadata.Tools, &object)
-		list = object.Components
-	}
-	var tools []string
-	for _, t := range list {
-		if t.Name != "" {
-			tools = append(tools, t.Name)
-		}
-	}
-	var err error
-	if s.Tool, err = theTool(tools); err != nil {
-		return Scan{}, err
-	}
-	names := map[string]string{}
-	for _, c := range doc.Components {
-		names[c.Ref] = strings.TrimSpace(c.Name + " " + c.Version)
-	}
-	for _, v := range *doc.Vulnerabilities {
-		switch v.Analysis.State {
-		case "resolved", "resolved_with_pedigree", "false_positive", "not_affected":
-			s.Closed++
-			continue
-		}
-		worst := towpath.SeverityUnknown
-		for i, r := range v.Ratings {
-			if x := severityOf(r.Severity); i == 0 || x.Rank() > worst.Rank() {
-				worst = x
-			}
-		}
-		id := named(v.ID, v.Description)
-		if len(v.Affects) == 0 {
-			s.Findings = append(s.Findings, towpath.ScanFinding{ID: id, Severity: worst})
-		}
-		for _, a := range v.Affects {
-			in := names[a.Ref]
-			if in == "" {
-				in = a.Ref
-			}
-			s.Findings = append(s.Findings, towpath.ScanFinding{ID: id, Severity: worst, In: identity(in)})
-		}
-	}
-	return s, nil
-}
-
-func severityOf(text string) towpath.Severity {
-	switch strings.ToLower(text) {
-	case "critical":
-		return towpath.SeverityCritical
-	case "high":
-		return towpath.SeverityHigh
-	case "medium", "moderate":
-		return towpath.SeverityMedium
-	case "low", "info", "informational", "none", "negligible":
-		return towpath.SeverityLow
-	}
-	return towpath.SeverityUnknown
 }
 
 // ReadScan reads what a statement of a scan says; of very many findings the
@@ -230,20 +149,22 @@ func ReadScan(predicate json.RawMessage) (*towpath.ScanFacts, error) {
 		return nil, towpath.E(towpath.KindInvalid, "evidence.scan", "the predicate is no outcome of a scan").WithCause(err)
 	}
 	for i, f := range s.Findings {
-		s.Findings[i].ID = cmp.Or(f.ID, named("", ""))
-		s.Findings[i].Severity = severityOf(string(f.Severity)) // of those that are known
+		s.Findings[i] = towpath.ScanFinding{
+			ID: named(f.ID, ""), Severity: severityOf(string(f.Severity)), // of those that are known
+			In: identity(f.In), PURL: identity(f.PURL), Ref: identity(f.Ref),
+		}
 	}
 	all := distinct(s.Findings)
-	facts := &towpath.ScanFacts{Tool: s.Tool, Made: s.Made, Total: len(all)}
+	facts := &towpath.ScanFacts{Tool: identity(s.Tool), Made: s.Made, Total: len(all)}
 	facts.Findings, facts.Hidden = bounded(all)
 	return facts, nil
 }
 
-// bounded keeps the worst findings, and says how many IDs, by the worst that
-// each has, are not among them.
+// bounded keeps the worst findings, marks those whose ID was found elsewhere too, and
+// says how many IDs, by the worst that each has, are not among them.
 func bounded(all []towpath.ScanFinding) (kept []towpath.ScanFinding, hidden map[towpath.Severity]int) {
 	if len(all) <= keptFindings {
-		return all, nil
+		return slices.Clone(all), nil // without room for those that were there twice
 	}
 	var more []towpath.ScanFinding // of IDs that came before
 	seen := map[string]bool{}
@@ -262,7 +183,15 @@ func bounded(all []towpath.ScanFinding) (kept []towpath.ScanFinding, hidden map[
 		}
 		seen[f.ID] = true
 	}
-	kept = append(kept, more[:min(len(more), keptFindings-len(kept))]...)
+	room := min(len(more), keptFindings-len(kept))
+	kept = append(kept, more[:room]...)
+	lost := map[string]bool{}
+	for _, f := range more[room:] {
+		lost[f.ID] = true
+	}
+	for i, f := range kept {
+		kept[i].Elsewhere = lost[f.ID]
+	}
 	sortFindings(kept)
 	return kept, hidden
 }

@@ -117,7 +117,8 @@ func TestReadReport(t *testing.T) {
 			Scan{Tool: "x", Format: "cyclonedx", Findings: []towpath.ScanFinding{f("unnamed-"+hash("eval of input"), "high", ""), f("unnamed", "low", "a")}}},
 		{"CycloneDX", cyclonedx, Scan{
 			Tool: "grype", Format: "cyclonedx", Made: time.Date(2026, 11, 20, 11, 0, 0, 0, time.UTC), Closed: 1,
-			Findings: []towpath.ScanFinding{f("CVE-4", "unknown", ""), f("CVE-1", "critical", "elsewhere"), f("CVE-1", "critical", "left-pad 1.3.0"), f("CVE-2", "low", "")},
+			Findings: []towpath.ScanFinding{f("CVE-4", "unknown", ""), f("CVE-1", "critical", "elsewhere"),
+				{ID: "CVE-1", Severity: "critical", In: "left-pad 1.3.0", PURL: "pkg:npm/left-pad@1.3.0"}, f("CVE-2", "low", "")},
 		}},
 		{"CycloneDX with the tools of before", `{"bomFormat": "CycloneDX", "metadata": {"tools": [{"vendor": "x", "name": "old"}]}, "vulnerabilities": []}`, Scan{Tool: "old", Format: "cyclonedx"}},
 	} {
@@ -282,6 +283,7 @@ func TestReadScan_KeepsOneOfEachID(t *testing.T) {
 func FuzzReadReport(f *testing.F) {
 	f.Add([]byte(sarif))
 	f.Add([]byte(cyclonedx))
+	f.Add([]byte(vexDocument))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := ReadReport(b)
 		if err != nil {
@@ -291,8 +293,13 @@ func FuzzReadReport(f *testing.F) {
 		if err != nil {
 			return // text that is no UTF-8
 		}
-		if _, err := Parse(statement); err != nil {
+		parsed, err := Parse(statement)
+		if err != nil {
 			t.Fatalf("what was made is not read: %v", err)
+		}
+		x := towpath.Attestation{Type: towpath.EvidenceScan}
+		if err := ReadInto(&x, parsed.Predicate); err != nil || (x.VEX != nil) != (len(s.Statements) > 0) || (x.VEX == nil) == (x.Scan == nil) {
+			t.Fatalf("it is read as %+v, %v", x, err)
 		}
 	})
 }

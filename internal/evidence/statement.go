@@ -217,7 +217,11 @@ func ReadInto(x *towpath.Attestation, predicate json.RawMessage) (err error) {
 	case towpath.EvidenceProvenance:
 		x.Provenance, err = ReadProvenance(predicate)
 	case towpath.EvidenceScan:
-		x.Scan, err = ReadScan(predicate)
+		if isVEX(predicate) {
+			x.VEX, err = ReadVEX(predicate)
+		} else {
+			x.Scan, err = ReadScan(predicate)
+		}
 	case towpath.EvidenceSBOM:
 		x.SBOM, err = ReadSBOM(predicate)
 	}

@@ -68,12 +68,15 @@ func Relied(rules towpath.GateRules, commit towpath.CommitID, said []towpath.Att
 		}), words)
 	}
 	if r := rules.Scan; r != nil {
-		scans := newestScans(statements(in, towpath.EvidenceScan, r.Keys).good)
+		good := statements(in, towpath.EvidenceScan, r.Keys).good
+		scans := newestScans(good)
 		// Those that are asked for by name are there whatever else scanned it.
 		slices.SortStableFunc(scans, func(a, b towpath.Attestation) int {
 			return rank(!slices.Contains(r.Tools, a.Scan.Tool)) - rank(!slices.Contains(r.Tools, b.Scan.Tool))
 		})
-		out = append(out, scans[:min(len(scans), maxRelied)]...)
+		scans = scans[:min(len(scans), maxRelied)]
+		_, vex := closings(*r, scans, good)
+		out = append(append(out, scans...), vex...)
 	}
 	return out
 }

@@ -237,7 +237,9 @@ func statements(in Input, t towpath.EvidenceType, keys []towpath.KeyName) said {
 		case a.SBOM != nil:
 			x.Facts = a.SBOM
 		case a.Scan != nil:
-			x.Facts = map[string]any{"tool": a.Scan.Tool, "total": a.Scan.Total, "made": scanned(a)}
+			x.Facts = map[string]any{"tool": a.Scan.Tool, "total": a.Scan.Total, "made": saidAt(a)}
+		case a.VEX != nil:
+			x.Facts = map[string]any{"statements": len(a.VEX.Statements), "made": saidAt(a)}
 		}
 		out.seen = append(out.seen, x)
 	}

@@ -137,6 +137,35 @@ func TestMirrored(t *testing.T) {
 	})
 }
 
+func TestToAsk(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(in *Input)
+		asks   bool
+	}{
+		{name: "of nothing that was copied", change: func(*Input) {}},
+		{name: "of what is not known", asks: true, change: func(in *Input) { in.Replications = nil }},
+		{name: "of no rule that is not there", change: func(in *Input) { in.Replications, in.Rules = nil, nil }},
+		{name: "of what was copied without a statement", asks: true, change: func(in *Input) { in.Replications[0].Attached = in.Replications[0].Attached[1:] }},
+		{name: "of what was copied without a provenance", asks: true, change: func(in *Input) { in.Replications[0].Candidates = nil }},
+		{name: "of nothing for what proves nothing", change: func(in *Input) {
+			in.Attestations = append(in.Attestations, towpath.Attestation{Artifact: "sha256:flood", Refused: "its key is not trusted"})
+		}},
+		{name: "of nothing twice", change: func(in *Input) { in.Replications[0].Attached, in.Replications[0].Asked = nil, noon }},
+		{name: "of nothing that is on its way", change: func(in *Input) { in.Replications[0].Attached, in.Replications[0].Done = nil, time.Time{} }},
+		{name: "of nothing that no gate waits for", change: func(in *Input) { in.Replications, in.Environment.Rules.Gates.Replicated = nil, nil }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := passing()
+			in.Rules = []towpath.ReplicationName{"eu"}
+			c.change(&in)
+			if got := ToAsk(in); len(got) == 1 != c.asks || len(got) > 1 {
+				t.Errorf("asks %v", got)
+			}
+		})
+	}
+}
+
 func TestReplicated(t *testing.T) {
 	run(t, towpath.GateReplicated, []test{
 		{name: "allows what was copied", outcome: towpath.Allow, says: "1.4.0 was copied by eu."},

@@ -124,8 +124,7 @@ func loosenedScan(a, b *towpath.ScanRule) []string {
 		}
 	}
 	for _, e := range b.Exceptions {
-		i := slices.IndexFunc(a.Exceptions, func(old towpath.ScanException) bool { return old.ID == e.ID })
-		if i < 0 || a.Exceptions[i].Until < e.Until {
+		if old, has := exceptionFor(a.Exceptions, e.ID); !has || old.Until < e.Until {
 			say("%s is excepted until %s: %s.", e.ID, e.Until, quote(e.Reason))
 		}
 	}

@@ -55,6 +55,20 @@ func replicated(in Input) finding {
 	return allow(inputs, there...)
 }
 
+// ToAsk are the rules that the gate replicated waits for and that copy the release
+// only when they are asked: it was published before the rule was made, or it was
+// copied, is not wanted there any more, and something was attached to it since.
+func ToAsk(in Input) (out []towpath.ReplicationName) {
+	for _, name := range in.Environment.Rules.Gates.Replicated {
+		r, known := replicationOf(in, name)
+		behind := r.Asked.IsZero() && !r.Done.IsZero() && len(since(in, r)) > 0
+		if (!known || behind) && slices.Contains(in.Rules, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // since lists what a verifier needs and a copy lacks, in words.
 func since(in Input, r towpath.Replication) (out []string) {
 	if !slices.Contains(r.Candidates, in.Candidate.ID) {

@@ -24,7 +24,13 @@ func TestScan(t *testing.T) {
 	}
 	bad := towpath.ScanFinding{ID: "CVE-7", Severity: towpath.SeverityCritical, In: "openssl 3.0"}
 	run(t, towpath.GateScan, []test{
-		{name: "allows what is excepted on its last day", outcome: towpath.Allow, says: "Trivy found 1 thing that is high or worse, all of them excepted."},
+		{name: "allows what is excepted on its last day", outcome: towpath.Allow, says: "Trivy found 1 thing that is high or worse, all of them excepted. CVE-1 (high) is excepted until 2026-11-18: “not reachable”."},
+		{name: "takes the exception that ends last", outcome: towpath.Allow, says: "excepted until 2026-11-19", change: rule(func(r *towpath.ScanRule) {
+			r.Exceptions = []towpath.ScanException{{ID: "CVE-1", Reason: "a", Until: "2026-11-17"}, {ID: "CVE-1", Reason: "b", Until: "2026-11-19"}, {ID: "CVE-1", Reason: "c", Until: "2026-11-18"}}
+		})},
+		{name: "names the one that ended last", outcome: towpath.Wait, says: "the exception for it ended on 2026-11-17", change: rule(func(r *towpath.ScanRule) {
+			r.Exceptions = []towpath.ScanException{{ID: "CVE-1", Reason: "a", Until: "2026-11-16"}, {ID: "CVE-1", Reason: "b", Until: "2026-11-17"}}
+		})},
 		{name: "allows where none is asked for", outcome: towpath.Allow, says: "prod asks for no scans", change: func(in *Input) { in.Environment.Rules.Gates.Scan, in.Attestations = nil, nil }},
 		{name: "allows what is not as bad", outcome: towpath.Allow, says: "Trivy found 1 thing, none of them high or worse.", change: found(towpath.ScanFinding{ID: "CVE-2", Severity: towpath.SeverityMedium})},
 		{name: "allows when nothing was found", outcome: towpath.Allow, says: "Trivy found 0 things", change: found()},
@@ -93,6 +99,38 @@ func TestScan_IsBounded(t *testing.T) {
 	v := verdict(t, in, towpath.GateScan)
 	if v.Outcome != towpath.Wait || len(v.Reasons) > shown+2 || !strings.Contains(strings.Join(v.Reasons, " "), "There are 489 more findings.") {
 		t.Errorf("%s with %d reasons", v.Outcome, len(v.Reasons))
+	}
+}
+
+// TestPassedWith: what an exception lets pass can be read in the ledger, and not all
+// of it when there is much.
+func TestPassedWith(t *testing.T) {
+	in := passing()
+	if got := PassedWith(in); got == nil || len(got.Excepted) != 1 || got.Excepted[0] != (Excepted{ID: "CVE-1", Severity: "high", Until: "2026-11-18", Reason: "not reachable"}) || got.More != 0 {
+		t.Errorf("got %+v", got)
+	}
+	in.Environment.Rules.Gates.Scan.Exceptions = nil
+	with(towpath.EvidenceScan, func(a *towpath.Attestation) { a.Scan.Findings = nil })(&in)
+	if got := PassedWith(in); got != nil {
+		t.Errorf("where nothing was excepted it is %+v", got)
+	}
+	for i := range 120 {
+		id := fmt.Sprintf("CVE-%03d", i)
+		in.Environment.Rules.Gates.Scan.Exceptions = append(in.Environment.Rules.Gates.Scan.Exceptions, towpath.ScanException{ID: id, Reason: "r", Until: "2026-11-18"})
+		with(towpath.EvidenceScan, func(a *towpath.Attestation) {
+			a.Scan.Findings = append(a.Scan.Findings, towpath.ScanFinding{ID: id, Severity: "high", In: "x"}, towpath.ScanFinding{ID: id, Severity: "critical", In: "y"})
+		})(&in)
+	}
+	if got := PassedWith(in); len(got.Excepted) != maxPassed || got.More != 120-maxPassed || got.Excepted[0].Severity != "critical" {
+		t.Errorf("named are %d, %d more, the first %+v", len(got.Excepted), got.More, got.Excepted[0])
+	}
+	v := verdict(t, in, towpath.GateScan)
+	if said := strings.Join(v.Reasons, " "); v.Outcome != towpath.Allow || len(v.Reasons) != shown+2 || !strings.Contains(said, "There are 110 more that are excepted.") {
+		t.Errorf("%s: %q", v.Outcome, v.Reasons)
+	}
+	in.Environment.Rules.Gates.Scan = nil
+	if got := PassedWith(in); got != nil {
+		t.Errorf("without a rule it is %+v", got)
 	}
 }
 

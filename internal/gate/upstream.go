@@ -37,12 +37,18 @@ func upstream(in Input) finding {
 }
 
 // observed wants evidence of every objective that the candidate's rollout there
-// was judged by. Who ended the rollout's step without it has decided, and so has
+// was judged by, and says which it was not to be judged by. Who ended the rollout's step without it has decided, and so has
 // who asks for this promotion: what happens by itself waits.
 func observed(in Input, last towpath.Run, inputs map[string]any) finding {
 	said := []string{fmt.Sprintf("%s is verified in %s.", label(in), last.Environment)}
 	open := false
-	for _, u := range last.Unseen {
+	for i, u := range last.Unseen {
+		if u.Unasked {
+			if i == 0 || last.Unseen[i-1].Component != u.Component {
+				said = append(said, notJudged(last.Unseen[i:]))
+			}
+			continue
+		}
 		s := fmt.Sprintf("There was no evidence of %s of %s there: %s.", u.Objective, u.Component, quote(strings.TrimRight(u.Why, ".")))
 		if u.By != "" {
 			s += fmt.Sprintf(" %s let it pass all the same.", u.By)
@@ -57,6 +63,18 @@ func observed(in Input, last towpath.Run, inputs map[string]any) finding {
 	}
 	return wait(inputs, fmt.Sprintf("a person may promote it all the same: towpath promote %s --to %s; or see to it that there are samples, and release again",
 		label(in), in.Environment.Name), append(said, "Without evidence nothing is promoted by itself.")...)
+}
+
+// notJudged says which objectives the first component was not to be judged by.
+func notJudged(unseen []towpath.Unseen) string {
+	first := unseen[0]
+	var names []string
+	for _, u := range unseen {
+		if u.Unasked && u.Component == first.Component {
+			names = append(names, u.Objective)
+		}
+	}
+	return fmt.Sprintf("%s was not judged by %s there: %s.", first.Component, strings.Join(names, ", "), first.Why)
 }
 
 // upstreamRuns are the candidate's own stays in `from`, oldest first; of two

@@ -307,6 +307,16 @@ func TestRepository_TreeID(t *testing.T) {
 	if id(one, "") != g.Git("rev-parse", string(one)+"^{tree}") || id(one, "svc/a") != id(one, "svc/new\nline") {
 		t.Error("IDs are not git's")
 	}
+	g.WriteFile("run", "svc")
+	plain := g.Commit("plain")
+	g.WriteExecutable("run", "svc")
+	runs := g.Commit("runs")
+	g.Remove("run")
+	g.Symlink("svc", "run")
+	link := g.Commit("link")
+	if a, b, c := id(plain, "run"), id(runs, "./run"), id(link, "run"); a == b || b == c || a == c || id(runs, "run") != b {
+		t.Errorf("modes of a file make no difference: %q, %q, %q", a, b, c)
+	}
 	for p, kind := range map[string]towpath.Kind{"svc/c": towpath.KindNotFound, "../x": towpath.KindInvalid, "/svc": towpath.KindInvalid} {
 		_, err := r.TreeID(ctx, one, p)
 		wantKind(t, err, kind)

@@ -16,8 +16,10 @@ type Selection struct {
 	Limits Limits
 }
 
-// TreeID is the object ID of the directory or file at a path of a commit: equal
-// IDs mean equal content. An empty path is the whole tree.
+// TreeID names the content of the directory or file at a path of a commit: equal
+// IDs mean that they are exported alike. It is a directory's object ID, which covers
+// the modes of what is in it; that of a file or a link stands behind its own mode. An
+// empty path is the whole tree.
 func (r *Repository) TreeID(ctx context.Context, commit towpath.CommitID, at string) (string, error) {
 	const op = "git.tree-id"
 	if err := checkCommit(op, commit); err != nil {
@@ -39,8 +41,18 @@ func (r *Repository) TreeID(ctx context.Context, commit towpath.CommitID, at str
 		return "", noCommit(op, commit)
 	case objects[0].id == "":
 		return "", noPath(op, commit, clean)
+	case objects[0].kind == "tree":
+		return objects[0].id, nil
 	}
-	return objects[0].id, nil
+	out, err := r.git(ctx, op, input{}, "ls-tree", "-z", "--full-tree", string(commit), "--", clean)
+	if err != nil {
+		return "", r.explain(ctx, op, err, commit)
+	}
+	mode, _, ok := strings.Cut(string(out), " ")
+	if !ok {
+		return "", towpath.E(towpath.KindInternal, op, "git ls-tree printed an entry that can't be read")
+	}
+	return mode + " " + objects[0].id, nil
 }
 
 // list reads the entries of a commit's tree below the selected paths, in the

@@ -24,7 +24,7 @@ type ComponentDrift struct {
 	Place       towpath.PlaceName       `json:"place"`
 	Revision    towpath.RevisionID      `json:"revision"` // desired
 	State       towpath.DriftState      `json:"state"`
-	Policy      towpath.DriftPolicy     `json:"policy"`
+	Policy      towpath.DriftPolicy     `json:"policy"` // empty: the release can't be read
 	Since       time.Time               `json:"since,omitzero"`
 	Differences []towpath.Difference    `json:"differences"`
 	Why         string                  `json:"why,omitempty"`     // nothing is done about it
@@ -91,30 +91,36 @@ func (s *Service) Drift(ctx context.Context, actor towpath.Actor, p towpath.Proj
 	if err != nil {
 		return DriftReport{}, err
 	}
-	return out, s.policies(ctx, p, releases, out.Components)
+	s.policies(ctx, p, releases, out.Components)
+	return out, nil
 }
 
-// policies adds what each component's release says to do about drift.
-func (s *Service) policies(ctx context.Context, p towpath.ProjectName, releases map[towpath.EnvironmentName]towpath.Digest, all []ComponentDrift) error {
-	contents := map[towpath.Digest]*towpath.ReleaseContent{}
+// policies adds what each component's release says to do about drift. One whose
+// content can't be read says nothing, and keeps nobody from seeing what differs.
+func (s *Service) policies(ctx context.Context, p towpath.ProjectName, releases map[towpath.EnvironmentName]towpath.Digest, all []ComponentDrift) {
+	type read struct {
+		content *towpath.ReleaseContent
+		err     error
+	}
+	known := map[towpath.Digest]read{}
 	for i := range all {
-		d := releases[all[i].Environment]
-		all[i].Policy = towpath.DriftReport
+		x, d := &all[i], releases[all[i].Environment]
+		x.Policy = towpath.DriftReport
 		if d == "" {
 			continue
 		}
-		if contents[d] == nil {
-			content, err := s.contents.Content(ctx, p, d)
-			if err != nil {
-				return err
-			}
-			contents[d] = content
+		of, ok := known[d]
+		if !ok {
+			of.content, of.err = s.contents.Content(ctx, p, d)
+			known[d] = of
 		}
-		if c, ok := contents[d].Component(all[i].Component); ok && c.Drift != "" {
-			all[i].Policy, all[i].Rules = c.Drift, c.DriftRules
+		if of.err != nil {
+			m, _ := towpath.PublicMessage(of.err)
+			x.Policy, x.Why = "", strings.TrimSpace(x.Why+" What its release says about drift can't be read: "+m+".")
+		} else if c, ok := of.content.Component(x.Component); ok && c.Drift != "" {
+			x.Policy, x.Rules = c.Drift, c.DriftRules
 		}
 	}
-	return nil
 }
 
 func (s *Service) componentDrift(env towpath.Environment, r rollout.Running, world seen, now time.Time) ComponentDrift {

@@ -147,6 +147,7 @@ func (s *Service) evidence(ctx context.Context, st *Status, env towpath.Environm
 		return
 	}
 	st.Findings = gate.Findings(gate.FlagRule(env.Rules.Gates.Scan), said, now)
+	st.Rescans = gate.Rescans(env, said, now)
 	st.Unbelieved = gate.Unbelieved(env, towpath.Candidate{Release: st.Release, Version: st.Version, Commit: st.Commit}, said)
 }
 

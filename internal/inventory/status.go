@@ -38,6 +38,9 @@ type Status struct {
 	// rules don't let pass, as sentences; without a rule those that are high or
 	// worse.
 	Findings []string `json:"findings,omitempty"`
+	// Rescans are the scans of what runs that the environment's rules ask for and
+	// that were never made, or are too old by now, as sentences.
+	Rescans []string `json:"rescans,omitempty"`
 	// Unbelieved is the evidence of what runs that the environment's rules ask for
 	// and that counts no more because keys were revoked, as sentences.
 	Unbelieved []string            `json:"unbelieved,omitempty"`

@@ -44,9 +44,11 @@ type Counter interface {
 // Work is an operation in the hands of a runner.
 type Work struct {
 	Operation towpath.Operation
-	// Files is the folder that holds the revision's files, extracted, verified
-	// and read-only. It is empty for plans and for verbs without a revision.
-	Files string
+	// Files gives the folder that holds the revision's files, extracted, verified
+	// and read-only, as they were packed. It may have to fetch them, which takes long
+	// and can fail: who needs none of them does not ask. It is empty for plans and for
+	// verbs without a revision.
+	Files func(ctx context.Context) (string, error)
 	// Say reports progress to people: one short sentence.
 	Say func(message string)
 	// Planned is that the operation carries out an approved plan, which was made
@@ -107,7 +109,8 @@ type Shifter interface {
 	// gets copies of requests instead of a share: nobody waits for its answers, and
 	// they are counted apart.
 	Shift(ctx context.Context, w Work) error
-	// Counts are what was counted of all targets that have traffic.
+	// Counts are what was counted of all targets that have traffic. With an error they
+	// are those of which it is known.
 	Counts(ctx context.Context) ([]Count, error)
 }
 
@@ -121,11 +124,14 @@ type Count struct {
 
 // Repairer is a [Runner] that can replace what runs by the same again.
 type Repairer interface {
-	// Repair runs the revision from Work.Files, which were extracted for it,
+	// Repair runs the revision from [Work].Files, which are extracted for it,
 	// beside whatever runs, sends all traffic there once it is healthy, and
 	// drains and stops the rest. Nothing that runs is changed in place. A failure
 	// leaves the traffic where it was and nothing else behind.
 	Repair(ctx context.Context, w Work) error
+	// Undo ends what a Repair that nobody wants any more has started, unless that
+	// has traffic; nothing if it never began.
+	Undo(ctx context.Context, w Work) error
 	// Folders lists every [Work].Files that is still in use.
 	Folders() ([]string, error)
 }
@@ -167,3 +173,8 @@ type Stale struct {
 
 // Error is the message.
 func (s *Stale) Error() string { return s.Message }
+
+// Folder is the [Work].Files of what is in place.
+func Folder(path string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return path, nil }
+}

@@ -22,6 +22,7 @@ type expectation struct {
 	size   int64
 	root   merkle.Hash
 	source string
+	since  string // of the source, added to what is found
 }
 
 func newAudit(expect ...expectation) *audit {
@@ -59,7 +60,7 @@ func (a *audit) roots() *Finding {
 		e := a.expect[0]
 		a.expect = a.expect[1:]
 		if e.size == size && e.root != a.tree.Root() {
-			f := bad(ProblemRoot, a.good+1, "", "the entries are not those of %s at size %d; at least one was altered together with its hashes", e.source, e.size)
+			f := bad(ProblemRoot, a.good+1, "", "the entries are not those of %s at size %d; at least one was altered together with its hashes%s", e.source, e.size, e.since)
 			f.Through = e.size
 			return f
 		}

@@ -10,5 +10,7 @@
 // columns of the table are projections of it. Sequence numbers start at 1, and
 // entry seq is leaf seq-1 of the tree.
 //
+// Nothing is signed that does not continue what was signed before: standing.go.
+//
 // Start reading at ledger.go, then sequencer.go, then verify.go.
 package ledger

@@ -16,7 +16,7 @@ import (
 const exportVersion = 1
 
 // exportLine is one line of an export: the header first, then every entry,
-// then the checkpoint. A leaf stands in the line as the bytes that were
+// then the checkpoint, and nothing after it. A leaf stands in the line as the bytes that were
 // hashed.
 type exportLine struct {
 	Version    int             `json:"towpath_ledger,omitempty"`
@@ -37,7 +37,7 @@ func (l *Ledger) Export(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	out := bufio.NewWriterSize(w, 64<<10)
-	if err := writeLine(out, exportLine{Version: exportVersion, Key: l.PublicKey(), Size: cp.Size}); err != nil {
+	if _, err := out.Write(exportLine{Version: exportVersion, Key: l.PublicKey(), Size: cp.Size}.appendTo(nil)); err != nil {
 		return err
 	}
 	for after := int64(0); after < cp.Size; after += pageSize {
@@ -45,7 +45,7 @@ func (l *Ledger) Export(ctx context.Context, w io.Writer) error {
 			return err
 		}
 	}
-	if err := writeLine(out, exportLine{Checkpoint: note}); err != nil {
+	if _, err := out.Write(exportLine{Checkpoint: note}.appendTo(nil)); err != nil {
 		return err
 	}
 	return out.Flush()
@@ -57,42 +57,51 @@ func (l *Ledger) exportPage(ctx context.Context, w io.Writer, after, last int64)
 		return err
 	}
 	defer func() { _ = rows.Close() }()
-	var seq int64
-	var hash, leaf, line []byte
+	var text []byte
 	for rows.Next() {
-		if err := rows.Scan(&seq, &hash, &leaf); err != nil {
+		var line exportLine
+		var leaf []byte
+		if err := rows.Scan(&line.Seq, &line.Hash, &leaf); err != nil {
 			return sqldb.MapError("ledger.export", err)
 		}
-		if !json.Valid(leaf) || bytes.ContainsRune(leaf, '\n') {
-			err = writeLine(w, exportLine{Seq: seq, Hash: hash, LeafBase64: leaf})
+		if !json.Valid(leaf) || bytes.ContainsAny(leaf, "\r\n") || len(bytes.TrimSpace(leaf)) != len(leaf) {
+			line.LeafBase64 = leaf
 		} else {
-			line = appendEntry(line[:0], seq, hash, leaf)
-			_, err = w.Write(line)
+			line.Leaf = leaf
 		}
-		if err != nil {
+		text = line.appendTo(text[:0])
+		if _, err := w.Write(text); err != nil {
 			return err
 		}
 	}
 	return sqldb.MapError("ledger.export", rows.Err())
 }
 
-// appendEntry is [writeLine] without touching the leaf, whose bytes an encoder
-// would compact.
-func appendEntry(b []byte, seq int64, hash, leaf []byte) []byte {
-	b = append(b, `{"seq":`...)
-	b = strconv.AppendInt(b, seq, 10)
-	b = append(b, `,"hash":"`...)
-	b = base64.StdEncoding.AppendEncode(b, hash)
-	b = append(b, `","leaf":`...)
-	b = append(b, leaf...)
-	return append(b, "}\n"...)
-}
-
-func writeLine(w io.Writer, line exportLine) error {
-	b, err := encode(line)
-	if err != nil {
-		return err
+// appendTo appends the one form that a line is written in, and taken in: what
+// else decodes to the same, others may read otherwise.
+func (line exportLine) appendTo(b []byte) []byte {
+	switch {
+	case line.Version != 0:
+		line = exportLine{Version: line.Version, Key: line.Key, Size: line.Size}
+	case line.Checkpoint != "":
+		line = exportLine{Checkpoint: line.Checkpoint}
+	default:
+		b = append(b, `{"seq":`...)
+		b = strconv.AppendInt(b, line.Seq, 10)
+		b = append(b, `,"hash":"`...)
+		b = base64.StdEncoding.AppendEncode(b, line.Hash)
+		if line.Leaf != nil { // not by an encoder, which would compact it
+			b = append(b, `","leaf":`...)
+			b = append(b, line.Leaf...)
+			return append(b, "}\n"...)
+		}
+		b = append(b, `","leaf_base64":"`...)
+		b = base64.StdEncoding.AppendEncode(b, line.LeafBase64)
+		return append(b, "\"}\n"...)
 	}
-	_, err = w.Write(append(b, '\n'))
-	return err
+	text, err := encode(line)
+	if err != nil {
+		panic(err) // texts and numbers always encode
+	}
+	return append(append(b, text...), '\n')
 }

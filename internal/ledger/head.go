@@ -59,6 +59,21 @@ func readCheckpoint(ctx context.Context, q sqldb.Querier) (note string, epoch, s
 	return note, epoch, size, sqldb.MapError("ledger.checkpoint", err)
 }
 
+// writeCheckpoint keeps the newest checkpoint of its epoch.
+func writeCheckpoint(ctx context.Context, tx *sqldb.Tx, s signed) error {
+	_, err := tx.Exec(ctx, `INSERT INTO checkpoint (epoch, size, note) VALUES ($1, $2, $3)
+		ON CONFLICT (epoch) DO UPDATE SET size = excluded.size, note = excluded.note
+		WHERE checkpoint.size < excluded.size`, s.cp.Epoch, s.cp.Size, s.note)
+	return err
+}
+
+// signHead signs a head of an epoch.
+func (l *Ledger) signHead(h head, epoch int64) (signed, error) {
+	cp := merkle.Checkpoint{Origin: l.verifier.Name(), Size: h.size, Root: h.root, Epoch: epoch}
+	note, err := l.cfg.Key.Sign(cp)
+	return signed{note, cp}, err
+}
+
 // Checkpoint is the newest signed checkpoint, as the note to be kept elsewhere
 // and as what it says. Before the first event was sequenced it is not found.
 func (l *Ledger) Checkpoint(ctx context.Context) (note string, cp merkle.Checkpoint, err error) {

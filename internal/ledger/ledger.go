@@ -18,6 +18,9 @@ type Config struct {
 	// sequencer's lease.
 	Owner string
 	Now   func() time.Time
+	// Kept is the file in which the last signed checkpoint is kept, where
+	// whoever writes to the database does not write; empty: in memory only.
+	Kept string
 	// Batch bounds the events that one transaction sequences; default 2,000.
 	Batch int
 	// Interval is how often the sequencer looks for events that other servers
@@ -64,7 +67,9 @@ func New(cfg Config, db *sqldb.DB) (*Ledger, error) {
 		return nil, err
 	}
 	l := &Ledger{cfg: cfg.withDefaults(), db: db, verifier: verifier, changed: newBroadcast()}
-	l.sequencer = newSequencer(l)
+	if l.sequencer, err = newSequencer(l); err != nil {
+		return nil, err
+	}
 	return l, nil
 }
 
@@ -92,6 +97,10 @@ const insertEvent = `INSERT INTO event (id, leaf, leaf_hash, at, actor, action, 
 
 // Sequencer is the loop that numbers the events.
 func (l *Ledger) Sequencer() *Sequencer { return l.sequencer }
+
+// Refused is why nothing is numbered and signed, nil while nothing stands
+// against it. It says what to do.
+func (l *Ledger) Refused() error { return l.sequencer.refusal() }
 
 // Changed is closed when this process has sequenced more events. Watchers also
 // poll: another server may be the one that sequences.

@@ -20,11 +20,16 @@ var start = time.Date(2026, 11, 1, 12, 0, 0, 123456000, time.UTC)
 
 func newLedger(t testing.TB, db *sqldb.DB) *ledger.Ledger {
 	t.Helper()
+	return withKey(t, db, newKey(t), "one", func() time.Time { return start })
+}
+
+func newKey(t testing.TB) *merkle.Key {
+	t.Helper()
 	key, err := ledger.LoadOrCreateKey(filepath.Join(t.TempDir(), "key"), "towpath.test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return withKey(t, db, key, "one", func() time.Time { return start })
+	return key
 }
 
 func withKey(t testing.TB, db *sqldb.DB, key *merkle.Key, owner string, now func() time.Time) *ledger.Ledger {

@@ -58,6 +58,16 @@ type Report struct {
 	Bad         *Finding           `json:"bad,omitempty"`
 }
 
+// restoredSince says, to follow what is wrong with regard to the trusted
+// checkpoint, that a restore may be why.
+func restoredSince(trusted, now *merkle.Checkpoint) string {
+	if trusted == nil || now == nil || trusted.Epoch >= now.Epoch {
+		return ""
+	}
+	return fmt.Sprintf("; since the trusted checkpoint, of epoch %d, the ledger was restored from a backup, and now is of epoch %d: ask who runs the server",
+		trusted.Epoch, now.Epoch)
+}
+
 func bad(p Problem, seq int64, id, format string, args ...any) *Finding {
 	return &Finding{Seq: seq, Event: towpath.EventID(id), Problem: p, Message: fmt.Sprintf(format, args...)}
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -30,14 +31,23 @@ type Sequencer struct {
 	loop   *reconcile.Loop
 	mu     sync.Mutex // RunOnce beside Run: one pass at a time
 	lease  sqldb.Lease
+	last   lastSigned
+	found  standing // it continues last; none is found anew
+
+	refusing sync.Mutex
+	refused  error
 }
 
-func newSequencer(l *Ledger) *Sequencer {
-	s := &Sequencer{ledger: l}
+func newSequencer(l *Ledger) (*Sequencer, error) {
+	last, err := openLastSigned(l.cfg.Kept, l.verifier)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sequencer{ledger: l, last: last}
 	s.loop = reconcile.NewLoop(reconcile.LoopConfig{
 		Name: leaseName, Interval: l.cfg.Interval, Rest: rest, Now: l.cfg.Now, Log: l.cfg.Log,
 	}, s.pass)
-	return s
+	return s, nil
 }
 
 // Run sequences until ctx is done and gives the lease back.
@@ -58,9 +68,17 @@ func (s *Sequencer) Run(ctx context.Context) error {
 
 // RunOnce sequences at most one batch, signs, and returns how many events it
 // sequenced. It returns 0 also while another process is the sequencer.
+//
+// Nothing is numbered or signed unless what the database has continues what was
+// signed last; see [Ledger.Refused].
 func (s *Sequencer) RunOnce(ctx context.Context) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	n, err = s.once(ctx)
+	return n, s.refuse(ctx, err)
+}
+
+func (s *Sequencer) once(ctx context.Context) (n int, err error) {
 	if todo, err := s.pending(ctx); err != nil || !todo {
 		return 0, err
 	}
@@ -75,12 +93,36 @@ func (s *Sequencer) RunOnce(ctx context.Context) (n int, err error) {
 	failpoint.Hit("ledger.sequenced")
 	// Also when nothing was sequenced: a predecessor may have died before it
 	// signed.
-	if err := s.sign(ctx); err != nil {
+	next, err := s.sign(ctx)
+	if err != nil {
 		s.drop(err)
 		return n, err
 	}
 	s.ledger.changed.send()
-	return n, nil
+	s.found = standing{} // it is not the last any more
+	return n, s.last.keep(next)
+}
+
+// refuse keeps for [Ledger.Refused] and the log why nothing is numbered and
+// signed, and returns err. It keeps nothing of errors that pass.
+func (s *Sequencer) refuse(ctx context.Context, err error) error {
+	var found *towpath.Error
+	if err != nil && (!errors.As(err, &found) || found.Kind != towpath.KindConflict && found.Op != opKept) {
+		return err
+	}
+	s.refusing.Lock()
+	defer s.refusing.Unlock()
+	if found != nil && (s.refused == nil || s.refused.Error() != err.Error()) {
+		s.ledger.cfg.Log.ErrorContext(ctx, "the ledger is not signed", "error", err, "hint", found.Hint)
+	}
+	s.refused = err
+	return err
+}
+
+func (s *Sequencer) refusal() error {
+	s.refusing.Lock()
+	defer s.refusing.Unlock()
+	return s.refused
 }
 
 func (s *Sequencer) pass(ctx context.Context, _ time.Time) (again bool, err error) {
@@ -89,28 +131,40 @@ func (s *Sequencer) pass(ctx context.Context, _ time.Time) (again bool, err erro
 }
 
 // pending reports whether there is anything to sequence or to sign; an idle
-// ledger is not written to.
-func (s *Sequencer) pending(ctx context.Context) (bool, error) {
-	var todo bool
-	err := s.ledger.db.View(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+// ledger is not written to. It fails when what is there does not continue what
+// was signed, on every server, not only on the one that sequences.
+func (s *Sequencer) pending(ctx context.Context) (todo bool, err error) {
+	if err := s.last.save(); err != nil { // a pass before could not
+		return false, err
+	}
+	var st standing
+	err = s.ledger.db.View(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		var waiting int
 		err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM event WHERE seq IS NULL LIMIT 1) AS one`).Scan(&waiting)
 		if err != nil {
 			return err
 		}
-		h, err := readHead(ctx, tx)
-		if err != nil {
+		if st, err = s.look(ctx, tx); err != nil {
 			return err
 		}
-		epoch, err := readEpoch(ctx, tx)
-		if err != nil {
-			return err
-		}
-		_, signedEpoch, signed, err := readCheckpoint(ctx, tx)
-		todo = waiting > 0 || h.size > signed || h.size > 0 && epoch.Number > signedEpoch
-		return err
+		todo = waiting > 0 || st.head.size > st.last.cp.Size
+		return nil
 	})
-	return todo, err
+	if err != nil {
+		return false, err
+	}
+	s.found = st
+	return todo, s.last.keep(st.last)
+}
+
+// look reads what the database says of the ledger, and compares it with what
+// was signed unless it is what was found to continue that.
+func (s *Sequencer) look(ctx context.Context, tx *sqldb.Tx) (standing, error) {
+	st, err := readStanding(ctx, tx, s.ledger.verifier)
+	if err != nil || st == s.found {
+		return st, err
+	}
+	return st, st.since(ctx, tx, s.last.signed)
 }
 
 // hold makes sure that this process has the lease for half its time at least.
@@ -122,13 +176,6 @@ func (s *Sequencer) hold(ctx context.Context) (bool, error) {
 	lease, ok, err := sqldb.AcquireLease(ctx, s.ledger.db, leaseName, s.ledger.cfg.Owner, now, s.ledger.cfg.Lease)
 	s.lease = lease
 	return ok, err
-}
-
-// forget makes the next pass acquire the lease anew.
-func (s *Sequencer) forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lease = sqldb.Lease{}
 }
 
 // drop forgets a lease that was lost.
@@ -156,6 +203,9 @@ func (s *Sequencer) sequence(ctx context.Context) (n int, err error) {
 		b, err := merkle.NewBuilder(from.size, tree{ctx, tx})
 		if err != nil {
 			return err
+		}
+		if b.Root() != from.root {
+			return errRewritten("the tree's hashes in the database are not those of the ledger's head", nil)
 		}
 		var stored []merkle.Hash
 		for _, leaf := range leaves {
@@ -207,31 +257,25 @@ func number(ctx context.Context, tx *sqldb.Tx, size int64, limit int) ([]merkle.
 	return leaves, nil
 }
 
-// sign signs the committed head and keeps the checkpoint.
-func (s *Sequencer) sign(ctx context.Context) error {
-	var h head
-	var epoch Epoch
-	err := s.ledger.db.View(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
-		if h, err = readHead(ctx, tx); err != nil {
-			return err
-		}
-		epoch, err = readEpoch(ctx, tx)
+// sign signs the committed head, if it continues what was signed before, and
+// writes the checkpoint.
+func (s *Sequencer) sign(ctx context.Context) (next signed, err error) {
+	var st standing
+	err = s.ledger.db.View(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+		st, err = s.look(ctx, tx)
 		return err
 	})
-	if err != nil || h.size == 0 {
-		return err
+	if err != nil || st.head.size == 0 {
+		return next, err
 	}
-	note, err := s.ledger.cfg.Key.Sign(merkle.Checkpoint{Size: h.size, Root: h.root, Epoch: epoch.Number})
-	if err != nil {
-		return err
+	if next, err = s.ledger.signHead(st.head, st.epoch.Number); err != nil {
+		return next, err
 	}
-	return s.ledger.db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+	err = s.ledger.db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		if err := sqldb.CheckLease(ctx, tx, s.lease); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO checkpoint (epoch, size, note) VALUES ($1, $2, $3)
-			ON CONFLICT (epoch) DO UPDATE SET size = excluded.size, note = excluded.note
-			WHERE checkpoint.size < excluded.size`, epoch.Number, h.size, note)
-		return err
+		return writeCheckpoint(ctx, tx, next)
 	})
+	return next, err
 }

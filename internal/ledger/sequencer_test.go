@@ -100,7 +100,7 @@ func TestSequencer_Faults(t *testing.T) {
 			if _, err := s.sequence(t.Context()); towpath.KindOf(err) != towpath.KindLocked {
 				t.Fatalf("a stale sequencer was not refused: %v", err)
 			}
-			if err := s.sign(t.Context()); towpath.KindOf(err) != towpath.KindLocked {
+			if _, err := s.sign(t.Context()); towpath.KindOf(err) != towpath.KindLocked {
 				t.Fatalf("a stale signer was not refused: %v", err)
 			}
 			r.once(t, r.two, 2)

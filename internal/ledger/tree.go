@@ -22,26 +22,55 @@ type tree struct {
 	q   sqldb.Querier
 }
 
+// errNoHash is that somebody has deleted hashes: a head is written with all of
+// its own.
+var errNoHash = errors.New("a stored hash of the ledger's tree is missing")
+
 // ReadHashes implements [merkle.Reader].
 func (t tree) ReadHashes(indexes []int64) ([]merkle.Hash, error) {
-	chunks := map[int64][]byte{}
+	chunks, err := t.chunks(indexes)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]merkle.Hash, len(indexes))
 	for i, index := range indexes {
 		no, at := index/chunkHashes, int(index%chunkHashes)*merkle.HashSize
-		data, ok := chunks[no]
-		if !ok {
-			var err error
-			if data, err = readChunk(t.ctx, t.q, no); err != nil {
-				return nil, err
-			}
-			chunks[no] = data
-		}
+		data := chunks[no]
 		if len(data) < at+merkle.HashSize {
-			return nil, fmt.Errorf("stored hash %d of the ledger's tree is missing", index)
+			return nil, fmt.Errorf("%w: number %d", errNoHash, index)
 		}
 		out[i] = merkle.Hash(data[at : at+merkle.HashSize])
 	}
 	return out, nil
+}
+
+// chunks is the bytes of all chunks that have the hashes, by their numbers.
+func (t tree) chunks(indexes []int64) (map[int64][]byte, error) {
+	chunks := map[int64][]byte{}
+	var nos []any
+	for _, index := range indexes {
+		if no := index / chunkHashes; chunks[no] == nil {
+			chunks[no] = []byte{}
+			nos = append(nos, no)
+		}
+	}
+	if len(nos) == 0 {
+		return chunks, nil
+	}
+	rows, err := t.q.Query(t.ctx, `SELECT no, hashes FROM tree_chunk WHERE no IN (`+sqldb.Params(1, len(nos))+`)`, nos...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var no int64
+		var data []byte
+		if err := rows.Scan(&no, &data); err != nil {
+			return nil, sqldb.MapError("ledger.tree", err)
+		}
+		chunks[no] = data
+	}
+	return chunks, sqldb.MapError("ledger.tree", rows.Err())
 }
 
 // readChunk is the bytes of a chunk; none when it does not exist.

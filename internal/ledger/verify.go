@@ -98,14 +98,15 @@ func snapshot(ctx context.Context, db *sqldb.DB, key *merkle.Verifier, opts Veri
 // entries verifies all entries, page by page.
 func (v *verification) entries(ctx context.Context, opts VerifyOptions) (found *Finding, err error) {
 	last := v.head.size
-	expect := []expectation{{v.head.size, v.head.root, "the ledger's head"}}
+	expect := []expectation{{size: v.head.size, root: v.head.root, source: "the ledger's head"}}
 	if cp := v.report.Checkpoint; cp != nil {
 		last = max(last, cp.Size)
-		expect = append(expect, expectation{cp.Size, cp.Root, "the signed checkpoint"})
+		expect = append(expect, expectation{size: cp.Size, root: cp.Root, source: "the signed checkpoint"})
 	}
+	since := restoredSince(opts.Trusted, v.report.Checkpoint)
 	if cp := opts.Trusted; cp != nil {
 		last = max(last, cp.Size)
-		expect = append(expect, expectation{cp.Size, cp.Root, "the trusted checkpoint"})
+		expect = append(expect, expectation{cp.Size, cp.Root, "the trusted checkpoint", since})
 	}
 	a := newAudit(expect...)
 	workers := opts.Workers
@@ -130,7 +131,10 @@ func (v *verification) entries(ctx context.Context, opts VerifyOptions) (found *
 		})
 	v.report.Entries = a.tree.Size()
 	if found != nil && found.Problem == ProblemMissing && found.Seq > v.head.size {
-		found = bad(ProblemTruncated, found.Seq, "", "the ledger ends at %d and had %d entries: the rest was cut off", v.head.size, last)
+		if cp := v.report.Checkpoint; cp != nil && cp.Size > v.head.size {
+			since = "" // what is missing was signed after the restore
+		}
+		found = bad(ProblemTruncated, found.Seq, "", "the ledger ends at %d and had %d entries: the rest was cut off%s", v.head.size, last, since)
 	}
 	return found, err
 }

@@ -145,6 +145,9 @@ func ParseAttachment(b []byte) (*Attached, error) {
 		if !ok {
 			return nil, wrong("a descriptor of the evidence is not a valid one")
 		}
+		if Elsewhere(d.MediaType) {
+			return nil, wrong("a layer of the evidence is a %.100q, which no registry has to have", d.MediaType)
+		}
 		out.Blobs = append(out.Blobs, blob)
 	}
 	return out, nil

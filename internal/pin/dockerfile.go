@@ -1,153 +1,154 @@
 package pin
 
 import (
+	"bytes"
+	"encoding/csv"
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
-// instruction is one of a Dockerfile, its continued lines put together.
-type instruction struct {
-	name string // upper case
-	rest string
-	line int // of its beginning
+// errDockerfile is of what BuildKit's own parser does not take either.
+var errDockerfile = errors.New("docker can't read it, and it may name images")
+
+// dockerfile finds the images that stages begin with, those that files are
+// copied or mounted from, and the one that reads the file; and what is added from
+// the web. A stage of the file itself is none.
+func dockerfile(src []byte) (out []Found) {
+	defer func() { // the parser is somebody else's, and its input is untrusted
+		if p := recover(); p != nil {
+			out = []Found{{Unknown: errDockerfile.Error()}}
+		}
+	}()
+	if syntax, _, at, ok := parser.DetectSyntax(src); ok {
+		out = append(out, image(syntax, max(1, lineAt(at))))
+	}
+	if !instructs(src) {
+		return out
+	}
+	file, err := parser.Parse(bytes.NewReader(src))
+	if err != nil {
+		f := Found{Unknown: errDockerfile.Error()}
+		if l, ok := errors.AsType[*parser.LocationError](err); ok && len(l.Locations) > 0 {
+			f.Line = lineAt(l.Locations[0])
+		}
+		return append(out, f)
+	}
+	stages := newStages()
+	for _, n := range file.AST.Children {
+		line := n.StartLine
+		if strings.EqualFold(n.Value, "ONBUILD") && n.Next != nil && len(n.Next.Children) > 0 { // what is kept for later is named now
+			n = n.Next.Children[0]
+		}
+		out = append(out, stages.read(n, line)...)
+	}
+	return out
 }
 
-var (
-	escapeDirective = regexp.MustCompile("(?i)^#\\s*escape\\s*=\\s*([\\\\`])")
-	heredoc         = regexp.MustCompile(`^[0-9]*<<-?["']?([A-Za-z_][A-Za-z0-9_.]*)["']?$`)
-)
-
-// instructions takes a Dockerfile apart, without comments and here-documents. It
-// is not whole when a here-document has no end: what is behind its beginning is
-// not known then.
-// https://docs.docker.com/reference/dockerfile/#format
-func instructions(src []byte) (out []instruction, whole bool) {
-	var until []string // ends of here-documents to come
-	var parts []string // of continued lines
-	escape, begun := `\`, 0
-	end := func() {
-		x := newInstruction(parts, begun)
-		parts = nil
-		out = append(out, x)
-		until = x.heredocs()
+func lineAt(at []parser.Range) int {
+	if len(at) == 0 {
+		return 0
 	}
-	for i, line := range strings.Split(strings.TrimPrefix(string(src), "\ufeff"), "\n") {
-		text := strings.Trim(line, " \t\r")
-		if len(until) > 0 {
-			if text == until[0] {
-				until = until[1:]
+	return at[0].Start.Line
+}
+
+// instructs says that a Dockerfile has more than comments.
+func instructs(src []byte) bool {
+	for line := range bytes.Lines(bytes.TrimPrefix(src, []byte("\ufeff"))) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return true
+		}
+	}
+	return false
+}
+
+// read finds what an instruction names.
+func (s *stages) read(n *parser.Node, line int) (out []Found) {
+	switch strings.ToUpper(n.Value) {
+	case "FROM":
+		return s.from(wordsOf(n.Next), line)
+	case "ARG":
+		s.arg(wordsOf(n.Next))
+	case "ENV":
+		s.env(wordsOf(n.Next))
+	case "ADD":
+		return s.added(wordsOf(n.Next), flagsOf(n, "--checksum"), line)
+	case "COPY":
+		for _, from := range flagsOf(n, "--from") {
+			if from != "" && !s.has(from) && !isNumber(from) {
+				out = append(out, image(from, line))
 			}
-			continue
 		}
-		if m := escapeDirective.FindStringSubmatch(text); m != nil && len(out) == 0 {
-			escape = m[1]
-		}
-		if strings.HasPrefix(text, "#") || text == "" {
-			continue // also between continued lines
-		}
-		if len(parts) == 0 {
-			begun = i + 1
-		}
-		more, continued := strings.CutSuffix(text, escape)
-		parts = append(parts, more)
-		if !continued {
-			end()
+	case "RUN":
+		for _, mount := range flagsOf(n, "--mount") {
+			out = append(out, s.mounted(mount, line)...)
 		}
 	}
-	if len(parts) > 0 {
-		end()
+	return out
+}
+
+// from begins a stage: FROM IMAGE, or FROM IMAGE AS NAME.
+func (s *stages) from(words []string, line int) []Found {
+	name, as := "", ""
+	if len(words) > 0 {
+		name = unquoted(words[0])
 	}
-	return out, len(until) == 0
-}
-
-func newInstruction(parts []string, line int) instruction {
-	name, rest, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(strings.Join(parts, " "), "\t", " ")), " ")
-	return instruction{name: strings.ToUpper(name), rest: strings.TrimSpace(rest), line: line}
-}
-
-// heredocs are the words that end the here-documents of an instruction.
-func (x instruction) heredocs() []string {
-	if x.name != "RUN" && x.name != "COPY" && x.name != "ADD" {
+	if len(words) >= 3 && strings.EqualFold(words[1], "as") {
+		as = words[2]
+	}
+	text, missing := expand(name, s.before)
+	known := s.has(text)
+	s.begin(text, as)
+	switch {
+	case missing != "":
+		f := image(name, line)
+		f.Unknown = "the build argument " + missing + " has no value in the file"
+		return []Found{f}
+	case known:
 		return nil
 	}
-	var out []string
-	for field := range strings.FieldsSeq(x.rest) {
-		if m := heredoc.FindStringSubmatch(field); m != nil {
-			out = append(out, m[1])
-		}
-	}
-	return out
+	return []Found{image(text, line)}
 }
 
-// dockerfile finds the images that stages begin with, and those that files are
-// copied from. A stage of the file itself is none.
-func dockerfile(src []byte) []Found {
+// mounted is the image that a mount is from: type=bind,from=IMAGE,target=PATH.
+func (s *stages) mounted(mount string, line int) []Found {
+	parts, err := csv.NewReader(strings.NewReader(mount)).Read()
+	if err != nil {
+		f := image(mount, line)
+		f.Unknown = "the mount can't be read, and may be from an image"
+		return []Found{f}
+	}
 	var out []Found
-	args := map[string]string{} // that stand before the first stage, with a value
-	stages, count := map[string]bool{"scratch": true}, 0
-	all, whole := instructions(src)
-	for _, x := range all {
-		switch {
-		case x.name == "ARG" && count == 0:
-			for field := range strings.FieldsSeq(x.rest) {
-				if name, value, ok := strings.Cut(field, "="); ok {
-					value, missing := expand(strings.Trim(value, `"'`), args)
-					if delete(args, name); missing == "" {
-						args[name] = value
-					}
-				}
-			}
-		case x.name == "FROM":
-			name, as := fromParts(x.rest)
-			count++
-			if text, missing := expand(name, args); missing != "" {
-				f := image(name, x.line)
-				f.Unknown = "the build argument " + missing + " has no value in the file"
-				out = append(out, f)
-			} else if !stages[strings.ToLower(text)] {
-				out = append(out, image(text, x.line))
-			}
-			if as != "" {
-				stages[strings.ToLower(as)] = true
-			}
-		case x.name == "COPY":
-			if from := flagOf(x.rest, "--from="); from != "" && !stages[strings.ToLower(from)] && !isNumber(from) {
-				out = append(out, image(from, x.line))
-			}
+	for _, p := range parts {
+		key, from, _ := strings.Cut(p, "=")
+		if strings.EqualFold(key, "from") && from != "" && !s.has(from) {
+			out = append(out, image(from, line))
 		}
-	}
-	if !whole {
-		out = append(out, Found{Unknown: "a here-document has no end, and what follows is not known"})
 	}
 	return out
 }
 
-// fromParts are the image and the stage's name of a FROM.
-func fromParts(rest string) (name, as string) {
-	fields := strings.Fields(rest)
-	for len(fields) > 0 && strings.HasPrefix(fields[0], "--") {
-		fields = fields[1:]
+// wordsOf are what follows an instruction's name, as it is written.
+func wordsOf(n *parser.Node) []string {
+	var out []string
+	for ; n != nil; n = n.Next {
+		out = append(out, n.Value)
 	}
-	if len(fields) == 0 {
-		return "", ""
-	}
-	if len(fields) >= 3 && strings.EqualFold(fields[1], "as") {
-		as = fields[2]
-	}
-	return strings.Trim(fields[0], `"'`), as
+	return out
 }
 
-func flagOf(rest, flag string) string {
-	for field := range strings.FieldsSeq(rest) {
-		if value, ok := strings.CutPrefix(field, flag); ok {
-			return strings.Trim(value, `"'`)
-		}
-		if !strings.HasPrefix(field, "--") {
-			return ""
+// flagsOf are the values of a flag, each time that an instruction has it.
+func flagsOf(n *parser.Node, flag string) []string {
+	var out []string
+	for _, f := range n.Flags {
+		if name, value, _ := strings.Cut(f, "="); name == flag {
+			out = append(out, value)
 		}
 	}
-	return ""
+	return out
 }
 
 func isNumber(s string) bool {
@@ -155,19 +156,42 @@ func isNumber(s string) bool {
 	return err == nil
 }
 
+// unquoted is a word without its quotes.
+func unquoted(word string) string {
+	if !strings.ContainsAny(word, `"'\`) {
+		return word
+	}
+	var b strings.Builder
+	quote := byte(0)
+	for i := 0; i < len(word); i++ {
+		switch c := word[i]; {
+		case c == '\\' && quote != '\'' && i+1 < len(word):
+			i++
+			b.WriteByte(word[i])
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
 // variable is $NAME, ${NAME}, and what may stand behind the name.
 var variable = regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+?])([^}]*))?\}|([A-Za-z_][A-Za-z0-9_]*))`)
 
 // expand puts values in the place of variables, or names the first that has
 // none. What grows beyond the length of a reference has none either.
-func expand(text string, values map[string]string) (expanded, missing string) {
+func expand(text string, valueOf func(name string) (string, bool)) (expanded, missing string) {
 	if len(text) > maxReference {
 		return text, "in a very long text"
 	}
 	expanded = variable.ReplaceAllStringFunc(text, func(s string) string {
 		m := variable.FindStringSubmatch(s)
 		name := m[1] + m[4]
-		value, has := values[name]
+		value, has := valueOf(name)
 		switch {
 		case has && (value != "" || m[2] == "-") && !strings.HasSuffix(m[2], "+"):
 			return value

@@ -1,10 +1,12 @@
 package pin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -61,7 +63,7 @@ func Image(text string) (towpath.External, error) {
 func Module(source, versions string) (towpath.External, error) {
 	ref := towpath.External{Kind: towpath.ExternalModule, Source: source, Version: versions}
 	if rest, ok := strings.CutPrefix(source, "git::"); ok {
-		ref.Source = "git::" + withoutUser(rest)
+		ref.Source = "git::" + shown(rest)
 		if versions != "" {
 			return ref, errors.New("a module of a git repository has no version: name a tag, as in ?ref=v1.2.0")
 		}
@@ -69,7 +71,7 @@ func Module(source, versions string) (towpath.External, error) {
 		return ref, err
 	}
 	if strings.HasPrefix(source, "oci://") {
-		ref.Source = withoutUser(source)
+		ref.Source = shown(source)
 		if versions != "" {
 			return ref, errors.New("a module of a registry of images has no version: name a tag, as in ?tag=1.2.0")
 		}
@@ -77,7 +79,7 @@ func Module(source, versions string) (towpath.External, error) {
 		return ref, err
 	}
 	if _, ok := RegistryModule(source); !ok {
-		ref.Source = withoutUser(source)
+		ref.Source = shown(source)
 		return ref, fmt.Errorf("%q is no module from outside that can be locked: write git::https://…?ref=v1.2.0, oci://…?tag=1.2.0, or namespace/name/provider", ref.Source)
 	}
 	if versions == "" {
@@ -127,6 +129,34 @@ func withoutUser(text string) string {
 	return scheme + "://" + rest
 }
 
+// gitQuery is what the query of a git source may have; anything else may be a
+// credential, such as sshkey.
+var gitQuery = []string{"ref", "depth", "archive"}
+
+// openQuery are the keys whose values may be shown.
+var openQuery = append([]string{"tag", "digest", "version", "submodules", "timeout", "cache", "checksum"}, gitQuery...)
+
+// shown is an address without what may be a credential: the user, and values of
+// a query but those that are known to be none.
+func shown(text string) string {
+	text = withoutUser(text)
+	at, query, ok := strings.Cut(text, "?")
+	if !ok {
+		return text
+	}
+	pairs := strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' })
+	for i, p := range pairs {
+		key, _, named := strings.Cut(p, "=")
+		switch {
+		case !named:
+			pairs[i] = "(hidden)"
+		case !slices.Contains(openQuery, key):
+			pairs[i] = key + "=(hidden)"
+		}
+	}
+	return at + "?" + strings.Join(pairs, "&")
+}
+
 // gitAddress is how scp writes an address: git@example.com:net/vpc.git.
 var gitAddress = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^:?#-][^:?#]*$`)
 
@@ -154,6 +184,11 @@ func ParseGit(source string) (Git, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return Git{}, errors.New("what follows ? can't be read")
+	}
+	for key := range values {
+		if !slices.Contains(gitQuery, key) {
+			return Git{}, errors.New("more than ref and depth follow its ?: leave credentials to git's own configuration")
+		}
 	}
 	g := Git{Ref: values.Get("ref")}
 	if strings.HasPrefix(g.Ref, "-") || strings.ContainsAny(g.Ref, " *?[\\^~:") {
@@ -189,6 +224,11 @@ func ParseOCIModule(source string) (ImageName, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return ImageName{}, errors.New("what follows ? can't be read")
+	}
+	for key := range values {
+		if key != "tag" && key != "digest" {
+			return ImageName{}, errors.New("more than a tag or a digest follows its ?")
+		}
 	}
 	switch tag, sum := values.Get("tag"), values.Get("digest"); {
 	case tag != "" && sum != "":
@@ -236,35 +276,53 @@ func RegistryModule(source string) (Registry, bool) {
 
 // constraint is the range of versions of a chart, module or provider.
 func constraint(ref towpath.External) (*semver.Constraints, error) {
-	text := ref.Version
-	terraform := ref.Kind == towpath.ExternalModule || ref.Kind == towpath.ExternalProvider
-	if terraform {
-		text = pessimistic(text)
+	text, ok := ref.Version, true
+	if ref.Kind == towpath.ExternalModule || ref.Kind == towpath.ExternalProvider {
+		text, ok = terraformRange(text)
 	}
 	c, err := semver.NewConstraint(text)
-	if err != nil || terraform && strings.Contains(text, "~>") || len(ref.Version) > maxReference || strings.ContainsAny(ref.Version, "\n\r\t\"\\") {
+	if err != nil || !ok || len(ref.Version) > maxReference || strings.ContainsAny(ref.Version, "\n\r\t\"\\") {
 		return nil, fmt.Errorf("%q is no range of versions", ref.Version)
 	}
 	return c, nil
 }
 
-var tilde = regexp.MustCompile(`~>\s*v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?(-[0-9A-Za-z.-]+)?`)
+// allows says that a range allows a version.
+func allows(ref towpath.External, version string) bool {
+	c, err := constraint(ref)
+	if err != nil {
+		return false
+	}
+	v, err := semver.NewVersion(version)
+	return err == nil && c.Check(v)
+}
 
-// pessimistic writes Terraform's operator ~> out: the last number given may
-// grow. Where other tools have it, it means something else.
+var terraformPart = regexp.MustCompile(`^\s*(=|!=|>=|<=|>|<|~>)?\s*v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?\s*$`)
+
+// terraformRange writes a range of versions out that Terraform has in another
+// way than others: what a version lacks is 0, and the last number given behind
+// ~> may grow.
 // https://developer.hashicorp.com/terraform/language/expressions/version-constraints
-func pessimistic(text string) string {
-	return tilde.ReplaceAllStringFunc(text, func(s string) string {
-		m := tilde.FindStringSubmatch(s)
-		from := ">=" + m[1] + m[2] + m[3] + m[4]
-		switch {
-		case m[3] != "":
-			return from + ", <" + m[1] + "." + next(m[2][1:]) + ".0-0"
-		case m[2] != "":
-			return from + ", <" + next(m[1]) + ".0.0-0"
+func terraformRange(text string) (string, bool) {
+	var out []string
+	for part := range strings.SplitSeq(text, ",") {
+		m := terraformPart.FindStringSubmatch(part)
+		if m == nil {
+			return "", false
 		}
-		return from
-	})
+		version := m[2] + cmp.Or(m[3], ".0") + cmp.Or(m[4], ".0") + m[5] + m[6]
+		switch {
+		case m[1] != "~>":
+			out = append(out, cmp.Or(m[1], "=")+version)
+			continue
+		case m[4] != "":
+			out = append(out, "<"+m[2]+"."+next(m[3][1:])+".0-0")
+		case m[3] != "":
+			out = append(out, "<"+next(m[2])+".0.0-0")
+		}
+		out = append(out, ">="+version)
+	}
+	return strings.Join(out, ", "), true
 }
 
 // next is the number after a decimal one.

@@ -33,6 +33,17 @@ func TestParseImage(t *testing.T) {
 }
 
 func TestModule(t *testing.T) {
+	for source, shown := range map[string]string{
+		"git::https://e.com/a?ref=v1&sshkey=hunter2":              "git::https://e.com/a?ref=v1&sshkey=(hidden)",
+		"s3::https://e.com/a.zip?aws_access_key_secret=hunter2":   "s3::https://e.com/a.zip?aws_access_key_secret=(hidden)",
+		"https://ana:hunter2@e.com/a.zip?hunter2;checksum=md5:1":  "https://e.com/a.zip?(hidden)&checksum=md5:1",
+		"oci://e.com/a?tag=1&token=hunter2":                       "oci://e.com/a?tag=1&token=(hidden)",
+		"git::ssh://git@e.com/a.git?private_token=hunter2&ref=v1": "git::ssh://git@e.com/a.git?private_token=(hidden)&ref=v1",
+	} {
+		if ref, err := pin.Module(source, ""); err == nil || ref.Source != shown || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s is shown as %s: %v", source, ref, err)
+		}
+	}
 	for source, want := range map[string]pin.Git{
 		"git::https://e.com/a.git//b/c?ref=v1":       {URL: "https://e.com/a.git", Folder: "b/c", Ref: "v1"},
 		"git::https://e.com/a.git?depth=1&ref=a/b-c": {URL: "https://e.com/a.git", Ref: "a/b-c"},
@@ -68,6 +79,10 @@ func TestNewest(t *testing.T) {
 		// Terraform's ~> and helm's ~ and ^ differ.
 		{towpath.ExternalModule, "~> 1.4", "1.10.0"}, {towpath.ExternalModule, "~> 1.4.0", "1.4.9"}, {towpath.ExternalModule, "~> 1", "v3.0.0"},
 		{towpath.ExternalModule, "~> 1.5.0-rc1", "1.5.0-rc1"}, {towpath.ExternalModule, ">= 1.4, < 2", "1.10.0"}, {towpath.ExternalModule, "~> 1.9", "1.10.0"},
+		// A version that lacks a part is one version to Terraform, and many to helm.
+		{towpath.ExternalModule, "1.4", "1.4.0"}, {towpath.ExternalProvider, "= 1.4", "1.4.0"}, {towpath.ExternalModule, "<= 1.4", "1.4.0"}, {towpath.ExternalModule, "> 1.4, < 1.5", "1.4.9"},
+		{towpath.ExternalModule, "!= 3, >= 2", "2.0.0"}, {towpath.ExternalProvider, "3", "v3.0.0"}, {towpath.ExternalModule, "1.5.0-rc1", "1.5.0-rc1"},
+		{towpath.ExternalModule, "^1", ""}, {towpath.ExternalModule, "1.x", ""}, {towpath.ExternalModule, "1 || 2", ""}, {towpath.ExternalModule, ">= 1,", ""}, {towpath.ExternalChart, "1.4", "1.4.9"},
 		{towpath.ExternalChart, "~1.4", "1.4.9"}, {towpath.ExternalChart, "^1", "1.10.0"}, {towpath.ExternalChart, "*", "v3.0.0"},
 		{towpath.ExternalChart, "1.4.0", "1.4.0"}, {towpath.ExternalChart, ">=3.1.0-0", "3.1.0-alpha"}, {towpath.ExternalChart, "9", ""},
 	} {

@@ -127,8 +127,12 @@ func lacks(e towpath.Pin, ref towpath.External) string {
 		return LockFile + " has no commit for it"
 	case (oci || ref.Kind == towpath.ExternalImage || ref.Kind == towpath.ExternalChart) && e.Digest == "":
 		return LockFile + " has no digest for it"
+	case git && e.Ref == "":
+		return LockFile + " does not say whether a tag or a branch is the ref: towpath lock writes it"
 	case (ref.Kind == towpath.ExternalModule && !git && !oci || ref.Kind == towpath.ExternalProvider) && e.Version == "":
 		return LockFile + " has no version for it"
+	case !git && !oci && ref.Kind != towpath.ExternalImage && e.Version != "" && !allows(ref, e.Version):
+		return fmt.Sprintf("%s has %s, which %q does not allow: towpath lock brings it up to date", LockFile, e.Version, ref.Version)
 	}
 	return ""
 }

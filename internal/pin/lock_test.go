@@ -224,3 +224,35 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// TestJudge_Edited judges by a lock file that somebody wrote into.
+func TestJudge_Edited(t *testing.T) {
+	now := time.Date(2026, 3, 31, 12, 0, 0, 0, time.UTC)
+	commit := strings.Repeat("0a", 20)
+	for _, c := range []struct {
+		what, source, versions string
+		entry                  towpath.Pin
+		why                    string
+	}{
+		{"a branch without its ref", "git::https://e.com/a?ref=main", "", towpath.Pin{Commit: commit}, "towpath.lock does not say whether a tag or a branch is the ref: towpath lock writes it"},
+		{"a tag", "git::https://e.com/a?ref=v1", "", towpath.Pin{Commit: commit, Ref: "refs/tags/v1"}, ""},
+		{"another version", "a/b/c", "1.4", towpath.Pin{Version: "1.4.9"}, `towpath.lock has 1.4.9, which "1.4" does not allow: towpath lock brings it up to date`},
+		{"no version", "a/b/c", "1.4", towpath.Pin{Version: "newest"}, `towpath.lock has newest, which "1.4" does not allow: towpath lock brings it up to date`},
+		{"the version", "a/b/c", "1.4", towpath.Pin{Version: "v1.4.0"}, ""},
+	} {
+		ref, err := pin.Module(c.source, c.versions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.entry.Name = ref.String()
+		lock := &pin.Lock{Entries: []towpath.Pin{c.entry}}
+		j := pin.Judge([]pin.Found{{Reference: ref, File: "main.tf"}}, lock, nil, now)
+		why := ""
+		if len(j.Refused) == 1 {
+			why = j.Refused[0].Why
+		}
+		if why != c.why {
+			t.Errorf("%s: %q", c.what, why)
+		}
+	}
+}

@@ -1,195 +1,138 @@
 package pin
 
 import (
-	"errors"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/lexer"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
 )
 
-// Limits on a YAML file.
-const (
-	maxDepth = 100
-	maxNodes = 200_000 // with aliases expanded
-)
+// manifests finds the references of a file's YAML documents: of those before one
+// that can't be read too. Each is a resource, or a part of one, in a patch.
+func manifests(base string, src []byte) ([]Found, error) { return documents(base, src, false) }
 
-var errYAML = errors.New("it is YAML that can't be read, and may name images")
+func patches(src []byte) ([]Found, error) { return documents("", src, true) }
 
-// Shallow says that a file is not nested deeper than a recursive parser
-// survives.
-func Shallow(src []byte) bool { return shallowTokens(lexer.Tokenize(string(src))) }
-
-func shallowTokens(tokens token.Tokens) bool {
-	depth, line, entries := 0, 0, 0
-	for _, t := range tokens {
-		if t.Position != nil && t.Position.Line != line {
-			line, entries = t.Position.Line, 0
-		}
-		switch t.Type {
-		case token.SequenceStartType, token.MappingStartType:
-			depth++
-		case token.SequenceEndType, token.MappingEndType:
-			depth--
-		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
-			entries++
-		}
-		if depth > maxDepth || entries > maxDepth {
-			return false
-		}
-	}
-	return true
-}
-
-// manifests finds the references of a file's YAML documents.
-func manifests(base string, src []byte) (out []Found, err error) {
+func documents(base string, src []byte, patch bool) (out []Found, err error) {
 	defer func() { // the parser is somebody else's, and its input is untrusted
 		if p := recover(); p != nil {
 			out, err = nil, errYAML
 		}
 	}()
-	tokens := lexer.Tokenize(string(src))
-	if !shallowTokens(tokens) {
-		return nil, errYAML
-	}
-	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	file, err := parseYAML(src)
 	if err != nil {
-		return nil, errYAML
+		return nil, err
 	}
 	for _, d := range file.Docs {
-		r := &document{anchors: map[string]ast.Node{}}
-		top := r.fields(d.Body)
-		switch {
-		case base == "Chart.yaml":
-			r.chart(top)
-		case composeName.MatchString(base):
-			r.compose(top)
-		case r.text(top["apiVersion"]) != "" && r.text(top["kind"]) != "":
-			r.kubernetes("", d.Body, 0)
+		r, err := newDocument(d.Body)
+		if err != nil {
+			return out, err
 		}
-		if r.nodes > maxNodes {
-			return nil, errYAML
+		r.patch = patch
+		r.read(base, d.Body)
+		if r.err != nil {
+			return nil, r.err
 		}
 		out = append(out, r.found...)
 	}
 	return out, nil
 }
 
-// document reads one YAML document.
-type document struct {
-	anchors map[string]ast.Node
-	nodes   int
-	found   []Found
-}
-
-// value follows anchors and aliases to what stands there.
-func (r *document) value(n ast.Node) ast.Node {
-	for range maxDepth {
-		switch x := n.(type) {
-		case *ast.AnchorNode:
-			r.anchors[x.Name.GetToken().Value] = x.Value
-			n = x.Value
-		case *ast.AliasNode:
-			n = r.anchors[x.Value.GetToken().Value]
-		case *ast.TagNode:
-			n = x.Value
-		default:
-			return n
-		}
+// read finds what a document names. One file may be several things at once: what
+// its name says, and a resource.
+func (r *document) read(base string, body ast.Node) {
+	top := r.fields(body)
+	kind := r.text(top.at["kind"])
+	switch {
+	case base == "Chart.yaml":
+		r.chart(top)
+	case composeName.MatchString(base):
+		r.compose(top)
+	case kustomizationName.MatchString(base):
+		r.kustomization(top)
 	}
-	return nil
-}
-
-// fields are those of a map, those that are merged into it too.
-func (r *document) fields(n ast.Node) map[string]ast.Node {
-	m, ok := r.value(n).(ast.MapNode)
-	if !ok {
-		return nil
+	whole := kind != "" && (r.text(top.at["apiVersion"]) != "" || r.has(top.at["metadata"])) // a patch may do without the former
+	if whole || r.patch && len(top.order) > 0 {
+		r.plugin(kind, top)
+		r.kubernetes("", body, 0)
 	}
-	out := map[string]ast.Node{}
-	var merged []map[string]ast.Node
-	for iter := m.MapRange(); iter.Next(); {
-		if r.nodes++; r.nodes > maxNodes {
-			return out
-		}
-		if iter.Key().IsMergeKey() {
-			merged = append(merged, r.fields(iter.Value()))
-			continue
-		}
-		r.value(iter.Value()) // an anchor is known from here on
-		out[keyOf(iter.Key())] = iter.Value()
-	}
-	for _, m := range merged {
-		for k, v := range m {
-			if _, has := out[k]; !has {
-				out[k] = v
-			}
-		}
-	}
-	return out
-}
-
-func keyOf(n ast.MapKeyNode) string {
-	if s, ok := n.(*ast.StringNode); ok {
-		return s.Value
-	}
-	return n.GetToken().Value
-}
-
-func (r *document) items(n ast.Node) []ast.Node {
-	if s, ok := r.value(n).(*ast.SequenceNode); ok {
-		return s.Values
-	}
-	return nil
-}
-
-func (r *document) text(n ast.Node) string {
-	switch x := r.value(n).(type) {
-	case *ast.StringNode:
-		return x.Value
-	case *ast.LiteralNode:
-		return strings.TrimSpace(x.Value.Value)
-	}
-	return ""
-}
-
-func lineOf(n ast.Node) int {
-	if n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
-		return 0
-	}
-	return n.GetToken().Position.Line
+	r.operations(body)
 }
 
 // kubernetes finds the images of containers and of volumes, wherever a resource
-// has them.
+// has them. The key is the field that the node is the value of; [] says that it
+// is an item of that.
 func (r *document) kubernetes(key string, n ast.Node, depth int) {
-	if r.nodes++; r.nodes > maxNodes || depth > maxDepth {
-		r.nodes = maxNodes + 1
+	if r.spent(depth) {
 		return
 	}
-	for k, v := range r.fields(n) {
-		r.kubernetes(k, v, depth+1)
+	all := r.fields(n)
+	for _, k := range all.order {
+		r.field(key, k, all.at[k], depth+1)
 	}
 	for _, item := range r.items(n) {
-		switch key {
-		case "containers", "initContainers", "ephemeralContainers":
-			r.image(r.fields(item)["image"])
-		case "volumes":
-			r.image(r.fields(r.fields(item)["image"])["reference"])
+		r.kubernetes(key+"[]", item, depth+1)
+	}
+}
+
+// containerLists are the fields that have containers.
+var containerLists = []string{"containers[]", "initContainers[]", "ephemeralContainers[]"}
+
+const imageVolume = "volumes[].image"
+
+// field reads one field of what lies under a key.
+func (r *document) field(key, name string, value ast.Node, depth int) {
+	switch {
+	case name == "image" && slices.Contains(containerLists, key), name == "reference" && key == imageVolume:
+		r.image(value)
+	case name == "image" && key == "volumes[]":
+		name = imageVolume
+	}
+	r.kubernetes(name, value, depth)
+}
+
+// operations finds the images that a JSON patch puts somewhere: a list of what
+// to do, each with the place and the value.
+// https://www.rfc-editor.org/rfc/rfc6902
+func (r *document) operations(body ast.Node) {
+	for _, item := range r.items(body) {
+		if r.spent(0) {
+			return
 		}
-		r.kubernetes("", item, depth+1)
+		op := r.fields(item)
+		at := strings.Split(r.text(op.at["path"]), "/")
+		if verb := r.text(op.at["op"]); verb != "add" && verb != "replace" {
+			continue
+		}
+		at = append([]string{"", "", "", ""}, at...) // what lies above all
+		n := len(at)
+		above, last := at[n-2], at[n-1]
+		switch {
+		case last == "-" || isNumber(last):
+			r.kubernetes(above+"[]", op.at["value"], 0)
+		case isNumber(above):
+			r.field(at[n-3]+"[]", last, op.at["value"], 0)
+		case above == "image" && isNumber(at[n-3]) && at[n-4] == "volumes":
+			r.field(imageVolume, last, op.at["value"], 0)
+		default:
+			r.field(above, last, op.at["value"], 0)
+		}
 	}
 }
 
 // compose finds the images of services. Of a service that is built, it is the
 // name of what comes out.
-func (r *document) compose(top map[string]ast.Node) {
-	for _, n := range r.fields(top["services"]) {
-		service := r.fields(n)
-		if _, built := service["build"]; !built {
-			r.image(service["image"])
+func (r *document) compose(top fields) {
+	services := r.fields(top.at["services"])
+	for _, name := range services.order {
+		service := r.fields(services.at[name])
+		if !r.has(service.at["build"]) {
+			r.image(service.at["image"])
+		}
+		for _, n := range r.items(service.at["volumes"]) {
+			if v := r.fields(n); r.text(v.at["type"]) == "image" {
+				r.image(v.at["source"])
+			}
 		}
 	}
 }
@@ -201,7 +144,7 @@ func (r *document) image(n ast.Node) {
 	if text == "" {
 		return
 	}
-	expanded, missing := expand(text, nil)
+	expanded, missing := expand(text, func(string) (string, bool) { return "", false })
 	f := image(expanded, lineOf(n))
 	switch {
 	case missing != "":
@@ -213,10 +156,10 @@ func (r *document) image(n ast.Node) {
 }
 
 // chart finds what a chart depends on.
-func (r *document) chart(top map[string]ast.Node) {
-	for _, n := range r.items(top["dependencies"]) {
+func (r *document) chart(top fields) {
+	for _, n := range r.items(top.at["dependencies"]) {
 		d := r.fields(n)
-		repository, name, version := r.text(d["repository"]), r.text(d["name"]), r.text(d["version"])
+		repository, name, version := r.text(d.at["repository"]), r.text(d.at["name"]), r.text(d.at["version"])
 		if repository == "" || strings.HasPrefix(repository, "file://") {
 			continue // it lies in the repository
 		}

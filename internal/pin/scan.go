@@ -11,8 +11,19 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// MaxFile bounds a file that is read for references, in bytes.
-const MaxFile = 1 << 20
+// Limits on files that are read for references, in bytes.
+const (
+	MaxFile = 1 << 20
+	maxJSON = 32 << 20 // much of it is data; manifests have at most MaxFile
+)
+
+// Limit is how large a file of a name may be, to be read.
+func Limit(name string) int64 {
+	if strings.HasSuffix(name, ".json") && !terraformName.MatchString(name) {
+		return maxJSON
+	}
+	return MaxFile
+}
 
 // Found is a reference and where it stands.
 type Found struct {
@@ -79,21 +90,22 @@ func Declared(file string, components []towpath.ComponentSpec) []Found {
 
 var (
 	dockerfileName = regexp.MustCompile(`(?i)^(?:(?:Docker|Container)file(?:\..+)?|.+\.(?:docker|container)file)$`)
-	composeName    = regexp.MustCompile(`^(?:docker-)?compose(?:\..+)?\.ya?ml$`)
+	composeName    = regexp.MustCompile(`^(?:.+[._-])?(?:docker-compose.*|compose(?:[._-].*)?)\.ya?ml$`)
 	chartTemplate  = regexp.MustCompile(`(^|/)templates/`)
-	yamlName       = regexp.MustCompile(`\.ya?ml$`)
+	manifestName   = regexp.MustCompile(`\.(?:ya?ml|json)$`)
 )
 
 // Wanted says whether a file of this name may have references.
 func Wanted(name string) bool {
 	base := path.Base(name)
-	return dockerfileName.MatchString(base) && !strings.HasSuffix(strings.ToLower(base), ".dockerignore") || yamlName.MatchString(base) ||
-		terraformName.MatchString(base) || base == providerLock
+	return dockerfileName.MatchString(base) && !strings.HasSuffix(strings.ToLower(base), ".dockerignore") || manifestName.MatchString(base) ||
+		kustomizationName.MatchString(base) || terraformName.MatchString(base) || base == providerLock
 }
 
 // Scan finds the references of one file that [Wanted] names: images that
-// Dockerfiles begin with or copy from, those of Kubernetes' and compose's YAML,
-// the charts that a Chart.yaml depends on, Terraform's modules and providers.
+// Dockerfiles begin with, copy from or mount, those of Kubernetes' manifests and
+// compose's YAML, what kustomize fetches, the charts that a Chart.yaml depends
+// on, Terraform's modules and providers.
 // What it can't read may have some, and is found as unknown, as is a file
 // without content, which was too large. What a chart's template makes is only
 // known once it was rendered, and is passed over.
@@ -110,17 +122,19 @@ func scan(name string, src []byte) []Found {
 	var err error
 	switch {
 	case src == nil:
-		err = fmt.Errorf("it has more than %d bytes, and may name something from outside", MaxFile)
+		err = fmt.Errorf("it has more than %d bytes, and may name something from outside", Limit(name))
 	case dockerfileName.MatchString(base):
 		out = dockerfile(src)
-	case chartTemplate.MatchString(name) && bytes.Contains(src, []byte("{{")):
+	case chartTemplate.MatchString(name) && !kustomizationName.MatchString(base) && bytes.Contains(src, []byte("{{")):
 		out, _ = manifests(base, withoutActions(src))
 		out = slices.DeleteFunc(out, func(f Found) bool { return strings.Contains(f.Reference.Source, made) })
+	case strings.HasSuffix(base, ".json"):
+		out, err = jsonManifests(src)
 	default:
 		out, err = manifests(base, src)
 	}
 	if err != nil {
-		out = []Found{{Unknown: err.Error()}}
+		out = append(out, Found{Unknown: err.Error()})
 	}
 	for i := range out {
 		out[i].File = name

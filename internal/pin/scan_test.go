@@ -44,9 +44,9 @@ EOF
 from Build as again
 FROM scratch
 FROM gcr.io/distroless/static@` + sum + `
-`, []string{"12 image gcr.io/distroless/static@" + sum, "3 image golang:1.25-bookworm", "4 image alpine:3.20"}},
+`, []string{"1 image docker/dockerfile:1", "12 image gcr.io/distroless/static@" + sum, "3 image golang:1.25-bookworm", "4 image alpine:3.20"}},
 		{"continued lines and comments between them", "Containerfile", "FROM \\\n  # why\n  redis:7 \\\n  AS cache\nRUN echo \\\nFROM never:1\n", []string{"1 image redis:7"}},
-		{"another escape", "Dockerfile.windows", "# escape=`\nFROM a/b:1 AS c:\\\nFROM d`\n/e\n", []string{"2 image a/b:1", "3 image d"}},
+		{"another escape", "Dockerfile.windows", "# escape=`\nFROM a/b:1 AS c:\\\nFROM d`\n/e\n", []string{"2 image a/b:1", "3 image d/e"}},
 		{"an argument without a value", "x.dockerfile", "ARG V\nFROM a:$V\nFROM b:${W:-2}\nFROM c:${W:+2}\n",
 			[]string{"2 image a:$V: the build argument V has no value in the file", "3 image b:2", "4 image c:${W:+2}: the build argument W has no value in the file"}},
 		{"resources of Kubernetes", "deploy/all.yaml", `apiVersion: v1
@@ -112,8 +112,11 @@ dependencies:
 			"9 chart @stable/far 1.0.0: its repository is a name of helm's on one machine: write its address",
 		}},
 		{"a last line that goes on", "Dockerfile", "FROM a:1\nFROM b:1 \\\n", []string{"1 image a:1", "2 image b:1"}},
-		{"what only looks like a here-document", "Dockerfile", "RUN a <<<word && b <<2\nFROM a:1\nRUN <<-'X' cat && cat <<Y\nFROM no:1\n\tX\nFROM no:1\nY\nFROM b:1\nRUN <<EOF\nFROM c:1\n",
-			[]string{"0: a here-document has no end, and what follows is not known", "2 image a:1", "8 image b:1"}},
+		{"what only looks like a here-document", "Dockerfile", "RUN a <<<word\nFROM a:1\nRUN echo \"usage: cat <<EOF\" > /u\nFROM b:1\nRUN [\"sh\", \"-c\", \"cat <<EOF\"]\nFROM c:1\n" +
+			"RUN <<-'X' cat && cat << Y\nFROM no:1\n\tX\nFROM no:1\nY\nFROM d:1\nRUN cat <<EOF\nFROM e:1\nEOF\n", []string{"12 image d:1", "2 image a:1", "4 image b:1", "6 image c:1"}},
+		{"a here-document without an end", "Dockerfile", "# syntax=a:1\nFROM b:1\nRUN <<EOF\nFROM c:1\n", []string{"1 image a:1", "3: docker can't read it, and it may name images"}},
+		{"a line that docker does not take", "Dockerfile", "FROM a:1\n\nENV a\n", []string{"3: docker can't read it, and it may name images"}},
+		{"nothing but comments", "Dockerfile", "# to come\n\n", []string{}},
 		{"many continued lines", "Dockerfile", strings.Repeat("FROM \\\n", 100_000) + "a:1", []string{"1 image FROM: it is no image's name: write registry.example.com/team/app:1.2"}},
 		{"values that grow", "Dockerfile", strings.Repeat("ARG A=x$A$A\n", 40) + "FROM $A", []string{"41 image $A: the build argument A has no value in the file"}},
 		{"values that grow from one", "Dockerfile", "ARG A=x\n" + strings.Repeat("ARG A=$A$A\n", 40) + "FROM $A", []string{"42 image $A: the build argument A has no value in the file"}},
@@ -220,7 +223,7 @@ provider "odd" {
 			}
 		})
 	}
-	for _, name := range []string{"main.go", "Dockerfile.dockerignore", "values.json", "my-Dockerfile"} {
+	for _, name := range []string{"main.go", "Dockerfile.dockerignore", "values.jsonc", "my-Dockerfile"} {
 		if pin.Wanted(name) {
 			t.Errorf("%s is wanted", name)
 		}
@@ -261,6 +264,11 @@ func FuzzScan(f *testing.F) {
 	f.Add("x.yaml", "apiVersion: v1\nkind: Pod\nspec: &a {containers: [{image: a}], b: *a}")
 	f.Add("compose.yaml", "services: {a: {<<: {image: 'a:${B-c}'}}}")
 	f.Add("Chart.yaml", "dependencies: [{name: a, version: '1', repository: 'oci://b'}]")
+	f.Add("Dockerfile", "ARG A\nFROM a AS b\nENV C $A\nFROM b\nADD --checksum=$C [\"https://d\", \"e\"]\nADD f@g:h#i:j https://k/l.git?tag=m n")
+	f.Add("Dockerfile", "# syntax=a\nONBUILD RUN --mount=type=bind,from=b c <<D\nD\nFROM e \\\n AS f")
+	f.Add("kustomization.yaml", "images: [{name: a, newTag: 1}]\nresources: [github.com/a/b//c?ref=d, \"{apiVersion: a, kind: b}\"]\nhelmCharts: [{name: a, repo: 'https://b', version: 1.2.3}]")
+	f.Add("x.json", `{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"image": "a"}]}} [{"op": "add", "path": "/containers/0/image", "value": "b"}]`)
+	f.Add("x.yaml", "a: &a {b: c}\nd: {<<: [*a, *a], *a : e}")
 	f.Add("main.tf", "module \"a\" {\n  source = \"git::https://b/c?ref=${d}\"\n}\nterraform {\n  required_providers {\n    a = { source = \"b/c\" }\n  }\n}\n")
 	f.Add("main.tf.json", `{"module": {"a": [{"source": "b/c/d", "version": "1"}]}, "terraform": [{"required_providers": {"a": "1"}}]}`)
 	f.Add(".terraform.lock.hcl", "provider \"a/b/c\" {\n  version = \"1.0.0\"\n  hashes = [\"h1:\"]\n}\n")

@@ -6,7 +6,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/Masterminds/semver/v3"
 
@@ -132,18 +131,34 @@ func (s *Scanner) providers(root string, reached map[string]bool) []Found {
 			out = append(out, x)
 		}
 	}
-	named := func(r placed) func(placed) bool { return func(x placed) bool { return x.local == r.local } }
 	asked := map[string]bool{}
 	for _, r := range implied {
-		if f.lock == "" && !builtin(r.source, r.local) && !slices.ContainsFunc(requires, named(r)) && !asked[r.local] {
-			asked[r.local] = true
-			out = append(out, Found{
-				File: r.file, Line: r.line, Reference: towpath.External{Kind: towpath.ExternalProvider, Source: "hashicorp/" + r.local},
-				Unknown: "nothing says which version of the provider is used: name it under required_providers, or commit " + providerLock,
-			})
+		named := func(x placed) bool {
+			here := x.local == r.local && (path.Dir(x.file) == path.Dir(r.file) || x.source == "")
+			return here || lockedProvider{source: x.source}.is("hashicorp/"+r.local)
 		}
+		if builtin(r.source, r.local) || slices.ContainsFunc(requires, named) || asked[r.local] {
+			continue
+		}
+		asked[r.local] = true
+		x := Found{File: r.file, Line: r.line, Reference: towpath.External{Kind: towpath.ExternalProvider, Source: "hashicorp/" + r.local}}
+		switch {
+		case f.lock == "":
+			x.Unknown = "nothing says which version of the provider is used: name it under required_providers, or commit " + providerLock
+		case !slices.ContainsFunc(f.locked, func(p lockedProvider) bool { return p.is(x.Reference.Source) }):
+			x.Unknown = f.lock + " does not have it: terraform init adds it"
+		default:
+			continue
+		}
+		out = append(out, x)
 	}
 	return out
+}
+
+// is says that an entry of a lock file is of a provider. One that is named
+// without a host is Terraform's registry's, or OpenTofu's.
+func (p lockedProvider) is(source string) bool {
+	return p.source == source || p.source == DefaultRegistry+"/"+source || p.source == "registry.opentofu.org/"+source
 }
 
 // reach are the requirements of a folder and of all modules in the repository
@@ -201,7 +216,7 @@ func (f *terraformFolder) requirement(r placed) (Found, bool) {
 		return x, true
 	}
 	for _, p := range f.locked {
-		if p.source != x.Reference.Source && !strings.HasSuffix(p.source, "/"+x.Reference.Source) {
+		if !p.is(x.Reference.Source) {
 			continue
 		}
 		if v, err := semver.NewVersion(p.version); err == nil && c.Check(v) {

@@ -1,6 +1,7 @@
 package pin_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -39,6 +40,25 @@ func TestScanner(t *testing.T) {
 		}},
 		{"a lock file says what resources use", map[string]string{"main.tf": "resource \"aws_vpc\" \"v\" {}", ".terraform.lock.hcl": locks},
 			[]string{"1 provider registry.terraform.io/hashicorp/aws 5.1.0"}},
+		{"a provider that only a resource names, and the lock file lacks", map[string]string{"main.tf": "resource \"random_id\" \"x\" {}\nresource \"random_pet\" \"y\" {}\n", ".terraform.lock.hcl": locks}, []string{
+			"1 provider hashicorp/random: .terraform.lock.hcl does not have it: terraform init adds it", "1 provider registry.terraform.io/hashicorp/aws 5.1.0",
+		}},
+		{"one that only another host's lock file entry is called like", map[string]string{"main.tf": "resource \"aws_vpc\" \"v\" {}", ".terraform.lock.hcl": strings.ReplaceAll(locks, "registry.terraform.io", "e.com")}, []string{
+			"1 provider e.com/hashicorp/aws 5.1.0", "1 provider hashicorp/aws: .terraform.lock.hcl does not have it: terraform init adds it",
+		}},
+		{"one that another folder calls so", map[string]string{
+			"main.tf": "terraform {\n  required_providers {\n    random = { source = \"acme/random\", version = \"1.0.0\" }\n  }\n}\nmodule \"m\" {\n  source = \"./m\"\n}\n", "m/main.tf": "resource \"random_id\" \"x\" {}\n",
+		}, []string{
+			"1 provider hashicorp/random: nothing says which version of the provider is used: name it under required_providers, or commit .terraform.lock.hcl", "3 provider acme/random 1.0.0",
+		}},
+		{"one that another folder requires", map[string]string{"main.tf": needs + "module \"m\" {\n  source = \"./m\"\n}\n", "m/main.tf": "resource \"aws_vpc\" \"v\" {}\n"}, []string{"3 provider hashicorp/aws ~> 5.0"}},
+		{"providers that resources name themselves", map[string]string{
+			"main.tf": "resource \"aws_vpc\" \"v\" {\n  provider = acme.west\n}\ncheck \"c\" {\n  data \"http\" \"h\" {}\n}\n", ".terraform.lock.hcl": locks,
+			"j.tf.json": `{"data": {"aws_vpc": {"w": {"provider": "own.east"}}}}`,
+		}, []string{
+			"1 provider hashicorp/acme: .terraform.lock.hcl does not have it: terraform init adds it", "1 provider hashicorp/own: .terraform.lock.hcl does not have it: terraform init adds it",
+			"1 provider registry.terraform.io/hashicorp/aws 5.1.0", "5 provider hashicorp/http: .terraform.lock.hcl does not have it: terraform init adds it",
+		}},
 		{"folders that use each other", map[string]string{
 			"a/main.tf": "module \"b\" {\n  source = \"../b\"\n}\n", "b/main.tf": "module \"a\" {\n  source = \"../a\"\n}\n" + needs,
 		}, []string{"6 provider hashicorp/aws ~> 5.0"}},

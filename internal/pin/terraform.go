@@ -85,7 +85,7 @@ func (f *terraformFile) configuration(body hcl.Body) error {
 	content, _, diags := body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 		{Type: "module", LabelNames: []string{"name"}}, {Type: "terraform"}, {Type: "provider", LabelNames: []string{"name"}},
 		{Type: "resource", LabelNames: []string{"type", "name"}}, {Type: "data", LabelNames: []string{"type", "name"}},
-		{Type: "ephemeral", LabelNames: []string{"type", "name"}},
+		{Type: "ephemeral", LabelNames: []string{"type", "name"}}, {Type: "check", LabelNames: []string{"name"}},
 	}})
 	if diags.HasErrors() {
 		return errHCL
@@ -103,12 +103,39 @@ func (f *terraformFile) configuration(body hcl.Body) error {
 			}
 		case "provider":
 			f.implied = append(f.implied, requirement{local: b.Labels[0], line: line})
+		case "check":
+			if err := f.configuration(b.Body); err != nil { // it may have data of its own
+				return err
+			}
 		default:
-			local, _, _ := strings.Cut(b.Labels[0], "_")
+			local, err := providerOf(b)
+			if err != nil {
+				return err
+			}
 			f.implied = append(f.implied, requirement{local: local, line: line})
 		}
 	}
 	return nil
+}
+
+// providerOf is the name of the provider that a resource is of: the one that it
+// names itself, or the first word of its type.
+func providerOf(b *hcl.Block) (string, error) {
+	content, _, diags := b.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "provider"}}})
+	if diags.HasErrors() {
+		return "", errHCL
+	}
+	if named := content.Attributes["provider"]; named != nil {
+		if at, diags := hcl.AbsTraversalForExpr(named.Expr); !diags.HasErrors() {
+			return at.RootName(), nil
+		}
+		if text, ok := literal(named.Expr); ok { // as it was written of old
+			local, _, _ := strings.Cut(text, ".")
+			return local, nil
+		}
+	}
+	local, _, _ := strings.Cut(b.Labels[0], "_")
+	return local, nil
 }
 
 // module reads the source of a module. An override may have none.

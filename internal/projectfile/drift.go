@@ -1,6 +1,7 @@
 package projectfile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,6 +35,13 @@ func readDrift(o object) (towpath.DriftPolicy, *towpath.DriftRules) {
 		f.only("repairs", "within")
 		rules.Repairs = f.integer("repairs", 0, 1, towpath.MaxRepairs)
 		rules.Window = f.duration("within", 0, time.Minute, 7*24*time.Hour)
+		if at, ok := f.value("within"); ok && rules.Window > 0 {
+			n := cmp.Or(rules.Repairs, towpath.DefaultRepairs)
+			if least := towpath.LeastWindow(n, rules.Debounce); rules.Window < least {
+				x.r.problem(at, f.at("within"), fmt.Sprintf("%d repairs, each after its difference was seen for %s (debounce), hardly come together in %s: the component would be repaired for ever", n, rules.Debounce, rules.Window),
+					fmt.Sprintf("let it be at least %s, or the debounce shorter", least))
+			}
+		}
 		if len(f.n.fields) == 0 {
 			x.r.problem(f.n, x.at("flapping"), "nothing says how often is too often", "write flapping: {repairs: 3, within: 1h}")
 		}

@@ -30,7 +30,8 @@ func TestParse_Drift(t *testing.T) {
 		"repair":         {towpath.DriftRepair, nil},
 		"{mode: repair}": {towpath.DriftRepair, nil}, // is the same release as the short form
 		"{mode: report}": {towpath.DriftReport, nil},
-		"{ignore: []}":   {towpath.DriftReport, nil},
+		"{debounce: 10m, flapping: {within: 1h}}": {towpath.DriftReport, &towpath.DriftRules{Debounce: 10 * time.Minute, Window: time.Hour}},
+		"{ignore: []}": {towpath.DriftReport, nil},
 		`{mode: repair, ignore: ["var/*.db", "cache/**"], debounce: 10s, backoff: 1m, backoffMax: 2h, flapping: {repairs: 5, within: 30m}}`: {
 			towpath.DriftRepair, &towpath.DriftRules{
 				Ignore: []string{"cache/**", "var/*.db"}, Debounce: 10 * time.Second, Backoff: time.Minute, BackoffMax: 2 * time.Hour,
@@ -50,20 +51,22 @@ func TestParse_Drift(t *testing.T) {
 
 func TestParse_DriftProblems(t *testing.T) {
 	for text, want := range map[string]string{
-		"{mode: repare}":                         "did you mean repair?",
-		"{mod: repair}":                          "did you mean mode?",
-		"repare":                                 "did you mean repair?",
-		"{ignore: ['*']}":                        "covers files of any name",
-		"{ignore: ['*/**']}":                     "covers files of any name",
-		"{ignore: ['[a-z]*/**']}":                "covers files of any name",
-		"{ignore: ['?*.?*']}":                    "covers files of any name",
-		"{ignore: ['a**']}":                      "** stands alone between slashes",
-		"{ignore: ['a[']}":                       "is no pattern",
-		"{ignore: [cache/, cache]}":              "stands here a second time",
-		"{debounce: 2h}":                         "is not between 1s and 1h",
-		"{backoff: 1h, backoffMax: 1m}":          "shorter than the first one",
-		"{flapping: {repairs: 0, within: 1h}}":   "is not between 1 and 20",
-		"{flapping: {repairs: 3, within: 720h}}": "is not between 1m0s and 168h",
+		"{mode: repare}":                          "did you mean repair?",
+		"{mod: repair}":                           "did you mean mode?",
+		"repare":                                  "did you mean repair?",
+		"{ignore: ['*']}":                         "covers files of any name",
+		"{ignore: ['*/**']}":                      "covers files of any name",
+		"{ignore: ['[a-z]*/**']}":                 "covers files of any name",
+		"{ignore: ['?*.?*']}":                     "covers files of any name",
+		"{ignore: ['a**']}":                       "** stands alone between slashes",
+		"{ignore: ['a[']}":                        "is no pattern",
+		"{ignore: [cache/, cache]}":               "stands here a second time",
+		"{debounce: 2h}":                          "is not between 1s and 1h",
+		"{backoff: 1h, backoffMax: 1m}":           "shorter than the first one",
+		"{debounce: 11m, flapping: {within: 1h}}": "be repaired for ever let it be at least 1h6m0s",
+		"{debounce: 10m, flapping: {repairs: 4, within: 1h}}": "4 repairs, each after its difference was seen for 10m0s",
+		"{flapping: {repairs: 0, within: 1h}}":                "is not between 1 and 20",
+		"{flapping: {repairs: 3, within: 720h}}":              "is not between 1m0s and 168h",
 	} {
 		_, err := driftOf(t, text)
 		var all projectfile.Problems

@@ -36,6 +36,7 @@ func (r *reader) checkKinds(components []component, environments []environment, 
 			r.inSection(c, p)
 		}
 		r.checkDependencies(c, components, entry{}, b, nil)
+		r.checkWaits(c, entry{}, b, nil)
 		for _, e := range environments {
 			s, settings := settingsOf(e, c.spec.Name)
 			if settings != nil {
@@ -45,6 +46,7 @@ func (r *reader) checkKinds(components []component, environments []environment, 
 					}
 				}
 				r.checkDependencies(c, components, s, b, settings)
+				r.checkWaits(c, s, b, settings)
 			}
 			if l, ok := b.(Listener); ok {
 				addresses := l.Addresses(c.spec.Spec, settings)
@@ -132,6 +134,41 @@ func (r *reader) checkDependencies(c component, components []component, s entry,
 		case !slices.Contains(c.spec.DependsOn, name):
 			report(path, fmt.Sprintf("it takes an output of %s and does not depend on it", name), fmt.Sprintf("add %s to dependsOn of %s", name, c.spec.Name))
 		}
+	}
+}
+
+// checkWaits reports that stopping what is replaced would take longer than a step
+// has time for: those of the section, or with settings those that stand in them.
+// Only a rolling update both drains and stops within the steps that bring the new
+// revision; there the two have to fit together.
+func (r *reader) checkWaits(c component, s entry, b kind.Builder, settings json.RawMessage) {
+	f, ok := b.(Waiter)
+	if !ok {
+		return
+	}
+	timeout := c.spec.Rollout.Timeout
+	drain, grace := f.Waits(c.spec.Spec, settings)
+	says := func(path string) bool { return s.n == nil || s.n.has(path) }
+	report := func(path, message string) {
+		r.inSettings(c, s, kind.Problem{Path: path, Message: message, Hint: "shorten it, or give a step more time with rollout.timeout"})
+	}
+	if grace >= timeout {
+		if says("stopGrace") {
+			report("stopGrace", fmt.Sprintf("%s is not less than the time for a step, %s", grace, timeout))
+		}
+		grace = 0
+	}
+	together := fmt.Sprintf("a drain of %s is more than half of what a stopGrace of %s leaves of the time for a step, %s, and a rolling update has both in one", drain, grace, timeout)
+	switch {
+	case drain > timeout/2:
+		if says("drain") {
+			report("drain", fmt.Sprintf("%s is more than half of the time for a step, %s", drain, timeout))
+		}
+	case c.spec.Rollout.Strategy != towpath.StrategyRolling || drain <= (timeout-grace)/2:
+	case says("drain"):
+		report("drain", together)
+	case says("stopGrace"):
+		report("stopGrace", together)
 	}
 }
 

@@ -44,7 +44,7 @@ func readObjectives(o object) []towpath.Objective {
 			Kind: choice(x, "kind", towpath.ObjectiveQuery, towpath.ObjectiveErrors, towpath.ObjectiveLatency,
 				towpath.ObjectiveRatio, towpath.ObjectiveQuantile, towpath.ObjectiveThreshold),
 			Query: x.query("query"), Good: x.query("good"), Bad: x.query("bad"), Total: x.query("total"),
-			Target: x.number("target"), Bound: x.duration("bound", 0, time.Millisecond, 10*time.Second),
+			Target: x.number("target"), Bound: x.latency("bound"),
 			Below: x.bound("below"), Above: x.bound("above"), Ranks: choice(x, "compare", "times", "times", "ranks") == "ranks",
 			Window:     x.duration("window", 0, time.Second, maxWindow),
 			MinSamples: x.integer("minSamples", 0, 1, 1_000_000_000), Tolerance: x.number("tolerance"), Critical: x.boolean("critical"), Weight: x.number("weight"),
@@ -71,6 +71,19 @@ func (o object) bound(key string) *float64 {
 	}
 	v := o.number(key)
 	return &v
+}
+
+// latency is a time between which and others the data plane counts: of another
+// one nobody would know how many answers took longer.
+func (o object) latency(key string) time.Duration {
+	known := towpath.LatencyBounds()
+	d := o.duration(key, 0, known[0], known[len(known)-1])
+	n, ok := o.value(key)
+	if i, found := slices.BinarySearch(known[:], d); ok && i > 0 && !found {
+		o.r.problem(n, o.at(key), fmt.Sprintf("how many answers take longer than %s is not counted", d),
+			fmt.Sprintf("write %s or %s; the guide about objectives lists all bounds", known[i-1], known[i]))
+	}
+	return d
 }
 
 // query is a query with its placeholders.
@@ -136,7 +149,7 @@ func checkObjective(x object, j towpath.Objective) {
 		x.need("total", "write the query that counts all of them")
 		x.exactlyOne("good", "bad", "write the query that counts the good ones, or the bad ones")
 	case towpath.ObjectiveQuantile:
-		x.need("query", "write the query that answers buckets: sum by (le) (http_request_duration_seconds_bucket{revision=\"{{revision}}\"})")
+		x.need("query", "write the query that answers the buckets of each instance: http_request_duration_seconds_bucket{revision=\"{{revision}}\"}")
 		x.need("below", "say below what the share of values has to be, in the unit of the query")
 	case towpath.ObjectiveThreshold:
 		x.need("query", "write the query that answers the value")

@@ -2,6 +2,7 @@ package projectfile
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/towpath"
@@ -18,6 +19,13 @@ type Listener interface {
 // outputs of others: by the path of the placeholder, the component.
 type Referrer interface {
 	References(section, settings json.RawMessage) map[string]towpath.ComponentName
+}
+
+// Waiter is what the build half of a kind implements whose components take their
+// time to stop: for requests to finish, and for programs to end, as far as section
+// and settings say so.
+type Waiter interface {
+	Waits(section, settings json.RawMessage) (drain, grace time.Duration)
 }
 
 // Parse reads a towpath.yaml of version 1. The error is [Problems]: everything

@@ -19,12 +19,13 @@ func (s *Service) Approve(ctx context.Context, actor towpath.Actor, id towpath.P
 	if err != nil {
 		return p, err
 	}
-	if err := access.Check(actor, access.PromotionApprove, access.Subject{Project: p.Project, Environment: p.Environment}); err != nil {
+	subject := access.Subject{Project: p.Project, Environment: p.Environment}
+	if err := access.Check(actor, access.PromotionApprove, subject); err != nil {
 		return towpath.Promotion{}, err
 	}
 	approval := towpath.Approval{
 		ID: towpath.NewID[towpath.ApprovalID]("apr", now), Promotion: id, By: actor.Account,
-		Roles: rolesIn(actor, p), Approve: approve, Reason: reason, At: now,
+		Roles: access.Held(actor, access.PromotionApprove, subject), Approve: approve, Reason: reason, At: now,
 	}
 	in, err := s.evidence(ctx, p, now)
 	if err != nil {
@@ -78,17 +79,6 @@ func (s *Service) refuse(ctx context.Context, actor towpath.Actor, p towpath.Pro
 	}
 	return towpath.E(towpath.KindForbidden, "promotion.approve", "%s", why).On(string(p.ID)).
 		WithHint("somebody else with the role has to approve")
-}
-
-// rolesIn lists the roles that an actor holds in a promotion's environment.
-func rolesIn(actor towpath.Actor, p towpath.Promotion) []towpath.Role {
-	var out []towpath.Role
-	for _, g := range actor.Grants {
-		if (g.Project == "" || g.Project == p.Project) && (g.Environment == "" || g.Environment == p.Environment) {
-			out = append(out, g.Role)
-		}
-	}
-	return out
 }
 
 // Cancel withdraws a promotion. One that is being deployed is undone: traffic

@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/towpath/towpath/internal/failpoint"
@@ -68,7 +69,13 @@ func (l Promotions) deploy(ctx context.Context, tx Tx, env *towpath.Environment,
 		return err
 	}
 	p.Deployment = d.ID
-	if err := l.move(ctx, tx, p, towpath.TriggerDeploy, "every gate allows it", now); err != nil {
+	var data json.RawMessage
+	if proof.passed != nil {
+		if data, err = json.Marshal(proof.passed); err != nil {
+			return towpath.E(towpath.KindInternal, "promotion.deploy", "what was let pass can't be encoded").WithCause(err)
+		}
+	}
+	if err := l.moveWith(ctx, tx, towpath.System(), p, towpath.TriggerDeploy, "every gate allows it", data, now); err != nil {
 		return err
 	}
 	return tx.Enqueue(ctx, WorkDeployment, string(d.ID), now)

@@ -142,16 +142,10 @@ func copying(rules []towpath.ReplicationRule) (out []towpath.ReplicationName) {
 	return out
 }
 
-// askForCopies has a release copied that a gate waits for and that a rule is not
-// about, as it was published before the rule was made.
+// askForCopies has a release copied that a gate waits for and that a rule need not
+// be about.
 func (s *Service) askForCopies(ctx context.Context, in gate.Input) error {
-	var lacks []towpath.ReplicationName
-	for _, name := range in.Environment.Rules.Gates.Replicated {
-		known := slices.ContainsFunc(in.Replications, func(r towpath.Replication) bool { return r.Rule == name })
-		if !known && slices.Contains(in.Rules, name) {
-			lacks = append(lacks, name)
-		}
-	}
+	lacks := gate.ToAsk(in)
 	if len(lacks) == 0 {
 		return nil
 	}

@@ -16,6 +16,7 @@ type proof struct {
 	rules      *towpath.GateRules // that ask for evidence
 	evidence   []towpath.Evidence // what the gates rely on
 	signatures []towpath.Digest   // bundles of signatures that an agent may know the key of
+	passed     *gate.Passed       // what the ledger says of bad findings; no agent needs it
 }
 
 // maxProof bounds the signatures that an authorisation names.
@@ -24,7 +25,7 @@ const maxProof = 32
 // proof puts together what an authorisation says of the release's evidence.
 func (s *Service) proof(ctx context.Context, in gate.Input) (proof, error) {
 	gates := in.Environment.Rules.Gates
-	out := proof{signatures: signatures(in.Attestations), rules: gates.Evidence()}
+	out := proof{signatures: signatures(in.Attestations), rules: gates.Evidence(), passed: gate.PassedWith(in)}
 	relied := gate.Relied(gates, in.Candidate.Commit, in.Attestations)
 	if len(relied) == 0 {
 		return out, nil

@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"reflect"
 	"slices"
@@ -262,6 +263,11 @@ func (s *Service) move(ctx context.Context, tx Tx, p *towpath.Promotion, trigger
 }
 
 func (s *Service) moveAs(ctx context.Context, tx Tx, actor towpath.Actor, p *towpath.Promotion, trigger towpath.PromotionTrigger, reason string, now time.Time) error {
+	return s.moveWith(ctx, tx, actor, p, trigger, reason, nil, now)
+}
+
+// moveWith is moveAs with what else the event says.
+func (s *Service) moveWith(ctx context.Context, tx Tx, actor towpath.Actor, p *towpath.Promotion, trigger towpath.PromotionTrigger, reason string, data json.RawMessage, now time.Time) error {
 	to, err := towpath.PromotionTransitions().Next("promotion", p.Phase, trigger)
 	if err != nil {
 		return err
@@ -271,7 +277,7 @@ func (s *Service) moveAs(ctx context.Context, tx Tx, actor towpath.Actor, p *tow
 		return err
 	}
 	ev := event(*p, actor, "promotion."+string(to), now)
-	ev.Reason = reason
+	ev.Reason, ev.Data = reason, data
 	if err := tx.Record(ctx, ev); err != nil {
 		return err
 	}

@@ -54,7 +54,8 @@ type Tx interface {
 	Promotions(ctx context.Context, f Filter, limit int) ([]towpath.Promotion, error)
 	InsertApproval(ctx context.Context, a towpath.Approval) error
 	ReplicationRules(ctx context.Context, p towpath.ProjectName) ([]towpath.ReplicationRule, error)
-	// AskReplication has a release copied by a rule that may be about others.
+	// AskReplication has a release copied by a rule that may be about others, also
+	// when what was attached since an earlier copy is not there.
 	AskReplication(ctx context.Context, r towpath.Replication) error
 	// WakeReplications has the places of a project looked at: there may be
 	// something to copy.

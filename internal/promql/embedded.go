@@ -88,6 +88,8 @@ func OpenEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 
 func (e *Embedded) open() error {
 	e.series.have.Store(0)
+	e.series.reads.Store(true)
+	defer e.series.reads.Store(false)
 	o := tsdb.DefaultOptions()
 	o.RetentionDuration = e.cfg.Retention.Milliseconds()
 	o.MaxBytes = e.cfg.MaxBytes
@@ -271,15 +273,18 @@ func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handle
 // errTooMany refuses a series.
 var errTooMany = errors.New("too many series")
 
-// seriesLimit bounds the series in memory.
+// seriesLimit bounds the series in memory. What is read from disk is counted, and
+// not refused: the log there has series, too, that were given up since, and those
+// twice that are there, and one that is refused fails all of it.
 type seriesLimit struct {
-	most int64
-	have atomic.Int64
+	most  int64
+	have  atomic.Int64
+	reads atomic.Bool // the folder, when it is opened
 }
 
 // PreCreation implements [tsdb.SeriesLifecycleCallback].
 func (l *seriesLimit) PreCreation(labels.Labels) error {
-	if l.have.Load() >= l.most {
+	if !l.reads.Load() && l.have.Load() >= l.most {
 		return errTooMany
 	}
 	return nil

@@ -55,6 +55,34 @@ func TestEmbedded_KeepsWhatItTook(t *testing.T) {
 	}
 }
 
+// TestEmbedded_ReadsMoreThanItTakes: what is on disk is not given up for the limit of
+// series, which holds again for what comes.
+func TestEmbedded_ReadsMoreThanItTakes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "metrics")
+	series := func(n int) (out []towpath.MetricSample) {
+		for i := range n {
+			out = append(out, sample(float64(i), "__name__", "a", "i", fmt.Sprint(i)))
+		}
+		return out
+	}
+	for round, most := range []int{15, 15, 10} { // room for all, none, and too little
+		e := must(promql.OpenEmbedded(promql.EmbeddedConfig{Dir: dir, MaxSeries: most}))(t)
+		at := noon.Add(time.Duration(round) * time.Second)
+		if n := count(t, e, at); n != 15 && round > 0 {
+			t.Errorf("of %d, with room for %d: %d series are left", 15, most, n)
+		}
+		if left := must(e.Append(t.Context(), at, series(17)))(t); left != 2 {
+			t.Errorf("with room for %d: %d were left out", most, left)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(dir + ".unreadable"); !os.IsNotExist(err) {
+		t.Errorf("the folder was set aside: %v", err)
+	}
+}
+
 // TestEmbedded_BeginsAnewWhenItCantRead: samples are evidence for minutes, and no
 // reason not to serve.
 func TestEmbedded_BeginsAnewWhenItCantRead(t *testing.T) {

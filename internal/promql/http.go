@@ -24,8 +24,14 @@ type HTTPConfig struct {
 	// TokenFile holds a bearer token and nothing else. It is read for every
 	// query, so that it may be replaced. Empty: none is sent.
 	TokenFile string
-	Client    *http.Client // default: one without redirects
-	Limits    Limits
+	// Username has the file's content sent as this user's password (basic
+	// authentication) and not as a bearer token. It needs a TokenFile.
+	Username string
+	// Headers are sent with every query, such as X-Scope-OrgID, by which Mimir tells
+	// tenants apart. They are no place for secrets.
+	Headers map[string]string
+	Client  *http.Client // default: one without redirects
+	Limits  Limits
 }
 
 // HTTP is a source that is asked over HTTP.
@@ -46,13 +52,46 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 	}
 	if base.User != nil {
 		return nil, towpath.E(towpath.KindInvalid, op, "the URL of the metric source has a password in it").
-			WithHint("put a bearer token into a file and name that")
+			WithHint("put a bearer token, or the password of a user name, into a file and name that")
+	}
+	if cfg.Username != "" && cfg.TokenFile == "" {
+		return nil, towpath.E(towpath.KindInvalid, op, "the metric source has a user name and no password").
+			WithHint("put the password into a file, and name that as the token's")
+	}
+	if strings.ContainsAny(cfg.Username, ":\r\n") {
+		return nil, towpath.E(towpath.KindInvalid, op, "the user name for the metric source can't be sent").WithHint("it has no colon and is one line")
+	}
+	for name, value := range cfg.Headers {
+		if err := headerFits(name, value); err != nil {
+			return nil, err
+		}
 	}
 	if cfg.Client == nil {
 		cfg.Client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	return &HTTP{cfg: cfg, base: base.JoinPath("api", "v1")}, nil
+}
+
+// headerFits takes what may be sent beside a query: none that logs in, or that says
+// what the query itself is.
+func headerFits(name, value string) error {
+	const op = "metrics.source"
+	token := name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
+	if !token || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return towpath.E(towpath.KindInvalid, op, "%q is no header that can be sent to a metric source", name).
+			WithHint("a name of letters, digits and hyphens, and a value of printable characters: \"X-Scope-OrgID\": \"shop\"")
+	}
+	switch http.CanonicalHeaderKey(name) {
+	case "Authorization", "Proxy-Authorization", "Cookie":
+		return towpath.E(towpath.KindInvalid, op, "the metric source has its login in a header, %s", name).
+			WithHint("put the token or password into a file, and name that: it is read for every query and shown to nobody")
+	case "Host", "Content-Type", "Content-Length", "Content-Encoding", "Transfer-Encoding", "Accept", "Accept-Encoding", "Connection":
+		return towpath.E(towpath.KindInvalid, op, "the header %s is the query's own", name).WithHint("leave it away")
+	}
+	return nil
 }
 
 // Query implements [Source].
@@ -98,7 +137,14 @@ func (h *HTTP) ask(ctx context.Context, op, what string, form url.Values) ([]Ser
 		if err != nil {
 			return nil, silent(op, "has a token file that can't be read", err)
 		}
-		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+		if secret := strings.TrimSpace(string(token)); h.cfg.Username != "" {
+			req.SetBasicAuth(h.cfg.Username, secret)
+		} else {
+			req.Header.Set("Authorization", "Bearer "+secret)
+		}
+	}
+	for name, value := range h.cfg.Headers {
+		req.Header.Set(name, value)
 	}
 	resp, err := h.cfg.Client.Do(req)
 	if err != nil {

@@ -85,6 +85,43 @@ func TestHTTP_TokenFile(t *testing.T) {
 	}
 }
 
+// TestHTTP_Headers: who has to log in with a user name can, and tenants are named.
+func TestHTTP_Headers(t *testing.T) {
+	var got http.Header
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header
+		_, _ = w.Write([]byte(`{"status":"success","data":{"resultType":"vector","result":[]}}`))
+	}))
+	t.Cleanup(srv.Close)
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("shh\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := must(promql.NewHTTP(promql.HTTPConfig{URL: srv.URL, TokenFile: file, Username: "12345", Headers: map[string]string{"X-Scope-OrgID": "shop"}}))(t)
+	must(s.Query(t.Context(), "up", noon))(t)
+	user, password, _ := (&http.Request{Header: got}).BasicAuth()
+	if user != "12345" || password != "shh" || got.Get("X-Scope-OrgID") != "shop" {
+		t.Errorf("it asked with %v", got)
+	}
+	for name, c := range map[string]promql.HTTPConfig{
+		"a user without a password": {Username: "12345"},
+		"a user that is two":        {Username: "a:b", TokenFile: file},
+		"a login":                   {Headers: map[string]string{"authorization": "Bearer shh"}},
+		"another type":              {Headers: map[string]string{"content-type": "text/plain"}},
+		"another host":              {Headers: map[string]string{"Host": "elsewhere"}},
+		"no name":                   {Headers: map[string]string{"": "a"}},
+		"a name of two":             {Headers: map[string]string{"a b": "a"}},
+		"two lines":                 {Headers: map[string]string{"a": "b\r\nc: d"}},
+	} {
+		c.URL = srv.URL
+		if _, err := promql.NewHTTP(c); towpath.KindOf(err) != towpath.KindInvalid {
+			t.Errorf("%s: %v", name, err)
+		} else if m, hint := towpath.PublicMessage(err); strings.Contains(m+hint, "shh") {
+			t.Errorf("%s is shown: %s", name, m)
+		}
+	}
+}
+
 func TestNewHTTP(t *testing.T) {
 	for _, url := range []string{"", "prometheus", "ftp://a", "http://", "https://a:b@c", "http://a?b=c"} {
 		if _, err := promql.NewHTTP(promql.HTTPConfig{URL: url}); towpath.KindOf(err) != towpath.KindInvalid {

@@ -227,6 +227,22 @@ func TestRunner(t *testing.T) {
 			t.Fatalf("stopped after %v", stopped)
 		}
 	})
+	bubble("stops working before others may start when nobody answers", func(t *testing.T) {
+		m, start := newMemory(), time.Now()
+		m.silent = true
+		m.enqueue("a")
+		var stopped []time.Duration
+		_, stop := run(t, reconcile.Config{Lease: 30 * time.Second}, m, func(ctx context.Context, _ string) (reconcile.Result, error) {
+			<-ctx.Done()
+			stopped = append(stopped, time.Since(start))
+			return reconcile.Result{}, ctx.Err()
+		})
+		time.Sleep(time.Minute)
+		stop()
+		if len(stopped) == 0 || stopped[0] != 30*time.Second {
+			t.Fatalf("stopped after %v", stopped)
+		}
+	})
 	bubble("survives a queue that is away", func(t *testing.T) {
 		m := newMemory()
 		m.breakWith(errors.New("no database"))

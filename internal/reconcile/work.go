@@ -71,7 +71,7 @@ func (r *Runner) keep(ctx context.Context, j job, stop context.CancelCauseFunc) 
 			return
 		}
 		now := r.cfg.Now()
-		err := j.renew(ctx, now, r.cfg.Lease)
+		err := r.renew(ctx, j, now, until)
 		switch {
 		case err == nil:
 			until = now.Add(r.cfg.Lease)
@@ -82,4 +82,12 @@ func (r *Runner) keep(ctx context.Context, j job, stop context.CancelCauseFunc) 
 			return
 		}
 	}
+}
+
+// renew asks no longer than the claim lasts: a queue that says nothing must not
+// keep a reconciler at what somebody else has by then.
+func (r *Runner) renew(ctx context.Context, j job, now, until time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, until.Sub(now))
+	defer cancel()
+	return j.renew(ctx, now, r.cfg.Lease)
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"mime"
 	"slices"
-	"strings"
 
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
@@ -12,15 +11,14 @@ import (
 
 // The media types of manifests.
 const (
-	mediaManifest     = towpath.MediaTypeManifest
-	mediaIndex        = "application/vnd.oci.image.index.v1+json"
-	mediaDocker       = "application/vnd.docker.distribution.manifest.v2+json"
-	mediaDockerList   = "application/vnd.docker.distribution.manifest.list.v2+json"
-	maxDescriptors    = 4096
-	maxMediaType      = 255 // bytes
-	maxDepth          = 64  // of objects and arrays in each other
-	nondistributable  = "nondistributable"
-	foreignDockerType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+	mediaManifest   = towpath.MediaTypeManifest
+	mediaIndex      = "application/vnd.oci.image.index.v1+json"
+	mediaDocker     = "application/vnd.docker.distribution.manifest.v2+json"
+	mediaDockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
+	maxDescriptors  = 4096
+	maxValues       = 32 * maxDescriptors // of JSON; a descriptor with its platform and annotations has some 15
+	maxMediaType    = 255                 // bytes
+	maxDepth        = 64                  // of objects and arrays in each other
 )
 
 // document is a manifest or an index as far as the registry reads it. Pointers
@@ -59,6 +57,10 @@ func parse(contentType string, body []byte) (towpath.Artifact, error) {
 	const op = "registry.push"
 	refuse := func(format string, args ...any) (towpath.Artifact, error) {
 		return towpath.Artifact{}, fail(ManifestInvalid, op, format, args...)
+	}
+	if oci.Values(body) > maxValues {
+		return towpath.Artifact{}, fail(ManifestInvalid, op, "the manifest has more than %d values", maxValues).
+			WithHint("put what is long into blobs")
 	}
 	var doc document
 	if err := json.Unmarshal(body, &doc); err != nil {
@@ -182,7 +184,7 @@ func refer(all []towpath.Reference, d descriptor, what string, manifest bool) ([
 	if err := d.check(what); err != nil {
 		return nil, err
 	}
-	if !manifest && (strings.Contains(d.MediaType, nondistributable) || d.MediaType == foreignDockerType) {
+	if !manifest && oci.Elsewhere(d.MediaType) {
 		return all, nil
 	}
 	return append(all, towpath.Reference{Digest: d.Digest, Size: d.Size, Manifest: manifest}), nil

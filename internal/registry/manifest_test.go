@@ -2,6 +2,7 @@ package registry
 
 import (
 	"encoding/json"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +62,47 @@ func TestParse_OneMeaning(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestParse_memory: a manifest is refused before anything is made of it that takes
+// many times the memory that it has itself.
+func TestParse_memory(t *testing.T) {
+	const size = 8 << 20
+	for name, value := range map[string]struct{ begin, each, end string }{
+		"empty layers":          {`{"schemaVersion":2,"layers":[{}`, `,{}`, `]}`},
+		"empty manifests":       {`{"schemaVersion":2,"manifests":[{}`, `,{}`, `]}`},
+		"URLs":                  {`{"schemaVersion":2,"config":{"urls":[""`, `,""`, `]}}`},
+		"what is not known":     {`{"schemaVersion":2,"x":[{"a":1}`, `,{"a":1}`, `]}`},
+		"what ends in the open": {`{"schemaVersion":2,"layers":[{}`, `,{}`, ``},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := []byte(value.begin + strings.Repeat(value.each, size/len(value.each)) + value.end)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := parse("", body)
+			runtime.ReadMemStats(&after)
+			if CodeOf(err) != ManifestInvalid {
+				t.Errorf("got %v", err)
+			}
+			if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
+				t.Errorf("refusing %d bytes took %d", len(body), got)
+			}
+		})
+	}
+	t.Run("and the largest that are taken take little", func(t *testing.T) {
+		layer := `{"mediaType":"application/x","digest":"` + emptyDigest + `","size":2,"annotations":{"a":"","b":"","c":"","d":"","e":"","f":"","g":"","h":"","i":"","j":""}}`
+		body := []byte(`{"schemaVersion":2,"config":` + layer + `,"layers":[` + layer + strings.Repeat(","+layer, maxDescriptors-1) + `]}`)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		a, err := parse("", body)
+		runtime.ReadMemStats(&after)
+		if err != nil || len(a.References) != maxDescriptors+1 {
+			t.Errorf("got %d references, %v", len(a.References), err)
+		}
+		if got := after.TotalAlloc - before.TotalAlloc; got > 32<<20 {
+			t.Errorf("taking %d bytes took %d", len(body), got)
+		}
+	})
 }
 
 // FuzzManifest: whatever is sent as a manifest, what is accepted is one.

@@ -232,20 +232,16 @@ func (s *Service) report(ctx context.Context, actor towpath.Actor, d towpath.Dig
 // fetched is compared with its digest before it takes the place of what is
 // damaged.
 func (s *Service) repair(ctx context.Context, actor towpath.Actor, rule towpath.ReplicationName, f *Finding) {
-	const op = "registry.repair"
 	var stored towpath.Stored
-	err := s.store.View(ctx, func(ctx context.Context, tx Tx) error {
-		var err error
-		stored, err = tx.Stored(ctx, f.Digest)
+	var projects []towpath.ProjectName
+	err := s.store.View(ctx, func(ctx context.Context, tx Tx) (err error) {
+		if stored, err = tx.Stored(ctx, f.Digest); err == nil {
+			projects, err = tx.ProjectsNeeding(ctx, f.Digest)
+		}
 		return err
 	})
 	if err == nil {
-		err = towpath.E(towpath.KindNotFound, op, "no project that needs it has the rule %s", rule)
-		for _, name := range f.NeededBy {
-			if err = s.fetch(ctx, towpath.RepositoryName(name).Project(), rule, stored); err == nil {
-				break
-			}
-		}
+		err = s.fetchAny(ctx, projects, rule, stored)
 	}
 	if err == nil {
 		ev := towpath.NewEvent(s.cfg.Now(), string(actor.Account), "registry.repaired")
@@ -258,6 +254,22 @@ func (s *Service) repair(ctx context.Context, actor towpath.Actor, rule towpath.
 	if f.Repaired = err == nil; !f.Repaired {
 		f.Why, _ = towpath.PublicMessage(err)
 	}
+}
+
+// fetchAny fetches a blob from the replica of the first project that has a rule and
+// sound content. What is wrong with a replica says more than that others have none.
+func (s *Service) fetchAny(ctx context.Context, projects []towpath.ProjectName, rule towpath.ReplicationName, c towpath.Stored) error {
+	none := error(towpath.E(towpath.KindNotFound, "registry.repair", "no project that needs it has the rule %s", rule))
+	for _, p := range projects {
+		err := s.fetch(ctx, p, rule, c)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if towpath.KindOf(none) == towpath.KindNotFound {
+			none = err
+		}
+	}
+	return none
 }
 
 func (s *Service) fetch(ctx context.Context, p towpath.ProjectName, rule towpath.ReplicationName, c towpath.Stored) error {

@@ -1,8 +1,10 @@
 package registry_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/towpath/towpath/internal/registry"
+	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -86,5 +89,63 @@ func TestService_Scrub(t *testing.T) {
 				t.Errorf("a releaser may scrub: %v", err)
 			}
 		})
+	})
+}
+
+// copies are the replicas of one project.
+type copies struct {
+	of      towpath.ProjectName
+	content map[towpath.Digest]string
+}
+
+func (copies) Ready(context.Context, towpath.ReplicationName) error { return nil }
+
+func (c copies) Open(_ context.Context, p towpath.ProjectName, _ towpath.ReplicationName, what towpath.Stored) (io.ReadCloser, error) {
+	if p != c.of {
+		return nil, towpath.E(towpath.KindNotFound, "test", "%s has no such rule", p)
+	}
+	return io.NopCloser(strings.NewReader(c.content[what.Digest])), nil
+}
+
+// TestService_Scrub_repairsForAny: what many need is repaired from the replica of any
+// of them, also of one that a finding does not list.
+func TestService_Scrub_repairsForAny(t *testing.T) {
+	const text = "what all of them need"
+	d := towpath.DigestOf([]byte(text))
+	each(t, registry.Config{Replicas: copies{"zoo", map[towpath.Digest]string{d: text}}}, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		put := func(r towpath.RepositoryName) {
+			t.Helper()
+			if err := w.PutBlob(ctx, w.ana, r, d, strings.NewReader(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 25 {
+			put(towpath.RepositoryName(fmt.Sprintf("shop/app%02d", i)))
+		}
+		lose := func() registry.Finding {
+			t.Helper()
+			if err := os.Remove(filepath.Join(w.dir, "blobs", "sha256", d.Hex()[:2], d.Hex())); err != nil {
+				t.Fatal(err)
+			}
+			got, err := w.Scrub(ctx, root, registry.ScrubRequest{Repair: "eu"})
+			if err != nil || len(got.Findings) != 1 || len(got.Findings[0].NeededBy) != 20 {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			return got.Findings[0]
+		}
+		if f := lose(); f.Repaired || f.Why == "" {
+			t.Errorf("nobody has a replica, and got %+v", f)
+		}
+		err := w.store.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertProject(ctx, towpath.Project{Name: "zoo", CreatedAt: w.now})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		put("zoo/app")
+		if f := lose(); !f.Repaired {
+			t.Errorf("got %+v", f)
+		}
 	})
 }

@@ -89,10 +89,12 @@ type Tx interface {
 	Unshelved(ctx context.Context, limit int) ([]towpath.Release, error)
 	// Holders is how many records say that the store has a blob, for each of
 	// some digests that any does; HeldAfter lists such digests in their order,
-	// and NeededBy the repositories and projects of these records.
+	// and NeededBy the repositories and projects of these records. ProjectsNeeding
+	// are all projects that have one.
 	Holders(ctx context.Context, digests []towpath.Digest) (map[towpath.Digest]int, error)
 	HeldAfter(ctx context.Context, after towpath.Digest, limit int) ([]towpath.Digest, error)
 	NeededBy(ctx context.Context, d towpath.Digest, limit int) ([]string, error)
+	ProjectsNeeding(ctx context.Context, d towpath.Digest) ([]towpath.ProjectName, error)
 	// DamagedTags lists tags whose records are damaged, among at most limit after
 	// one, and where to go on; nil: these were the last. DamagedArtifacts likewise.
 	DamagedTags(ctx context.Context, after TagKey, limit int) ([]TagRecord, *TagKey, error)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -127,12 +128,15 @@ func (s *Service) Append(ctx context.Context, actor towpath.Actor, r towpath.Rep
 	failpoint.Hit("registry.upload.stored")
 	// What came is kept even when the client is gone.
 	ctx = context.WithoutCancel(ctx)
-	was := u.Size
-	u.Pieces, u.Size, u.Expires = append(u.Pieces, piece), was+piece.Size, s.cfg.Now().Add(s.cfg.UploadTTL)
-	saveErr := s.store.Update(ctx, func(ctx context.Context, tx Tx) error { return tx.SaveUpload(ctx, u, was) })
-	if saveErr != nil {
-		return u, errors.Join(as(saveErr, towpath.KindConflict, OutOfOrder, "registry.upload", "another request added to the upload at the same time"),
+	was := u
+	u.Pieces, u.Size, u.Expires = append(slices.Clip(u.Pieces), piece), was.Size+piece.Size, s.cfg.Now().Add(s.cfg.UploadTTL)
+	saveErr := s.store.Update(ctx, func(ctx context.Context, tx Tx) error { return tx.SaveUpload(ctx, u, was.Size) })
+	switch {
+	case towpath.KindOf(saveErr) == towpath.KindConflict:
+		return was, errors.Join(as(saveErr, towpath.KindConflict, OutOfOrder, "registry.upload", "another request added to the upload at the same time"),
 			s.staging.Remove(ctx, []blob.Piece{piece}))
+	case saveErr != nil: // the record may name the piece all the same: when none does, Sweep removes it
+		return was, saveErr
 	}
 	failpoint.Hit("registry.upload.recorded")
 	return u, src.blame(err, s.cfg.MaxBlob)
@@ -173,7 +177,8 @@ func (s *Service) Finish(ctx context.Context, actor towpath.Actor, r towpath.Rep
 	if err := s.link(ctx, r, d, id); err != nil {
 		return err
 	}
-	return s.staging.Remove(context.WithoutCancel(ctx), u.Pieces)
+	_ = s.staging.Remove(context.WithoutCancel(ctx), u.Pieces) // the blob is there; Sweep removes what stays
+	return nil
 }
 
 // Cancel gives an upload up.

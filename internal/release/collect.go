@@ -32,15 +32,19 @@ func (s *Service) Collect(ctx context.Context, actor towpath.Actor, p towpath.Pr
 	if err := access.Check(actor, access.ServerManage, access.Subject{Project: p}); err != nil {
 		return Collected{}, err
 	}
-	alone, err := s.latch.Own(ctx)
-	if err != nil {
-		return Collected{}, err
-	}
-	defer alone.Release()
 	now := s.cfg.Now()
 	out := Collected{Project: p, DryRun: dryRun, Releases: []towpath.Digest{}}
 	keep, drop, err := s.sort(ctx, p, now)
+	if out.Kept = len(keep); err != nil || len(drop) == 0 { // nobody need wait for that
+		return out, err
+	}
+	alone, err := s.latch.Own(ctx)
 	if err != nil {
+		return out, err
+	}
+	defer alone.Release()
+	now = s.cfg.Now()
+	if keep, drop, err = s.sort(ctx, p, now); err != nil { // others may have come, or gone, meanwhile
 		return out, err
 	}
 	out.Kept = len(keep)

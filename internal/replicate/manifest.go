@@ -3,19 +3,17 @@ package replicate
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
 // The media types of manifests, which name other things.
 const (
-	mediaDocker      = "application/vnd.docker.distribution.manifest.v2+json"
-	mediaDockerList  = "application/vnd.docker.distribution.manifest.list.v2+json"
-	mediaForeign     = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-	nondistributable = "nondistributable"
+	mediaDocker     = "application/vnd.docker.distribution.manifest.v2+json"
+	mediaDockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
 func isManifest(mediaType string) bool {
@@ -89,7 +87,7 @@ func parse(d v1.Descriptor, body []byte, limits Limits) (Node, error) {
 		if err := checkDescriptor(d, b); err != nil {
 			return Node{}, err
 		}
-		if !strings.Contains(b.MediaType, nondistributable) && b.MediaType != mediaForeign { // those lie elsewhere
+		if !oci.Elsewhere(b.MediaType) {
 			n.Blobs = append(n.Blobs, plain(b))
 		}
 	}

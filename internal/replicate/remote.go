@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
+	"github.com/towpath/towpath/internal/loopback"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -146,20 +146,11 @@ const identityToken = "<token>"
 // InClear is the error of a password that would be sent without TLS; nil when
 // it stays on this machine.
 func InClear(host string) error {
-	if Loopback(host) {
+	if loopback.Host(host) {
 		return nil
 	}
 	return towpath.E(towpath.KindInvalid, "replicate.remote", "a password is not sent without TLS to another machine").On(host).
 		WithHint("leave --plain-http away")
-}
-
-// Loopback reports whether a host, with or without a port, is this machine.
-func Loopback(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
 func transport() http.RoundTripper {

@@ -10,6 +10,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
+	"github.com/towpath/towpath/internal/loopback"
 	"github.com/towpath/towpath/internal/pin"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -76,7 +77,7 @@ func noVersion(op string, ref towpath.External, of int) error {
 
 func (r *Resolver) repository(n pin.ImageName) *remote.Repository {
 	return &remote.Repository{
-		Client: r.oci, PlainHTTP: onLoopback(n.Host),
+		Client: r.oci, PlainHTTP: loopback.Host(n.Host), // as docker does
 		Reference: registry.Reference{Registry: n.Host, Repository: n.Repository},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/towpath/towpath/internal/loopback"
 	"github.com/towpath/towpath/internal/pin"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -79,7 +80,7 @@ func (r *Resolver) provider(ctx context.Context, ref towpath.External, e *towpat
 // ask it with.
 func (r *Resolver) service(ctx context.Context, op string, ref towpath.External, hostname, name string) (base *url.URL, token string, err error) {
 	scheme := "https"
-	if onLoopback(hostname) {
+	if loopback.Host(hostname) {
 		scheme = "http"
 	}
 	host := &url.URL{Scheme: scheme, Host: hostname, Path: "/"}

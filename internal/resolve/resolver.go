@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
 	"github.com/towpath/towpath/internal/git"
+	"github.com/towpath/towpath/internal/loopback"
 	"github.com/towpath/towpath/internal/pin"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -163,7 +163,7 @@ func redirected(req *http.Request, via []*http.Request) error {
 }
 
 // confidential says that nobody on the way reads what is sent to an address.
-func confidential(u *url.URL) bool { return u.Scheme == "https" || onLoopback(u.Host) }
+func confidential(u *url.URL) bool { return u.Scheme == "https" || loopback.Host(u.Host) }
 
 func inTheClear(op string, u *url.URL) error {
 	return towpath.E(towpath.KindDenied, op, "the token for %s would be sent without TLS: its registry leads to %s://%s", u.Hostname(), u.Scheme, u.Host).
@@ -184,12 +184,4 @@ func status(op, address string, code int) error {
 			WithHint("log in: docker login for images and oci:// charts, TF_TOKEN_… for registries of modules")
 	}
 	return towpath.E(towpath.KindUnavailable, op, "%s answered with HTTP status %d", address, code).WithHint("try again later")
-}
-
-// onLoopback says that a host (with a port or without) is this machine, which is
-// spoken to without TLS, as docker does.
-func onLoopback(host string) bool {
-	name := (&url.URL{Host: host}).Hostname()
-	ip := net.ParseIP(name)
-	return name == "localhost" || ip != nil && ip.IsLoopback()
 }

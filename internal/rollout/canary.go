@@ -9,9 +9,9 @@ import (
 )
 
 // Moving are the components whose new revision has a part of the traffic beside
-// the old one, or copies of it.
+// the old one, or may have it while it is being given that, or copies of it.
 func Moving(d *towpath.Deployment) []*towpath.Rollout {
-	return slices.DeleteFunc(sharing(d), func(r *towpath.Rollout) bool { return r.Weight() == 0 && !r.Mirrors() })
+	return slices.DeleteFunc(sharing(d), func(r *towpath.Rollout) bool { return r.Share() == 0 && !r.Mirrors() })
 }
 
 // Stand is a component whose rollout stands at a step, by its index.
@@ -153,7 +153,7 @@ func canary(dec *Decision, r *towpath.Rollout, seen Seen) (done bool, back *Deci
 // back for it.
 func judgement(r *towpath.Rollout, seen Seen) (j towpath.Judgement, back *Decision) {
 	said := seen.Judgements[r.Component]
-	if said == nil || r.Weight() == 0 && !r.Mirrors() {
+	if said == nil || r.Share() == 0 && !r.Mirrors() {
 		return j, nil // no evidence
 	}
 	if said.Outcome == towpath.JudgedWorse {
@@ -191,10 +191,10 @@ func by(r *towpath.Rollout) string {
 	if r.Mirrors() {
 		return "by what it did with copies of requests, and no user had it"
 	}
-	if r.Weight() == 100 {
+	if r.Share() == 100 {
 		return "since it has all of the traffic"
 	}
-	return fmt.Sprintf("at %d %%", r.Weight())
+	return fmt.Sprintf("at %d %%", r.Share())
 }
 
 // shift begins a step. Nobody has to stay with what gets copies only.

@@ -111,7 +111,7 @@ func experiment(d *towpath.Deployment, seen Seen) Decision {
 	var dec Decision
 	r := &d.Components[0]
 	if j := seen.Judgements[r.Component]; j != nil && j.Outcome == towpath.JudgedWorse {
-		return Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse at %d %%: %s", r.Component, r.Weight(), j.Sentence)}
+		return Decision{Trigger: towpath.TriggerWorse, Reason: fmt.Sprintf("the new revision of %s is worse at %d %%: %s", r.Component, r.Share(), j.Sentence)}
 	}
 	s := r.Canary.Spec.Steps[0]
 	step := begun(r, s)

@@ -36,6 +36,40 @@ func hasToProgress(d *towpath.Deployment) bool {
 	return d.Kind != towpath.DeploymentRollback && (d.Phase == towpath.DeploymentPreparing || d.Phase == towpath.DeploymentSwitching)
 }
 
+// Unread decides for a deployment that could not issue operations since a time,
+// because of why: what its release is can't be read. It waits for as long as an
+// operation may be under way, and goes back then, for which nobody needs the
+// release. What had to end for it answers nobody meanwhile: there it waits no longer
+// than for one try.
+func Unread(d *towpath.Deployment, issues []Issue, why string, since, now time.Time) Decision {
+	dec := Decision{Waiting: why}
+	if !hasToProgress(d) {
+		return dec
+	}
+	for _, is := range issues {
+		i := slices.IndexFunc(d.Components, func(r towpath.Rollout) bool { return r.Component == is.Component })
+		r := &d.Components[i]
+		limit := r.Progress
+		if stopped(d, r.Component) && r.Timeout > 0 {
+			limit = min(limit, r.Timeout)
+		}
+		if limit <= 0 || slices.ContainsFunc(r.Steps, isUnderWay) { // somebody else could issue it meanwhile
+			continue
+		}
+		until := since.Add(limit)
+		if !now.Before(until) {
+			return Decision{Trigger: towpath.TriggerStepFail, Reason: fmt.Sprintf("%s has made no progress for %s: %s could not begin, %s", r.Component, limit, is.Verb, why)}
+		}
+		dec.Again = sooner(dec.Again, until)
+	}
+	return dec
+}
+
+// isUnderWay reports whether a step was issued and has not ended.
+func isUnderWay(s towpath.Step) bool {
+	return s.Phase == towpath.OperationPending || s.Phase == towpath.OperationRunning
+}
+
 // Stall is an operation of a component that is under way.
 type Stall struct {
 	*towpath.Rollout
@@ -62,8 +96,7 @@ func slowest(d *towpath.Deployment) (s *Stall, until time.Time) {
 	for i := range d.Components {
 		r := &d.Components[i]
 		for _, step := range r.Steps {
-			under := step.Phase == towpath.OperationPending || step.Phase == towpath.OperationRunning
-			if !under || r.Progress <= 0 || step.Issued.IsZero() {
+			if !isUnderWay(step) || r.Progress <= 0 || step.Issued.IsZero() {
 				continue
 			}
 			since := step.Issued

@@ -114,6 +114,55 @@ func TestNext_AWaitIsNoLackOfProgress(t *testing.T) {
 	}
 }
 
+func TestUnread(t *testing.T) {
+	const why = "release r can't be read: the bucket is away"
+	after := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+	prepared := func(d *towpath.Deployment) *towpath.Rollout {
+		r := &d.Components[0]
+		r.Steps[0].Phase, r.Scales, r.Timeout = towpath.OperationSucceeded, allAtOnce(), 5*time.Minute
+		d.Phase = towpath.DeploymentSwitching
+		return r
+	}
+	for _, tt := range []struct {
+		name   string
+		now    time.Time
+		change func(d *towpath.Deployment)
+		reason string    // why it goes back; empty: it waits
+		again  time.Time // when it would
+	}{
+		{name: "not before the time for progress is over", now: after(29), again: after(30)},
+		{name: "when that is over", now: after(30), reason: "api has made no progress for 30m0s: verify-before could not begin, " + why},
+		{name: "sooner when it was stopped and nobody answers", now: after(5), change: func(d *towpath.Deployment) { prepared(d) },
+			reason: "api has made no progress for 5m0s: verify-before could not begin, " + why},
+		{name: "but has the time of one try then", now: after(4), change: func(d *towpath.Deployment) { prepared(d) }, again: after(5)},
+		{name: "never later for having stopped", now: after(30), change: func(d *towpath.Deployment) { prepared(d).Timeout = time.Hour },
+			reason: "api has made no progress for 30m0s: verify-before could not begin, " + why},
+		{name: "not sooner once the new one has the traffic", now: after(29), change: func(d *towpath.Deployment) {
+			r := prepared(d)
+			r.Steps = append(r.Steps, towpath.Step{Verb: towpath.VerbSwitch, Phase: towpath.OperationSucceeded})
+		}, again: after(30)},
+		{name: "not while somebody else has issued it", now: after(3000), change: func(d *towpath.Deployment) { d.Components[0].Steps[0].Phase = towpath.OperationPending }},
+		{name: "never in a rollback", now: after(3000), change: func(d *towpath.Deployment) { d.Kind = towpath.DeploymentRollback }},
+		{name: "never while it retires", now: after(3000), change: func(d *towpath.Deployment) { d.Phase = towpath.DeploymentRetiring }},
+		{name: "never a deployment from before there was such a time", now: after(3000), change: func(d *towpath.Deployment) { d.Components[0].Progress = 0 }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, step := working()
+			step.Phase = towpath.OperationSucceeded
+			if tt.change != nil {
+				tt.change(d)
+			}
+			dec := Unread(d, []Issue{{Component: "api", Verb: towpath.VerbVerifyBefore, Revision: "new"}}, why, noon, tt.now)
+			if dec.Reason != tt.reason || (dec.Trigger == towpath.TriggerStepFail) != (tt.reason != "") || (dec.Waiting == why) != (tt.reason == "") {
+				t.Errorf("%+v", dec)
+			}
+			if !dec.Again.Equal(tt.again) {
+				t.Errorf("it is decided again at %s, want %s", dec.Again, tt.again)
+			}
+		})
+	}
+}
+
 // What was withdrawn before an agent took it up has had no effect: it needs
 // nobody to be gone back from.
 func TestNext_GoesBackAtOnceFromWhatNobodyBegan(t *testing.T) {

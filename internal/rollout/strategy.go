@@ -17,6 +17,9 @@ func Strategies(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 	for i := range rollouts {
 		r := &rollouts[i]
 		c, ok := content.Component(r.Component)
+		if ok && r.Action == towpath.ActionCreate {
+			unjudged(r, "nothing ran there that it could have been compared with", objectives(content, running, r.Component))
+		}
 		if !ok || r.Action != towpath.ActionReplace {
 			continue
 		}
@@ -44,6 +47,9 @@ func Strategies(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 				rolling(r, c.Rollout, max(env.Instances, 1), objectives(content, running, r.Component))
 			}
 		}
+		if inForce.Rollout != "" && r.Canary == nil && r.From != r.To {
+			unjudged(r, "everything is deployed there by "+string(inForce.Rollout)+", without a comparison", objectives(content, running, r.Component))
+		}
 	}
 	late(rollouts)
 	removals(rollouts, dependencies(running, nil))
@@ -68,6 +74,15 @@ func objectives(content, running *towpath.ReleaseContent, name towpath.Component
 		}
 	}
 	return slices.DeleteFunc(all, func(o towpath.Objective) bool { return o.Component != "" && o.Component != name })
+}
+
+// unjudged keeps which objectives a component is not judged by, and why.
+func unjudged(r *towpath.Rollout, why string, by []towpath.Objective) {
+	for _, o := range by {
+		if o.Judges() {
+			r.Unjudged = append(r.Unjudged, towpath.Unseen{Component: r.Component, Objective: o.Name, Why: why, Unasked: true})
+		}
+	}
 }
 
 // allAtOnce leaves no room for two revisions, on the way back neither.

@@ -112,6 +112,31 @@ func TestStrategies(t *testing.T) {
 			}
 		}
 	})
+	t.Run("that compare nothing say by which objectives, and why", func(t *testing.T) {
+		said := func(inForce towpath.RolloutStrategy) (out []string) {
+			content, env, all := shop()
+			content.Objectives[2].Kind, content.Objectives[0].Kind = towpath.ObjectiveErrors, towpath.ObjectiveErrors
+			Strategies(all, content, nil, env, towpath.EnvironmentSpec{Rollout: inForce})
+			for _, r := range all {
+				for _, u := range r.Unjudged {
+					if !u.Unasked || u.Component != r.Component {
+						t.Errorf("%s says %+v", r.Component, u)
+					}
+					out = append(out, fmt.Sprintf("%s by %s: %s", u.Component, u.Objective, u.Why))
+				}
+			}
+			return out
+		}
+		const first = "created by all: nothing ran there that it could have been compared with"
+		if got := said(""); !slices.Equal(got, []string{first}) {
+			t.Errorf("%q", got)
+		}
+		const forced = ": everything is deployed there by blue-green, without a comparison"
+		if got := said(towpath.StrategyBlueGreen); len(got) != 9 || !slices.Contains(got, first) || !slices.Contains(got, "blue by theirs"+forced) ||
+			!slices.Contains(got, "canary by all"+forced) || slices.Contains(got, "canary by mine"+forced) || slices.Contains(got, "unsure by all"+forced) {
+			t.Errorf("%q", got)
+		}
+	})
 	t.Run("of a rollback are the fastest that can be", func(t *testing.T) {
 		content, _, all := shop()
 		Back(all, content, towpath.EnvironmentSpec{})

@@ -14,9 +14,15 @@ import (
 )
 
 // bounds are the upper ends of the buckets of latencies.
-var bounds = [...]time.Duration{
-	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
-	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
+var bounds = towpath.LatencyBounds()
+
+// seconds are the bounds as they stand in a snapshot.
+func seconds() []float64 {
+	out := make([]float64, len(bounds))
+	for i, b := range bounds {
+		out[i] = b.Seconds()
+	}
+	return out
 }
 
 // Indices of classes in a tally, in the order of [route.Classes].
@@ -63,16 +69,17 @@ func (t *tally) read() route.Tally {
 	return out
 }
 
-// add counts what another router counted. Buckets of other bounds are not
-// comparable and are left out.
-func (t *tally) add(o route.Tally) {
+// add counts what another router counted, which may be of another version and
+// count between other bounds: see [towpath.Rebucket].
+func (t *tally) add(o route.Tally, theirs []float64) {
 	for i, c := range route.Classes() {
 		t.classes[i].Add(o.Requests[c])
 	}
-	if len(o.Buckets) != len(t.buckets) {
+	buckets := towpath.Rebucket(theirs, o.Buckets, seconds())
+	if buckets == nil {
 		return
 	}
-	for i, n := range o.Buckets {
+	for i, n := range buckets {
 		t.buckets[i].Add(n)
 	}
 	t.nanos.Add(int64(o.Seconds * float64(time.Second)))
@@ -187,10 +194,7 @@ func (c *counter) snapshot(by readers, now time.Time, inFlight map[flight]int64)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ever |= by
-	out := route.Snapshot{At: now, Bounds: make([]float64, len(bounds)), Series: make([]route.Series, 0, len(c.series))}
-	for i, b := range bounds {
-		out.Bounds[i] = b.Seconds()
-	}
+	out := route.Snapshot{At: now, Bounds: seconds(), Series: make([]route.Series, 0, len(c.series))}
 	for k, s := range c.series {
 		under := inFlight[flight{k.route, k.revision}]
 		out.Series = append(out.Series, route.Series{
@@ -227,9 +231,9 @@ func (c *counter) absorb(now, before route.Snapshot) {
 			c.leaves++
 			s.left, s.order = true, c.leaves
 		}
-		s.client.add(x.Client)
-		s.mirrored.add(x.Mirrored)
-		s.original.add(x.Original)
+		s.client.add(x.Client, now.Bounds)
+		s.mirrored.add(x.Mirrored, now.Bounds)
+		s.original.add(x.Original, now.Bounds)
 		s.retries.Add(x.Retries)
 		s.dropped.Add(x.Dropped)
 	}

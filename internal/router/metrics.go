@@ -73,13 +73,10 @@ func collectTally(ch chan<- prometheus.Metric, t route.Tally, bounds []float64, 
 		with := append(values[:len(values):len(values)], string(class))
 		ch <- prometheus.MustNewConstMetric(requests, prometheus.CounterValue, float64(t.Requests[class]), with...)
 	}
-	buckets := make(map[float64]uint64, len(bounds))
-	var sum uint64
-	for i, n := range t.Buckets {
-		sum += n
-		if i < len(bounds) {
-			buckets[bounds[i]] = sum
-		}
+	within, all := t.Shown(bounds)
+	buckets := make(map[float64]uint64, len(within))
+	for _, b := range within {
+		buckets[b.Bound] = b.Requests
 	}
-	ch <- prometheus.MustNewConstHistogram(duration, sum, t.Seconds, buckets, values...)
+	ch <- prometheus.MustNewConstHistogram(duration, all, t.Seconds, buckets, values...)
 }

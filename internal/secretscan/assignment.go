@@ -6,27 +6,6 @@ import (
 	"strings"
 )
 
-// secretNames are the endings of names that secrets are given.
-func secretNames() []string {
-	return []string{
-		"password", "passwd", "passphrase", "pwd", "secret", "token", "credential",
-		"api_key", "apikey", "api-key", "access_key", "accesskey", "access-key", "auth_key", "authkey", "auth-key",
-		"private_key", "privatekey", "private-key", "signing_key", "signingkey", "signing-key",
-		"encryption_key", "encryptionkey", "encryption-key", "secret_key", "secretkey", "secret-key", "_pass", "dbpass",
-	}
-}
-
-// aboutASecret are words after which a name does not hold the secret but says
-// something about it: tokenUrl, password_file, secretName.
-func aboutASecret() []string {
-	return []string{
-		"name", "id", "ref", "path", "file", "dir", "type", "kind", "url", "uri", "endpoint", "host", "addr", "issuer", "audience",
-		"field", "label", "column", "param", "header", "prefix", "suffix", "format", "pattern", "regex", "policy", "length", "len", "size",
-		"hash", "digest", "sha", "md5", "checksum", "salt", "count", "limit", "ttl", "expir", "age", "time", "date", "izer", "ization", "ize",
-		"hint", "help", "text", "title", "message", "error", "description", "manager", "store", "provider", "version", "magic", "class", "public", "pub",
-	}
-}
-
 const (
 	mostName      = 40  // bytes of a name after its telling part
 	mostValue     = 200 // bytes of a value that is looked at
@@ -39,67 +18,81 @@ const (
 // `at`, and its telling part ends at end.
 func findAssigned(text []byte, at, end int) (from, to int, ok bool) {
 	name := endOf(text, end, func(b byte) bool { return !wordByte(b) && b != '-' && b != '.' })
-	i, spaced, ok := skipIs(text, name)
-	if !ok {
+	is, ok := skipIs(text, name)
+	if !ok || is.ofAnARN(text[:at]) {
 		return 0, 0, false
 	}
-	if c := text[i]; c == '"' || c == '\'' || c == '`' {
-		from = i + 1
+	if c := text[is.end]; c == '"' || c == '\'' || c == '`' {
+		from = is.end + 1
 		to = endOf(text, from, func(b byte) bool { return b == c || b < ' ' })
 		ok = to < len(text) && text[to] == c && secretValue(text[from:to], leastQuoted)
 	} else {
-		from, to = i, endOf(text, i, endsPlain)
+		from, to = is.end, endOf(text, is.end, endsPlain)
 		least := leastUnquoted
-		if !spaced && lineOfEnv(text, at) {
+		if !is.spaced && lineOfEnv(text, at) {
 			least = leastQuoted
 		}
-		ok = to-from >= least && endsLine(text, to) && plain(text[from:to]) && secretValue(text[from:to], least)
+		ok = to-from >= least && (endsLine(text, to) || is.endsItem(text, to)) && plain(text[from:to]) && secretValue(text[from:to], least)
 	}
 	return from, to, ok && !ofThePublic(text[:at]) && !tellsAbout(text[end:name])
 }
 
 // endsPlain says that a byte ends a value without quotes.
-func endsPlain(b byte) bool { return b <= ' ' || strings.IndexByte(",;\"'`\\&", b) >= 0 }
+func endsPlain(b byte) bool { return b <= ' ' || strings.IndexByte(",;\"'`\\&}", b) >= 0 }
 
-// ofThePublic says whether a name's beginning, which text ends with, says that
-// its value is shown to anyone: publicKeyToken, csrf_token.
-func ofThePublic(text []byte) bool {
-	from := len(text)
-	for from > 0 && len(text)-from < mostName && (wordByte(text[from-1]) || text[from-1] == '-') {
-		from--
-	}
-	name := strings.ToLower(string(text[from:]))
-	return strings.Contains(name, "public") || strings.Contains(name, "csrf") || strings.Contains(name, "xsrf")
+// assignment is what stands between a name and its value.
+type assignment struct {
+	sign   string
+	spaced bool // there is a space before or after the sign
+	end    int  // where the value begins
 }
 
-// tellsAbout says whether the rest of a name says that it does not hold the
-// secret itself.
-func tellsAbout(rest []byte) bool {
-	s := strings.ToLower(strings.TrimLeft(string(rest), "_-."))
-	return len(s) > mostName || slices.ContainsFunc(aboutASecret(), func(word string) bool {
-		return strings.HasPrefix(s, word) || strings.HasPrefix(s, "s"+word) || strings.HasSuffix(s, word)
-	})
-}
-
-// skipIs goes over what stands between a name and its value, and says whether
-// there was a space in it.
-func skipIs(text []byte, i int) (value int, spaced, ok bool) {
+// skipIs goes over what stands between a name and its value. Formatters align
+// values, so there may be many spaces.
+func skipIs(text []byte, i int) (is assignment, ok bool) {
 	i += len(text[i:min(len(text), i+2)]) - len(bytes.TrimLeft(text[i:min(len(text), i+2)], `"'])`))
 	blank := func() {
-		for n := 0; i < len(text) && n < 8 && (text[i] == ' ' || text[i] == '\t'); n++ {
-			i, spaced = i+1, true
-		}
+		from := i
+		i = endOf(text, i, func(b byte) bool { return b != ' ' && b != '\t' })
+		is.spaced = is.spaced || i > from
 	}
 	blank()
-	for _, is := range []string{":=", "=>", "=", ":"} {
-		if bytes.HasPrefix(text[i:], []byte(is)) {
-			i += len(is)
+	for _, sign := range []string{":=", "=>", "=", ":"} {
+		if bytes.HasPrefix(text[i:], []byte(sign)) {
+			i += len(sign)
 			blank()
+			is.sign, is.end = sign, i
 			// == and =~ compare; they give nothing.
-			return i, spaced, i < len(text) && text[i] != '=' && text[i] != '~'
+			return is, i < len(text) && text[i] != '=' && text[i] != '~'
 		}
 	}
-	return 0, false, false
+	return is, false
+}
+
+// endsItem says whether a value without quotes that does not end its line ends
+// at i all the same: with the string that it stands in, or as an item of a list.
+// After a name and its = without a space that is so in connection strings, in
+// queries of URLs and on command lines; after a colon in YAML's {a: b, c: d}. In
+// other places the same bytes go on an expression.
+func (is assignment) endsItem(text []byte, i int) bool {
+	tight := is.sign == "=" && !is.spaced
+	switch text[i] {
+	case '"', '\'', '`':
+		return true
+	case '\\': // of a quote or the end of a line in a string
+		return i+1 < len(text) && strings.IndexByte(`nrt"'`, text[i+1]) >= 0
+	case ',', '}':
+		return tight || is.sign == ":"
+	case ';', '&', ' ', '\t':
+		return tight
+	}
+	return false
+}
+
+// ofAnARN says whether what is assigned is a part of an AWS resource's name,
+// which before ends: arn:aws:secretsmanager:region:account:secret:name.
+func (is assignment) ofAnARN(before []byte) bool {
+	return is.sign == ":" && !is.spaced && bytes.HasSuffix(before, []byte(":"))
 }
 
 func endOf(text []byte, i int, stop func(byte) bool) int {
@@ -218,7 +211,7 @@ func entropySlack(n int) float64 {
 // is a place.
 func refers(value []byte) bool {
 	s := strings.ToLower(string(value))
-	for _, mark := range []string{"${", "$(", "{{", "}}", "<%", "%(", "%s", "%v", "%d", "://", "arn:", "sha256:", "sha512:", "sha1:", "sha256-", "sha384-", "sha512-", "$argon2", "$2a$", "$2b$", "$2y$"} {
+	for _, mark := range []string{"${", "$(", "{{", "}}", "<%", "%(", "%s", "%v", "%d", "://", "arn:", "sha256:", "sha512:", "sha1:", "sha256-", "sha384-", "sha512-", "aws4_request", "$argon2", "$2a$", "$2b$", "$2y$"} {
 		if strings.Contains(s, mark) {
 			return true
 		}

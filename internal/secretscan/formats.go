@@ -48,7 +48,7 @@ func (r rule) inText() rule { r.token = false; return r }
 func (r rule) accepting(f func(text []byte, groups []int) bool) rule { r.accept = f; return r }
 
 // is is what stands between a name and its value in most languages.
-const is = `["']?\s{0,4}(?::=|=>|=|:)\s{0,4}["']?`
+const is = `["']?\s*(?::=|=>|=|:)\s*["']?`
 
 func clouds() []rule {
 	return []rule{
@@ -123,28 +123,42 @@ func services() []rule {
 // the header lines of old files.
 const pemBody = `(?:\\[nrt]|[\s"'+,\\|>` + "`" + `]|[A-Za-z-]{3,20}: [^\n]{1,100}\n)*([A-Za-z0-9+/]{40,})`
 
+// jwtReach is how much of a JSON Web Token is looked at. One with longer claims
+// is told by those.
+const jwtReach = 3000
+
+// signed says that a JSON Web Token has a signature, or goes on beyond what is
+// looked at.
+func signed(text []byte, groups []int) bool {
+	token := text[groups[0]:groups[1]]
+	parts := bytes.Split(token, []byte("."))
+	return len(token) == jwtReach || len(parts) == 3 && len(parts[2]) >= 20
+}
+
 func keys() []rule {
 	return []rule{
 		prefixed("age-key", "an age identity", 3, `AGE-SECRET-KEY-(?:PQ-)?1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58,}`, "AGE-SECRET-KEY-"),
-		prefixed("jwt", "a signed JSON Web Token", 3.5, `eyJ[0-9A-Za-z_-]{10,600}\.eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{20,}`, "eyJ").reaching(3000),
+		prefixed("jwt", "a signed JSON Web Token", 3.5, `eyJ[0-9A-Za-z_-]{10,600}\.eyJ[0-9A-Za-z_-]{10,}(?:\.[0-9A-Za-z_-]{20,}|(?:\.[0-9A-Za-z_-]*)?$)`, "eyJ").
+			reaching(jwtReach).accepting(signed),
 		prefixed("private-key", "a private key that is not encrypted", 3, `-----BEGIN (?:[A-Z0-9]+ ){0,3}?PRIVATE KEY(?: BLOCK)?-----`+pemBody, "-----BEGIN ").
 			reaching(600).accepting(func(text []byte, groups []int) bool {
 			return !bytes.HasPrefix(text[groups[0]:], []byte("-----BEGIN ENCRYPTED "))
 		}),
-		// The same in base64, as Kubernetes' secrets and kubeconfig have it.
-		prefixed("private-key-base64", "a private key in base64", 3, `LS0tLS1CRUdJTiB(?:QUklWQVRFIEtFW|SU0EgUFJJVkFURSBLRV|FQyBQUklWQVRFIEtFW|PUEVOU1NIIFBSSVZBVEUgS0VZ)[0-9A-Za-z+/=]{60,}`,
+		// The same in base64, as Kubernetes' secrets and kubeconfig have it, or in
+		// lines of 64 columns: after the longest keyword such a first line has 24.
+		prefixed("private-key-base64", "a private key in base64", 3, `LS0tLS1CRUdJTiB(?:QUklWQVRFIEtFW|SU0EgUFJJVkFURSBLRV|FQyBQUklWQVRFIEtFW|PUEVOU1NIIFBSSVZBVEUgS0VZ)[0-9A-Za-z+/=]{20,}`,
 			"LS0tLS1CRUdJTiBQUklWQVRFIEtFW", "LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRV", "LS0tLS1CRUdJTiBFQyBQUklWQVRFIEtFW", "LS0tLS1CRUdJTiBPUEVOU1NIIFBSSVZBVEUgS0VZ"),
 	}
 }
 
 func guesses() []rule {
 	header := named("authorization-header", "the credential of an HTTP request", 3.5, `authorization`+is+`(?:basic|bearer|token)\s([A-Za-z0-9+/_.~-]{16,}={0,2})`, "authorization")
-	docker := named("docker-auth", "the login of a container registry", 3, `"auth"\s{0,4}:\s{0,4}"([A-Za-z0-9+/]{12,}={0,2})"`, `"auth"`).
-		accepting(func(text []byte, groups []int) bool {
-			login, err := base64.StdEncoding.DecodeString(string(text[groups[2]:groups[3]]))
-			user, password, ok := bytes.Cut(login, []byte(":"))
-			return err == nil && ok && len(user) > 0 && len(password) > 0
-		})
+	docker := named("docker-auth", "the login of a container registry", 3, `"auth"\s*:\s*"([A-Za-z0-9+/]{12,}={0,2})"`, `"auth"`).
+		reaching(lookAhead).accepting(func(text []byte, groups []int) bool {
+		login, err := base64.StdEncoding.DecodeString(string(text[groups[2]:groups[3]]))
+		user, password, ok := bytes.Cut(login, []byte(":"))
+		return err == nil && ok && len(user) > 0 && len(password) > 0
+	})
 	netrc := named("netrc-password", "the password of a .netrc file", 2, `machine\s+\S{1,100}\s+login\s+\S{1,100}\s+password\s+(\S{6,})`, "machine ", "machine\t")
 	return []rule{
 		header, docker, netrc,

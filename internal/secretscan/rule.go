@@ -26,7 +26,8 @@ type rule struct {
 	before int
 	loose  bool // what stands before that does not matter
 	// pattern must match where the credential begins; its first group, or
-	// without one all of it, is the secret. Nothing beyond reach is looked at.
+	// without one all of it, is the secret. Nothing beyond reach is looked at:
+	// a format without a longest may fill that, any other must be shorter.
 	pattern *regexp.Regexp
 	reach   int
 	entropy float64 // the least of the secret, in bits a byte
@@ -73,7 +74,9 @@ func (r *rule) match(text []byte, at, keyword int, binary bool) (from, to int, o
 	for i := range groups {
 		groups[i] += start
 	}
-	if !binary && groups[1] < len(text) && wordByte(text[groups[1]-1]) && wordByte(text[groups[1]]) {
+	// What goes on where the window ends is as much of the credential as was
+	// looked at: a key may be longer than any reach.
+	if !binary && groups[1] < end && wordByte(text[groups[1]-1]) && wordByte(text[groups[1]]) {
 		return 0, 0, false
 	}
 	from, to = groups[0], groups[1]
@@ -86,7 +89,7 @@ func (r *rule) match(text []byte, at, keyword int, binary bool) (from, to int, o
 	return from, to, r.accept == nil || r.accept(text, groups)
 }
 
-//go:embed assignment.go automaton.go formats.go rule.go scan.go
+//go:embed assignment.go automaton.go formats.go names.go rule.go scan.go
 var sources embed.FS
 
 // Version names the rules and how they are applied: equal versions find the

@@ -3,12 +3,14 @@ package secretscan
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"reflect"
+	"regexp/syntax"
 	"runtime"
 	"slices"
 	"strings"
@@ -29,6 +31,23 @@ func token(random *rand.Rand) string {
 
 func key(random *rand.Rand) string {
 	return "-----BEGIN EC PRIVATE" + " KEY-----\n" + token(random)[4:] + token(random)[4:] + "\n-----END EC PRIVATE" + " KEY-----\n"
+}
+
+// long are credentials that are longer than what their rules look at.
+func long(random *rand.Rand) []string {
+	text := func(n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = letters[random.IntN(len(letters))]
+		}
+		return string(b)
+	}
+	in64 := base64.StdEncoding.EncodeToString([]byte("-----BEGIN RSA PRIVATE" + " KEY-----\n" + text(1592)))
+	return []string{
+		in64 + "\n", in64[:64] + "\n" + in64[64:128] + "\n", "op" + "s_ey" + "J" + text(850), "ya" + "29." + text(400),
+		"ey" + "J" + text(40) + ".ey" + "J" + text(5000) + "." + text(342), `"au` + `th": "` + base64.StdEncoding.EncodeToString([]byte("AWS:"+text(1900))) + `"`,
+		"pass" + "word" + strings.Repeat(" ", 150) + `= "` + text(17) + `"`, "Pass" + "word=" + text(17) + ";a=b",
+	}
 }
 
 func seeded() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) } //nolint:gosec // it is to repeat
@@ -105,18 +124,24 @@ func TestScanner_CutsMakeNoDifference(t *testing.T) {
 	random := seeded()
 	var text bytes.Buffer
 	count := 0
-	for text.Len() < 60_000 {
+	for text.Len() < 120_000 {
 		text.WriteString(strings.Repeat("x ", random.IntN(300)))
 		for _, s := range []string{token(random), "\n", key(random), token(random)[8:22] + ".atlas" + "v1." + token(random)[4:] + token(random)[4:34], "secret" + "_key: " + token(random)[4:] + "\n", "-----BEGIN ", "gh" + "p_"} {
 			if random.IntN(2) == 0 {
 				text.WriteString(s + " ")
 			}
 		}
+		text.WriteString(long(random)[count%8] + " ")
 		count++
 	}
 	want := findings(t, newScanner(1<<20), bytes.NewReader(text.Bytes()))
-	if len(want) < count/2 {
-		t.Fatalf("only %d findings", len(want))
+	if len(want) < count*3/2 {
+		t.Fatalf("only %d findings in %d pieces", len(want), count)
+	}
+	for _, rule := range []string{"private-key-base64", "onepassword-token", "gcp-access-token", "jwt", "docker-auth", "assigned-secret"} {
+		if !slices.ContainsFunc(want, func(f Finding) bool { return f.ID == rule }) {
+			t.Fatalf("nothing of %s is found", rule)
+		}
 	}
 	for _, size := range []int{1, 2, 7, 64, 1000, lookAhead - 1, lookAhead, lookAhead + 1, 20_000} {
 		for name, r := range map[string]io.Reader{
@@ -207,6 +232,15 @@ func TestRules_AreWellFormed(t *testing.T) {
 		if r.before > lookBehind || r.before+r.reach > lookAhead {
 			t.Errorf("%s looks further than the engine gives it", r.ID)
 		}
+		if r.pattern != nil {
+			tree, err := syntax.Parse(r.pattern.String(), syntax.Perl)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := longest(tree); n >= r.reach {
+				t.Errorf("%s: a match of %d bytes fills the window of %d, and is taken for one that goes on", r.ID, n, r.reach)
+			}
+		}
 		for i, k := range r.keywords {
 			if k != strings.ToLower(k) || k == "" || len(k) > longestKeyword || r.exact != nil && strings.ToLower(r.exact[i]) != k {
 				t.Errorf("%s: the keyword %q", r.ID, k)
@@ -216,6 +250,38 @@ func TestRules_AreWellFormed(t *testing.T) {
 			t.Errorf("%s is told in binaries without its case", r.ID)
 		}
 	}
+}
+
+// longest is how many bytes of ASCII a pattern matches at most; -1 means that
+// there is no bound.
+func longest(e *syntax.Regexp) int {
+	switch e.Op {
+	case syntax.OpLiteral:
+		return len(e.Rune)
+	case syntax.OpCharClass:
+		return 1
+	case syntax.OpStar, syntax.OpPlus:
+		return -1
+	}
+	all := 0
+	for _, sub := range e.Sub {
+		n := longest(sub)
+		switch {
+		case n < 0:
+			return -1
+		case e.Op == syntax.OpAlternate:
+			all = max(all, n)
+		default:
+			all += n
+		}
+	}
+	if e.Op == syntax.OpRepeat {
+		if e.Max < 0 {
+			return -1
+		}
+		all *= e.Max
+	}
+	return all
 }
 
 func FuzzScan(f *testing.F) {

@@ -11,6 +11,7 @@ import (
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/fulciotest"
 )
 
 // rawBundle signs any payload as any type, which [signing.Sign] refuses to.
@@ -147,10 +148,11 @@ func TestVerifier_VerifyBlob(t *testing.T) {
 
 func FuzzVerifier_Verify(f *testing.F) {
 	k := newKey(f)
-	v := verifier(f, trusting(f, k, func(t *signing.TrustedKey) { t.Types = append(t.Types, signing.TypeBlob) }))
+	a := fulciotest.New(f, noon())
+	v := verifier(f, trusting(f, k, func(t *signing.TrustedKey) { t.Types = append(t.Types, signing.TypeBlob) }), identity(f, a))
 	good := signature(f, k)
 	for _, seed := range [][]byte{
-		good, blobBundle(f, k, []byte("x")), rawBundle(f, k, "text/plain", "x"), rawBundle(f, k, signing.PayloadType, "{}"),
+		good, signature(f, a.Signer()), blobBundle(f, k, []byte("x")), rawBundle(f, k, "text/plain", "x"), rawBundle(f, k, signing.PayloadType, "{}"),
 		[]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":""},"tlogEntries":[{}]},"dsseEnvelope":{}}`),
 		[]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"x509CertificateChain":{}},"messageSignature":{}}`),
 	} {

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"io"
 	"os"
@@ -26,7 +28,7 @@ const ExecPrefix = "exec:"
 // ExecProtocol is the version of what is said to the program of an [Exec]; the
 // variable TOWPATH_SIGNER has it. The program is run with one more argument:
 //
-//	public-key  prints the public key, in PEM
+//	public-key  prints the public key in PEM, or a certificate of it ([Certified])
 //	sign        gets the message on standard input, and prints the base64 of its
 //	            signature: ECDSA P-256 with SHA-256, ASN.1 DER
 //
@@ -48,8 +50,11 @@ type Exec struct {
 	args    []string
 	timeout time.Duration
 	public  *ecdsa.PublicKey
+	leaf    *x509.Certificate // nil: it is trusted by its key
 	id      KeyID
 }
+
+var _ Certified = (*Exec)(nil)
 
 // OpenExec asks a program for the public key that it signs with. Name begins
 // with [ExecPrefix]; timeout bounds each run, 0 is a minute.
@@ -67,14 +72,23 @@ func OpenExec(ctx context.Context, name string, timeout time.Duration) (*Exec, e
 	if err != nil {
 		return nil, err
 	}
-	if e.public, err = ParsePublic(out); err != nil {
-		why, _ := towpath.PublicMessage(err)
-		return nil, towpath.E(towpath.KindInvalid, op, "what the program prints as its public key is none: %s", why).On(e.args[0]).WithCause(err).
-			WithHint("run it with the argument public-key: it has to print a PEM of ECDSA P-256, and nothing else")
+	if block, _ := pem.Decode(out); block != nil && block.Type == pemCertificate {
+		var by who
+		if by, err = readLeaf(block.Bytes); err == nil {
+			e.leaf, e.public, e.id = by.leaf, by.public, by.claim.Key
+			return e, nil
+		}
+	} else if e.public, err = ParsePublic(out); err == nil {
+		e.id, err = IDOf(e.public)
+		return e, err
 	}
-	e.id, err = IDOf(e.public)
-	return e, err
+	why, _ := towpath.PublicMessage(err)
+	return nil, towpath.E(towpath.KindInvalid, op, "what the program prints as its public key is none: %s", why).On(e.args[0]).WithCause(err).
+		WithHint("run it with the argument public-key: it has to print a PEM of ECDSA P-256, and nothing else")
 }
+
+// Certificate implements [Certified].
+func (e *Exec) Certificate() *x509.Certificate { return e.leaf }
 
 // Public implements [Signer].
 func (e *Exec) Public() *ecdsa.PublicKey { return e.public }

@@ -13,7 +13,7 @@ type Reason string
 const (
 	ReasonTooLarge    Reason = "too-large"       // more bytes than are accepted
 	ReasonMalformed   Reason = "malformed"       // no bundle of the one version that is accepted
-	ReasonKeyless     Reason = "keyless"         // signed with a certificate; only keys are trusted
+	ReasonCertificate Reason = "certificate"     // it is none that says who signs, or not of the authority
 	ReasonContent     Reason = "content"         // no statement, or (of a blob's signature) one
 	ReasonPayloadType Reason = "payload-type"    // the envelope holds no in-toto statement
 	ReasonSignatures  Reason = "signature-count" // not exactly one signature
@@ -31,7 +31,7 @@ const (
 // Reasons lists every reason, for tests.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonTooLarge, ReasonMalformed, ReasonKeyless, ReasonContent, ReasonPayloadType, ReasonSignatures, ReasonUnknownKey,
+		ReasonTooLarge, ReasonMalformed, ReasonCertificate, ReasonContent, ReasonPayloadType, ReasonSignatures, ReasonUnknownKey,
 		ReasonRevoked, ReasonNotYetValid, ReasonExpired, ReasonNotAllowed, ReasonSignature, ReasonStatement, ReasonPredicate, ReasonSubject,
 	}
 }

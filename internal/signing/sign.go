@@ -22,8 +22,8 @@ import (
 const PayloadType = "application/vnd.in-toto+json"
 
 // Signer signs with a key that it need not have: a file ([Key]), or a program
-// that asks a key management service ([Exec]). A keyless signer will be one that
-// also brings the certificate of its key.
+// that asks a key management service ([Exec]). A bundle names its key, or has its
+// certificate ([Certified]).
 type Signer interface {
 	Public() *ecdsa.PublicKey // P-256
 	// Sign signs a message: ECDSA over its SHA-256, ASN.1 DER.
@@ -40,18 +40,22 @@ func Open(ctx context.Context, name string, password Password) (Signer, error) {
 }
 
 // Sign wraps a statement into a Sigstore bundle. The bundle names the key by
-// its ID, and carries neither a timestamp nor an entry of a transparency log:
+// its ID or has the signer's certificate, and carries neither a timestamp nor an entry of a transparency log:
 // our ledger says when it was recorded.
 func Sign(ctx context.Context, signer Signer, statement []byte) ([]byte, error) {
 	const op = "signing.sign"
 	if _, err := evidence.Parse(statement); err != nil {
 		return nil, err // nobody would accept the signature
 	}
-	id, err := IDOf(signer.Public())
+	id, err := SignerID(signer)
 	if err != nil {
 		return nil, err
 	}
-	b, err := sign.Bundle(&sign.DSSEData{Data: statement, PayloadType: PayloadType}, keypair{signer, id}, sign.BundleOptions{Context: ctx})
+	how := sign.BundleOptions{Context: ctx}
+	if leaf := certificateOf(signer); leaf != nil {
+		how.CertificateProvider = provided{leaf}
+	}
+	b, err := sign.Bundle(&sign.DSSEData{Data: statement, PayloadType: PayloadType}, keypair{signer, id}, how)
 	var known *towpath.Error
 	if errors.As(err, &known) {
 		return nil, known // it says more

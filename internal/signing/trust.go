@@ -16,11 +16,11 @@ type Trust struct {
 	Keys []TrustedKey `json:"keys"`
 }
 
-// TrustedKey is one public key and what it may say. Nothing is allowed unless
-// it is listed.
+// TrustedKey is one public key, or one [Identity], and what it may say. Nothing is
+// allowed unless it is listed.
 type TrustedKey struct {
 	Name      string `json:"name"`      // for people: "builder 2026"
-	PublicKey string `json:"publicKey"` // PEM
+	PublicKey string `json:"publicKey"` // PEM, see [ReadTrusted]
 	// Types are the predicate types that the key may sign; [TypeBlob] for
 	// signatures of plain bytes.
 	Types []string `json:"types"`
@@ -47,11 +47,26 @@ type Revocation struct {
 // concurrent use.
 type Verifier struct{ keys map[KeyID]trusted }
 
-// trusted is a key, read.
+// trusted is a key or an identity, read.
 type trusted struct {
 	TrustedKey
-	id     KeyID
-	public *ecdsa.PublicKey
+	id       KeyID
+	public   *ecdsa.PublicKey // nil of an identity
+	identity *identity
+}
+
+func readTrusted(k TrustedKey) (out trusted, err error) {
+	out.TrustedKey = k
+	if isIdentity([]byte(k.PublicKey)) {
+		if out.identity, err = parseIdentity([]byte(k.PublicKey)); err == nil {
+			out.id = identityID(out.identity.issuer, out.identity.subject)
+		}
+		return out, err
+	}
+	if out.public, err = ParsePublic([]byte(k.PublicKey)); err == nil {
+		out.id, err = IDOf(out.public)
+	}
+	return out, err
 }
 
 // NewVerifier reads a trust. It reports all that is wrong with it at once.
@@ -64,17 +79,13 @@ func NewVerifier(t Trust) (*Verifier, error) {
 			at += " (" + shown(k.Name) + ")"
 		}
 		problem := func(format string, args ...any) { problems = append(problems, at+": "+fmt.Sprintf(format, args...)) }
-		public, err := ParsePublic([]byte(k.PublicKey))
+		read, err := readTrusted(k)
 		if err != nil {
 			message, _ := towpath.PublicMessage(err)
 			problem("%s", message)
 			continue
 		}
-		id, err := IDOf(public)
-		if err != nil {
-			return nil, err
-		}
-		if other, twice := v.keys[id]; twice {
+		if other, twice := v.keys[read.id]; twice {
 			problem("it is the same key as %q", other.Name)
 		}
 		if k.Name == "" {
@@ -89,7 +100,7 @@ func NewVerifier(t Trust) (*Verifier, error) {
 		if k.Revoked != nil && k.Revoked.Reason == "" {
 			problem("it is revoked without a reason")
 		}
-		v.keys[id] = trusted{TrustedKey: k, id: id, public: public}
+		v.keys[read.id] = read
 	}
 	if len(problems) > 0 {
 		return nil, towpath.E(towpath.KindInvalid, "signing.trust", "the trusted keys are wrong: %s", strings.Join(problems, "; ")).

@@ -55,7 +55,11 @@ func (v *Verifier) Verify(b []byte, want Requirement) (*Verified, error) {
 	if err := onlyStatement(read.Bundle); err != nil {
 		return nil, err
 	}
-	key, err := v.key(hint(read.Bundle), want.At, want.Type)
+	by, err := signerOf(read)
+	if err != nil {
+		return nil, err
+	}
+	key, err := v.key(by.claim, want.At, want.Type)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +70,12 @@ func (v *Verifier) Verify(b []byte, want Requirement) (*Verified, error) {
 	}
 	// Nothing of the statement is believed before this. Its subject is checked
 	// below, on the stricter of the two readings.
-	if err := key.verify(read, verify.WithoutArtifactUnsafe()); err != nil {
+	if key.identity != nil {
+		err = key.identity.verify(read, by.leaf)
+	} else {
+		err = key.verify(read, verify.WithoutArtifactUnsafe())
+	}
+	if err != nil {
 		return nil, err
 	}
 	if statement.Type != want.Type {
@@ -94,9 +103,16 @@ func (v *Verifier) VerifyBlob(b []byte, blob towpath.Digest, at time.Time) (*Ver
 	if message == nil {
 		return nil, refuse(ReasonContent, "the bundle holds no signature of plain bytes")
 	}
-	key, err := v.key(hint(read.Bundle), at, TypeBlob)
+	by, err := signerOf(read)
 	if err != nil {
 		return nil, err
+	}
+	key, err := v.key(by.claim, at, TypeBlob)
+	if err != nil {
+		return nil, err
+	}
+	if key.identity != nil {
+		return nil, refuse(ReasonNotAllowed, "plain bytes are believed of keys only")
 	}
 	sum, err := hex.DecodeString(blob.Hex())
 	if err != nil {
@@ -115,6 +131,10 @@ func (v *Verifier) VerifyBlob(b []byte, blob towpath.Digest, at time.Time) (*Ver
 type Claim struct {
 	Type string // of the predicate
 	Key  KeyID
+	// Identity is whose certificate the bundle has, for people; empty: it names a key.
+	// A signature counts while the certificate does: from From until Until.
+	Identity    string
+	From, Until time.Time
 }
 
 // Read says what a bundle claims to be, so that it can be verified as that.
@@ -126,7 +146,12 @@ func Read(b []byte) (Claim, error) {
 	if err := onlyStatement(read.Bundle); err != nil {
 		return Claim{}, err
 	}
-	c := Claim{Key: KeyID(shown(string(hint(read.Bundle))))}
+	by, err := signerOf(read)
+	if err != nil {
+		return Claim{}, err
+	}
+	c := by.claim
+	c.Key = KeyID(shown(string(c.Key)))
 	statement, err := evidence.Parse(read.GetDsseEnvelope().GetPayload())
 	if err != nil {
 		message, _ := towpath.PublicMessage(err)
@@ -144,7 +169,7 @@ func (v *Verifier) Allows(c Claim, at time.Time) error {
 	if c.Type == "" || at.IsZero() {
 		return less()
 	}
-	_, err := v.key(c.Key, at, c.Type)
+	_, err := v.key(c, at, c.Type)
 	return err
 }
 
@@ -175,7 +200,8 @@ func less() error {
 	return towpath.E(towpath.KindInternal, "signing.verify", "a bundle was to be verified without saying what it must prove")
 }
 
-// parse reads a bundle of the one version that is accepted, signed with a key.
+// parse reads a bundle of the one version that is accepted, which names a key or has
+// one certificate.
 func parse(b []byte) (*bundle.Bundle, error) {
 	if len(b) > MaxBundle {
 		return nil, refuse(ReasonTooLarge, "the bundle has %d bytes; at most %d are read", len(b), MaxBundle)
@@ -188,9 +214,9 @@ func parse(b []byte) (*bundle.Bundle, error) {
 		return nil, refuse(ReasonMalformed, "the bundle is a %q, not a %s", shown(read.GetMediaType()), oci.MediaTypeBundle).
 			WithHint("sign with cosign 3, or 2 with --new-bundle-format")
 	}
-	if read.GetVerificationMaterial().GetPublicKey() == nil {
-		return nil, refuse(ReasonKeyless, "the bundle was signed with a certificate, and only keys are trusted").
-			WithHint("sign with a key: `cosign sign --key`, `towpath release build --key`")
+	if m := read.GetVerificationMaterial(); m.GetPublicKey() == nil && m.GetCertificate() == nil {
+		return nil, refuse(ReasonCertificate, "the bundle has neither the name of a key nor one certificate").
+			WithHint("sign with a key (`cosign sign --key`, `towpath release build --key`), or with one certificate")
 	}
 	return read, nil
 }
@@ -224,17 +250,25 @@ func onlyStatement(b *protobundle.Bundle) error {
 	return nil
 }
 
-// hint is the key that a bundle names. That it names it proves nothing yet.
-func hint(b *protobundle.Bundle) KeyID {
-	return KeyID(b.GetVerificationMaterial().GetPublicKey().GetHint())
-}
-
-// key is a trusted key, if it may be used.
-func (v *Verifier) key(id KeyID, at time.Time, predicate string) (trusted, error) {
-	key, ok := v.keys[id]
-	if !ok {
-		return trusted{}, refuse(ReasonUnknownKey, "the bundle was signed with the key %q, which is not trusted", shown(string(id))).
+// key is who a bundle says that signed it, if that is trusted and may be.
+func (v *Verifier) key(c Claim, at time.Time, predicate string) (trusted, error) {
+	key, ok := v.keys[c.Key]
+	certified := c.Identity != ""
+	if !ok || certified != (key.identity != nil) {
+		if certified {
+			return trusted{}, refuse(ReasonUnknownKey, "the bundle was signed by %s, who is not trusted", c.Identity).
+				WithHint("sign with a trusted key, or trust this identity: `towpath trust add NAME --issuer … --subject … --authority …`")
+		}
+		return trusted{}, refuse(ReasonUnknownKey, "the bundle was signed with the key %q, which is not trusted", shown(string(c.Key))).
 			WithHint("sign with a trusted key, or trust this one")
+	}
+	if certified && at.Before(c.From) {
+		return trusted{}, refuse(ReasonNotYetValid, "the certificate of %s is valid from %s, and the signature is of %s", c.Identity, stamp(c.From), stamp(at)).
+			WithHint("compare the server's clock with the authority's, and sign again")
+	}
+	if certified && at.After(c.Until) {
+		return trusted{}, refuse(ReasonExpired, "the certificate of %s was valid from %s until %s, and the signature is known since %s only",
+			c.Identity, stamp(c.From), stamp(c.Until), stamp(at)).WithHint("publish what is signed while the certificate is valid")
 	}
 	return key, key.usable(at, predicate)
 }

@@ -167,7 +167,7 @@ func TestVerifier_Verify_failsClosed(t *testing.T) {
 		{name: "a signed payload that is no statement", reason: signing.ReasonStatement, bundle: raw("hello")},
 		{name: "a signed statement with two predicate types", reason: signing.ReasonStatement, bundle: raw(strings.Replace(payloadOf(t, good),
 			`"predicateType":`, `"predicateType":"https://example.com/other","predicateType":`, 1))},
-		{name: "a certificate instead of a key", reason: signing.ReasonKeyless, bundle: dsse(func(b, _ map[string]any) {
+		{name: "a certificate instead of a key", reason: signing.ReasonCertificate, bundle: dsse(func(b, _ map[string]any) {
 			b["verificationMaterial"] = map[string]any{"certificate": map[string]any{"rawBytes": "AAAA"}}
 		})},
 		{name: "a signature of plain bytes", reason: signing.ReasonContent, bundle: dsse(func(b, _ map[string]any) {

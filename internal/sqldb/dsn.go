@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"cmp"
 	"database/sql"
 	"net/url"
 	"os"
@@ -50,10 +51,10 @@ func sqliteDSN(path string, busy time.Duration, reader bool) string {
 	if reader {
 		// What others wrote empties a reader's cache, so more of it would only be
 		// memory; the operating system keeps the pages too.
-		q.Add("_pragma", "cache_size(-2000)")
+		q.Add("_pragma", "cache_size(-1000)")
 		q.Add("_pragma", "query_only(1)")
 	} else {
-		q.Add("_pragma", "cache_size(-8000)")
+		q.Add("_pragma", "cache_size(-4000)")
 		// What savepoints need to roll back: in files it would be written too.
 		q.Add("_pragma", "temp_store(MEMORY)")
 		// Pages, so 16 MiB: what is written often is then copied less often from
@@ -93,20 +94,31 @@ func (db *DB) openSQLite(path string, cfg Config) error {
 }
 
 func (db *DB) openPostgres(cfg Config) error {
-	pc, err := pgx.ParseConfig(cfg.URL)
+	pc, err := postgresConfig(cfg.URL)
 	if err != nil {
-		// The cause is left out: it quotes the URL, which may hold a password.
-		return towpath.E(towpath.KindInvalid, "sqldb.open", "the URL of the PostgreSQL database is not valid").WithHint(urlHint)
+		return err
 	}
-	setDefault(pc.RuntimeParams, "application_name", "towpath")
-	// A server that was cut off must not keep its row locks.
-	setDefault(pc.RuntimeParams, "idle_in_transaction_session_timeout", "60s")
 	pool := stdlib.OpenDB(*pc)
 	pool.SetMaxOpenConns(cfg.MaxConns)
 	pool.SetMaxIdleConns(cfg.MaxConns)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	db.read, db.write = pool, pool
 	return nil
+}
+
+// postgresConfig is how a connection is made.
+func postgresConfig(raw string) (*pgx.ConnConfig, error) {
+	pc, err := pgx.ParseConfig(raw)
+	if err != nil {
+		// The cause is left out: it quotes the URL, which may hold a password.
+		return nil, towpath.E(towpath.KindInvalid, "sqldb.open", "the URL of the PostgreSQL database is not valid").WithHint(urlHint)
+	}
+	setDefault(pc.RuntimeParams, "application_name", "towpath")
+	// A server that was cut off must not keep its row locks.
+	setDefault(pc.RuntimeParams, "idle_in_transaction_session_timeout", "60s")
+	pc.ConnectTimeout = cmp.Or(pc.ConnectTimeout, connectWithin)
+	pc.DialFunc = dialer(pc.ConnectTimeout).DialContext
+	return pc, nil
 }
 
 func setDefault(m map[string]string, key, value string) {

@@ -64,8 +64,8 @@ func (g *group) do(ctx context.Context, f func(*sql.Conn) error) error {
 		return mine.err
 	}
 	err := m.take(mine.conn, f)
-	if ended := <-m.ended; errors.Is(ended, errLost) || err == nil {
-		return ended
+	if ended := <-m.ended; ended != nil || err == nil {
+		return ended // also who failed: it may be for what the commit did not keep
 	}
 	return err
 }

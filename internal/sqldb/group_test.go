@@ -148,6 +148,29 @@ func TestGroup(t *testing.T) {
 			t.Errorf("%d found the row of the third, rows: %s", unique, ids(t, c.db))
 		}
 	})
+	t.Run("who failed for one before is told of the commit that failed", func(t *testing.T) {
+		db := openTable(t, t.TempDir())
+		if _, err := db.Exec(t.Context(), `CREATE TABLE late (id BIGINT REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)`); err != nil {
+			t.Fatal(err)
+		}
+		c := &crowd{t: t, db: db, errs: make([]error, 2), release: make(chan struct{})}
+		open := make(chan struct{})
+		c.all.Go(func() {
+			c.errs[0] = db.InTx(t.Context(), func(ctx context.Context, tx *Tx) error {
+				close(open)
+				<-c.release
+				_, err := tx.Exec(ctx, `INSERT INTO late VALUES (7)`) // which nothing has, as the commit finds
+				return errors.Join(err, insert(1)(ctx, tx))
+			})
+		})
+		<-open
+		c.add(t.Context(), 1, insert(1))
+		for i, err := range c.end() {
+			if err == nil || IsUnique(err) || ids(t, db) != "" {
+				t.Errorf("%d is told %v, rows: %s", i, err, ids(t, db))
+			}
+		}
+	})
 	t.Run("one that fails is rolled back alone", func(t *testing.T) {
 		want := errors.New("no")
 		c := newCrowd(t, openTable(t, t.TempDir()), 4)

@@ -31,14 +31,20 @@ type Latch struct {
 
 // session is one that has the lock for all of this process who share it, until
 // the last of them leaves. One that is lost stays theirs: who comes later has
-// another.
+// another. So is one that another server waits for: the next session waits behind
+// that server, which has its turn however many share the latch here.
 type session struct {
 	conn    *sql.Conn // nil on SQLite
 	sharers int
+	aged    *time.Timer // ends a while after it was asked whether anybody waits
 }
 
 // everybody is more than ever share a latch.
 const everybody = math.MaxInt32
+
+// askAfter is for how long sharers join a session before it is asked whether
+// somebody waits to have the latch alone.
+const askAfter = time.Second
 
 // answerWithin is how long a session may take to say that it lives.
 const answerWithin = 5 * time.Second
@@ -102,7 +108,7 @@ func (l *Latch) Share(ctx context.Context) (*Held, error) {
 }
 
 // join is a session of the process with one more who shares it. One that was
-// lost is left to those who have it.
+// lost, or that somebody waits for, is left to those who have it.
 func (l *Latch) join(ctx context.Context) (*session, error) {
 	if err := l.turn.Acquire(ctx, 1); err != nil { // another may wait for the session
 		return nil, err
@@ -115,20 +121,48 @@ func (l *Latch) join(ctx context.Context) (*session, error) {
 	}
 	l.mu.Unlock()
 	if s != nil {
-		if answers(ctx, s.conn) == nil {
+		wanted, err := l.wanted(ctx, s)
+		if err == nil && !wanted && answers(ctx, s.conn) == nil {
 			return s, nil
 		}
 		l.leave(s)
+		if err != nil {
+			return nil, err
+		}
 	}
 	conn, err := l.lock(ctx, `SELECT pg_advisory_lock_shared($1)`)
 	if err != nil {
 		return nil, err
 	}
-	s = &session{conn: conn, sharers: 1}
+	s = &session{conn: conn, sharers: 1, aged: time.NewTimer(askAfter)}
 	l.mu.Lock()
 	l.shared = s
 	l.mu.Unlock()
 	return s, nil
+}
+
+// wanted reports whether somebody waits to have alone what a session keeps. Whoever
+// has the turn to join asks, once in [askAfter], and not in the session, in which
+// others ask too.
+func (l *Latch) wanted(ctx context.Context, s *session) (waits bool, err error) {
+	select {
+	case <-s.aged.C:
+	default:
+		return false, nil
+	}
+	if s.conn == nil {
+		return false, nil
+	}
+	row := l.db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND mode = 'ExclusiveLock'
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		AND classid::bigint = ($1::bigint >> 32) & 4294967295 AND objid::bigint = $2::bigint & 4294967295 AND objsubid = 1)`, l.key, l.key)
+	err = mapError("latch.lock", row.Scan(&waits))
+	if err != nil || waits {
+		s.aged.Reset(0) // ask again
+	} else {
+		s.aged.Reset(askAfter)
+	}
+	return waits, err
 }
 
 // leave gives a session back with the last who shares it.
@@ -141,6 +175,7 @@ func (l *Latch) leave(s *session) {
 	}
 	l.mu.Unlock()
 	if last {
+		s.aged.Stop()
 		l.unlock(s.conn, `SELECT pg_advisory_unlock_shared($1)`)
 	}
 }

@@ -276,9 +276,15 @@ func TestLatch(t *testing.T) {
 // waitForLock returns once somebody waits for an advisory lock of the database.
 func waitForLock(t *testing.T, db *sqldb.DB) {
 	t.Helper()
+	waitForLocks(t, db, 1)
+}
+
+// waitForLocks returns once so many wait for advisory locks of the database.
+func waitForLocks(t *testing.T, db *sqldb.DB, n int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	for waits := 0; waits == 0; {
+	for waits := 0; waits < n; {
 		row := db.QueryRow(ctx, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
 			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 		if err := row.Scan(&waits); err != nil {

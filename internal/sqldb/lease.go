@@ -20,15 +20,17 @@ type Lease struct {
 
 // AcquireLease takes the lease of a name when nobody has it at now, or renews
 // it when owner has it, in which case the fence stays. ok is false while
-// somebody else has it. owner must be unique to the process and its start.
+// somebody else has it. owner must be unique to the process and its start. A
+// lease that ends more than twice ttl after now was taken by a clock that was
+// ahead, and is as if it had ended: all who want a name give one ttl.
 func AcquireLease(ctx context.Context, db *DB, name, owner string, now time.Time, ttl time.Duration) (l Lease, ok bool, err error) {
 	l = Lease{Name: name, Owner: owner, Until: now.Add(ttl)}
 	err = db.InTx(ctx, func(ctx context.Context, tx *Tx) error {
 		err := tx.QueryRow(ctx, `INSERT INTO lease (name, owner, fence, until) VALUES ($1, $2, 1, $3)
 			ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until,
 				fence = lease.fence + CASE WHEN lease.owner = excluded.owner AND lease.until > $4 THEN 0 ELSE 1 END
-			WHERE lease.until <= $4 OR lease.owner = excluded.owner
-			RETURNING fence`, name, owner, Micros(l.Until), Micros(now)).Scan(&l.Fence)
+			WHERE lease.until <= $4 OR lease.until > $5 OR lease.owner = excluded.owner
+			RETURNING fence`, name, owner, Micros(l.Until), Micros(now), Micros(now.Add(2*ttl))).Scan(&l.Fence)
 		if ok = err == nil; errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

@@ -3,6 +3,7 @@ package sqldb_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/towpath"
@@ -61,6 +62,19 @@ func TestLease(t *testing.T) {
 			b, ok, err := sqldb.AcquireLease(ctx, db, "z", "two", epoch, lease)
 			if err != nil || !ok || b.Fence <= a.Fence {
 				t.Fatal(b, ok, err)
+			}
+		})
+		t.Run("goes to others when it is one of a clock that was ahead, and the old holder is stale", func(t *testing.T) {
+			ahead, _, err := sqldb.AcquireLease(ctx, db, "ahead", "one", epoch.Add(time.Hour), lease)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, ok, err := sqldb.AcquireLease(ctx, db, "ahead", "two", epoch, lease)
+			if err != nil || !ok || b.Fence <= ahead.Fence || check(ahead) != towpath.KindLocked {
+				t.Fatal(b, ok, err)
+			}
+			if _, ok, err := sqldb.AcquireLease(ctx, db, "ahead", "three", epoch.Add(-lease), lease); ok || err != nil {
+				t.Fatal("a clock that is behind by less has taken it", err)
 			}
 		})
 		t.Run("is stale after a restore, as is every claim", func(t *testing.T) {

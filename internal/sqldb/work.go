@@ -42,12 +42,13 @@ func Enqueue(ctx context.Context, q Querier, kind, key string, due time.Time) er
 }
 
 // Claim leases up to limit due entries of the kinds until now + lease, the
-// longest due first.
+// longest due first. One that is leased until more than twice lease after now
+// was claimed by a clock that was ahead, and is free: all give one lease.
 func (q *Queue) Claim(ctx context.Context, kinds []string, now time.Time, lease time.Duration, limit int) ([]Work, error) {
 	if len(kinds) == 0 || limit <= 0 {
 		return nil, nil
 	}
-	if some, err := q.anyDue(ctx, kinds, now); err != nil || !some {
+	if some, err := q.anyDue(ctx, kinds, now, lease); err != nil || !some {
 		return nil, err
 	}
 	var claimed []Work
@@ -57,10 +58,10 @@ func (q *Queue) Claim(ctx context.Context, kinds []string, now time.Time, lease 
 		if err != nil {
 			return err
 		}
-		args := []any{q.owner, Micros(now.Add(lease)), fence, Micros(now), limit}
+		args := []any{q.owner, Micros(now.Add(lease)), fence, Micros(now), limit, Micros(now.Add(2 * lease))}
 		rows, err := tx.Query(ctx, `WITH due AS MATERIALIZED (
 				SELECT kind AS due_kind, key AS due_key FROM work
-				WHERE kind IN (`+Params(len(args)+1, len(kinds))+`) AND run_after <= $4 AND lease_until <= $4
+				WHERE kind IN (`+Params(len(args)+1, len(kinds))+`) AND run_after <= $4 AND (lease_until <= $4 OR lease_until > $6)
 				ORDER BY run_after LIMIT $5`+SkipLocked(tx.Dialect())+`)
 			UPDATE work SET lease_owner = $1, lease_until = $2, fence = $3
 			FROM due WHERE kind = due_kind AND key = due_key
@@ -153,10 +154,10 @@ func CheckWork(ctx context.Context, tx *Tx, kind, key string, fence int64) error
 }
 
 // anyDue keeps a queue that is polled while empty from writing.
-func (q *Queue) anyDue(ctx context.Context, kinds []string, now time.Time) (bool, error) {
+func (q *Queue) anyDue(ctx context.Context, kinds []string, now time.Time, lease time.Duration) (bool, error) {
 	var n int
-	err := q.db.QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM work WHERE run_after <= $1 AND lease_until <= $1
-		AND kind IN (`+Params(2, len(kinds))+`) LIMIT 1) AS one`, append([]any{Micros(now)}, anys(kinds)...)...).Scan(&n)
+	err := q.db.QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM work WHERE run_after <= $1 AND (lease_until <= $1 OR lease_until > $2)
+		AND kind IN (`+Params(3, len(kinds))+`) LIMIT 1) AS one`, append([]any{Micros(now), Micros(now.Add(2 * lease))}, anys(kinds)...)...).Scan(&n)
 	return n > 0, mapError("work.claim", err)
 }
 

@@ -71,6 +71,15 @@ func TestQueue(t *testing.T) {
 			exec(t, db, `DELETE FROM work WHERE kind = 'other'`)
 			empty(t)
 		})
+		t.Run("claims what a clock that was ahead has claimed", func(t *testing.T) {
+			enqueue(t, "k", epoch)
+			ahead := claim(t, epoch.Add(time.Hour), 1)[0]
+			claim(t, epoch.Add(time.Hour-lease), 0) // a clock that is behind by less
+			w := claim(t, epoch, 1)[0]
+			stale(t, q.Done(ctx, ahead, epoch))
+			ok(t, q.Done(ctx, w, epoch))
+			empty(t)
+		})
 		t.Run("an enqueueing of a waiting key brings it forward, never back", func(t *testing.T) {
 			enqueue(t, "k", epoch.Add(time.Hour))
 			enqueue(t, "k", epoch)

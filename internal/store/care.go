@@ -144,6 +144,20 @@ func (tx *Tx) NeededBy(ctx context.Context, d towpath.Digest, limit int) ([]stri
 		ORDER BY 1 LIMIT $6`, d, d, d, d, d, limit)
 }
 
+// ProjectsNeeding lists the projects of all that NeededBy lists, by name.
+func (tx *Tx) ProjectsNeeding(ctx context.Context, d towpath.Digest) ([]towpath.ProjectName, error) {
+	found, err := tx.strings(ctx, "registry.care", `SELECT r.project FROM registry_repository r JOIN registry_blob b ON b.repository = r.name WHERE b.digest = $1
+		UNION SELECT r.project FROM registry_repository r JOIN registry_artifact a ON a.repository = r.name WHERE a.digest = $2
+		UNION SELECT project FROM release WHERE digest = $3 OR content = $4
+		UNION SELECT project FROM candidate WHERE provenance = $5
+		ORDER BY 1`, d, d, d, d, d)
+	out := make([]towpath.ProjectName, len(found))
+	for i, p := range found {
+		out[i] = towpath.ProjectName(p)
+	}
+	return out, err
+}
+
 // Usage is what the projects' repositories hold, by project.
 func (tx *Tx) Usage(ctx context.Context, in registry.Projects) ([]registry.ProjectUsage, error) {
 	where, args := within("r.project", in, 1)

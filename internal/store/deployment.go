@@ -65,6 +65,31 @@ func (tx *Tx) SaveDeployment(ctx context.Context, d towpath.Deployment) error {
 
 // Deployments lists deployments newest first, at most limit.
 func (tx *Tx) Deployments(ctx context.Context, f deploy.Filter, limit int) ([]towpath.Deployment, error) {
+	var out []towpath.Deployment
+	for more := true; more && len(out) < limit; {
+		page, err := tx.deployments(ctx, f, limit)
+		if err != nil {
+			return nil, err
+		}
+		if more = f.Brings && len(page) == limit; more {
+			f.Cursor = string(page[limit-1].ID)
+		}
+		for _, d := range page {
+			if len(out) < limit && (!f.Brings || d.Kind != towpath.DeploymentRepair) {
+				out = append(out, d)
+			}
+		}
+	}
+	for i := range out {
+		if err := tx.addSteps(ctx, &out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// deployments is a page of deployments of any kind, without their steps.
+func (tx *Tx) deployments(ctx context.Context, f deploy.Filter, limit int) ([]towpath.Deployment, error) {
 	q := `SELECT doc FROM deployment WHERE project = $1`
 	args := []any{f.Project}
 	add := func(clause string, v any) {
@@ -78,16 +103,7 @@ func (tx *Tx) Deployments(ctx context.Context, f deploy.Filter, limit int) ([]to
 		add(` AND id < `, f.Cursor)
 	}
 	add(` ORDER BY id DESC LIMIT `, limit)
-	out, err := list[towpath.Deployment](ctx, tx, "deployment", q, args...)
-	if err != nil {
-		return nil, err
-	}
-	for i := range out {
-		if err := tx.addSteps(ctx, &out[i]); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return list[towpath.Deployment](ctx, tx, "deployment", q, args...)
 }
 
 // Asking lists every environment, with whether what is deployed to it waits for a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -249,6 +250,20 @@ func TestStore_Fences(t *testing.T) {
 				return errors.Join(err, listErr)
 			})
 			equal(t, next(1), 1<<40+2)
+		})
+		t.Run("there is none after the highest, and the transaction goes on", func(t *testing.T) {
+			equal(t, next(math.MaxInt64-1), math.MaxInt64-1)
+			equal(t, next(1), math.MaxInt64)
+			other := operation("op", "web", noon).Target
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				for range 2 {
+					_, err := tx.NextFence(ctx, target, 1)
+					wantKind(t, err, towpath.KindExhausted)
+				}
+				fence, err := tx.NextFence(ctx, other, 7)
+				equal(t, fence, 7)
+				return err
+			})
 		})
 	})
 }

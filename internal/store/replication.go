@@ -62,28 +62,72 @@ func (tx *Tx) ReplicationsOf(ctx context.Context, p towpath.ProjectName, d towpa
 	return list[towpath.Replication](ctx, tx, "replication", `SELECT doc FROM replication WHERE project = $1 AND digest = $2 ORDER BY rule`, p, d)
 }
 
-// SaveReplication writes how far a copy is.
+// SaveReplication writes how far a copy is. Since when a gate waits for it stays
+// known, also when that was asked after r was read.
 func (tx *Tx) SaveReplication(ctx context.Context, r towpath.Replication) error {
+	if there, err := tx.insertReplication(ctx, "replication.save", r); err != nil || !there {
+		return err
+	}
+	was, err := tx.lockReplication(ctx, r)
+	if towpath.KindOf(err) == towpath.KindNotFound {
+		return nil // it was dropped meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	if r.Asked.IsZero() {
+		r.Asked = was.Asked
+	}
+	return tx.updateReplication(ctx, "replication.save", r)
+}
+
+// AskReplication has a release copied by a rule that may be about others; of a
+// copy that is known it changes since when it is asked for, unless that is known.
+func (tx *Tx) AskReplication(ctx context.Context, r towpath.Replication) error {
+	if there, err := tx.insertReplication(ctx, "replication.ask", r); err != nil || !there {
+		return err
+	}
+	was, err := tx.lockReplication(ctx, r)
+	if towpath.KindOf(err) == towpath.KindNotFound {
+		return nil // it was dropped meanwhile: whoever waits for it asks again
+	}
+	if err != nil || !was.Asked.IsZero() {
+		return err
+	}
+	was.Asked = r.Asked
+	return tx.updateReplication(ctx, "replication.ask", was)
+}
+
+// insertReplication writes a copy unless it is there already.
+func (tx *Tx) insertReplication(ctx context.Context, op string, r towpath.Replication) (there bool, err error) {
+	text, err := doc(r)
+	if err != nil {
+		return false, err
+	}
+	n, err := tx.exec(ctx, op, `INSERT INTO replication (project, rule, digest, since, doc) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO NOTHING`, r.Project, r.Rule, r.Release, sqldb.Micros(r.Since), text)
+	return n == 0, err
+}
+
+func (tx *Tx) updateReplication(ctx context.Context, op string, r towpath.Replication) error {
 	text, err := doc(r)
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, "replication.save", `INSERT INTO replication (project, rule, digest, since, doc) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (project, rule, digest) DO UPDATE SET since = excluded.since, doc = excluded.doc`,
+	_, err = tx.exec(ctx, op, `UPDATE replication SET since = $4, doc = $5 WHERE project = $1 AND rule = $2 AND digest = $3`,
 		r.Project, r.Rule, r.Release, sqldb.Micros(r.Since), text)
 	return err
 }
 
-// AskReplication has a release copied by a rule that may be about others; a copy
-// that is known is left as it is.
-func (tx *Tx) AskReplication(ctx context.Context, r towpath.Replication) error {
-	text, err := doc(r)
+// lockReplication reads a copy that nobody else changes until the transaction ends.
+func (tx *Tx) lockReplication(ctx context.Context, of towpath.Replication) (r towpath.Replication, err error) {
+	var text string
+	err = one(tx.QueryRow(ctx, `SELECT doc FROM replication WHERE project = $1 AND rule = $2 AND digest = $3`+tx.lock(), of.Project, of.Rule, of.Release),
+		"replication", string(of.Release), &text)
 	if err != nil {
-		return err
+		return r, err
 	}
-	_, err = tx.exec(ctx, "replication.ask", `INSERT INTO replication (project, rule, digest, since, doc) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT DO NOTHING`, r.Project, r.Rule, r.Release, sqldb.Micros(r.Since), text)
-	return err
+	return r, undoc("replication", text, &r)
 }
 
 // DeleteReplication forgets a copy.

@@ -312,6 +312,43 @@ func TestStore_Deployments(t *testing.T) {
 				return errors.Join(err, err2)
 			})
 		})
+		t.Run("what brings something is found behind any number of repairs", func(t *testing.T) {
+			update(t, s, func(ctx context.Context, tx *store.Tx) error {
+				for _, id := range []towpath.DeploymentID{"dep_5", "dep_6", "dep_7", "dep_8"} {
+					if err := tx.InsertDeployment(ctx, towpath.Deployment{
+						ID: id, Project: shop, Environment: "prod", Kind: towpath.DeploymentRepair, Phase: towpath.DeploymentFailed, CreatedAt: noon,
+					}); err != nil {
+						return err
+					}
+				}
+				for _, x := range []struct {
+					limit int
+					from  string
+					want  []towpath.DeploymentID
+				}{
+					{1, "", []towpath.DeploymentID{"dep_4"}},
+					{2, "", []towpath.DeploymentID{"dep_4", "dep_3"}},
+					{9, "", []towpath.DeploymentID{"dep_4", "dep_3", "dep_1"}},
+					{2, "dep_6", []towpath.DeploymentID{"dep_4", "dep_3"}},
+					{2, "dep_4", []towpath.DeploymentID{"dep_3", "dep_1"}},
+					{1, "dep_1", nil},
+				} {
+					found, err := tx.Deployments(ctx, deploy.Filter{Project: shop, Environment: "prod", Brings: true, Cursor: x.from}, x.limit)
+					if err != nil {
+						return err
+					}
+					var got []towpath.DeploymentID
+					for _, d := range found {
+						got = append(got, d.ID)
+						if d.ID == "dep_1" {
+							equal(t, len(d.Components[0].Steps), 2)
+						}
+					}
+					equal(t, got, x.want)
+				}
+				return nil
+			})
+		})
 	})
 }
 

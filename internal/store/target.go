@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -14,12 +15,17 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// NextFence raises and returns the fence of a target, at least to floor.
+// NextFence raises and returns the fence of a target, at least to floor. When there
+// is no higher one it is KindExhausted, and the transaction goes on.
 func (tx *Tx) NextFence(ctx context.Context, t towpath.Target, floor int64) (int64, error) {
 	var fence int64
 	err := tx.QueryRow(ctx, `INSERT INTO target (key, project, environment, component, place, fence, doc) VALUES ($1, $2, $3, $4, $6, $5, '{}')
 		ON CONFLICT (key) DO UPDATE SET fence = CASE WHEN target.fence >= excluded.fence THEN target.fence + 1 ELSE excluded.fence END
-		RETURNING fence`, t.Key(), t.Project, t.Environment, t.Component, floor, t.Place).Scan(&fence)
+		WHERE target.fence < $7 RETURNING fence`, t.Key(), t.Project, t.Environment, t.Component, floor, t.Place, int64(math.MaxInt64)).Scan(&fence)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, towpath.E(towpath.KindExhausted, "target.fence", "nobody can be given work on it: its fence is the highest that there is").On(t.Key()).
+			WithHint("an agent of an older server raised it: revoke its token, and lower the target's fence in the database, but not below the last one in the journal of the place's agent")
+	}
 	return fence, sqldb.MapError("target.fence", err)
 }
 

@@ -34,6 +34,9 @@ type Deployment struct {
 	Waiting string `json:"waiting,omitempty"`
 	// Asks is that it does not go on until a person does something: what, Waiting says.
 	Asks bool `json:"asks,omitempty"`
+	// Unread is since when nothing can be begun because the release can't be read;
+	// zero: it can, or nobody has to.
+	Unread time.Time `json:"unread,omitzero"`
 	// Away are the agents that it waits for, too, and that are not heard of. It is
 	// found out when the deployment is read, and never kept.
 	Away []AgentAway `json:"away,omitempty"`

@@ -22,6 +22,9 @@ type Drift struct {
 	// Files is which look at files Since was at, or Clean, by the place's clock: that
 	// look does not confirm itself. Zero: none, or it is not known.
 	Files time.Time `json:"files,omitzero"`
+	// Beside is what was seen beside differences that stand and can't be repaired,
+	// and is not certain yet.
+	Beside Suspicion `json:"beside,omitzero"`
 	// Told is that drift is on record, and not yet that it is gone.
 	Told bool `json:"told,omitempty"`
 	// ToldAt is when there was news of it last, and Untold that something else
@@ -32,6 +35,13 @@ type Drift struct {
 	Why     string          `json:"why,omitempty"`
 	Again   time.Time       `json:"again,omitzero"`    // when a repair may be tried next
 	Repairs []RepairAttempt `json:"repairs,omitempty"` // oldest first, of late
+}
+
+// Suspicion is what was seen, and counts when it is seen again.
+type Suspicion struct {
+	Differences []Difference `json:"differences"`
+	Since       time.Time    `json:"since"`
+	Files       time.Time    `json:"files,omitzero"` // which look at files Since was at, see [Drift]
 }
 
 // RepairAttempt is one repair of a target.

@@ -27,6 +27,17 @@ type DriftRules struct {
 	Window  time.Duration `json:"window,omitempty"` // nanoseconds
 }
 
+// DefaultRepairs is how many repairs are made until a component is left alone when
+// it does not say.
+const DefaultRepairs = 3
+
+// LeastWindow is the shortest time in which so many repairs can be counted when
+// each of them waits for its difference to settle, and takes as long itself. In a
+// shorter one they never come together, and are made for ever.
+func LeastWindow(repairs int, debounce time.Duration) time.Duration {
+	return 2 * time.Duration(repairs) * debounce
+}
+
 // MaxRepairs is how many repairs a component may ask for until it is left alone.
 const MaxRepairs = 20
 

@@ -114,6 +114,9 @@ type Unseen struct {
 	Objective string        `json:"objective"`
 	Why       string        `json:"why"`          // a sentence
 	By        AccountName   `json:"by,omitempty"` // who ended the last step all the same; empty: nobody had to
+	// Unasked is that nothing was to be judged by it: the rollout was the first, or
+	// the environment has its own that compares nothing.
+	Unasked bool `json:"unasked,omitempty"`
 }
 
 // RefMove is the journal of one projection of an environment into git: its

@@ -64,6 +64,9 @@ const (
 // Asks reports whether a metric source is asked for an objective.
 func (o Objective) Asks() bool { return len(o.Queries()) > 0 }
 
+// Judges reports whether anything is judged by an objective; others are only shown.
+func (o Objective) Judges() bool { return o.Kind != ObjectiveQuery && o.Kind != ObjectiveMeasure }
+
 // Counted reports whether what the data plane counts is all that an objective
 // needs.
 func (o Objective) Counted() bool { return o.Kind == ObjectiveErrors || o.Kind == ObjectiveLatency }

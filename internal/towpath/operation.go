@@ -94,7 +94,8 @@ type OperationSpec struct {
 	// nanoseconds.
 	Keep time.Duration `json:"keep,omitempty"`
 	// Back is that it is a step of a rollback: where there is no room for both
-	// revisions, the one that is gone back from gives way.
+	// revisions, the one that is gone back from gives way. Of VerbRemove: that what
+	// goes away is in the way of going back.
 	Back bool `json:"back,omitempty"`
 	// Authorisation is the signed record that the agent checks with its own
 	// trust root before it runs anything; empty for plans.

@@ -148,7 +148,7 @@ type Approval struct {
 	ID            ApprovalID  `json:"id"`
 	Promotion     PromotionID `json:"promotion"`
 	By            AccountName `json:"by"`
-	Roles         []Role      `json:"roles"` // held in that environment when given
+	Roles         []Role      `json:"roles"` // those by which its giver may approve there, when given
 	Approve       bool        `json:"approve"`
 	Reason        string      `json:"reason,omitempty"`
 	Candidate     CandidateID `json:"candidate"`

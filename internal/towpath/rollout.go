@@ -30,6 +30,8 @@ type Rollout struct {
 	Progress time.Duration `json:"progress,omitempty"`
 	// Canary is how the traffic moves by steps; nil: all at once.
 	Canary *Canary `json:"canary,omitempty"`
+	// Unjudged are the objectives that it is not judged by, although they are its own.
+	Unjudged []Unseen `json:"unjudged,omitempty"`
 	// Scales are how many instances there may be at other moments than its steps;
 	// nil: all of both revisions.
 	Scales *Scales `json:"scales,omitempty"`
@@ -80,6 +82,13 @@ type Step struct {
 	Ended     time.Time      `json:"ended,omitzero"`
 }
 
+// Begun reports whether an agent has begun a step of which nobody knows the end:
+// what it is to bring may be there already.
+func (s Step) Begun() bool {
+	open := s.Phase == OperationPending || s.Phase == OperationRunning || s.Phase == OperationUnknown
+	return open && !s.Began.IsZero()
+}
+
 // Find is the last step of a verb, if one was issued.
 func (r *Rollout) Find(v Verb) (Step, bool) {
 	for i := len(r.Steps) - 1; i >= 0; i-- {
@@ -118,12 +127,28 @@ func (r *Rollout) Weight() int {
 	return 0
 }
 
+// Share is the percentage of the traffic that the new revision may have: what it
+// was last given for certain, or its first share while an agent gives it that. The
+// agent does so before the verification jobs of the step, and before what has to
+// make room has finished its requests.
+func (r *Rollout) Share() int {
+	if w := r.Weight(); w > 0 {
+		return w
+	}
+	if s, ok := r.Find(VerbShift); ok && s.Begun() {
+		return s.Weight
+	}
+	return 0
+}
+
 // Mirrors reports whether copies of requests are all that the new revision was
-// given so far. Having gone back does not change that.
+// given so far, and nobody has begun to give it a share. Having gone back does not
+// change that.
 func (r *Rollout) Mirrors() bool {
 	mirrors := false
 	for _, s := range r.Steps {
-		if s.Phase == OperationSucceeded && (s.Verb == VerbShift || s.Verb == VerbSwitch) {
+		given := s.Phase == OperationSucceeded || s.Weight > 0 && !s.Began.IsZero()
+		if given && (s.Verb == VerbShift || s.Verb == VerbSwitch) {
 			mirrors = s.Copies > 0
 		}
 	}

@@ -76,6 +76,7 @@ type Attestation struct {
 	Provenance *ProvenanceFacts `json:"provenance,omitempty"`
 	SBOM       *SBOMFacts       `json:"sbom,omitempty"`
 	Scan       *ScanFacts       `json:"scan,omitempty"`
+	VEX        *VEXFacts        `json:"vex,omitempty"` // of [EvidenceScan] by who is no scanner
 }
 
 // Verified reports whether the statement proves what it says.
@@ -122,7 +123,12 @@ type ScanFacts struct {
 type ScanFinding struct {
 	ID       string   `json:"id"` // "CVE-2026-1234"
 	Severity Severity `json:"severity"`
-	In       string   `json:"in,omitempty"` // a package with its version, or a file
+	In       string   `json:"in,omitempty"`   // a package with its version, or a file
+	PURL     string   `json:"purl,omitempty"` // the package URL of what it is in
+	Ref      string   `json:"ref,omitempty"`  // what the report calls that which it is in, without a package URL
+	// Elsewhere: it was found in more places, of which nothing is kept. In a statement
+	// it means nothing.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 }
 
 // Severity is how bad a finding is.

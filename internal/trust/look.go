@@ -17,10 +17,11 @@ const (
 	// worker, of which all projects have a few, for longer than seconds.
 	maxLook = 512 << 20
 	// maxRemembered has room for a flood of as many statements as are looked at: its
-	// manifests and bundles. What was verified weighs more: it has facts.
-	maxRemembered  = 2 * maxStatements
-	weightOfFacts  = 25
-	weightOfOthers = 1
+	// manifests and bundles, each of which weighs one. What was verified weighs one more
+	// for each bytesOfWeight of its facts, which is more than the rest of it has.
+	maxRemembered = 2 * maxStatements
+	bytesOfWeight = 1 << 10
+	bytesOfThing  = 100 // of a finding or a statement about one, less its texts
 )
 
 // look reads what is attached to one release. What any look found out is used by
@@ -58,11 +59,31 @@ type found struct {
 	claim signing.Claim
 }
 
+// weight is how much of the memory it takes, in [bytesOfWeight].
 func (f found) weight() int {
-	if f.said.Provenance != nil || f.said.SBOM != nil || f.said.Scan != nil {
-		return weightOfFacts
+	n := 0
+	texts := func(all ...string) {
+		for _, text := range all {
+			n += len(text)
+		}
 	}
-	return weightOfOthers
+	if p := f.said.Provenance; p != nil {
+		texts(p.Builder, p.Repository, p.Ref, string(p.Commit))
+	}
+	if s := f.said.Scan; s != nil {
+		texts(s.Tool)
+		for _, x := range s.Findings {
+			n += bytesOfThing
+			texts(x.ID, x.In, x.PURL, x.Ref)
+		}
+	}
+	if v := f.said.VEX; v != nil {
+		for _, x := range v.Statements {
+			n += bytesOfThing
+			texts(x.ID, x.Justification, x.PURL, x.Ref, x.In)
+		}
+	}
+	return 1 + n/bytesOfWeight
 }
 
 // look begins a look at a release, when all these keys are known.
@@ -89,7 +110,7 @@ func (l *look) verify(ctx context.Context, j *judge, a towpath.Artifact) (towpat
 	}
 	var b []byte // read at most once
 	bundle, err := l.once(seen{digest: x.Bundle, as: asBundle}, func(f *found) (err error) {
-		if b, err = l.read(ctx, x.Bundle, signing.MaxBundle); err != nil {
+		if b, err = l.readFor(ctx, x.Bundle, signing.MaxBundle, &f.said); err != nil || f.said.Refused != "" {
 			return err
 		}
 		if f.claim, err = signing.Read(b); err != nil {
@@ -113,12 +134,12 @@ func (l *look) verify(ctx context.Context, j *judge, a towpath.Artifact) (towpat
 		return x, nil
 	}
 	signed, err := l.once(seen{digest: x.Bundle, as: asSigned, key: j.names[bundle.claim.Key]}, func(f *found) (err error) {
+		f.said = x
 		if b == nil {
-			if b, err = l.read(ctx, x.Bundle, signing.MaxBundle); err != nil {
+			if b, err = l.readFor(ctx, x.Bundle, signing.MaxBundle, &f.said); err != nil || f.said.Refused != "" {
 				return err
 			}
 		}
-		f.said = x
 		j.judge(b, bundle.claim, l.release, &f.said)
 		return nil
 	})
@@ -155,14 +176,22 @@ func (l *look) read(ctx context.Context, d towpath.Digest, limit int64) ([]byte,
 	return b, err
 }
 
+// readFor reads a blob that somebody attached. One that is too large is a refusal of
+// what it should prove, for the registry takes larger ones: that stops no gate. One
+// that is lost or damaged is an error: nobody knows what it would prove.
+func (l *look) readFor(ctx context.Context, d towpath.Digest, limit int64, x *towpath.Attestation) ([]byte, error) {
+	b, err := l.read(ctx, d, limit)
+	if towpath.KindOf(err) == towpath.KindExhausted && l.left > 0 {
+		refuse(x, err)
+		return nil, nil
+	}
+	return b, err
+}
+
 // manifest reads which bundle a manifest attaches.
 func (l *look) manifest(ctx context.Context, d towpath.Digest, x *towpath.Attestation) error {
-	manifest, err := l.read(ctx, d, oci.MaxManifest)
-	if towpath.KindOf(err) == towpath.KindExhausted && l.left > 0 { // the registry takes larger ones: that stops no gate
-		refuse(x, err)
-		return nil
-	}
-	if err != nil {
+	manifest, err := l.readFor(ctx, d, oci.MaxManifest, x)
+	if err != nil || x.Refused != "" {
 		return err
 	}
 	m, err := oci.ParseAttachment(manifest)

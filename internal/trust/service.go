@@ -164,15 +164,7 @@ func (s *Service) read(r AddRequest, actor towpath.Actor) (towpath.TrustedKey, e
 		return none, towpath.E(towpath.KindInvalid, op, "an environment belongs to a project, and none is named").
 			WithHint("give the project too, or trust the key everywhere")
 	}
-	public, err := signing.ParsePublic([]byte(r.PublicKey))
-	if err != nil {
-		return none, err
-	}
-	id, err := signing.IDOf(public)
-	if err != nil {
-		return none, err
-	}
-	pem, err := signing.EncodePublic(public) // one form, whatever came around it
+	id, pem, err := signing.ReadTrusted([]byte(r.PublicKey)) // one form, whatever came around it
 	if err != nil {
 		return none, err
 	}

@@ -73,7 +73,7 @@ func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (_ cl
 		return cli.Built{}, err
 	}
 	res, err := b.Build(ctx, build.Request{
-		Ref: ref, Version: r.Version, Check: r.Check, Repository: cmp.Or(r.Repository, origin, root), BuildID: r.BuildID, Progress: steps(progress),
+		Ref: ref, Version: r.Version, Check: r.Check, AsOf: r.AsOf, Repository: cmp.Or(r.Repository, origin, root), BuildID: r.BuildID, Progress: steps(progress),
 	})
 	if err != nil {
 		return cli.Built{}, err

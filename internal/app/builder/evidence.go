@@ -40,7 +40,7 @@ func attest(ctx context.Context, out *cli.Built, res *build.Result, k signing.Si
 	if k == nil {
 		return nil
 	}
-	id, err := signing.IDOf(k.Public())
+	id, err := signing.SignerID(k)
 	if err != nil {
 		return err
 	}

@@ -162,7 +162,7 @@ func (t *tree) references(ctx context.Context, spec *towpath.ProjectSpec) ([]pin
 		if !pin.Wanted(name) || !exported(spec, name) {
 			continue
 		}
-		src, err := t.read(name, pin.MaxFile)
+		src, err := t.read(name, pin.Limit(name))
 		switch {
 		case towpath.KindOf(err) == towpath.KindExhausted:
 			scanner.Add(name, nil)

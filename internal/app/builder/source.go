@@ -36,7 +36,7 @@ func (s Source) Commit(ctx context.Context, id towpath.CommitID) (build.Commit, 
 	return build.Commit{ID: c.ID, Tree: c.Tree, Subject: c.Message, Time: c.CommitTime}, err
 }
 
-// TreeID names the content at a path.
+// TreeID names the content at a path and its mode.
 func (s Source) TreeID(ctx context.Context, id towpath.CommitID, path string) (string, error) {
 	return s.Repository.TreeID(ctx, id, path)
 }
@@ -60,12 +60,12 @@ func (s Source) ReadFile(ctx context.Context, id towpath.CommitID, path string, 
 }
 
 // Files reads the wanted files of a commit.
-func (s Source) Files(ctx context.Context, id towpath.CommitID, paths []string, wanted func(path string) bool, limit int64, fn func(path string, content []byte) error) error {
+func (s Source) Files(ctx context.Context, id towpath.CommitID, paths []string, wanted func(path string) bool, limit func(path string) int64, fn func(path string, content []byte) error) error {
 	return s.Repository.Walk(ctx, id, git.Selection{Paths: paths, Limits: s.Limits}, func(e git.Entry) error {
 		if e.IsLink() || !wanted(e.Path) {
 			return nil
 		}
-		if e.Size > limit {
+		if e.Size > limit(e.Path) {
 			return fn(e.Path, nil)
 		}
 		r, err := e.Open()

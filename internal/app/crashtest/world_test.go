@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -272,15 +271,6 @@ func (w *world) spec(version string, e towpath.EnvironmentName) []byte {
 	return b
 }
 
-// program is a process of ours.
-type program struct {
-	cmd      *exec.Cmd
-	token    chan string // the server's first one
-	listens  chan string // where, of a server
-	stopping atomic.Bool
-	ended    chan struct{}
-}
-
 var (
 	secretPattern = regexp.MustCompile(`^ +(twp_\w+)$`)
 	urlPattern    = regexp.MustCompile(`url=http://(\S+)`)
@@ -385,33 +375,4 @@ func (w *world) start(env []string, args ...string) (*program, error) {
 		}
 	}()
 	return p, nil
-}
-
-// address is where a server listens; empty when it died before it did.
-func (p *program) address() string {
-	select {
-	case a := <-p.listens:
-		p.listens <- a
-		return a
-	case <-p.ended:
-		return ""
-	}
-}
-
-// log keeps what the processes say.
-type log struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (l *log) add(line string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lines = append(l.lines, line)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Join(l.lines[max(0, len(l.lines)-60):], "\n")
 }

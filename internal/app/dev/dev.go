@@ -21,6 +21,7 @@ import (
 	"github.com/towpath/towpath/internal/cli"
 	"github.com/towpath/towpath/internal/git"
 	"github.com/towpath/towpath/internal/http/rest/client"
+	"github.com/towpath/towpath/internal/loopback"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -113,7 +114,7 @@ func New(ctx context.Context, o Options) (*Dev, error) {
 	if err := builder.Ignore("dev.start", o.Data); err != nil {
 		return nil, err
 	}
-	if host, _, err := net.SplitHostPort(o.Listen); err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
+	if host, _, err := net.SplitHostPort(o.Listen); err != nil || !loopback.Host(host) {
 		return nil, towpath.E(towpath.KindInvalid, "dev.start", "%q is no loopback address", o.Listen).
 			WithHint("dev is for one machine; `towpath server` serves others")
 	}

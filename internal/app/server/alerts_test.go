@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/towpath/towpath/internal/deploy"
+	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -180,4 +181,37 @@ func TestServer_AlertsWhereNothingRanBefore(t *testing.T) {
 	if r.Alerts[0].Reason != "nothing was deployed to staging yet" {
 		t.Errorf("got %+v", r)
 	}
+}
+
+// repairedInVain records more repairs of dev that failed than are looked through.
+func (h *harness) repairedInVain() {
+	h.t.Helper()
+	must(h.t, 0, h.s.store.Update(h.t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		for range 25 {
+			now := time.Now()
+			if err := tx.InsertDeployment(ctx, towpath.Deployment{
+				ID: towpath.NewID[towpath.DeploymentID]("dep", now), Project: shop, Environment: "dev", Kind: towpath.DeploymentRepair,
+				Phase: towpath.DeploymentFailed, CreatedAt: now, FinishedAt: now,
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// TestServer_AlertsBehindRepairs: repairs that fail one after the other, for which a
+// bad release may be the cause, hide it from no alert.
+func TestServer_AlertsBehindRepairs(t *testing.T) {
+	h := newHarness(t)
+	h.staging = towpath.PromotionManual
+	h.publish("1.0.0", "one")
+	h.runs("dev", "1.0.0")
+	h.publish("1.1.0", "two")
+	h.runs("dev", "1.1.0")
+	h.repairedInVain()
+	if r := h.alerts(fires("errors", time.Now())); r.Acted != 1 || !strings.Contains(r.Alerts[0].Reason, "1.1.0 has run for") {
+		t.Errorf("got %+v", r)
+	}
+	h.runs("dev", "1.0.0")
 }

@@ -35,7 +35,7 @@ func (h *harness) scraped() string {
 // person finds it in the ledger, once each time, and among the metrics. To end a
 // pause is not to go on without evidence: two people who resume move no traffic.
 func TestServer_AsksAPerson(t *testing.T) {
-	h := startHarness(t, Config{Data: t.TempDir(), PublicMetrics: true}, gittest.New(t))
+	h := startHarness(t, Config{Data: folder(t), PublicMetrics: true}, gittest.New(t))
 	h.introduce()
 	newCanary(t, h)
 	gauge := func(env towpath.EnvironmentName, v string) bool {

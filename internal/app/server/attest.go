@@ -36,7 +36,12 @@ var _ promote.Attestor = (*attestor)(nil)
 func (s *Server) attestationKey(ctx context.Context, at place) (signing.Signer, error) {
 	const op = "server.start"
 	if s.cfg.AttestationKey != "" {
-		return signing.OpenExec(ctx, s.cfg.AttestationKey, 0)
+		key, err := signing.OpenExec(ctx, s.cfg.AttestationKey, 0)
+		if err == nil && key.Certificate() != nil {
+			return nil, towpath.E(towpath.KindInvalid, op, "the server's key has to be a key, and the program prints a certificate").On(s.cfg.AttestationKey).
+				WithHint("it signs for as long as the server is there: have the program print a public key")
+		}
+		return key, err
 	}
 	path := filepath.Join(s.cfg.Data, "attestation.key")
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && s.cfg.Blobs != "" {

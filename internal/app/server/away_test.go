@@ -15,7 +15,7 @@ import (
 func TestServer_NamesTheAgentThatIsAway(t *testing.T) {
 	ahead := &atomic.Int64{}
 	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-	h := startHarness(t, Config{Data: t.TempDir(), Now: now}, gittest.New(t))
+	h := startHarness(t, Config{Data: folder(t), Now: now}, gittest.New(t))
 	h.introduce()
 	h.publish("1.0.0", "one")
 	h.runs("dev", "1.0.0")

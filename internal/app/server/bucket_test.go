@@ -14,8 +14,8 @@ import (
 
 	rest "github.com/towpath/towpath/internal/http/rest/api"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 	"github.com/towpath/towpath/internal/towpathtest/gittest"
-	"github.com/towpath/towpath/internal/towpathtest/pgtest"
 	"github.com/towpath/towpath/internal/towpathtest/s3test"
 )
 
@@ -30,7 +30,7 @@ func objectStore(t *testing.T) *s3test.Server {
 // onBucket runs the server on PostgreSQL, with its blobs in a bucket.
 func onBucket(t *testing.T, store *s3test.Server, bucket string) *harness {
 	t.Helper()
-	h := startHarness(t, Config{Data: t.TempDir(), Database: pgtest.New(t), Blobs: store.Place(store.Bucket(t, bucket))}, gittest.New(t))
+	h := startHarness(t, Config{Data: t.TempDir(), Database: dbtest.PostgresURL(t), Blobs: store.Place(store.Bucket(t, bucket))}, gittest.New(t))
 	h.introduce()
 	return h
 }
@@ -55,7 +55,7 @@ func startOn(t *testing.T, data, database, blobs string) error {
 // TestServer_JoinsItsBucket: servers of one database share a bucket and keys.
 func TestServer_JoinsItsBucket(t *testing.T) {
 	store := objectStore(t)
-	database, data := pgtest.New(t), t.TempDir()
+	database, data := dbtest.PostgresURL(t), t.TempDir()
 	blobs := store.Place(store.Bucket(t, "one") + "/blobs")
 	must(t, 0, startOn(t, data, database, blobs))
 	must(t, 0, startOn(t, data, database, blobs))
@@ -102,7 +102,7 @@ func TestServer_JoinsItsBucket(t *testing.T) {
 // TestServer_MovesItsFolderIntoABucket does what the guide says.
 func TestServer_MovesItsFolderIntoABucket(t *testing.T) {
 	store := objectStore(t)
-	cfg := Config{Data: t.TempDir()}
+	cfg := Config{Data: folder(t)}
 	h := startHarness(t, cfg, gittest.New(t))
 	h.introduce()
 	h.publish("1.0.0", "one")

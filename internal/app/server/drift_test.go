@@ -10,14 +10,15 @@ import (
 	"github.com/towpath/towpath/internal/inventory"
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/sqldb"
+	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
-	"github.com/towpath/towpath/internal/towpathtest/pgtest"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 )
 
 // TestServer_RepairsDrift: from an agent's observations to a repair and back.
 func TestServer_RepairsDrift(t *testing.T) {
 	t.Run("on SQLite", func(t *testing.T) { repairsDrift(t, newWatched(t, "", towpath.DriftRepair)) })
-	t.Run("on PostgreSQL", func(t *testing.T) { repairsDrift(t, newWatched(t, pgtest.New(t), towpath.DriftRepair)) })
+	t.Run("on PostgreSQL", func(t *testing.T) { repairsDrift(t, newWatched(t, dbtest.PostgresURL(t), towpath.DriftRepair)) })
 }
 
 func repairsDrift(t *testing.T, p *watched) {
@@ -60,6 +61,13 @@ func repairsDrift(t *testing.T, p *watched) {
 	}
 }
 
+// noContents is a store of releases that is away.
+type noContents struct{}
+
+func (noContents) Content(context.Context, towpath.ProjectName, towpath.Digest) (*towpath.ReleaseContent, error) {
+	return nil, towpath.E(towpath.KindUnavailable, "test", "the disk is away")
+}
+
 func TestServer_Drift(t *testing.T) {
 	t.Run("is only reported where that is the policy", func(t *testing.T) {
 		p := newWatched(t, "", towpath.DriftReport)
@@ -76,6 +84,18 @@ func TestServer_Drift(t *testing.T) {
 		must(t, 0, err)
 		if p.ended("dev", 1, towpath.DeploymentSucceeded); r.By != "ana" || !strings.Contains(r.Cause, "looked at it") {
 			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("is seen also where the release can't be read", func(t *testing.T) {
+		p := newWatched(t, "", towpath.DriftReport)
+		p.edit("dev")
+		p.looks()
+		p.is("dev", towpath.DriftFound, "policy is to report")
+		now := func() time.Time { return time.Now().Add(time.Duration(p.ahead.Load())) }
+		got, err := inventory.New(inventory.Config{Now: now}, store.For[inventory.Tx](p.s.store), noContents{}, nil).Drift(t.Context(), p.ana, shop, "dev")
+		must(t, 0, err)
+		if c := got.Components[0]; c.State != towpath.DriftFound || len(c.Differences) != 1 || c.Policy != "" || !strings.Contains(c.Why, "can't be read: the disk is away.") {
+			t.Errorf("%+v", got)
 		}
 	})
 	t.Run("has its repair wait after one that failed, and blames no release for it", func(t *testing.T) {
@@ -130,6 +150,27 @@ func TestServer_Drift(t *testing.T) {
 		if gone.Differences[0].Kind != towpath.DiffersGone || other.Differences[0].Kind != towpath.DiffersRevision {
 			t.Errorf("%+v, %+v", gone, other)
 		}
+	})
+	t.Run("is no reason to replace what a deployment has brought meanwhile", func(t *testing.T) {
+		p := newWatched(t, "", towpath.DriftRepair)
+		p.failing(towpath.ResultFailed)
+		p.edit("dev")
+		p.looks()
+		p.ended("dev", 1, towpath.DeploymentRolledBack)
+		p.is("dev", towpath.DriftBackOff, "")
+		p.answer(nil)
+		p.publish("1.1.0", "two")
+		p.runs("dev", "1.1.0")
+		p.pass(time.Millisecond)
+		if _, err := p.repair(deploy.RepairRequest{}); towpath.KindOf(err) != towpath.KindConflict || !strings.Contains(err.Error(), "nothing to repair") {
+			t.Errorf("a person repairs what 1.0.0 had: %v", err)
+		}
+		if n := len(p.repairs("dev")); n != 1 {
+			t.Errorf("%d repairs", n)
+		}
+		p.edit("dev")
+		p.looks()
+		p.ended("dev", 2, towpath.DeploymentSucceeded)
 	})
 	t.Run("is no matter for a deployment, which a repair never goes beside", func(t *testing.T) {
 		p := newWatched(t, "", towpath.DriftRepair)
@@ -192,13 +233,22 @@ func TestServer_DriftUnknown(t *testing.T) {
 	o := unread()
 	o.Files, o.FilesChanged = []towpath.FileChange{{Path: "lib", How: towpath.FileWasEdited}}, 1
 	p.look(2 * time.Minute)
-	p.ended("dev", 1, towpath.DeploymentSucceeded)
+	p.look(time.Minute)
+	p.pass(time.Millisecond)
+	if d := p.is("dev", towpath.DriftUnknown, "can read its own folder"); len(d.Differences) != 1 || len(p.repairs("dev")) > 0 {
+		t.Errorf("one look at files beside what can't be read: %+v", d)
+	}
+	o.FilesAt = looked.Add(time.Minute)
+	p.look(time.Minute)
+	if d := p.ended("dev", 1, towpath.DeploymentSucceeded); !strings.Contains(d.Cause, "lib") {
+		t.Errorf("the repair is of %q", d.Cause)
+	}
 }
 
 // TestServer_DriftWritesOnlyWhatIsNew: looks that find what the look before found
 // write nothing about it.
 func TestServer_DriftWritesOnlyWhatIsNew(t *testing.T) {
-	p := newWatched(t, pgtest.New(t), towpath.DriftReport)
+	p := newWatched(t, dbtest.PostgresURL(t), towpath.DriftReport)
 	written := func() (by string) {
 		must(t, 0, p.s.db.View(context.Background(), func(ctx context.Context, tx *sqldb.Tx) error {
 			return tx.QueryRow(ctx, `SELECT coalesce(string_agg(xmin::text, ' '), '') FROM drift`).Scan(&by)

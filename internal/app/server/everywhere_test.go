@@ -229,11 +229,9 @@ func TestServer_LiftedForOneThingOnly(t *testing.T) {
 		ctx := t.Context()
 		h.materials = `[{"name":"left-pad"},{"name":"right-pad"}]`
 		x := h.publish("1.0.0", "both")
-		for _, material := range []string{"left-pad", "right-pad"} {
-			must3(h.svc.Releases.QuarantineMaterial(ctx, h.ana, shop, material, "CVE-"+material))(t)
-			h.untilQuarantined(x, "")
-		}
+		must3(h.svc.Releases.QuarantineMaterial(ctx, h.ana, shop, "left-pad", "CVE-left-pad"))(t)
 		h.untilQuarantined(x, "CVE-left-pad")
+		must3(h.svc.Releases.QuarantineMaterial(ctx, h.ana, shop, "right-pad", "CVE-right-pad"))(t)
 		r, err := h.svc.Releases.Unquarantine(ctx, h.ana, shop, "1.0.0", "left-pad is not used")
 		if must(t, r, err); r.Quarantine == nil || !strings.Contains(r.Quarantine.Reason, "CVE-right-pad") {
 			t.Errorf("then it is quarantined as %+v", r.Quarantine)
@@ -261,7 +259,7 @@ func TestServer_LiftedForOneThingOnly(t *testing.T) {
 // TestServer_UnreadHoldsUpNothingElsewhere: a release that can't be looked at now
 // keeps neither the releases of its project nor other projects waiting.
 func TestServer_UnreadHoldsUpNothingElsewhere(t *testing.T) {
-	h := openHarness(t, Config{Data: t.TempDir()}, gittest.New(t))
+	h := openHarness(t, Config{Data: folder(t)}, gittest.New(t))
 	t.Cleanup(func() { _ = h.s.Close() })
 	h.introduce()
 	must3(h.svc.Projects.Register(t.Context(), h.ana, "zoo", ""))(t)

@@ -237,7 +237,7 @@ func (r refusing) Open(ctx context.Context, d towpath.Digest) (io.ReadCloser, in
 // TestServer_MaterialsGoOn: a release that can't be looked at now is not blamed,
 // and is looked at by itself; the others are not kept waiting.
 func TestServer_MaterialsGoOn(t *testing.T) {
-	h := openHarness(t, Config{Data: t.TempDir()}, gittest.New(t))
+	h := openHarness(t, Config{Data: folder(t)}, gittest.New(t))
 	t.Cleanup(func() { _ = h.s.Close() })
 	h.introduce()
 	h.materials = `[{"name":"left-pad"}]`

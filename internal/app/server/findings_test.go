@@ -1,12 +1,14 @@
 package server
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/ledger"
+	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -119,6 +121,39 @@ func TestServer_FindingsByTheRule(t *testing.T) {
 		}
 		if st := h.status("dev"); len(st.Findings) != 1 || !strings.Contains(st.Findings[0], "CVE-3") {
 			t.Errorf("it shows %q", st.Findings)
+		}
+	})
+}
+
+// TestServer_SaysThatAScanIsDue: what runs is held against the age that the rules
+// of its environment take, and against that there is a scan at all.
+func TestServer_SaysThatAScanIsDue(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		rel := h.registryAs("rel", towpath.RoleViewer, towpath.RoleReleaser)
+		scans := h.newScanner()
+		one := h.publish("1.0.0", "one")
+		h.runs("dev", "1.0.0")
+		if st := h.status("dev"); len(st.Rescans) != 0 {
+			t.Errorf("without a rule it says %q", st.Rescans)
+		}
+		must(t, 0, h.s.store.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			env, err := tx.LockEnvironment(ctx, shop, "dev")
+			if err != nil {
+				return err
+			}
+			env.Rules.Gates.Scan = &towpath.ScanRule{Severity: towpath.SeverityHigh, MaxAge: 7 * 24 * time.Hour}
+			return tx.SaveEnvironment(ctx, env)
+		}))
+		if st := h.status("dev"); len(st.Rescans) != 1 || st.Rescans[0] != "1.0.0 was never scanned by any scanner, with a key that counts." {
+			t.Errorf("it says %q", st.Rescans)
+		}
+		h.attaches(rel, one.Release, evidence.TypeScan, scans.report(one.Release, time.Now().Add(-9*24*time.Hour)), time.Unix(1, 0))
+		if st := h.status("dev"); len(st.Rescans) != 1 || !strings.HasPrefix(st.Rescans[0], "The last scan of 1.0.0 by Trivy is 9 days old (") {
+			t.Errorf("it says %q", st.Rescans)
+		}
+		h.attaches(rel, one.Release, evidence.TypeScan, scans.report(one.Release, time.Now()), time.Unix(2, 0))
+		if st := h.status("dev"); len(st.Rescans) != 0 {
+			t.Errorf("of a fresh scan it says %q", st.Rescans)
 		}
 	})
 }

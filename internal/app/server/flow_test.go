@@ -16,12 +16,12 @@ import (
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
-	"github.com/towpath/towpath/internal/towpathtest/pgtest"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 )
 
 func TestServer_CarriesAReleaseUpstreamAndBack(t *testing.T) {
 	t.Run("on SQLite", func(t *testing.T) { carriesUpstreamAndBack(t, newHarness(t)) })
-	t.Run("on PostgreSQL", func(t *testing.T) { carriesUpstreamAndBack(t, newHarnessOn(t, pgtest.New(t))) })
+	t.Run("on PostgreSQL", func(t *testing.T) { carriesUpstreamAndBack(t, newHarnessOn(t, dbtest.PostgresURL(t))) })
 }
 
 func carriesUpstreamAndBack(t *testing.T, h *harness) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 	"github.com/towpath/towpath/internal/towpathtest/gittest"
 )
 
@@ -66,9 +68,18 @@ func newHarness(t *testing.T) *harness { return newHarnessOn(t, "") }
 // newHarnessOn runs the server on a database; empty is SQLite.
 func newHarnessOn(t *testing.T, database string) *harness {
 	t.Helper()
-	h := startHarness(t, Config{Data: t.TempDir(), Database: database}, gittest.New(t))
+	h := startHarness(t, Config{Data: folder(t), Database: database}, gittest.New(t))
 	h.introduce()
 	return h
+}
+
+// folder is a data folder as a server leaves it that did nothing yet: its migrations
+// are made.
+func folder(t *testing.T) string {
+	t.Helper()
+	data := t.TempDir()
+	dbtest.SQLiteFile(t, filepath.Join(data, "towpath.db"))
+	return data
 }
 
 // introduce registers the project and the people.
@@ -85,7 +96,7 @@ func (h *harness) introduce() {
 // openHarness opens a server on what is there, which does nothing by itself.
 func openHarness(t *testing.T, cfg Config, repo *gittest.Repo) *harness {
 	t.Helper()
-	cfg.Listen, cfg.Version, cfg.Log = "127.0.0.1:0", "test", slog.New(slog.DiscardHandler)
+	cfg.Listen, cfg.Version, cfg.Log = "127.0.0.1:0", "test", cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	s, err := New(t.Context(), cfg)
 	must(t, 0, err)
 	all := []towpath.Grant{}
@@ -264,18 +275,14 @@ func must2(t *testing.T) func(release.Published, error) release.Published {
 	}
 }
 
-// until waits until f holds.
+// until waits until f holds. It looks ever more rarely: most of what f asks is made
+// of many rows, and who asks all the time keeps the server from what is waited for.
 func (h *harness) until(what string, f func() bool) {
 	h.t.Helper()
 	deadline := time.After(20 * time.Second)
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		if f() {
-			return
-		}
+	for pause := 10 * time.Millisecond; !f(); pause = min(2*pause, 160*time.Millisecond) {
 		select {
-		case <-poll.C:
+		case <-time.After(pause):
 		case <-deadline:
 			h.t.Fatalf("never: %s\n%s", what, h.dump())
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/towpath/towpath/internal/promql"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 	"github.com/towpath/towpath/internal/towpathtest/gittest"
-	"github.com/towpath/towpath/internal/towpathtest/pgtest"
 )
 
 // observed is a store that tells what reads counts, and where, and lets something
@@ -49,7 +49,7 @@ func (t observedTx) TrafficCounts(ctx context.Context, id towpath.DeploymentID, 
 // of the test's own.
 func judgedBeside(t *testing.T, database string) (*counter, *deploy.Service, *observed, towpath.DeploymentID) {
 	t.Helper()
-	cfg := Config{Data: t.TempDir(), Database: database}
+	cfg := Config{Data: folder(t), Database: database}
 	h := startHarness(t, cfg, gittest.New(t))
 	h.introduce()
 	newCanary(t, h)
@@ -75,7 +75,7 @@ func judgedBeside(t *testing.T, database string) (*counter, *deploy.Service, *ob
 func TestServer_JudgesOutsideOfTransactions(t *testing.T) {
 	each := func(t *testing.T, f func(t *testing.T, database string)) {
 		t.Run("on SQLite", func(t *testing.T) { f(t, "") })
-		t.Run("on PostgreSQL", func(t *testing.T) { f(t, pgtest.New(t)) })
+		t.Run("on PostgreSQL", func(t *testing.T) { f(t, dbtest.PostgresURL(t)) })
 	}
 	for name, tt := range map[string]struct {
 		during func(c *counter, view int) // after a view

@@ -30,7 +30,7 @@ public-key) openssl pkey -in %[1]s -pubout ;;
 sign) openssl dgst -sha256 -sign %[1]s | openssl base64 ;;
 esac
 `, key, down), 0o700))
-	cfg := Config{Data: t.TempDir(), AttestationKey: signing.ExecPrefix + program}
+	cfg := Config{Data: folder(t), AttestationKey: signing.ExecPrefix + program}
 	h := startHarness(t, cfg, gittest.New(t))
 	h.introduce()
 	must(t, 0, os.WriteFile(down, nil, 0o600))
@@ -59,7 +59,7 @@ esac
 	}
 	t.Run("without its key it does not start", func(t *testing.T) {
 		must(t, 0, os.WriteFile(down, nil, 0o600))
-		cfg := Config{Data: t.TempDir(), AttestationKey: cfg.AttestationKey, Listen: "127.0.0.1:0"}
+		cfg := Config{Data: folder(t), AttestationKey: cfg.AttestationKey, Listen: "127.0.0.1:0"}
 		if _, err := New(t.Context(), cfg); towpath.KindOf(err) != towpath.KindUnavailable {
 			t.Errorf("got %v", err)
 		}

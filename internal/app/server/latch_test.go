@@ -13,13 +13,13 @@ import (
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
-	"github.com/towpath/towpath/internal/towpathtest/pgtest"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 )
 
 // What was found to be there must still be there when it is recorded: who loses
 // the latch after looking records nothing, and has it again at the next attempt.
 func TestServer_RecordsNothingWithoutTheLatch(t *testing.T) {
-	h := newHarnessOn(t, pgtest.New(t))
+	h := newHarnessOn(t, dbtest.PostgresURL(t))
 	cut := func() {
 		_, err := h.s.db.Exec(t.Context(), `SELECT pg_terminate_backend(pid, 10000) FROM pg_locks
 			WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
@@ -63,4 +63,20 @@ func TestServer_RecordsNothingWithoutTheLatch(t *testing.T) {
 		}
 		must(t, 0, attest(p, func() {}))
 	})
+}
+
+// Who has nothing to give up waits for nobody who publishes, and keeps nobody waiting.
+func TestServer_CollectsNothingWithoutTheLatch(t *testing.T) {
+	h := newHarness(t)
+	retention := sqldb.NewLatch(h.s.db, "retention")
+	busy, err := retention.Share(t.Context())
+	must(t, 0, err)
+	defer busy.Release()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	releases := release.New(release.Config{Now: time.Now}, store.For[release.Tx](h.s.store), h.s.agents.blobs, nil, latch{retention})
+	out, err := releases.Collect(ctx, towpath.System(), shop, false)
+	if err != nil || len(out.Releases) != 0 {
+		t.Errorf("%+v, %v", out, err)
+	}
 }

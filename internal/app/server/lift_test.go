@@ -11,8 +11,8 @@ import (
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 	"github.com/towpath/towpath/internal/towpathtest/gittest"
-	"github.com/towpath/towpath/internal/towpathtest/pgtest"
 )
 
 // nothingDue waits until no work of a kind is left.
@@ -160,7 +160,7 @@ func TestServer_LiftsWhatWasSeen(t *testing.T) {
 // TestServer_LiftsWhatIsThere: neither does who waits for the other one to be
 // written.
 func TestServer_LiftsWhatIsThere(t *testing.T) {
-	h := newHarnessOn(t, pgtest.New(t)) // SQLite has one writer
+	h := newHarnessOn(t, dbtest.PostgresURL(t)) // SQLite has one writer
 	x := h.publish("1.0.0", "one")
 	h.quarantine("1.0.0", "it leaks")
 	lifted, seen := make(chan error, 1), make(chan struct{})
@@ -203,7 +203,7 @@ func TestServer_LiftsWhatIsThere(t *testing.T) {
 // TestServer_LiftsWhatCanBeLookedAt: a release of which nobody can tell now whether
 // it is to be quarantined for something else stays so, and keeps no other waiting.
 func TestServer_LiftsWhatCanBeLookedAt(t *testing.T) {
-	h := openHarness(t, Config{Data: t.TempDir()}, gittest.New(t))
+	h := openHarness(t, Config{Data: folder(t)}, gittest.New(t))
 	t.Cleanup(func() { _ = h.s.Close() })
 	h.introduce()
 	ctx := t.Context()

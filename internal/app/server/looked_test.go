@@ -12,9 +12,11 @@ import (
 
 	"github.com/towpath/towpath/internal/blob"
 	"github.com/towpath/towpath/internal/evidence"
+	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/ocitest"
 	"github.com/towpath/towpath/internal/trust"
 )
 
@@ -139,6 +141,31 @@ func TestServer_BundleIsReadOnce(t *testing.T) {
 			t.Errorf("%d were read for three keys", n)
 		}
 	})
+}
+
+// TestServer_WhatNeedNotBeThereStopsNothing: the registry takes manifests of layers
+// that it need not have. One that attaches such a layer as a bundle proves nothing; the
+// gates go on, and what is found later is told.
+func TestServer_WhatNeedNotBeThereStopsNothing(t *testing.T) {
+	h := newHarness(t)
+	c := h.registryAs("vic", towpath.RoleViewer, towpath.RoleReleaser)
+	builder, pem := signingKey(t)
+	must(t, 0, h.trusts("builder", pem))
+	h.gates = towpath.GateRules{Signed: &towpath.SignedRule{Count: 1, Keys: []towpath.KeyName{"builder"}}}
+	one := h.publish("1.0.0", "one")
+	a := h.bundled(one.Release, evidence.TypeSignature, []byte("never sent"), time.Unix(0, 0))
+	manifest := bytes.Replace(a.Manifest, []byte(`"mediaType":"`+oci.MediaTypeBundle+`"`), []byte(`"mediaType":"application/vnd.oci.image.layer.nondistributable.v1.tar"`), 1)
+	c.Expect(c.Do("POST", c.Repo("blobs/uploads/?digest="+ocitest.Sha256(a.Blobs[0])), a.Blobs[0], "Content-Type", "application/octet-stream"), 201)
+	c.Expect(c.Do("PUT", c.Repo("manifests/"+ocitest.Sha256(manifest)), manifest, "Content-Type", towpath.MediaTypeManifest), 201)
+	h.promotion("dev", "1.0.0", towpath.PromotionWaiting)
+	h.reason("dev", "1.0.0", towpath.GateSigned, "0 of 1 signature by builder.")
+	h.signs(c, builder, one.Release)
+	h.runs("dev", "1.0.0")
+	report := h.newScanner().report(one.Release, time.Time{}, towpath.ScanFinding{ID: "CVE-2", Severity: towpath.SeverityCritical})
+	h.attaches(c, one.Release, evidence.TypeScan, report, time.Unix(1, 0))
+	if all := h.flags(); len(all) == 0 || !strings.HasSuffix(all[0].Reason, "1 critical (CVE-2)") {
+		t.Errorf("recorded %+v", all)
+	}
 }
 
 // TestServer_FloodOfBytesHoldsNothing: one look reads no more than it may, says so

@@ -34,6 +34,8 @@ type metricSource struct {
 	Place     towpath.PlaceName   `json:"place,omitempty"`   // empty: every one
 	URL       string              `json:"url"`
 	TokenFile string              `json:"tokenFile,omitempty"` // relative to the file
+	Username  string              `json:"username,omitempty"`  // of whom the file has the password
+	Headers   map[string]string   `json:"headers,omitempty"`   // sent with every query
 }
 
 // metricSources are the sources that objectives are asked of: those that were
@@ -51,7 +53,7 @@ func (s *Server) metricSources() (promql.Sources, error) {
 	}
 	var out promql.Sources
 	for _, e := range entries {
-		source, err := promql.NewHTTP(promql.HTTPConfig{URL: e.URL, TokenFile: e.TokenFile})
+		source, err := promql.NewHTTP(promql.HTTPConfig{URL: e.URL, TokenFile: e.TokenFile, Username: e.Username, Headers: e.Headers})
 		if err != nil {
 			return nil, err
 		}

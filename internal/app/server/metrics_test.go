@@ -49,7 +49,7 @@ func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
-	if r.Header.Get("Authorization") != "Bearer shh" {
+	if user, password, _ := r.BasicAuth(); user != "ana" || password != "shh" || r.Header.Get("X-Scope-OrgID") != "tenant" {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
@@ -81,9 +81,9 @@ func measuring(t *testing.T, s *source, objectives ...towpath.Objective) *harnes
 	t.Helper()
 	dir := t.TempDir()
 	must(t, 0, os.WriteFile(filepath.Join(dir, "token"), []byte("shh\n"), 0o600))
-	sources := fmt.Sprintf(`[{"project":"other","url":"http://127.0.0.1:1"},{"project":"shop","place":"local","url":%q,"tokenFile":"token"}]`, s.url)
+	sources := fmt.Sprintf(`[{"project":"other","url":"http://127.0.0.1:1"},{"project":"shop","place":"local","url":%q,"tokenFile":"token","username":"ana","headers":{"X-Scope-OrgID":"tenant"}}]`, s.url)
 	must(t, 0, os.WriteFile(filepath.Join(dir, "sources.json"), []byte(sources), 0o600))
-	h := startHarness(t, Config{Data: t.TempDir(), MetricsSources: filepath.Join(dir, "sources.json")}, gittest.New(t))
+	h := startHarness(t, Config{Data: folder(t), MetricsSources: filepath.Join(dir, "sources.json")}, gittest.New(t))
 	h.introduce()
 	newCanary(t, h)
 	h.objectives = objectives
@@ -160,6 +160,23 @@ func TestServer_JudgesByQueries(t *testing.T) {
 	if again, same, err := analysis.Replay(record); err != nil || !same || again.Outcome != analysis.Worse {
 		t.Errorf("replayed as %s, the same: %v, %v", again.Outcome, same, err)
 	}
+}
+
+// TestServer_AsksByTheDeployment that brought each revision, however many repairs came
+// after it.
+func TestServer_AsksByTheDeployment(t *testing.T) {
+	s, orders := newSource(t), ratio()
+	orders.Bad, orders.Total = `bad{r="{{deployment}}"}`, `total{r="{{deployment}}"}`
+	h := measuring(t, s, orders)
+	before := h.deployed().ID
+	h.repairedInVain()
+	h.publish("1.1.0", "two")
+	h.counting()
+	now := h.status("dev").Deployment.ID
+	h.until("it is asked about both", func() (both bool) {
+		s.does(func() { both = s.questions[string(before)] > 0 && s.questions[string(now)] > 0 })
+		return both
+	})
 }
 
 // TestServer_ASourceThatErrsHolds: it is never a reason to go back, and never a

@@ -9,6 +9,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/towpath/towpath/internal/blob"
+	"github.com/towpath/towpath/internal/loopback"
 	"github.com/towpath/towpath/internal/mirror"
 	"github.com/towpath/towpath/internal/registry"
 	"github.com/towpath/towpath/internal/replicate"
@@ -28,7 +29,7 @@ func (s *Server) mirror(artifacts *registry.Service, blobs blob.Store) (*mirror.
 		Now: s.cfg.Now,
 		Connect: func(repository string, plainHTTP bool) (mirror.Registry, error) {
 			return replicate.NewRemote(replicate.RemoteConfig{
-				Repository: repository, PlainHTTP: plainHTTP || replicate.Loopback(hostOf(repository)), Login: logins, UserAgent: "towpath/" + s.cfg.Version,
+				Repository: repository, PlainHTTP: plainHTTP || loopback.Host(hostOf(repository)), Login: logins, UserAgent: "towpath/" + s.cfg.Version,
 			})
 		},
 		Own: func(r towpath.RepositoryName) mirror.Repository { return mirrored{artifacts, r} },

@@ -234,7 +234,7 @@ func TestMirror_OfOurs(t *testing.T) {
 	host := strings.TrimPrefix(other.s.URL(), "http://")
 	image := pushForeign(t, host+"/shop/redis", "", replicate.Login{User: "puller", Password: made.Secret})
 	auth := filepath.Join(t.TempDir(), "auth.json")
-	h := startHarness(t, Config{Data: t.TempDir(), RegistryAuth: auth}, gittest.New(t))
+	h := startHarness(t, Config{Data: folder(t), RegistryAuth: auth}, gittest.New(t))
 	h.introduce()
 	h.pins(image.material("redis:7"))
 	h.mirrorFrom(host)

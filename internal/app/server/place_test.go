@@ -187,6 +187,9 @@ func TestPlace(t *testing.T) {
 				t.Errorf("%+v, %v", out, err)
 			}
 			f.fault.Store(int32(well))
+			must(t, 0, h.s.store.Update(ctx, func(ctx context.Context, tx *store.Tx) error { // its care is an hour ahead
+				return tx.WakeReplications(ctx, shop, time.Now())
+			}))
 			h.until("all are there again", func() bool { st := h.copies("home"); return st.Whole == 4 && len(st.Behind) == 0 })
 		})
 		manifests := 0
@@ -330,7 +333,7 @@ func TestPlace_OnAServerOfOurs(t *testing.T) {
 	auth := filepath.Join(t.TempDir(), "auth.json")
 	must(t, 0, os.WriteFile(auth, fmt.Appendf(nil, `{"auths": {%q: {"auth": %q}}}`, host,
 		base64.StdEncoding.EncodeToString([]byte("keeper:"+made.Secret))), 0o600))
-	h := startHarness(t, Config{Data: t.TempDir(), RegistryAuth: auth}, gittest.New(t))
+	h := startHarness(t, Config{Data: folder(t), RegistryAuth: auth}, gittest.New(t))
 	h.introduce()
 	h.live(host, 0)
 	for i, what := range []string{"one", "two", "three"} {

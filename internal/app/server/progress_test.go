@@ -39,7 +39,7 @@ func TestServer_GoesBackWhenNoAgentAnswers(t *testing.T) {
 		t.Errorf("dev is %+v, held for %+v", st, st.Hold)
 	}
 	d := h.deployed()
-	if d.Cause != why || d.Phase != towpath.DeploymentRolledBack || d.Recovery == nil || d.Recovery.ToDetect() < time.Second {
+	if d.Cause != why || d.Phase != towpath.DeploymentRolledBack || d.Recovery == nil || d.Recovery.ToDetect() < time.Second || !d.Recovery.Restored.Equal(d.Recovery.Detected) {
 		t.Errorf("it went back as %s for %q: %+v", d.Phase, d.Cause, d.Recovery)
 	}
 	for _, r := range d.Components {

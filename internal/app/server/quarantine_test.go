@@ -15,8 +15,8 @@ import (
 	"github.com/towpath/towpath/internal/release"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 	"github.com/towpath/towpath/internal/towpathtest/gittest"
-	"github.com/towpath/towpath/internal/towpathtest/pgtest"
 	"github.com/towpath/towpath/internal/trust"
 )
 
@@ -182,7 +182,7 @@ func TestServer_QuarantineWhileTheGatesJudge(t *testing.T) {
 // TestServer_QuarantineWaitsForWhoLetsIn holds that a quarantine and who begins a
 // deployment exclude each other, on the database that runs them side by side.
 func TestServer_QuarantineWaitsForWhoLetsIn(t *testing.T) {
-	h := startHarness(t, Config{Data: t.TempDir(), Database: pgtest.New(t)}, gittest.New(t))
+	h := startHarness(t, Config{Data: t.TempDir(), Database: dbtest.PostgresURL(t)}, gittest.New(t))
 	h.introduce()
 	h.publish("1.0.0", "one")
 	h.promotion("prod", "1.0.0", towpath.PromotionWaiting)

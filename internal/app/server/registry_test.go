@@ -19,8 +19,8 @@ import (
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/store"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 	"github.com/towpath/towpath/internal/towpathtest/ocitest"
-	"github.com/towpath/towpath/internal/towpathtest/pgtest"
 )
 
 // registryAs is the registry as an account with roles sees it, at the
@@ -40,7 +40,7 @@ func (h *harness) laterReleases(when time.Time) *release.Service {
 
 func onEach(t *testing.T, f func(t *testing.T, h *harness)) {
 	t.Run("on SQLite", func(t *testing.T) { f(t, newHarness(t)) })
-	t.Run("on PostgreSQL", func(t *testing.T) { f(t, newHarnessOn(t, pgtest.New(t))) })
+	t.Run("on PostgreSQL", func(t *testing.T) { f(t, newHarnessOn(t, dbtest.PostgresURL(t))) })
 }
 
 type pulled struct {

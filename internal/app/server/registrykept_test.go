@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,6 +47,49 @@ func TestRegistry_KeepsWhatIsNeeded(t *testing.T) {
 			for _, d := range []string{m.Config.Digest, m.Layers[0].Digest} {
 				c.ExpectCode(c.Do("DELETE", c.Repo("blobs/"+d), nil), 405, "UNSUPPORTED")
 			}
+		})
+	})
+}
+
+// TestRegistry_KeepsWhatComesAndWhatWas: nobody deletes a release that is being
+// prepared, however long that takes, nor one that retention keeps of those that ran
+// before the last two.
+func TestRegistry_KeepsWhatComesAndWhatWas(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		first := h.publish("1.0.0", "one")
+		h.runs("dev", "1.0.0")
+		for _, version := range []string{"1.1.0", "1.2.0"} {
+			h.publish(version, "what "+version+" has")
+			h.runs("dev", version)
+		}
+		c := h.registryAs("ana", towpath.RoleReleaser, towpath.RoleViewer, towpath.RoleAdmin)
+		kept := func(t *testing.T, d towpath.Digest, why string) {
+			t.Helper()
+			path := c.Repo("manifests/" + string(d))
+			if a := c.ExpectCode(c.Do("DELETE", path, nil), 409, "DENIED"); !strings.Contains(string(a.Body), why) {
+				t.Errorf("it does not say who needs it: %s", a.Body)
+			}
+			c.Expect(c.Do("GET", path, nil), 200)
+		}
+		t.Run("the third-last that ran", func(t *testing.T) {
+			kept(t, first.Release, "environment dev ran it, and its rule of retention keeps the last 10 releases")
+		})
+		t.Run("what is being prepared", func(t *testing.T) {
+			began, end := make(chan struct{}), make(chan struct{})
+			begin, finish := sync.OnceFunc(func() { close(began) }), sync.OnceFunc(func() { close(end) })
+			t.Cleanup(finish)
+			h.answer(func(op towpath.Operation) towpath.OperationResult {
+				if op.Verb == towpath.VerbPrepare && op.Target.Environment == "dev" {
+					begin()
+					<-end
+				}
+				return towpath.OperationResult{}
+			})
+			next := h.publish("1.3.0", "four")
+			<-began
+			kept(t, next.Release, "environment dev runs it or may go back to it")
+			finish()
+			h.runs("dev", "1.3.0")
 		})
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/towpath/towpath/internal/loopback"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -21,8 +22,7 @@ func listen(cfg Config) (net.Listener, error) {
 		return nil, towpath.E(towpath.KindInvalid, op, "%q is no address to listen on", cfg.Listen).
 			WithHint("host:port, for example 127.0.0.1:7420").WithCause(err)
 	}
-	ip := net.ParseIP(host)
-	if loopback := host == "localhost" || ip != nil && ip.IsLoopback(); !loopback && cfg.Cert == "" {
+	if !loopback.Host(host) && cfg.Cert == "" {
 		return nil, towpath.E(towpath.KindInvalid, op, "%s can be reached from outside, and there is no TLS certificate", cfg.Listen).
 			WithHint("give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that has TLS")
 	}
@@ -34,11 +34,11 @@ func listen(cfg Config) (net.Listener, error) {
 	if cfg.Cert == "" {
 		return l, nil
 	}
-	pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
+	pair, err := newCertificate(cfg.Cert, cfg.Key, cfg.Log)
 	if err != nil {
-		return nil, errors.Join(towpath.E(towpath.KindInvalid, op, "the TLS certificate can't be used").WithCause(err), l.Close())
+		return nil, errors.Join(err, l.Close())
 	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
+	return tls.NewListener(l, &tls.Config{GetCertificate: pair.show, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
 }
 
 // URL is where the server answers.

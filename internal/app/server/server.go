@@ -62,6 +62,9 @@ type Config struct {
 	// MetricsRetention is how long samples are kept that agents push, when there
 	// is no MetricsURL; 0: a default.
 	MetricsRetention time.Duration
+	// Restored says where the database was restored from, at the first start
+	// after that; see [ledger.Ledger.BumpEpoch].
+	Restored string
 	// PublicMetrics serves /metrics without a token.
 	PublicMetrics bool
 	Log           *slog.Logger
@@ -140,10 +143,11 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	owner := string(towpath.NewID[towpath.EventID]("srv", cfg.Now()))
-	if s.ledger, err = ledger.New(ledger.Config{Key: key, Owner: owner, Lease: lease, Now: cfg.Now, Log: cfg.Log}, s.db); err != nil {
+	kept := filepath.Join(cfg.Data, "ledger.checkpoint")
+	if s.ledger, err = ledger.New(ledger.Config{Key: key, Owner: owner, Kept: kept, Lease: lease, Now: cfg.Now, Log: cfg.Log}, s.db); err != nil {
 		return err
 	}
-	epoch, err := s.ledger.Epoch(ctx)
+	epoch, err := s.epoch(ctx)
 	if err != nil {
 		return err
 	}
@@ -246,7 +250,7 @@ func (s *Server) open(ctx context.Context) error {
 			{Name: "database", Critical: true, Run: s.db.Ping},
 			{Name: "writes", Run: func(ctx context.Context) error { return writes.Run(ctx, cfg.Now()) }},
 			{Name: "blobs", Run: at.check},
-			{Name: "ledger", Run: s.ledgerKeepsUp},
+			{Name: "ledger", Run: s.checkLedger},
 		},
 		Mounts: []rest.Mount{
 			{Pattern: "/agent/v1/", Policy: rest.Authenticated, Handler: protocol},
@@ -315,14 +319,4 @@ func (s *Server) openDatabase(ctx context.Context) (err error) {
 		return err
 	}
 	return sqldb.ForgetHolders(ctx, s.db)
-}
-
-// ledgerKeepsUp fails when events wait too long for their number.
-func (s *Server) ledgerKeepsUp(ctx context.Context) error {
-	w, err := s.ledger.Unsequenced(ctx, s.cfg.Now())
-	if err == nil && w.Age > time.Minute {
-		err = towpath.E(towpath.KindUnavailable, "ledger.window", "%d events have waited up to %s for their number", w.Events, w.Age.Round(time.Second)).
-			WithHint("look for errors of the sequencer in the log")
-	}
-	return err
 }

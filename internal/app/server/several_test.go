@@ -13,8 +13,8 @@ import (
 	"github.com/towpath/towpath/internal/deploy"
 	"github.com/towpath/towpath/internal/promql"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 	"github.com/towpath/towpath/internal/towpathtest/gittest"
-	"github.com/towpath/towpath/internal/towpathtest/pgtest"
 )
 
 // beside opens a second server of a harness' installation, with an engine and
@@ -30,7 +30,7 @@ func (h *harness) beside(database string) *Server {
 // TestServer_KnowsWhatAnotherWasTold: agents push to whichever server answers; a
 // canary is judged by another one, by what its own engine answers.
 func TestServer_KnowsWhatAnotherWasTold(t *testing.T) {
-	database := pgtest.New(t)
+	database := dbtest.PostgresURL(t)
 	h := startHarness(t, Config{Data: t.TempDir(), Database: database}, gittest.New(t))
 	h.introduce()
 	newCanary(t, h)

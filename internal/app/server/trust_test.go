@@ -43,7 +43,7 @@ func (h *harness) trusts(name towpath.KeyName, pem string, change ...func(*trust
 }
 
 // signedAbout is the attachment of a signed statement to a release.
-func (h *harness) signedAbout(k *signing.Key, release towpath.Digest, predicateType string, predicate any) oci.Attachment {
+func (h *harness) signedAbout(k signing.Signer, release towpath.Digest, predicateType string, predicate any) oci.Attachment {
 	h.t.Helper()
 	ctx := context.Background()
 	statement, err := evidence.Make("", release, predicateType, predicate)
@@ -62,7 +62,7 @@ func (h *harness) bundled(release towpath.Digest, predicateType string, bundle [
 }
 
 // says pushes a signed statement about a release, as cosign does.
-func (h *harness) says(c *ocitest.Client, k *signing.Key, release towpath.Digest, predicateType string, predicate any) {
+func (h *harness) says(c *ocitest.Client, k signing.Signer, release towpath.Digest, predicateType string, predicate any) {
 	h.t.Helper()
 	h.pushes(c, h.signedAbout(k, release, predicateType, predicate))
 }
@@ -76,7 +76,7 @@ func (h *harness) attaches(c *ocitest.Client, release towpath.Digest, predicateT
 	return a.Digest
 }
 
-func (h *harness) signs(c *ocitest.Client, k *signing.Key, release towpath.Digest) {
+func (h *harness) signs(c *ocitest.Client, k signing.Signer, release towpath.Digest) {
 	h.t.Helper()
 	h.says(c, k, release, evidence.TypeSignature, struct{}{})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/towpath/towpath/internal/promote"
 	"github.com/towpath/towpath/internal/sqldb"
 	"github.com/towpath/towpath/internal/towpath"
-	"github.com/towpath/towpath/internal/towpathtest/pgtest"
+	"github.com/towpath/towpath/internal/towpathtest/dbtest"
 )
 
 // verify verifies an environment again and waits for the end.
@@ -34,7 +34,7 @@ func (h *harness) verify(e towpath.EnvironmentName) (passed bool) {
 
 func TestServer_ALaterVerificationThatFailsTakesItBack(t *testing.T) {
 	t.Run("on SQLite", func(t *testing.T) { laterVerification(t, newHarness(t)) })
-	t.Run("on PostgreSQL", func(t *testing.T) { laterVerification(t, newHarnessOn(t, pgtest.New(t))) })
+	t.Run("on PostgreSQL", func(t *testing.T) { laterVerification(t, newHarnessOn(t, dbtest.PostgresURL(t))) })
 }
 
 func laterVerification(t *testing.T, h *harness) {
@@ -93,7 +93,7 @@ func laterVerification(t *testing.T, h *harness) {
 // in each target, and jobs may hang for as long as their component's timeout.
 func TestServer_ARollbackWaitsForNoVerification(t *testing.T) {
 	t.Run("on SQLite", func(t *testing.T) { rollbackDuringVerification(t, newHarness(t)) })
-	t.Run("on PostgreSQL", func(t *testing.T) { rollbackDuringVerification(t, newHarnessOn(t, pgtest.New(t))) })
+	t.Run("on PostgreSQL", func(t *testing.T) { rollbackDuringVerification(t, newHarnessOn(t, dbtest.PostgresURL(t))) })
 }
 
 func rollbackDuringVerification(t *testing.T, h *harness) {

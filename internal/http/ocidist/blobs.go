@@ -53,7 +53,7 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	announce(w, part, status, size)
-	if _, err := h.pacedWriter(w).Write(whole[part.from : part.from+part.length]); err == nil {
+	if _, err := w.Write(whole[part.from : part.from+part.length]); err == nil {
 		// When the client is gone, HTTP/2 may be sending from it still: then nobody
 		// else's bytes must get into it.
 		h.small.Put(buf)
@@ -113,12 +113,11 @@ func (h *Handler) stream(w http.ResponseWriter, r *request, content io.Reader, p
 	if _, err := io.CopyN(io.Discard, content, p.from); err != nil {
 		return err
 	}
-	out := h.pacedWriter(w)
 	begun := p.length > back
 	var err error
 	if begun {
 		announce(w, p, status, size)
-		_, err = io.CopyN(out, content, p.length-back)
+		_, err = io.CopyN(w, content, p.length-back)
 	}
 	if err == nil {
 		_, err = io.CopyN(last, content, back)
@@ -133,7 +132,7 @@ func (h *Handler) stream(w http.ResponseWriter, r *request, content io.Reader, p
 		if !begun {
 			announce(w, p, status, size)
 		}
-		_, err = out.Write(last.Bytes())
+		_, err = w.Write(last.Bytes())
 	}
 	if err != nil {
 		if r.Context().Err() == nil {

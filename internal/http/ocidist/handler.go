@@ -173,7 +173,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if h.cfg.Installation != "" {
 		w.Header().Set(towpath.HeaderInstallation, h.cfg.Installation)
 	}
-	defer h.pace(w, req)()
+	w, end := h.pace(w, req)
+	defer end()
 	what, name, ref := parsePath(req.URL.Path)
 	r := &request{Request: req, what: what, name: towpath.RepositoryName(name), ref: ref}
 	if what == token {

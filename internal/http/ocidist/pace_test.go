@@ -102,20 +102,49 @@ func TestPace(t *testing.T) {
 			t.Errorf("got %d with %d bytes, %v", status, n, err)
 		}
 	})
-	t.Run("a client that sends nothing more is not waited for", func(t *testing.T) {
+	t.Run("so may a pull whose request has a body", func(t *testing.T) {
+		if status, n, err := ask("GET", "/v2/shop/blobs/"+d, "that nobody reads"); status != 200 || n != 2<<20 || err != nil {
+			t.Errorf("got %d with %d bytes, %v", status, n, err)
+		}
+	})
+	// hang begins a request on a connection of its own and sends no more. It returns
+	// what comes until the server hangs up.
+	hang := func(t *testing.T, request string) string {
+		t.Helper()
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		fmt.Fprintf(conn, "PATCH /v2/shop/blobs/uploads/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: 1000\r\n\r\nbegun")
-		select {
-		case err := <-s.came:
-			if err == nil {
-				t.Error("the body ended as if it was whole")
-			}
-		case <-time.After(50 * idle):
-			t.Error("it is waited for")
+		if err := conn.SetDeadline(time.Now().Add(75 * idle)); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(conn, request)
+		got, err := io.ReadAll(conn)
+		if err != nil {
+			t.Errorf("it is waited for: %v", err)
+		}
+		return string(got)
+	}
+	t.Run("a client that sends nothing more is not waited for", func(t *testing.T) {
+		got := hang(t, "PATCH /v2/shop/blobs/uploads/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: 1000\r\n\r\nbegun")
+		if err := <-s.came; err == nil {
+			t.Error("the body ended as if it was whole")
+		}
+		if !strings.HasPrefix(got, "HTTP/1.1 ") {
+			t.Errorf("it got %q", got)
+		}
+	})
+	t.Run("nor one without a token", func(t *testing.T) {
+		got := hang(t, "PATCH /v2/shop/blobs/uploads/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+		if !strings.HasPrefix(got, "HTTP/1.1 401 ") {
+			t.Errorf("it got %q", got)
+		}
+	})
+	t.Run("nor one that pulls and announces a body", func(t *testing.T) {
+		got := hang(t, "GET /v2/shop/blobs/"+d+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: 1000\r\n\r\n")
+		if !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+			t.Errorf("it got %.100q", got)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/json"
 	"net/http"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -40,9 +41,7 @@ func New(cfg Config, deps Deps) (*API, error) {
 	} {
 		routes()
 	}
-	if err := a.openAPIRoutes(); err != nil {
-		return nil, err
-	}
+	a.openAPIRoutes()
 	for _, m := range deps.Mounts {
 		r.handle(route{pattern: m.Pattern, policy: m.Policy, exempt: true, unbounded: true}, m.Handler.ServeHTTP)
 	}
@@ -75,25 +74,24 @@ func humaConfig() huma.Config {
 	}
 }
 
-func (a *API) openAPIRoutes() error {
+// openAPIRoutes serves the description, which is written when it is first asked for:
+// that takes longer than all other routes do, and few ask.
+func (a *API) openAPIRoutes() {
 	// They were registered for huma's own errors, which never leave.
 	delete(a.huma.OpenAPI().Components.Schemas.Map(), "HumaErrorModel")
 	delete(a.huma.OpenAPI().Components.Schemas.Map(), "HumaErrorDetail")
-	asJSON, err := a.OpenAPI()
-	if err != nil {
-		return err
-	}
-	asYAML, err := a.huma.OpenAPI().YAML()
-	if err != nil {
-		return err
-	}
-	serve := func(name, contentType string, body []byte) {
-		a.router.handle(route{pattern: "GET " + api.Base + name, policy: Public}, func(w http.ResponseWriter, _ *http.Request) {
+	serve := func(name, contentType string, write func() ([]byte, error)) {
+		write = sync.OnceValues(write)
+		a.router.handle(route{pattern: "GET " + api.Base + name, policy: Public}, func(w http.ResponseWriter, r *http.Request) {
+			body, err := write()
+			if err != nil {
+				a.router.fail(w, r, err)
+				return
+			}
 			w.Header().Set("Content-Type", contentType)
 			_, _ = w.Write(body)
 		})
 	}
-	serve("/openapi.json", "application/openapi+json", asJSON)
-	serve("/openapi.yaml", "application/openapi+yaml", asYAML)
-	return nil
+	serve("/openapi.json", "application/openapi+json", a.OpenAPI)
+	serve("/openapi.yaml", "application/openapi+yaml", a.huma.OpenAPI().YAML)
 }

@@ -85,7 +85,9 @@ func (s *watch) start(req *http.Request) error {
 	} else if s.after, err = strconv.ParseInt(position, 10, 64); err != nil || s.after < 0 {
 		return towpath.E(towpath.KindInvalid, "rest.watch", "%q is not a seq", position).WithHint("after and Last-Event-ID take the id of an event")
 	}
-	_ = s.control.SetReadDeadline(time.Time{})
+	// Before it sends anything the server reads a body that nobody needs.
+	_ = s.control.SetReadDeadline(s.a.cfg.Now().Add(s.a.cfg.Heartbeat))
+	defer func() { _ = s.control.SetReadDeadline(time.Time{}) }()
 	s.w.Header().Set("Content-Type", "text/event-stream")
 	s.w.Header().Set("X-Accel-Buffering", "no")
 	return s.send(": towpath\n\n")

@@ -65,6 +65,8 @@ func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	setHeaders(w, id)
 	t := &tracked{ResponseWriter: w}
 	_, pattern := r.mux.Handler(req)
+	// What has no route has nothing else that limits it.
+	r.limit(w, r.cfg.Timeout)
 	done := r.metrics.begin(r.cfg.Now())
 	defer func() {
 		if p := recover(); p != nil {
@@ -104,25 +106,32 @@ func (r *router) unmatched(w http.ResponseWriter, req *http.Request) {
 	r.fail(w, req, p)
 }
 
+// limit sets the deadlines of a request's connection, which another had before. What
+// the server does after the handler is held to them too: over HTTP/1.1 it reads the
+// rest of the body before it sends an answer. A writer without deadlines, as in tests,
+// has none to set.
+func (r *router) limit(w http.ResponseWriter, timeout time.Duration) {
+	control, until := http.NewResponseController(w), r.cfg.Now().Add(timeout)
+	_ = control.SetReadDeadline(until)
+	_ = control.SetWriteDeadline(until.Add(time.Second))
+}
+
 // guard applies a route's rules around its handler.
 func (r *router) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 	if rt.mutates() {
 		h = r.once(rt, h)
 	}
 	return func(w http.ResponseWriter, req *http.Request) {
-		// Deadlines are the connection's, which another request had before. A
-		// writer without deadlines, as in tests, has none to set.
-		control := http.NewResponseController(w)
 		if rt.unbounded {
+			control := http.NewResponseController(w)
 			_ = control.SetReadDeadline(time.Time{})
 			_ = control.SetWriteDeadline(time.Time{})
+			defer r.limit(w, rt.timeout)
 		} else {
 			ctx, cancel := context.WithTimeout(req.Context(), rt.timeout)
 			defer cancel()
 			req = req.WithContext(ctx)
-			until := r.cfg.Now().Add(rt.timeout)
-			_ = control.SetReadDeadline(until)
-			_ = control.SetWriteDeadline(until.Add(time.Second))
+			r.limit(w, rt.timeout)
 			req.Body = http.MaxBytesReader(w, req.Body, rt.maxBody)
 		}
 		if rt.policy == Authenticated {

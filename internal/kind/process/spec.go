@@ -4,6 +4,7 @@
 package process
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -27,13 +28,26 @@ type Spec struct {
 	// Proxies are in front of the router and believed about whom they ask for.
 	Proxies   []netip.Prefix `json:"trustedProxies,omitempty"`
 	StopGrace time.Duration  `json:"stopGrace"` // SIGTERM, then SIGKILL after this
-	Verify    Verify         `json:"verify,omitzero"`
-	Logs      Logs           `json:"logs"`
-	Metrics   *Metrics       `json:"metrics,omitempty"` // nil: instances have none
+	// Drain is how long requests may finish before that, in an instance that gets
+	// no new ones; 0: as [Spec.Draining] says.
+	Drain   time.Duration `json:"drain,omitempty"`
+	Verify  Verify        `json:"verify,omitzero"`
+	Logs    Logs          `json:"logs"`
+	Metrics *Metrics      `json:"metrics,omitempty"` // nil: instances have none
 	// Ignore are the patterns of files that its own programs write into its
 	// folder; see [towpath.Ignored]. They are part of what is approved and of the
 	// revision's name, so nobody else can widen them.
 	Ignore []string `json:"ignore,omitempty"`
+}
+
+// Draining is how long requests may finish in an instance that gets no new ones:
+// where it is not said, as long as they may take to begin their answer, or a
+// minute where that has no end, and never less than the stop grace.
+func (s Spec) Draining() time.Duration {
+	if s.Drain > 0 {
+		return s.Drain
+	}
+	return max(s.StopGrace, cmp.Or(s.Answer, time.Minute))
 }
 
 // Value is the value of an environment variable: a literal, or an output of

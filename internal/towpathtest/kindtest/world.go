@@ -58,7 +58,7 @@ func (p *place) work(verb towpath.Verb, revision string) kind.Work {
 	if revision != "" {
 		op.Spec, files = p.Spec(p.t, revision)
 	}
-	return kind.Work{Operation: op, Files: files, Say: func(m string) { p.t.Log(m) }}
+	return kind.Work{Operation: op, Files: kind.Folder(files), Say: func(m string) { p.t.Log(m) }}
 }
 
 // do performs work and gives the error.

@@ -72,7 +72,7 @@ type Repair struct {
 // TrustKey asks for the signatures of a key to be believed.
 type TrustKey struct {
 	Name        towpath.KeyName         `json:"name" minLength:"1" maxLength:"63" doc:"lower-case DNS label, never used twice: builder-2026"`
-	PublicKey   string                  `json:"publicKey" minLength:"1" maxLength:"10000" doc:"PEM: cosign.pub"`
+	PublicKey   string                  `json:"publicKey" minLength:"1" maxLength:"10000" doc:"PEM: cosign.pub, or the identity that towpath trust add makes of --issuer, --subject and --authority"`
 	Project     towpath.ProjectName     `json:"project,omitempty" doc:"empty: in every project"`
 	Environment towpath.EnvironmentName `json:"environment,omitempty" doc:"empty: in every environment"`
 	Types       []towpath.EvidenceType  `json:"types,omitempty" maxItems:"20" doc:"what it may sign: signature, provenance, sbom, promotion, or predicate types; absent: the first three"`
@@ -126,7 +126,7 @@ type AddIdentity struct {
 type CreateToken struct {
 	Account    towpath.AccountName `json:"account,omitempty" doc:"empty: your own"`
 	Name       string              `json:"name" minLength:"1" maxLength:"100"`
-	TTLSeconds int64               `json:"ttlSeconds,omitempty" minimum:"0" doc:"0: 90 days"`
+	TTLSeconds int64               `json:"ttlSeconds,omitempty" minimum:"0" doc:"0: 90 days; one that no admin makes ends with the token that it is made with, at the latest"`
 }
 
 // VerifyLedger asks for the ledger to be verified.

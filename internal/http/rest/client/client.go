@@ -2,12 +2,12 @@ package client
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/towpath/towpath/internal/loopback"
 	"github.com/towpath/towpath/internal/reconcile"
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -87,7 +87,7 @@ func ServerURL(address string, withToken bool) (*url.URL, error) {
 		return nil, towpath.E(towpath.KindInvalid, op, "the server's URL is not valid").
 			WithHint("it reads http://127.0.0.1:7171 or https://towpath.example.com, without user name and query")
 	}
-	if u.Scheme == "http" && !Loopback(u.Hostname()) && withToken {
+	if u.Scheme == "http" && !loopback.Host(u.Host) && withToken {
 		return nil, towpath.E(towpath.KindInvalid, op, "a token is not sent without TLS to another machine").
 			On(u.Host).WithHint("use the server's https:// address")
 	}
@@ -112,10 +112,4 @@ func transport() http.RoundTripper {
 	t = t.Clone()
 	t.DisableCompression = true
 	return t
-}
-
-// Loopback reports whether a host is this machine, by its name or address.
-func Loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || (ip != nil && ip.IsLoopback())
 }

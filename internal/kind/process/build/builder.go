@@ -17,6 +17,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/towpath/towpath/internal/kind"
@@ -125,6 +126,16 @@ func (*Builder) Addresses(section, settings json.RawMessage) map[string]string {
 	all := map[string]string{"listen": spec.Listen, "preview": spec.Preview}
 	maps.DeleteFunc(all, func(_, address string) bool { return portOf(address) == 0 })
 	return all
+}
+
+// Waits are how long stopping an instance may take, as far as section and settings
+// say so: for requests to finish (drain) and the program to end (stopGrace).
+func (*Builder) Waits(section, settings json.RawMessage) (drain, grace time.Duration) {
+	spec, _ := resolve(section, settings)
+	if spec.StopGrace == defaultGrace { // what nobody wrote is nobody's mistake
+		spec.StopGrace = 0
+	}
+	return spec.Drain, spec.StopGrace
 }
 
 // References are the outputs of other components that the component takes: the

@@ -55,7 +55,7 @@ func TestBuilder_RenderFillsInDefaults(t *testing.T) {
 
 func TestBuilder_RenderMergesSettings(t *testing.T) {
 	const section = `{"command":["bin/api","-v"],"workDir":"./app/","env":{"A":"1","B":"2","C":"3"},
-		"health":{"path":"/up","interval":"1s"},"instances":3,"answer":"5m","stopGrace":"1s",
+		"health":{"path":"/up","interval":"1s"},"instances":3,"answer":"5m","stopGrace":"1s","drain":"7s",
 		"verify":{"before":[{"name":"one","command":["bin/one"]}],"after":[{"name":"two","http":{"path":"/"}}]}}`
 	const settings = `{"env":{"B":"two","C":null,"D":"${components.db.address}"},"listen":"0.0.0.0:8081",
 		"health":{"interval":null,"deadline":"1m"},"instances":null,"logs":{"maxBytes":"1MiB","keep":0},
@@ -68,6 +68,7 @@ func TestBuilder_RenderMergesSettings(t *testing.T) {
 		Health:    process.Health{Path: "/up", Interval: 500 * time.Millisecond, Timeout: time.Second, Deadline: time.Minute},
 		Answer:    5 * time.Minute,
 		StopGrace: time.Second,
+		Drain:     7 * time.Second,
 		Verify: process.Verify{
 			Before: []process.Job{{Name: "one", Command: []string{"bin/one"}, Timeout: 30 * time.Second}},
 			After: []process.Job{{Name: "three", Timeout: 5 * time.Second,

@@ -45,7 +45,7 @@ func TestBuilder_Check(t *testing.T) {
 		},
 		{
 			"refuses a command in settings", `{"command":["a"]}`, `{"command":["b"]}`,
-			[]kind.Problem{{Path: "command", Message: `"command" is not known here`, Hint: "known are answer, env, health, instances, listen, logs, memory, metrics, preview, stopGrace, trustedProxies, verify"}},
+			[]kind.Problem{{Path: "command", Message: `"command" is not known here`, Hint: "it is the release's: write it in the component's process section"}},
 		},
 		{"accepts a protocol", section(`"protocol":"h2c"`), "", nil},
 		{
@@ -58,7 +58,7 @@ func TestBuilder_Check(t *testing.T) {
 		},
 		{
 			"refuses a protocol in settings", section(`"protocol":"h2c"`), `{"protocol":"http1"}`,
-			[]kind.Problem{{Path: "protocol", Message: `"protocol" is not known here`, Hint: "known are answer, env, health, instances, listen, logs, memory, metrics, preview, stopGrace, trustedProxies, verify"}},
+			[]kind.Problem{{Path: "protocol", Message: `"protocol" is not known here`, Hint: "it is the release's: write it in the component's process section"}},
 		},
 		{
 			"reports what is wrong in the section once", section(`"instances":0`), `{"listen":"nowhere"}`,

@@ -85,7 +85,11 @@ func (o *object) broken(key string) bool { return o.bad[key] }
 func (o *object) only(known []string) {
 	for _, key := range slices.Sorted(maps.Keys(o.fields)) {
 		if !slices.Contains(known, key) {
-			o.r.problem(o.at(key), fmt.Sprintf("%q is not known here", key), didyoumean.Hint(key, known))
+			hint := didyoumean.Hint(key, known)
+			if o.path == "" && slices.Contains(releaseKeys(), key) {
+				hint = "it is the release's: write it in the component's process section"
+			}
+			o.r.problem(o.at(key), fmt.Sprintf("%q is not known here", key), hint)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 const (
 	maxInstances = 64
 	maxGrace     = time.Hour
+	minDrain     = time.Millisecond
 	maxTimeout   = time.Hour
 	minAnswer    = 10 * time.Millisecond
 	maxJobs      = 50
@@ -27,15 +28,19 @@ const (
 	maxLogKeep   = 100
 )
 
-func sectionKeys() []string {
-	return append([]string{"command", "workDir", "protocol"}, settingsKeys()...)
-}
+func sectionKeys() []string { return append(releaseKeys(), settingsKeys()...) }
 
-// defaultAnswer is how long an instance may take to begin its answer.
-const defaultAnswer = time.Minute
+// releaseKeys are those that no environment changes.
+func releaseKeys() []string { return []string{"command", "workDir", "protocol"} }
+
+// Defaults: how long an instance may take to begin its answer, and to end.
+const (
+	defaultAnswer = time.Minute
+	defaultGrace  = 10 * time.Second
+)
 
 func settingsKeys() []string {
-	return []string{"env", "listen", "preview", "instances", "memory", "health", "answer", "trustedProxies", "stopGrace", "verify", "logs", "metrics"}
+	return []string{"env", "listen", "preview", "instances", "memory", "health", "answer", "trustedProxies", "stopGrace", "drain", "verify", "logs", "metrics"}
 }
 
 // readSpec reads a merged section and fills in the defaults.
@@ -53,7 +58,8 @@ func readSpec(r *reader, fields map[string]any) process.Spec {
 		Memory:    o.size("memory", 0, minMemory, maxMemory),
 		Answer:    readAnswer(o),
 		Proxies:   readProxies(o),
-		StopGrace: o.duration("stopGrace", 10*time.Second, 0, maxGrace),
+		StopGrace: o.duration("stopGrace", defaultGrace, 0, maxGrace),
+		Drain:     o.duration("drain", 0, minDrain, maxGrace),
 		Verify:    readVerify(o.child("verify")),
 		Logs:      readLogs(o.child("logs")),
 		Metrics:   readMetrics(o),

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"slices"
 	"time"
 
 	"github.com/towpath/towpath/internal/towpath"
@@ -42,6 +43,30 @@ type Tally struct {
 	Requests map[Class]uint64 `json:"requests"` // of every class
 	Buckets  []uint64         `json:"buckets"`  // by bound, each without those before; the last one is infinity
 	Seconds  float64          `json:"seconds"`  // the sum of what is in the buckets
+}
+
+// shown are the bounds, in seconds, that metric sources are given: each is a series
+// of every revision there, so they are fewer than those that are counted between.
+func shown() []float64 {
+	return []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+}
+
+// Bucket is requests that took no longer than a bound, in seconds.
+type Bucket struct {
+	Bound    float64
+	Requests uint64
+}
+
+// Shown are the tally's buckets as metric sources are given them, each with those
+// before, and how many requests there are in all. Bounds are the snapshot's.
+func (t Tally) Shown(bounds []float64) (within []Bucket, all uint64) {
+	for i, n := range t.Buckets {
+		all += n
+		if i < len(bounds) && slices.Contains(shown(), bounds[i]) {
+			within = append(within, Bucket{bounds[i], all})
+		}
+	}
+	return within, all
 }
 
 // Class is how a request was answered: the first digit of its status. What the

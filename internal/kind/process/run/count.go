@@ -20,10 +20,7 @@ func (r *Runner) Counts(ctx context.Context) ([]kind.Count, error) {
 	if err != nil {
 		return nil, err
 	}
-	targets, err := r.allTargets()
-	if err != nil {
-		return nil, err
-	}
+	targets, unread := r.allTargets()
 	var out []kind.Count
 	var all []sharer
 	for _, rec := range targets {
@@ -54,7 +51,7 @@ func (r *Runner) Counts(ctx context.Context) ([]kind.Count, error) {
 		all = append(all, sharers...)
 	}
 	r.ask(ctx, all)
-	return out, nil
+	return out, unread
 }
 
 // describe says of a revision what the router did not count: what part of the

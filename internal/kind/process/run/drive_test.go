@@ -35,7 +35,7 @@ func (h *hand) work(verb towpath.Verb, revision string) kind.Work {
 	id := towpath.OperationID("op_" + strconv.FormatInt(h.fence, 10))
 	return kind.Work{
 		Operation: towpath.Operation{ID: id, Target: h.Target(), Verb: verb, Fence: h.fence, Spec: spec},
-		Files:     files, Say: func(string) {},
+		Files:     kind.Folder(files), Say: func(string) {},
 	}
 }
 

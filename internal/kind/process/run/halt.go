@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -10,10 +11,7 @@ import (
 // [Runner.Keep] starts again what has traffic. Nothing else may be at work in
 // the runner's folder.
 func (r *Runner) Halt(ctx context.Context) error {
-	targets, err := r.allTargets()
-	if err != nil {
-		return err
-	}
+	targets, unread := r.allTargets()
 	g, gctx := errgroup.WithContext(ctx)
 	for _, rec := range targets {
 		for _, rev := range rec.others("") {
@@ -22,7 +20,7 @@ func (r *Runner) Halt(ctx context.Context) error {
 			}
 		}
 	}
-	return g.Wait()
+	return errors.Join(g.Wait(), unread)
 }
 
 func (r *Runner) halt(ctx context.Context, id string) error {

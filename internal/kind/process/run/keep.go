@@ -2,18 +2,26 @@ package run
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/towpath/towpath/internal/kind/process/route"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
-// restart is how often an instance was started again, and when it may be next.
+// restart is how often an instance was started again, when it may be next, and why it
+// was last.
 type restart struct {
 	count int
 	next  time.Time
+	why   string
 }
+
+// over reports whether the instance has lived long enough for that to be forgotten.
+func (s restart) over(now time.Time) bool { return now.Sub(s.next) > restartForget }
 
 // Bounds of starting a crashed instance again: the pause doubles with each
 // crash, and is forgotten once the instance has lived for restartForget.
@@ -21,6 +29,7 @@ const (
 	restartPause  = time.Second
 	restartMax    = time.Minute
 	restartForget = 5 * time.Minute
+	restartOften  = 3 // times in a row are told
 )
 
 // Keep holds what has traffic as it is: it starts the router again when it
@@ -30,9 +39,9 @@ const (
 // anything else. Targets with a step under way are left alone, but for those whose
 // verification jobs run, or whose new instances start beside what has the traffic.
 func (r *Runner) Keep(ctx context.Context) error {
-	targets, err := r.allTargets()
-	if err != nil || len(targets) == 0 {
-		return err
+	targets, unread := r.allTargets()
+	if len(targets) == 0 {
+		return unread
 	}
 	if err := r.router.Ensure(ctx); err != nil {
 		return err
@@ -48,7 +57,7 @@ func (r *Runner) Keep(ctx context.Context) error {
 			r.log.WarnContext(ctx, "component not kept running", "component", t.Target.Component, "environment", t.Target.Environment, "error", err)
 		}
 	}
-	return ctx.Err()
+	return errors.Join(ctx.Err(), unread)
 }
 
 func (r *Runner) keep(ctx context.Context, t towpath.Target) error {
@@ -56,11 +65,11 @@ func (r *Runner) keep(ctx context.Context, t towpath.Target) error {
 	if err != nil {
 		return err
 	}
-	if err := r.stopKept(ctx, rec); err != nil {
+	rt, err := r.routeOf(ctx, t)
+	if err != nil {
 		return err
 	}
-	rt, err := r.routeOf(ctx, t)
-	if err != nil || rt == nil {
+	if err := r.stopKept(ctx, rec, rt); err != nil || rt == nil {
 		return err
 	}
 	rev := rt.Traffic.Revision
@@ -106,16 +115,21 @@ func (r *Runner) keep(ctx context.Context, t towpath.Target) error {
 // record.
 func (r *Runner) again(ctx context.Context, rec *target, rt *route.RouteStatus, index int, was *instance) (*instance, error) {
 	id := rec.instance(rt.Traffic.Revision, index)
+	how := "it is gone"
+	if was.exit != nil {
+		how = "it " + was.exit.String()
+	}
 	now := r.cfg.Now()
 	r.mu.Lock()
 	s := r.restarts[id]
 	due := !now.Before(s.next)
 	if due {
-		if now.Sub(s.next) > restartForget {
+		if s.over(now) {
 			s.count = 0
 		}
 		s.next = now.Add(min(restartPause<<min(s.count, 10), restartMax))
 		s.count++
+		s.why = how
 		r.restarts[id] = s
 	}
 	r.mu.Unlock()
@@ -130,10 +144,6 @@ func (r *Runner) again(ctx context.Context, rec *target, rt *route.RouteStatus, 
 	next.Start = was.spec.Start
 	if was.life != wanted {
 		next.Start++
-	}
-	how := "it is gone"
-	if was.exit != nil {
-		how = "it " + was.exit.String()
 	}
 	r.log.WarnContext(ctx, "starting an instance again", "component", rec.Target.Component, "environment", rec.Target.Environment,
 		"instance", id, "why", how, "start", next.Start)
@@ -157,4 +167,19 @@ func (r *Runner) again(ctx context.Context, rec *target, rt *route.RouteStatus, 
 		case <-tick.C:
 		}
 	}
+}
+
+// startedAgain tells which instances of a revision were started again and again, at most
+// so many as an observation names of any; "" when none was.
+func (r *Runner) startedAgain(rec *target, rev towpath.RevisionID) string {
+	now := r.cfg.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for i, id := range rec.instances(rev) {
+		if s := r.restarts[id]; s.count >= restartOften && !s.over(now) && len(out) < towpath.MaxInstancesOut {
+			out = append(out, fmt.Sprintf("instance %d was started again %d times in a row, the last time because %s", i, s.count, s.why))
+		}
+	}
+	return strings.Join(out, "; ")
 }

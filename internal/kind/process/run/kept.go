@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/towpath/towpath/internal/kind"
+	"github.com/towpath/towpath/internal/kind/process/route"
 	"github.com/towpath/towpath/internal/towpath"
 )
 
@@ -42,22 +42,39 @@ func (r *Runner) wantAgain(rec *target, id towpath.RevisionID) error {
 	return r.saveTarget(rec)
 }
 
-// stopKept ends what was kept for long enough.
-func (r *Runner) stopKept(ctx context.Context, rec *target) error {
+// stopKept ends what was kept for long enough. What has traffic is not kept, whatever
+// the record says. It waits for nothing: what still has requests under way is looked
+// at again, until its drain is over.
+func (r *Runner) stopKept(ctx context.Context, rec *target, rt *route.RouteStatus) error {
 	var over []towpath.RevisionID
 	now := r.cfg.Now()
 	for _, id := range rec.others("") {
-		if k := rec.Revisions[id].Kept; k != nil && !now.Before(k.Until) {
+		k := rec.Revisions[id].Kept
+		switch {
+		case k == nil:
+		case rt != nil && hasTraffic(rt.Traffic, id):
+			if err := r.wantAgain(rec, id); err != nil {
+				return err
+			}
+		case !now.Before(k.Until):
 			over = append(over, id)
 		}
 	}
 	if len(over) == 0 {
 		return nil
 	}
-	say := func(m string) {
-		r.log.InfoContext(ctx, m, "component", rec.Target.Component, "environment", rec.Target.Environment)
+	st, err := r.router.Status(ctx)
+	if err != nil {
+		return err
 	}
-	return r.drainAndStop(ctx, kind.Work{Say: say}, rec, over)
+	over = slices.DeleteFunc(over, func(id towpath.RevisionID) bool {
+		rev := rec.Revisions[id]
+		return now.Before(rev.Kept.Until.Add(rev.Spec.Draining())) && st.InFlightTo(rec.Target.Key(), id) > 0
+	})
+	if len(over) == 0 {
+		return nil
+	}
+	return r.stopAll(ctx, rec, over)
 }
 
 // unkept lists the revisions of a target but one and those that are kept.

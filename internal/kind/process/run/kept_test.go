@@ -89,6 +89,22 @@ func TestRunner_Keeps(t *testing.T) {
 			t.Errorf("observed %+v", o)
 		}
 	})
+	t.Run("nothing that is wanted again, although the agent died before it had written that down", func(t *testing.T) {
+		h := newHand(t)
+		h.up(one)
+		h.up(two)
+		h.must(h.r.Retire(t.Context(), h.keep(two)))
+		if got, err := h.r.Recover(t.Context(), h.work(towpath.VerbPrepare, one)); err != nil || got != kind.RecoveredNotStarted {
+			t.Errorf("recovered as %q, %v: nobody would take back that it is only kept", got, err)
+		}
+		h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, one))) // as if it had been done
+		h.r = h.at(func() time.Time { return time.Now().Add(61 * time.Minute) })
+		h.must(h.r.Keep(t.Context()))
+		h.wantRuns(1, 1)
+		if got, o := kindtest.Get(h.url()), h.observed(); got != one || o.Kept != "" {
+			t.Errorf("%q answers, observed %+v", got, o)
+		}
+	})
 	t.Run("no way back of what has ended meanwhile", func(t *testing.T) {
 		h := newHand(t)
 		h.up(one)
@@ -287,6 +303,9 @@ func TestRunner_MemoryThatDoesNotCome(t *testing.T) {
 	over = ctx.end
 	if _, failed := h.r.Repair(ctx, repair).(*kind.Failure); !failed { //nolint:errorlint // that is what it returns
 		t.Error("a repair for which there is no memory goes on for ever")
+	}
+	if held, err := h.r.Folders(); err != nil || len(held) != 2 {
+		t.Errorf("%v, and the files of %d are held, want one and two only", err, len(held))
 	}
 	over = nil
 	if err := h.r.Prepare(newTimed(t), h.work(towpath.VerbRestore, one)); towpath.KindOf(err) != towpath.KindUnavailable {

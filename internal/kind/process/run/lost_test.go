@@ -2,6 +2,9 @@ package run_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -78,4 +81,75 @@ func TestRunner_LostInstances(t *testing.T) {
 		h.eventually("it serves again", func() bool { return h.r.Keep(t.Context()) == nil && kindtest.Get(h.url()) == two })
 		h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, two)))
 	})
+}
+
+// TestRunner_LostChildren: what an instance started is no instance of its own. It ends
+// with it, or else before the next one starts, and with its folder at the latest.
+func TestRunner_LostChildren(t *testing.T) {
+	for name, end := range map[string]func(h *hand){
+		"the next start": func(h *hand) {
+			h.eventually("it serves again", func() bool { return h.r.Keep(h.t.Context()) == nil && kindtest.Get(h.url()) == one })
+		},
+		"its removal": func(h *hand) { h.must(h.r.Remove(h.t.Context(), h.work(towpath.VerbRemove, one))) },
+	} {
+		t.Run("end with "+name, func(t *testing.T) {
+			t.Parallel()
+			h := newHand(t)
+			h.change = func(s *process.Spec) {
+				s.Command = []string{"/bin/sh", "-c", "sleep 300 >/dev/null 2>&1 & echo $! >>" + h.dir + "/children; exec " + self(t) + " towpath-app"}
+			}
+			h.up(one)
+			b, err := os.ReadFile(h.dir + "/children")
+			h.must(err)
+			child, err := strconv.Atoi(strings.TrimSpace(string(b)))
+			h.must(err)
+			h.loseOne(one)
+			if ended(child) {
+				t.Fatal("the child ended with the shim by itself")
+			}
+			end(h)
+			h.eventually("the child has ended", func() bool { return ended(child) })
+		})
+	}
+}
+
+// ended reports whether a process is gone, or waits for nothing but its parent.
+func ended(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err != nil || strings.Contains(string(b), ") Z ")
+}
+
+// TestRunner_UnreadableRecord: one record that can't be read keeps nobody from the
+// components whose can.
+func TestRunner_UnreadableRecord(t *testing.T) {
+	h := newHand(t)
+	h.up(one)
+	url := h.url()
+	h.must(os.WriteFile(filepath.Join(h.dir, "run", "targets", "tgt_bad.json"), []byte("no JSON"), 0o600))
+	says := func(err error) {
+		t.Helper()
+		if m, _ := towpath.PublicMessage(err); !strings.Contains(m, "can't be read") {
+			t.Errorf("got %v", err)
+		}
+	}
+	h.Kill(t, one)
+	h.eventually("it serves again", func() bool {
+		says(h.r.Keep(t.Context()))
+		return kindtest.Get(url) == one
+	})
+	counts, err := h.r.Counts(t.Context())
+	if says(err); len(counts) != 1 {
+		t.Errorf("counted %+v", counts)
+	}
+	samples, err := h.r.Samples(t.Context())
+	if says(err); len(samples) != 1 {
+		t.Errorf("sampled %+v", samples)
+	}
+	if _, err := h.r.Observe(t.Context()); err == nil {
+		t.Error("what nobody could look at reads as gone")
+	}
+	says(h.r.Halt(t.Context()))
+	if got := kindtest.Get(url); got != "" {
+		t.Errorf("%q still runs", got)
+	}
 }

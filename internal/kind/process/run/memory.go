@@ -139,28 +139,11 @@ func (r *Runner) memoryOf(rec *target, id towpath.RevisionID) (int64, error) {
 }
 
 // residentOf is the memory of all processes in a session, without its leader,
-// which is our shim; bytes. What ends meanwhile takes none.
+// which is our shim; bytes.
 func residentOf(session int) int64 {
 	var total int64
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return 0
-	}
-	for _, path := range stats {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		// The second field is the program's name in parentheses and may hold
-		// anything; the session is field 6, the resident pages are field 24.
-		pid, _, _ := strings.Cut(string(b), " ")
-		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-		if len(fields) < 22 || fields[3] != strconv.Itoa(session) || pid == strconv.Itoa(session) {
-			continue
-		}
-		if pages, err := strconv.ParseInt(fields[21], 10, 64); err == nil {
-			total += pages * int64(os.Getpagesize())
-		}
+	for _, m := range membersOf(session) {
+		total += m.resident
 	}
 	return total
 }

@@ -117,6 +117,9 @@ func (r *Runner) observe(ctx context.Context, rec *target, rt route.RouteStatus)
 	if spec.instances() == 0 {
 		o.Health, o.Detail = towpath.HealthUnhealthy, "it was stopped to make room for what replaces it"
 	}
+	if often := r.startedAgain(rec, rev); often != "" {
+		o.Detail = strings.TrimPrefix(o.Detail+"; "+often, "; ")
+	}
 	notOpen(&o, rt, rt.Traffic.Listen)
 	return o, nil
 }

@@ -93,6 +93,9 @@ func optional(m map[string]string, s process.Spec) {
 	if s.Preview != "" {
 		m["preview"] = s.Preview
 	}
+	if s.Drain > 0 {
+		m["drain"] = s.Drain.String()
+	}
 	if s.Memory > 0 {
 		m["memory"] = strconv.FormatInt(s.Memory, 10)
 	}

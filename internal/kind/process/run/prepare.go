@@ -37,6 +37,9 @@ func (r *Runner) prepare(ctx context.Context, w kind.Work) error {
 	if err := r.baseMoved(ctx, w); err != nil {
 		return err
 	}
+	if err := r.haveFiles(ctx, w, turn); err != nil {
+		return err
+	}
 	if err := r.openAddress(ctx, op, spec.Listen); err != nil {
 		return err
 	}
@@ -47,11 +50,8 @@ func (r *Runner) prepare(ctx context.Context, w kind.Work) error {
 	if err := r.adoptTwin(ctx, w, rec); err != nil {
 		return err
 	}
-	if _, known := rec.Revisions[op.Spec.Revision]; !known {
-		rec.Revisions[op.Spec.Revision] = revision{Spec: spec, Files: w.Files, Operation: op.ID, Rendered: op.Spec.Rendered}
-		if err := r.saveTarget(rec); err != nil {
-			return err
-		}
+	if err := r.note(ctx, w, rec, spec); err != nil {
+		return err
 	}
 	if err := r.wantAgain(rec, op.Spec.Revision); err != nil {
 		return err
@@ -77,6 +77,26 @@ func (r *Runner) prepare(ctx context.Context, w kind.Work) error {
 		failpoint.Hit("run.after-healthy")
 	}
 	return err
+}
+
+// note records a revision that is prepared, and for whom: its metrics name both
+// before it has traffic, as they do after.
+func (r *Runner) note(ctx context.Context, w kind.Work, rec *target, spec process.Spec) error {
+	op := w.Operation
+	rev, known := rec.Revisions[op.Spec.Revision]
+	switch {
+	case !known:
+		files, err := w.Files(ctx)
+		if err != nil {
+			return err
+		}
+		rev = revision{Spec: spec, Files: files, Operation: op.ID, Rendered: op.Spec.Rendered}
+	case rev.Deployment == op.Deployment && rev.Release == op.Spec.Release:
+		return nil
+	}
+	rev.Deployment, rev.Release = op.Deployment, op.Spec.Release
+	rec.Revisions[op.Spec.Revision] = rev
+	return r.saveTarget(rec)
 }
 
 // baseMoved is a [*kind.Stale] when another revision has the traffic than those
@@ -148,8 +168,10 @@ func (r *Runner) bringUpBeside(ctx context.Context, w kind.Work, rec *target, x 
 // began.
 func (r *Runner) startAll(ctx context.Context, w kind.Work, rec *target, ran ...string) error {
 	op := w.Operation
-	ids := rec.instances(op.Spec.Revision)
-	for i, id := range ids {
+	if err := r.useFiles(ctx, w, rec); err != nil {
+		return err
+	}
+	for i, id := range rec.instances(op.Spec.Revision) {
 		in, err := r.look(id)
 		if err != nil {
 			return err

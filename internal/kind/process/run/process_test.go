@@ -87,10 +87,49 @@ func TestRunner_Drain(t *testing.T) {
 			t.Errorf("the request was answered %q, want %q", got, one)
 		}
 	})
-	t.Run("a request that outlasts the grace, and a process that ignores SIGTERM, are cut off", func(t *testing.T) {
+	t.Run("a request that takes longer than the stop grace is finished within the time that it has for its answer", func(t *testing.T) {
+		h := newHand(t)
+		h.change = func(s *process.Spec) { s.StopGrace, s.Drain, s.Answer = time.Millisecond, 0, 40*time.Second }
+		h.up(one)
+		finish, answer := hold(t, h)
+		defer finish()
+		h.up(two)
+		w := h.work(towpath.VerbRetire, two)
+		var said string
+		w.Say = func(m string) {
+			if said = m; strings.HasPrefix(m, "waiting up to 40s for 1 requests") {
+				finish()
+			}
+		}
+		h.must(h.r.Retire(t.Context(), w))
+		if got := <-answer; got != one {
+			t.Errorf("the request was answered %q, want %q; it said %q", got, one, said)
+		}
+		if left := h.glob("instances/*"); len(left) != 1 {
+			t.Errorf("left: %q, want the new revision's instance alone", left)
+		}
+	})
+	t.Run("what was kept is not ended in the midst of a request, and waited for by nobody", func(t *testing.T) {
+		h := newHand(t)
+		h.change = func(s *process.Spec) { s.Drain = time.Minute }
+		h.up(one)
+		finish, answer := hold(t, h)
+		defer finish()
+		h.up(two)
+		h.must(h.r.Retire(t.Context(), h.keep(two)))
+		h.r = h.at(func() time.Time { return time.Now().Add(time.Hour + 10*time.Second) })
+		h.must(h.r.Keep(t.Context()))
+		h.wantRuns(1, 1)
+		finish()
+		if got := <-answer; got != one {
+			t.Errorf("the request was answered %q, want %q", got, one)
+		}
+		h.eventually("it ends", func() bool { return h.r.Keep(t.Context()) == nil && len(h.glob("instances/*")) == 1 })
+	})
+	t.Run("a request that outlasts the drain, and a process that ignores SIGTERM, are cut off", func(t *testing.T) {
 		h := newHand(t)
 		h.change = func(s *process.Spec) {
-			s.StopGrace = 300 * time.Millisecond
+			s.StopGrace, s.Drain = 300*time.Millisecond, 300*time.Millisecond
 			s.Env[kindtest.AppMode] = process.Value{Literal: kindtest.Stubborn}
 		}
 		h.up(one)

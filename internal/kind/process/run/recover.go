@@ -45,8 +45,9 @@ func (r *Runner) Recover(ctx context.Context, w kind.Work) (kind.Recovery, error
 	case towpath.VerbRepair:
 		done, err = r.repaired(ctx, rec, op)
 	case towpath.VerbRetire:
-		_, known := rec.Revisions[op.Spec.Revision]
-		done = known && len(rec.Revisions) == 1
+		if _, known := rec.Revisions[op.Spec.Revision]; known && len(rec.Revisions) == 1 {
+			done, err = r.pruned(ctx, rec)
+		}
 	case towpath.VerbRemove:
 		var rt *route.RouteStatus
 		rt, err = r.routeOf(ctx, rec.Target)
@@ -59,10 +60,10 @@ func (r *Runner) Recover(ctx context.Context, w kind.Work) (kind.Recovery, error
 }
 
 // prepared reports whether every instance that its spec wants of a revision runs and is
-// healthy.
+// healthy, for longer than it is kept.
 func (r *Runner) prepared(ctx context.Context, rec *target, rev towpath.RevisionID) (bool, error) {
 	spec, known := rec.Revisions[rev]
-	if !known || spec.Only != nil {
+	if !known || spec.Only != nil || spec.Kept != nil {
 		return false, nil
 	}
 	for _, id := range rec.instances(rev) {
@@ -81,6 +82,16 @@ func (r *Runner) switched(ctx context.Context, rec *target, rev towpath.Revision
 		return false, err
 	}
 	return r.runs(rec, rev, rt.Traffic.Instances)
+}
+
+// pruned reports whether a target answers on no address but the one of what has the
+// traffic.
+func (r *Runner) pruned(ctx context.Context, rec *target) (bool, error) {
+	rt, err := r.routeOf(ctx, rec.Target)
+	if err != nil || rt == nil || rt.Traffic.Listen == "" {
+		return err == nil, err
+	}
+	return !slices.ContainsFunc(rt.Listeners, func(l route.Listener) bool { return l.Listen != rt.Traffic.Listen }), nil
 }
 
 // routeOf is the target's route, nil when it has none. It starts the router if

@@ -3,7 +3,9 @@ package run
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/towpath/towpath/internal/failpoint"
 	"github.com/towpath/towpath/internal/kind"
@@ -35,10 +37,20 @@ func plain(rev towpath.RevisionID) towpath.RevisionID {
 // moment: each step is found done, and the next one taken. A revision that fails
 // leaves what ran before alone, and is gone back from if it has the traffic.
 func (r *Runner) Repair(ctx context.Context, w kind.Work) error {
-	return r.untilMemory(ctx, w, r.repair)
+	err := r.untilMemory(ctx, w, r.repair)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if uerr := r.Undo(context.WithoutCancel(ctx), w); uerr != nil {
+			r.log.WarnContext(ctx, "repair whose time was over not cleaned up yet", "component", w.Operation.Target.Component, "operation", w.Operation.ID, "error", uerr)
+		}
+	}
+	return err
 }
 
 func (r *Runner) repair(ctx context.Context, w kind.Work) error {
+	w, err := r.repairFiles(ctx, w)
+	if err != nil {
+		return err
+	}
 	unlock, err := r.lock(ctx, w.Operation.Target)
 	if err != nil {
 		return err
@@ -54,11 +66,16 @@ func (r *Runner) repair(ctx context.Context, w kind.Work) error {
 	}
 	twin := twinOf(w.Operation)
 	if rec.Revisions[w.Operation.Spec.Revision].Name != twin {
+		files, err := w.Files(ctx)
+		if err != nil {
+			return err
+		}
 		if err := r.openAddress(ctx, w.Operation, spec.Listen); err != nil {
 			return err
 		}
 		if err := r.startTwin(ctx, w, rec, revision{
-			Spec: spec, Files: w.Files, Operation: w.Operation.ID, Rendered: w.Operation.Spec.Rendered, Name: twin,
+			Spec: spec, Files: files, Operation: w.Operation.ID, Rendered: w.Operation.Spec.Rendered, Name: twin,
+			Deployment: w.Operation.Deployment, Release: w.Operation.Spec.Release,
 		}); err != nil {
 			return err
 		}
@@ -78,11 +95,26 @@ func (r *Runner) repair(ctx context.Context, w kind.Work) error {
 	return nil
 }
 
+// repairFiles puts the files of a repair in place, before it takes the target's turn. One
+// that only has to be settled starts nothing.
+func (r *Runner) repairFiles(ctx context.Context, w kind.Work) (kind.Work, error) {
+	rec, err := r.loadTarget(w.Operation.Target)
+	if err != nil || rec.Revisions[w.Operation.Spec.Revision].Name == twinOf(w.Operation) {
+		return w, err
+	}
+	files, err := w.Files(ctx)
+	w.Files = kind.Folder(files)
+	return w, err
+}
+
 // startTwin runs the revision once more beside what runs, until it is healthy.
 func (r *Runner) startTwin(ctx context.Context, w kind.Work, rec *target, twin revision) error {
 	if _, known := rec.Revisions[twin.Name]; !known {
 		rt, err := r.routeOf(ctx, rec.Target)
 		if err != nil {
+			return err
+		}
+		if err := r.stopTwins(ctx, w, rec, rt); err != nil {
 			return err
 		}
 		if rt != nil && rt.Traffic.Revision != "" {
@@ -105,6 +137,42 @@ func (r *Runner) startTwin(ctx context.Context, w kind.Work, rec *target, twin r
 		failpoint.Hit("run.after-healthy")
 	}
 	return err
+}
+
+// stopTwins ends what repairs that were cut off have left, but for what has traffic.
+func (r *Runner) stopTwins(ctx context.Context, w kind.Work, rec *target, rt *route.RouteStatus) error {
+	left := slices.DeleteFunc(rec.others(""), func(id towpath.RevisionID) bool {
+		return plain(id) == id || rt != nil && hasTraffic(rt.Traffic, id)
+	})
+	if len(left) == 0 {
+		return nil
+	}
+	return r.drainAndStop(ctx, w, rec, left)
+}
+
+// undoTimeout bounds taking back a repair whose own time is over.
+const undoTimeout = time.Minute
+
+// Undo ends what a repair has started before its time was over or somebody withdrew it,
+// unless that has traffic. What is left all the same the next repair ends.
+func (r *Runner) Undo(ctx context.Context, w kind.Work) error {
+	ctx, cancel := context.WithTimeout(ctx, undoTimeout)
+	defer cancel()
+	unlock, err := r.lock(ctx, w.Operation.Target)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	rec, err := r.loadTarget(w.Operation.Target)
+	if err != nil {
+		return err
+	}
+	rt, err := r.routeOf(ctx, rec.Target)
+	twin := twinOf(w.Operation)
+	if _, known := rec.Revisions[twin]; err != nil || !known || rt != nil && hasTraffic(rt.Traffic, twin) {
+		return err
+	}
+	return r.drainAndStop(ctx, w, rec, []towpath.RevisionID{twin})
 }
 
 // giveTwin gives the twin the traffic, if its verification jobs let it have it,

@@ -166,6 +166,7 @@ func TestRunner_RepairIsCutOff(t *testing.T) {
 	if err := h.r.Repair(ctx, w); !errors.Is(err, context.Canceled) {
 		t.Fatalf("repair: %v", err)
 	}
+	h.must(h.r.Undo(t.Context(), w)) // what has the traffic stays
 	if o := h.observed(); o.Revision != before.Revision || o.Health != towpath.HealthHealthy {
 		t.Errorf("observed %+v", o)
 	}
@@ -177,6 +178,59 @@ func TestRunner_RepairIsCutOff(t *testing.T) {
 	h.must(h.r.Shift(t.Context(), shift))
 	if all := h.records(); len(all) != 2 {
 		t.Errorf("%+v run, want one instance of each revision", all)
+	}
+}
+
+// TestRunner_RepairLeavesNothing: what a repair has started that gets no traffic ends when
+// its time is over or it is withdrawn, and what one that was cut off has left ends with the
+// next one, also when that fails.
+func TestRunner_RepairLeavesNothing(t *testing.T) {
+	h := repairing(t)
+	late := newTimed(t)
+	over := h.work(towpath.VerbRepair, one)
+	over.Say = func(m string) {
+		if m == "verifying: before" {
+			late.end()
+		}
+	}
+	if err := h.r.Repair(late, over); !errors.Is(err, context.DeadlineExceeded) || len(h.records()) != 1 {
+		t.Fatalf("repair whose time is over: %v, and %+v run", err, h.records())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	w := h.work(towpath.VerbRepair, one)
+	w.Say = func(m string) {
+		if m == "verifying: before" {
+			cancel()
+		}
+	}
+	if err := h.r.Repair(ctx, w); !errors.Is(err, context.Canceled) || len(h.records()) != 2 {
+		t.Fatalf("repair: %v, and %+v run", err, h.records())
+	}
+	h.must(h.r.Undo(t.Context(), h.work(towpath.VerbRepair, two))) // of another one
+	if all := h.records(); len(all) != 2 {
+		t.Fatalf("%+v run", all)
+	}
+	h.must(h.r.Undo(t.Context(), w))
+	if held, err := h.r.Folders(); err != nil || len(held) != 1 || len(h.records()) != 1 {
+		t.Fatalf("withdrawn: %+v run, and the files of %d revisions are held: %v", h.records(), len(held), err)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	w = h.work(towpath.VerbRepair, one)
+	w.Say = func(m string) {
+		if m == "verifying: before" {
+			cancel()
+		}
+	}
+	if err := h.r.Repair(ctx, w); !errors.Is(err, context.Canceled) || len(h.records()) != 2 {
+		t.Fatalf("repair: %v, and %+v run", err, h.records())
+	}
+	h.breaks("before")
+	h.fails(h.r.Repair(t.Context(), h.work(towpath.VerbRepair, one)), "the verification job before failed")
+	if all := h.records(); len(all) != 1 {
+		t.Errorf("%+v run, want the one that ran before", all)
+	}
+	if held, err := h.r.Folders(); err != nil || len(held) != 1 {
+		t.Errorf("%v, and the files of %d revisions are held", err, len(held))
 	}
 }
 

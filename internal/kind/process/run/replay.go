@@ -26,7 +26,11 @@ const replayWithin = 10 * time.Second
 // replay sends recorded requests again, in their order, at the rate of the job
 // and to each address in turn, and holds each answer against the recorded one.
 func (r *Runner) replay(ctx context.Context, w kind.Work, speaks route.Protocol, j process.Job, addresses []string) error {
-	list, err := readRecording(w.Files, j.Replay.Requests, j.Replay.Methods)
+	files, err := w.Files(ctx)
+	if err != nil {
+		return err
+	}
+	list, err := readRecording(files, j.Replay.Requests, j.Replay.Methods)
 	if err != nil {
 		return &kind.Failure{Message: fmt.Sprintf("the verification job %s has nothing to replay: %v", j.Name, err)}
 	}

@@ -39,7 +39,7 @@ func (h *hand) routed() route.Traffic {
 func TestRunner_GoesBackToWhatAnswers(t *testing.T) {
 	instances := func(n int) func(*process.Spec) {
 		return func(s *process.Spec) {
-			s.Instances, s.Health.Timeout, s.Health.Deadline = n, 300*time.Millisecond, time.Second
+			s.Instances, s.Health.Timeout, s.Health.Deadline = n, time.Second, time.Second
 		}
 	}
 	for name, bring := range map[string]func(h *hand){

@@ -3,9 +3,6 @@ package run
 import (
 	"context"
 	"slices"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/kind/process/route"
@@ -13,7 +10,7 @@ import (
 )
 
 // Retire drains and stops every revision but this one, which must have the
-// traffic, and the one that is kept to go back to from it. Requests that outlast the stop grace are cut off.
+// traffic, and the one that is kept to go back to from it. Requests that outlast the drain are cut off.
 func (r *Runner) Retire(ctx context.Context, w kind.Work) error {
 	op := w.Operation
 	unlock, err := r.lock(ctx, op.Target)
@@ -83,46 +80,4 @@ func (r *Runner) Remove(ctx context.Context, w kind.Work) error {
 		return err
 	}
 	return r.forgetTarget(op.Target)
-}
-
-// drainAndStop ends revisions. One is forgotten when its instances are gone, not
-// before: until then somebody has to know of them.
-func (r *Runner) drainAndStop(ctx context.Context, w kind.Work, rec *target, revisions []towpath.RevisionID) error {
-	if err := r.drain(ctx, w, rec, revisions); err != nil {
-		return err
-	}
-	g, gctx := errgroup.WithContext(ctx)
-	for _, rev := range revisions {
-		for _, id := range rec.every(rev) {
-			g.Go(func() error { return r.stop(gctx, id) })
-		}
-	}
-	if err := g.Wait(); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return err
-	}
-	for _, rev := range revisions {
-		delete(rec.Revisions, rev)
-	}
-	return r.saveTarget(rec)
-}
-
-// drainPoll is how often the router is asked for requests under way.
-const drainPoll = 50 * time.Millisecond
-
-// drain waits until no request is under way to any of some revisions, at most
-// the longest stop grace of theirs.
-func (r *Runner) drain(ctx context.Context, w kind.Work, rec *target, revisions []towpath.RevisionID) error {
-	var grace time.Duration
-	for _, id := range revisions {
-		grace = max(grace, rec.Revisions[id].Spec.StopGrace)
-	}
-	return r.await(ctx, w, grace, func(st route.Status) (n int64) {
-		for _, id := range revisions {
-			n += st.InFlightTo(rec.Target.Key(), id)
-		}
-		return n
-	})
 }

@@ -101,7 +101,7 @@ func (w *world) available() (int64, error) {
 func (w *world) Spec(t *testing.T, revision string) (towpath.OperationSpec, string) {
 	t.Helper()
 	s := process.Spec{
-		Command: []string{self(t), "towpath-app"}, Listen: "127.0.0.1:0", Instances: 1, StopGrace: 5 * time.Second,
+		Command: []string{self(t), "towpath-app"}, Listen: "127.0.0.1:0", Instances: 1, StopGrace: 5 * time.Second, Drain: 5 * time.Second,
 		Health: process.Health{Path: "/healthz", Interval: 50 * time.Millisecond, Timeout: 5 * time.Second, Deadline: 30 * time.Second},
 		Env: map[string]process.Value{
 			kindtest.AppVersion: {Literal: revision}, kindtest.AppStarts: {Literal: w.starts}, kindtest.AppMode: {Literal: revision},

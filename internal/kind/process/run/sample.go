@@ -3,6 +3,7 @@ package run
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -32,9 +33,9 @@ const (
 // instances of components that say where theirs are. The values of our labels
 // are bounded by what is prepared.
 func (r *Runner) Samples(ctx context.Context) ([]towpath.SampleSet, error) {
-	targets, err := r.allTargets()
-	if err != nil || len(targets) == 0 {
-		return nil, err
+	targets, unread := r.allTargets()
+	if len(targets) == 0 {
+		return nil, unread
 	}
 	snap, err := r.router.Snapshot(ctx)
 	if err != nil && towpath.KindOf(err) != towpath.KindUnavailable {
@@ -56,7 +57,7 @@ func (r *Runner) Samples(ctx context.Context) ([]towpath.SampleSet, error) {
 		set.Series = slices.DeleteFunc(set.Series, func(s towpath.MetricSample) bool { return math.IsNaN(s.Value) || math.IsInf(s.Value, 0) })
 		out = append(out, set)
 	}
-	return out, ctx.Err()
+	return out, errors.Join(ctx.Err(), unread)
 }
 
 // routed are the metrics of the router about one revision, by the names that
@@ -70,16 +71,12 @@ func routed(s route.Series, bounds []float64, about map[string]string) []towpath
 		for _, class := range route.Classes() {
 			add(prefix+"requests_total", float64(t.Requests[class]), "class", string(class))
 		}
-		var sum uint64
-		for i, n := range t.Buckets {
-			sum += n
-			le := "+Inf"
-			if i < len(bounds) {
-				le = number(bounds[i])
-			}
-			add(prefix+"request_duration_seconds_bucket", float64(sum), "le", le)
+		within, all := t.Shown(bounds)
+		for _, b := range within {
+			add(prefix+"request_duration_seconds_bucket", float64(b.Requests), "le", number(b.Bound))
 		}
-		add(prefix+"request_duration_seconds_count", float64(sum))
+		add(prefix+"request_duration_seconds_bucket", float64(all), "le", "+Inf")
+		add(prefix+"request_duration_seconds_count", float64(all))
 		add(prefix+"request_duration_seconds_sum", t.Seconds)
 	}
 	tally("", s.Client)
@@ -125,7 +122,8 @@ func (r *Runner) scrape(ctx context.Context, rec *target, about map[towpath.Revi
 			if err != nil || !in.ready() {
 				continue
 			}
-			labels := map[string]string{"revision": string(rev), "instance": strconv.Itoa(i)}
+			labels := rec.Revisions[rev].about(rev)
+			labels["instance"] = strconv.Itoa(i)
 			maps.Copy(labels, about[rev])
 			g.Go(func() error {
 				got, err := r.scrapeOne(ctx, spec.Protocol, "http://"+in.record.address()+spec.Metrics.Path, labels)
@@ -146,6 +144,16 @@ func (r *Runner) scrape(ctx context.Context, rec *target, about map[towpath.Revi
 	_ = g.Wait() // what could not be asked says so by up
 	r.sayMute(ctx, rec.Target, why)
 	return out
+}
+
+// about are the labels of what an instance of a revision shows: the same before it
+// has traffic as with it, so that its counters stay the series that they are.
+func (v revision) about(rev towpath.RevisionID) map[string]string {
+	labels := map[string]string{"revision": string(rev)}
+	if v.Deployment != "" {
+		labels["deployment"], labels["release"] = string(v.Deployment), string(v.Release)
+	}
+	return labels
 }
 
 // sayMute logs that instances of a target do not give their metrics, when that

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/towpath/towpath/internal/kind"
 	"github.com/towpath/towpath/internal/kind/process"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/kindtest"
@@ -92,4 +95,47 @@ func TestRunner_Samples(t *testing.T) {
 		}
 	})
 	h.must(h.r.Remove(t.Context(), h.work(towpath.VerbRemove, kindtest.Two)))
+}
+
+// TestRunner_SamplesBeforeTraffic: what an instance counts stays the same series from
+// before it has traffic to after, also when another deployment had prepared it; else
+// all that it had counted by then would look as if users had done it.
+func TestRunner_SamplesBeforeTraffic(t *testing.T) {
+	h := newHand(t)
+	h.change = func(s *process.Spec) { s.Metrics = &process.Metrics{Path: "/metrics"} }
+	h.up(one)
+	by := func(deployment towpath.DeploymentID, verb towpath.Verb) kind.Work {
+		w := h.work(verb, two)
+		w.Operation.Deployment, w.Operation.Spec.Release = deployment, towpath.DigestOf([]byte(deployment))
+		w.Operation.Spec.Previous = h.observed().Revision
+		return w
+	}
+	shown := func() map[string]string {
+		sets, err := h.r.Samples(t.Context())
+		h.must(err)
+		spec, _ := h.Spec(t, two)
+		for _, s := range sets[0].Series {
+			if s.Labels["__name__"] == "orders_total" && s.Labels["revision"] == string(spec.Revision) {
+				return s.Labels
+			}
+		}
+		t.Fatalf("two shows nothing: %+v", sets)
+		return nil
+	}
+	for _, deployment := range []towpath.DeploymentID{"dep_1", "dep_2"} {
+		h.must(h.r.Prepare(t.Context(), by(deployment, towpath.VerbPrepare)))
+		before := shown()
+		if before["deployment"] != string(deployment) || before["release"] != string(towpath.DigestOf([]byte(deployment))) || before["instance"] != "0" {
+			t.Errorf("before it has traffic its series are %v", before)
+		}
+		if deployment == "dep_1" {
+			continue // cancelled, and prepared again
+		}
+		shift := by(deployment, towpath.VerbShift)
+		shift.Operation.Spec.Weight = 20
+		h.must(h.r.Shift(t.Context(), shift))
+		if d := cmp.Diff(before, shown()); d != "" {
+			t.Errorf("with traffic they are others: %s", d)
+		}
+	}
 }

@@ -2,9 +2,7 @@ package run
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -71,31 +69,37 @@ func (r *Runner) only(rec *target, id towpath.RevisionID, n *int) error {
 // shrink leaves at most so many instances of all revisions but the operation's,
 // those first that have the traffic. Those that go get no new requests, finish
 // what they have, and stop. Of what is only kept a part is no way back: where it
-// does not fit all of it goes.
+// does not fit all of it goes, before anything that users may wait for to be replaced.
 func (r *Runner) shrink(ctx context.Context, w kind.Work, rec *target, most int) error {
 	rt, err := r.routeOf(ctx, rec.Target)
 	if err != nil {
 		return err
 	}
-	var over []towpath.RevisionID
+	var stay, over []towpath.RevisionID
+	keep := map[towpath.RevisionID]int{}
 	left := most
 	for _, id := range rec.byTraffic(w.Operation.Spec.Revision, rt) {
 		has := rec.Revisions[id].instances()
-		keep := min(left, has)
-		if rec.Revisions[id].Kept != nil && keep < has {
+		n := min(left, has)
+		if rec.Revisions[id].Kept != nil && n < has {
 			over = append(over, id)
 			continue
 		}
-		left -= keep
-		if err := r.keepFirst(ctx, w, rec, id, keep); err != nil {
+		stay, keep[id] = append(stay, id), n
+		left -= n
+	}
+	if len(over) > 0 {
+		w.Say("what was kept to go back to is stopped: there is no room for it")
+		if err := r.drainAndStop(ctx, w, rec, over); err != nil {
 			return err
 		}
 	}
-	if len(over) == 0 {
-		return nil
+	for _, id := range stay {
+		if err := r.keepFirst(ctx, w, rec, id, keep[id]); err != nil {
+			return err
+		}
 	}
-	w.Say("what was kept to go back to is stopped: there is no room for it")
-	return r.drainAndStop(ctx, w, rec, over)
+	return nil
 }
 
 // byTraffic lists the revisions of a target but one: first the one that has the
@@ -130,7 +134,7 @@ func (r *Runner) keepFirst(ctx context.Context, w kind.Work, rec *target, id tow
 	if err := r.withdraw(ctx, w, rec, id); err != nil {
 		return err
 	}
-	if err := r.idle(ctx, w, rec, gone, rec.Revisions[id].Spec.StopGrace); err != nil {
+	if err := r.idle(ctx, w, rec, id, gone); err != nil {
 		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
@@ -185,42 +189,4 @@ func (r *Runner) withdraw(ctx context.Context, w kind.Work, rec *target, id towp
 	}
 	_, err = r.router.Apply(ctx, route.Change{Route: op.Target.Key(), Fence: op.Fence, Operation: op.ID, Traffic: &want})
 	return err
-}
-
-// idle waits until no request is under way to any of some instances, for their
-// grace at most.
-func (r *Runner) idle(ctx context.Context, w kind.Work, rec *target, instances []string, grace time.Duration) error {
-	return r.await(ctx, w, grace, func(st route.Status) int64 { return st.Busy(rec.Target.Key(), instances) })
-}
-
-// await waits until nothing of what it counts is under way, at most for a
-// while. What is left then is cut off.
-func (r *Runner) await(ctx context.Context, w kind.Work, grace time.Duration, count func(route.Status) int64) error {
-	end := time.NewTimer(grace)
-	defer end.Stop()
-	tick := time.NewTicker(drainPoll)
-	defer tick.Stop()
-	said := false
-	for {
-		st, err := r.router.Status(ctx)
-		if err != nil {
-			return err
-		}
-		n := count(st)
-		if n == 0 {
-			return nil
-		}
-		if !said {
-			w.Say(fmt.Sprintf("waiting up to %s for %d requests to finish", grace, n))
-			said = true
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-end.C:
-			w.Say(fmt.Sprintf("%d requests did not finish in %s and are cut off", n, grace))
-			return nil
-		case <-tick.C:
-		}
-	}
 }

@@ -144,12 +144,3 @@ func exitOf(s *os.ProcessState, requested bool) exit {
 	}
 	return e
 }
-
-// killLeftovers ends the process group of a start whose shim was killed, if it
-// is still the same one.
-func killLeftovers(rec record) {
-	boot, err := bootID()
-	if err == nil && rec.PID != 0 && rec.Boot == boot && rec.Ticks != 0 && startTicks(rec.PID) == rec.Ticks {
-		_ = syscall.Kill(-rec.PID, syscall.SIGKILL)
-	}
-}

@@ -87,10 +87,8 @@ func (r *Runner) stop(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if in.life == running {
-		if err := r.endShim(ctx, id, in.spec.StopGrace+shimGrace); err != nil {
-			return err
-		}
+	if err := r.endShim(ctx, id, in.spec.StopGrace+shimGrace); err != nil {
+		return err
 	}
 	failpoint.Hit("run.after-stop")
 	if err := os.RemoveAll(in.dir); err != nil {
@@ -100,7 +98,7 @@ func (r *Runner) stop(ctx context.Context, id string) error {
 }
 
 // endShim asks a shim to end, waits until its lock is free, and kills it when
-// that takes longer than patience.
+// that takes longer than patience. Nothing of what it ran is left then.
 func (r *Runner) endShim(ctx context.Context, id string, patience time.Duration) error {
 	tick := time.NewTicker(shimPoll)
 	defer tick.Stop()
@@ -113,6 +111,7 @@ func (r *Runner) endShim(ctx context.Context, id string, patience time.Duration)
 			return err
 		}
 		if in.life != running {
+			killLeftovers(in.record)
 			return nil
 		}
 		if !asked {

@@ -20,6 +20,8 @@ import (
 type target struct {
 	Target    towpath.Target                  `json:"target"`
 	Revisions map[towpath.RevisionID]revision `json:"revisions"`
+	// waited is how long the operation that loaded it has waited for requests to finish.
+	waited time.Duration
 }
 
 // revision is what is needed to run it again.
@@ -28,6 +30,10 @@ type revision struct {
 	Files     string              `json:"files"`
 	Operation towpath.OperationID `json:"operation"`          // that prepared it first
 	Rendered  json.RawMessage     `json:"rendered,omitempty"` // what Spec was read from
+	// Deployment and Release are those that it was prepared for last. What has traffic
+	// has that of others, perhaps, which the router knows.
+	Deployment towpath.DeploymentID `json:"deployment,omitempty"`
+	Release    towpath.Digest       `json:"release,omitempty"`
 	// Name is the one under which its instances were started; empty: its own. A
 	// repair starts them under another, see twinOf.
 	Name towpath.RevisionID `json:"name,omitempty"`
@@ -107,7 +113,8 @@ func (r *Runner) forgetTarget(t towpath.Target) error {
 	return nil
 }
 
-// allTargets reads every record.
+// allTargets reads every record. One that can't be read keeps nobody from the others:
+// they are given beside its error.
 func (r *Runner) allTargets() ([]*target, error) {
 	dir := filepath.Join(r.cfg.Dir, "targets")
 	entries, err := os.ReadDir(dir)
@@ -115,20 +122,19 @@ func (r *Runner) allTargets() ([]*target, error) {
 		return nil, towpath.E(towpath.KindUnavailable, "process.targets", "the targets can't be listed").On(dir).WithCause(err)
 	}
 	var all []*target
+	var bad []error
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), ".json") {
 			continue
 		}
 		rec := &target{}
 		ok, err := readJSON(filepath.Join(dir, e.Name()), rec)
-		if err != nil {
-			return nil, err
-		}
+		bad = append(bad, err)
 		if ok {
 			all = append(all, rec)
 		}
 	}
-	return all, nil
+	return all, errors.Join(bad...)
 }
 
 // readJSON reads a file; a missing one is no error and leaves v alone.

@@ -42,7 +42,9 @@ func (h *hand) observes() towpath.Observation {
 func TestRunner_ObservesBesidesWhatHangs(t *testing.T) {
 	t.Parallel()
 	h := newHand(t)
-	h.change = func(s *process.Spec) { s.Health.Timeout, s.StopGrace = 10*time.Minute, 300*time.Millisecond }
+	h.change = func(s *process.Spec) {
+		s.Health.Timeout, s.StopGrace, s.Drain = 10*time.Minute, 300*time.Millisecond, 300*time.Millisecond
+	}
 	h.up(one)
 	h.must(syscall.Kill(h.records()[0].PID, syscall.SIGSTOP))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -64,7 +66,7 @@ func TestRunner_LeavesOutWhatHangs(t *testing.T) {
 	t.Parallel()
 	h := newHand(t)
 	h.change = func(s *process.Spec) {
-		s.Instances, s.Health.Timeout, s.StopGrace = 2, 300*time.Millisecond, 300*time.Millisecond
+		s.Instances, s.Health.Timeout, s.StopGrace, s.Drain = 2, 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond
 	}
 	h.up(one)
 	if o := h.observes(); o.Health != towpath.HealthHealthy || len(o.Out) > 0 {

@@ -193,11 +193,15 @@ func (r *Runner) command(ctx context.Context, w kind.Work, spec process.Spec, j 
 	if err != nil {
 		return err
 	}
-	prog, err := r.program(j.Command[0], w.Files)
+	files, err := w.Files(ctx)
 	if err != nil {
 		return err
 	}
-	dir, err := workDir(spec, w.Files)
+	prog, err := r.program(j.Command[0], files)
+	if err != nil {
+		return err
+	}
+	dir, err := workDir(spec, files)
 	if err != nil {
 		return err
 	}
