@@ -173,7 +173,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if h.cfg.Installation != "" {
 		w.Header().Set(towpath.HeaderInstallation, h.cfg.Installation)
 	}
-	w, end := h.pace(w, req)
+	w, req, end := h.pace(w, req)
 	defer end()
 	what, name, ref := parsePath(req.URL.Path)
 	r := &request{Request: req, what: what, name: towpath.RepositoryName(name), ref: ref}

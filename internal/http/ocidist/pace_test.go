@@ -1,6 +1,7 @@
 package ocidist_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -147,4 +148,47 @@ func TestPace(t *testing.T) {
 			t.Errorf("it got %.100q", got)
 		}
 	})
+}
+
+// What nobody wants of a body is not waited for: either would be for much longer than
+// the test waits.
+func TestPace_OfABodyThatNobodyReads(t *testing.T) {
+	server := httptest.NewServer(ocidist.New(ocidist.Config{Now: time.Now, Idle: time.Hour}, slow{}, anybody{}))
+	t.Cleanup(server.Close)
+	for name, request := range map[string]string{
+		"a body that is offered": "Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n",
+		"a large one":            "Content-Length: 1000000000\r\n\r\n" + strings.Repeat("x", 512<<10),
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := conn.SetDeadline(time.Now().Add(75 * idle)); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprint(conn, "PATCH /v2/shop/blobs/uploads/x HTTP/1.1\r\nHost: x\r\n"+request)
+			r := bufio.NewReader(conn)
+			res, err := http.ReadResponse(r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			if res.StatusCode != 401 || !res.Close {
+				t.Errorf("got %d, and the connection ends: %t", res.StatusCode, res.Close)
+			}
+			// What is sent all the same is no request.
+			fmt.Fprint(conn, "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+			if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, res.Body); err != nil {
+				t.Error(err)
+			}
+			if more, _ := io.ReadAll(r); len(more) > 0 { // how it ends is the server's affair
+				t.Errorf("got %q", more)
+			}
+		})
+	}
 }
