@@ -27,13 +27,14 @@ test: deps ## install what the tests need (it says what), and run all of them
 # The detector sees the processes of the tests themselves, so not the packages
 # that only start others and kill them. SQLite's translation and what makes the key
 # of a password slow are not ours, and share nothing. The server's tests are the
-# longest and have deadlines: they have the machine to themselves, in two runs.
+# longest and have deadlines: they have the machine to themselves, in two runs. What
+# judges is pure (a test in docs/ sees to that), and its simulations take long.
 RACE := -race -gcflags=modernc.org/...=-race=false -gcflags=golang.org/x/crypto/scrypt=-race=false
 .PHONY: race
 race: deps ## run the tests that are one process with the race detector
 	scripts/test $(RACE) -run '^TestServer_' ./internal/app/server
 	scripts/test $(RACE) -skip '^TestServer_' ./internal/app/server
-	scripts/test $(RACE) $$($(GO) list ./... | grep -vE '/internal/app/(crashtest|stories|server)$$')
+	scripts/test $(RACE) $$($(GO) list ./... | grep -vE '/internal/(analysis|app/(crashtest|stories|server))$$')
 
 # Simulated rollouts and the crash points of the server each take all of two
 # processors for most of an hour: one after the other they are in time. On PostgreSQL

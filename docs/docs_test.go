@@ -5,6 +5,9 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -117,6 +120,38 @@ var layers = [][]string{
 	{"internal/app"},
 	{"internal/app/stories", "internal/app/crashtest"},
 	{"cmd/towpath"},
+}
+
+// What decides is a function: nothing in it runs beside anything else. The race
+// detector leaves the simulations of internal/analysis out for that.
+func TestArchitecture_DecidersStartNothing(t *testing.T) {
+	for _, dir := range layers[1] {
+		files, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", dir, len(files), err)
+		}
+		for _, path := range files {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, imp := range file.Imports {
+				if strings.HasPrefix(imp.Path.Value, `"sync`) {
+					t.Errorf("%s imports %s: who has to wait is not pure", path, imp.Path.Value)
+				}
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				switch n.(type) {
+				case *ast.GoStmt, *ast.ChanType, *ast.SelectStmt:
+					t.Errorf("%s starts something or waits for it", path)
+				}
+				return true
+			})
+		}
+	}
 }
 
 func TestArchitecture_ImportsPointUp(t *testing.T) {
