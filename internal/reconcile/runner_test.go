@@ -231,16 +231,19 @@ func TestRunner(t *testing.T) {
 		m, start := newMemory(), time.Now()
 		m.silent = true
 		m.enqueue("a")
-		var stopped []time.Duration
+		stopped := make(chan time.Duration, 10) // the next worker takes it again
 		_, stop := run(t, reconcile.Config{Lease: 30 * time.Second}, m, func(ctx context.Context, _ string) (reconcile.Result, error) {
 			<-ctx.Done()
-			stopped = append(stopped, time.Since(start))
+			stopped <- time.Since(start)
 			return reconcile.Result{}, ctx.Err()
 		})
 		time.Sleep(time.Minute)
 		stop()
-		if len(stopped) == 0 || stopped[0] != 30*time.Second {
-			t.Fatalf("stopped after %v", stopped)
+		if len(stopped) == 0 {
+			t.Fatal("it was never stopped")
+		}
+		if after := <-stopped; after != 30*time.Second {
+			t.Fatalf("stopped after %v", after)
 		}
 	})
 	bubble("survives a queue that is away", func(t *testing.T) {
