@@ -110,16 +110,16 @@ func (h *harness) live(host string, keep time.Duration) {
 	must(h.t, 0, err)
 }
 
-// keeper is the care for places at another time, with little patience.
-func (h *harness) keeper(when time.Time) *places.Keeper { return h.keeperAs(when, nil) }
+// keeper is the care for places at another time.
+func (h *harness) keeper(when time.Time) *places.Keeper { return h.keeperAs(when, time.Minute, nil) }
 
-// keeperAs is [harness.keeper] with logins.
-func (h *harness) keeperAs(when time.Time, login func(context.Context, string) (replicate.Login, error)) *places.Keeper {
+// keeperAs is [harness.keeper] with another patience, and logins.
+func (h *harness) keeperAs(when time.Time, stall time.Duration, login func(context.Context, string) (replicate.Login, error)) *places.Keeper {
 	h.t.Helper()
 	local, err := blob.NewDisk(blob.DiskConfig{Dir: filepath.Join(h.s.cfg.Data, "blobs")})
 	must(h.t, 0, err)
 	svc := places.New(places.Config{
-		Now: func() time.Time { return when }, Stall: 300 * time.Millisecond, Attempts: 2, Backoff: reconcile.Backoff{Base: time.Millisecond},
+		Now: func() time.Time { return when }, Stall: stall, Attempts: 2, Backoff: reconcile.Backoff{Base: time.Millisecond},
 		Connect: func(r towpath.ReplicationRule) (places.Registry, error) {
 			return replicate.NewRemote(replicate.RemoteConfig{Repository: r.To, PlainHTTP: r.PlainHTTP, Login: login})
 		},
@@ -243,9 +243,9 @@ func TestPlace(t *testing.T) {
 			}
 		})
 		t.Run("with the place down what is here works, and the rest says what to do", func(t *testing.T) {
-			for _, fault := range []fault{down, truncated, silent} {
+			for fault, stall := range map[fault]time.Duration{down: time.Minute, truncated: time.Minute, silent: 300 * time.Millisecond} {
 				f.set(t, fault)
-				k := h.keeper(later)
+				k := h.keeperAs(later, stall, nil)
 				if got, err := content(k.Open(ctx, layer("four"))); err != nil || got != "files of four" {
 					t.Errorf("%q, %v", got, err)
 				}
@@ -344,7 +344,7 @@ func TestPlace_OnAServerOfOurs(t *testing.T) {
 	h.until("all are there", func() bool { st := h.copies("home"); return st.Whole == 3 && len(st.Behind) == 0 })
 	logins, err := replicate.DockerLogins(auth)
 	must(t, 0, err)
-	k := h.keeperAs(time.Now().Add(time.Hour), logins)
+	k := h.keeperAs(time.Now().Add(time.Hour), time.Minute, logins)
 	out, err := k.LetGo(ctx)
 	if err != nil || out.Layers != 1 {
 		t.Fatalf("%+v, %v", out, err)
