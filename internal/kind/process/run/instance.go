@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -95,7 +96,7 @@ type instance struct {
 	life   life
 	spec   instanceSpec
 	record record // zero until the shim of this start has written it
-	exit   *exit  // of this start
+	exit   *exit  // of this start; its shim may be yet to go
 }
 
 // crashed reports whether the process ended without being asked to. A shim that
@@ -147,18 +148,37 @@ func (r *Runner) look(id string) (*instance, error) {
 	switch {
 	case held:
 		in.life = running
-		return in, nil
 	case rec.Start != in.spec.Start:
 		in.life = wanted
 		return in, nil
+	default:
+		in.life = ended
 	}
-	in.life = ended
 	var e exit
 	found, err = readJSON(filepath.Join(in.dir, exitFile), &e)
 	if found && e.Start == in.spec.Start {
 		in.exit = &e
 	}
 	return in, err
+}
+
+// settled is look, but for a moment in which a shim has written down how its process
+// ended and has not gone: what would be taken for one that runs can't be started again
+// before that.
+func (r *Runner) settled(ctx context.Context, id string) (*instance, error) {
+	tick := time.NewTicker(shimPoll)
+	defer tick.Stop()
+	for {
+		in, err := r.look(id)
+		if err != nil || in.life != running || in.exit == nil {
+			return in, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
 }
 
 // lockHeld asks without locking, so that it never stands in a shim's way.

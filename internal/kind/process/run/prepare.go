@@ -172,7 +172,7 @@ func (r *Runner) startAll(ctx context.Context, w kind.Work, rec *target, ran ...
 		return err
 	}
 	for i, id := range rec.instances(op.Spec.Revision) {
-		in, err := r.look(id)
+		in, err := r.settled(ctx, id)
 		if err != nil {
 			return err
 		}
