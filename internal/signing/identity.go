@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -232,14 +233,20 @@ func readLeaf(der []byte) (who, error) {
 }
 
 // verify checks that the authority handed a certificate out, and that what it
-// certifies signed. The chain is judged when the certificate begins: so the answer is
-// the same at any time, and when it counts is for [Verifier.Allows].
+// certifies signed. The chain is judged when the certificate begins and has to last
+// until it ends: so the answer is the same at any time, and when it counts is for
+// [Verifier.Allows]. Else an authority that has expired, whose key may be anybody's by
+// now, could certify for ever, with certificates that begin in its time.
 func (i *identity) verify(b *bundle.Bundle, leaf *x509.Certificate) error {
-	_, err := leaf.Verify(x509.VerifyOptions{
+	chains, err := leaf.Verify(x509.VerifyOptions{
 		Roots: i.roots, Intermediates: i.between, CurrentTime: leaf.NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 	})
 	if err != nil {
 		return refuse(ReasonCertificate, "the certificate of %s is not one of the authority that is trusted", shown(i.subject)).WithCause(err)
+	}
+	ends := func(c *x509.Certificate) bool { return c.NotAfter.Before(leaf.NotAfter) }
+	if !slices.ContainsFunc(chains, func(chain []*x509.Certificate) bool { return !slices.ContainsFunc(chain, ends) }) {
+		return refuse(ReasonCertificate, "the certificate of %s is valid for longer than the authority that handed it out", shown(i.subject))
 	}
 	content, err := b.SignatureContent()
 	if err != nil {

@@ -158,6 +158,7 @@ func TestIdentity_failsClosed(t *testing.T) {
 		}), 0, signing.ReasonUnknownKey},
 		{"the certificate of another key", us, with(t, good, foreign), 0, signing.ReasonSignature},
 		{"a certificate of another algorithm", us, with(t, good, a.Certify(wide)), 0, signing.ReasonCertificate},
+		{"a certificate that outlives the authority", us, certifies(t, a, func(c *x509.Certificate) { c.NotAfter = noon().AddDate(10, 0, 0) }), 2 * 365 * 24 * time.Hour, signing.ReasonCertificate},
 		{"no certificate", us, changed(t, good, func(b, _ map[string]any) {
 			b["verificationMaterial"] = map[string]any{"certificate": map[string]any{"rawBytes": []byte("none")}}
 		}), 0, signing.ReasonCertificate},
