@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -210,8 +212,7 @@ func signerOf(b *bundle.Bundle) (who, error) {
 	return who{claim: Claim{Key: KeyID(b.GetVerificationMaterial().GetPublicKey().GetHint())}}, nil
 }
 
-// readLeaf reads the certificate of a signature, which must be about one subject: of
-// two, two readers might believe different ones.
+// readLeaf reads the certificate of a signature, which must be about one subject.
 func readLeaf(der []byte) (who, error) {
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
@@ -222,14 +223,41 @@ func readLeaf(der []byte) (who, error) {
 		return who{}, refuse(ReasonCertificate, "the certificate is not one of ECDSA P-256, the only algorithm that is accepted")
 	}
 	about, err := certificate.SummarizeCertificate(leaf)
-	names := len(leaf.URIs) + len(leaf.EmailAddresses) + len(leaf.DNSNames) + len(leaf.IPAddresses)
-	if err != nil || names > 1 || leaf.IsCA || about.Issuer == "" {
+	if err != nil || leaf.IsCA || !saysOnce(leaf, about) {
 		return who{}, refuse(ReasonCertificate, "the certificate does not say which one subject signs, and who knows that").WithCause(err)
 	}
 	return who{leaf: leaf, public: public, claim: Claim{
 		Key: identityID(about.Issuer, about.SubjectAlternativeName), Identity: shown(about.SubjectAlternativeName) + " (" + shown(about.Issuer) + ")",
 		From: leaf.NotBefore, Until: leaf.NotAfter,
 	}}, nil
+}
+
+// saysOnce reports whether a certificate says one subject and one issuer, and has them
+// letter for letter: of two, or of what one reader tidies up, two readers might believe
+// different ones.
+func saysOnce(leaf *x509.Certificate, about certificate.Summary) bool {
+	var names []asn1.RawValue
+	issuers := 0
+	for _, e := range leaf.Extensions {
+		text := string(e.Value) // of an issuer as it was written before
+		switch {
+		case e.Id.Equal(cryptoutils.SANOID):
+			if rest, err := asn1.Unmarshal(e.Value, &names); err != nil || len(rest) > 0 {
+				return false
+			}
+			continue
+		case e.Id.Equal(certificate.OIDIssuerV2):
+			if certificate.ParseDERString(e.Value, &text) != nil {
+				return false
+			}
+		case !e.Id.Equal(certificate.OIDIssuer): //nolint:staticcheck // it is read, so it is compared
+			continue
+		}
+		if issuers++; text != about.Issuer {
+			return false
+		}
+	}
+	return len(names) == 1 && string(names[0].Bytes) == about.SubjectAlternativeName && issuers > 0 && about.Issuer != ""
 }
 
 // verify checks that the authority handed a certificate out, and that what it

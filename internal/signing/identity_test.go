@@ -5,6 +5,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/json"
 	"encoding/pem"
 	"os"
@@ -50,6 +52,33 @@ func with(t testing.TB, bundle []byte, leaf *x509.Certificate) []byte {
 	})
 }
 
+// named is a certificate with these names, each a tag and its content, and nothing of
+// what crypto/x509 writes of them.
+func named(t testing.TB, names ...asn1.RawValue) func(*x509.Certificate) {
+	t.Helper()
+	for i := range names {
+		names[i].Class = asn1.ClassContextSpecific
+	}
+	all, err := asn1.Marshal(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(c *x509.Certificate) {
+		c.URIs = nil
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: all})
+	}
+}
+
+const tagOther, tagURI = 0, 6 // of a certificate's name
+
+// issued is a certificate that has its issuer as it was written before, too.
+func issued(issuer string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		first := pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 1}, Value: []byte(issuer)}
+		c.ExtraExtensions = append([]pkix.Extension{first}, c.ExtraExtensions...)
+	}
+}
+
 // TestIdentity: who signs with a certificate of minutes is believed by who it is.
 func TestIdentity(t *testing.T) {
 	a := fulciotest.New(t, noon())
@@ -79,6 +108,14 @@ func TestIdentity(t *testing.T) {
 		}
 		if _, err := v.Verify(certifies(t, between, nil), wanted()); signing.ReasonOf(err) != signing.ReasonCertificate {
 			t.Errorf("without it: %v", err)
+		}
+	})
+	t.Run("also when it says the issuer as it was written before", func(t *testing.T) {
+		if _, err := v.Verify(certifies(t, a, issued(fulciotest.Issuer)), wanted()); err != nil {
+			t.Error(err)
+		}
+		if _, err := v.Verify(certifies(t, a, func(c *x509.Certificate) { c.ExtraExtensions = nil; issued(fulciotest.Issuer)(c) }), wanted()); err != nil {
+			t.Errorf("and in no other way: %v", err)
 		}
 	})
 	t.Run("what it claims is judged by time before it is read again", func(t *testing.T) {
@@ -144,6 +181,10 @@ func TestIdentity_failsClosed(t *testing.T) {
 		{"a subject that is trusted otherwise", trusts(func(i *signing.Identity) { i.Subject += "x" }), good, 0, signing.ReasonUnknownKey},
 		{"another issuer", trusts(func(i *signing.Identity) { i.Issuer = "https://elsewhere.example.com" }), good, 0, signing.ReasonUnknownKey},
 		{"two subjects", us, certifies(t, a, func(c *x509.Certificate) { c.EmailAddresses = []string{"ana@example.com"} }), 0, signing.ReasonCertificate},
+		{"a name of another kind beside the subject", us, certifies(t, a, named(t,
+			asn1.RawValue{Tag: tagURI, Bytes: []byte(fulciotest.Subject)}, asn1.RawValue{Tag: tagOther, IsCompound: true, Bytes: []byte{asn1.TagOID, 1, 42}})), 0, signing.ReasonCertificate},
+		{"a subject that reads as the trusted one", us, certifies(t, a, named(t, asn1.RawValue{Tag: tagURI, Bytes: []byte(fulciotest.Subject + "#")})), 0, signing.ReasonCertificate},
+		{"two issuers", us, certifies(t, a, issued("https://elsewhere.example.com")), 0, signing.ReasonCertificate},
 		{"no subject", us, certifies(t, a, func(c *x509.Certificate) { c.URIs = nil }), 0, signing.ReasonCertificate},
 		{"no issuer", us, certifies(t, a, func(c *x509.Certificate) { c.ExtraExtensions = nil }), 0, signing.ReasonCertificate},
 		{"a certificate for servers", us, certifies(t, a, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), 0, signing.ReasonCertificate},
