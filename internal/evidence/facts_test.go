@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -55,6 +56,8 @@ func TestReadSBOM(t *testing.T) {
 		{"counts components", `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{},{}]}`, &towpath.SBOMFacts{Format: "CycloneDX 1.6", Components: 2}},
 		{"says when it is incomplete", `{"bomFormat":"CycloneDX","specVersion":"1.5","compositions":[{"aggregate":"complete"},{"aggregate":"incomplete_first_party_only"}]}`,
 			&towpath.SBOMFacts{Format: "CycloneDX 1.5", Incomplete: true}},
+		{"cuts its version between letters", `{"bomFormat":"CycloneDX","specVersion":"1` + strings.Repeat("ü", 100) + `"}`,
+			&towpath.SBOMFacts{Format: "CycloneDX 1" + strings.Repeat("ü", 49) + "…"}},
 		{"refuses another format", `{"spdxVersion":"SPDX-2.3"}`, nil},
 		{"refuses another shape", `{"bomFormat":"CycloneDX","components":7}`, nil},
 	} {

@@ -232,7 +232,7 @@ func ReadInto(x *towpath.Attestation, predicate json.RawMessage) (err error) {
 func short(text string) string {
 	const most = 100
 	if len(text) > most {
-		return text[:most] + "…"
+		return strings.ToValidUTF8(text[:most], "") + "…"
 	}
 	return text
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
@@ -90,7 +91,7 @@ func (i *identity) encode() []byte {
 // newIdentity checks an identity.
 func newIdentity(issuer, subject string, der []byte) (*identity, error) {
 	for _, x := range []struct{ what, text string }{{"issuer", issuer}, {"subject", subject}} {
-		if x.text == "" || len(x.text) > maxIdentityText || x.text != strings.TrimSpace(x.text) || strings.ContainsFunc(x.text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		if !identifies(x.text) {
 			return nil, badIdentity("%q is no %s", shown(x.text), x.what).WithHint("as the certificate has them: a URL of who says whose it is, and an email address or a URI")
 		}
 	}
@@ -115,6 +116,13 @@ func newIdentity(issuer, subject string, der []byte) (*identity, error) {
 		return nil, badIdentity("the authority has %d certificates, of which %d are roots; at least one has to be, and at most %d are read", len(all), roots, maxAuthority)
 	}
 	return i, nil
+}
+
+// identifies reports whether a text can be an issuer or a subject. What is not printed
+// as it stands, and not kept by JSON, would be another one each time that it is read.
+func identifies(text string) bool {
+	return text != "" && len(text) <= maxIdentityText && utf8.ValidString(text) && text == strings.TrimSpace(text) &&
+		!strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 func badIdentity(format string, args ...any) *towpath.Error {
@@ -257,7 +265,8 @@ func saysOnce(leaf *x509.Certificate, about certificate.Summary) bool {
 			return false
 		}
 	}
-	return len(names) == 1 && string(names[0].Bytes) == about.SubjectAlternativeName && issuers > 0 && about.Issuer != ""
+	return len(names) == 1 && string(names[0].Bytes) == about.SubjectAlternativeName && issuers > 0 &&
+		identifies(about.SubjectAlternativeName) && identifies(about.Issuer)
 }
 
 // verify checks that the authority handed a certificate out, and that what it

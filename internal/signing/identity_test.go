@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/towpath/towpath/internal/evidence"
 	"github.com/towpath/towpath/internal/signing"
@@ -118,6 +119,13 @@ func TestIdentity(t *testing.T) {
 			t.Errorf("and in no other way: %v", err)
 		}
 	})
+	t.Run("what is shown of it is text, wherever it is cut", func(t *testing.T) {
+		long := "https://ci.example.com/" + strings.Repeat("ü", 100)
+		_, err := v.Verify(certifies(t, a, func(c *x509.Certificate) { c.ExtraExtensions = nil; issued(long)(c) }), wanted())
+		if message, _ := towpath.PublicMessage(err); signing.ReasonOf(err) != signing.ReasonUnknownKey || !utf8.ValidString(message) {
+			t.Errorf("%q", message)
+		}
+	})
 	t.Run("what it claims is judged by time before it is read again", func(t *testing.T) {
 		claim, err := signing.Read(good)
 		if err != nil || claim.Key != id || !strings.Contains(claim.Identity, fulciotest.Subject) || !claim.Until.Equal(signer.Leaf.NotAfter) {
@@ -185,6 +193,9 @@ func TestIdentity_failsClosed(t *testing.T) {
 			asn1.RawValue{Tag: tagURI, Bytes: []byte(fulciotest.Subject)}, asn1.RawValue{Tag: tagOther, IsCompound: true, Bytes: []byte{asn1.TagOID, 1, 42}})), 0, signing.ReasonCertificate},
 		{"a subject that reads as the trusted one", us, certifies(t, a, named(t, asn1.RawValue{Tag: tagURI, Bytes: []byte(fulciotest.Subject + "#")})), 0, signing.ReasonCertificate},
 		{"two issuers", us, certifies(t, a, issued("https://elsewhere.example.com")), 0, signing.ReasonCertificate},
+		{"an issuer that is no text", us, certifies(t, a, func(c *x509.Certificate) { c.ExtraExtensions = nil; issued("https://ci.example.com\xff")(c) }), 0, signing.ReasonCertificate},
+		{"an issuer that drives a terminal", us, certifies(t, a, func(c *x509.Certificate) { c.ExtraExtensions = nil; issued("\x1b[2J")(c) }), 0, signing.ReasonCertificate},
+		{"a subject of two lines", us, certifies(t, a, func(c *x509.Certificate) { c.URIs, c.EmailAddresses = nil, []string{"ana@example.com\nben"} }), 0, signing.ReasonCertificate},
 		{"no subject", us, certifies(t, a, func(c *x509.Certificate) { c.URIs = nil }), 0, signing.ReasonCertificate},
 		{"no issuer", us, certifies(t, a, func(c *x509.Certificate) { c.ExtraExtensions = nil }), 0, signing.ReasonCertificate},
 		{"a certificate for servers", us, certifies(t, a, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), 0, signing.ReasonCertificate},

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"strings"
 
 	"github.com/towpath/towpath/internal/towpath"
 )
@@ -88,7 +89,7 @@ func onlyBlock(op, what string, b []byte) (*pem.Block, error) {
 func shown(text string) string {
 	const most = 100
 	if len(text) > most {
-		return text[:most] + "…"
+		return strings.ToValidUTF8(text[:most], "") + "…"
 	}
 	return text
 }
