@@ -129,26 +129,40 @@ func (l *look) verify(ctx context.Context, j *judge, a towpath.Artifact) (towpat
 		x.Refused, x.Rule = bundle.said.Refused, bundle.said.Rule
 		return x, nil
 	}
-	if err := j.verifier.Allows(bundle.claim, x.Recorded); err != nil {
-		refuse(&x, err)
-		return x, nil
+	var out towpath.Attestation
+	for i, r := range j.of(bundle.claim.Key) { // one of them is enough
+		said := x
+		if err := r.verifier.Allows(bundle.claim, x.Recorded); err != nil {
+			refuse(&said, err)
+		} else if said, err = l.signed(ctx, r, bundle.claim, x, &b); err != nil {
+			return x, err
+		}
+		if i == 0 || said.Verified() {
+			out = said
+		}
+		if out.Verified() {
+			break
+		}
 	}
-	signed, err := l.once(seen{digest: x.Bundle, as: asSigned, key: j.names[bundle.claim.Key]}, func(f *found) (err error) {
+	return out, nil
+}
+
+// signed says what a bundle proves, which may be signed by a key; its bytes are
+// those that were read before, if they were.
+func (l *look) signed(ctx context.Context, r record, claim signing.Claim, x towpath.Attestation, bytes *[]byte) (towpath.Attestation, error) {
+	known, err := l.once(seen{digest: x.Bundle, as: asSigned, key: r.name}, func(f *found) (err error) {
 		f.said = x
-		if b == nil {
-			if b, err = l.readFor(ctx, x.Bundle, signing.MaxBundle, &f.said); err != nil || f.said.Refused != "" {
+		if *bytes == nil {
+			if *bytes, err = l.readFor(ctx, x.Bundle, signing.MaxBundle, &f.said); err != nil || f.said.Refused != "" {
 				return err
 			}
 		}
-		j.judge(b, bundle.claim, l.release, &f.said)
+		r.judge(*bytes, claim, l.release, &f.said)
 		return nil
 	})
-	if err != nil {
-		return x, err
-	}
-	out := signed.said
+	out := known.said
 	out.Artifact, out.Recorded = x.Artifact, x.Recorded
-	return out, nil
+	return out, err
 }
 
 // once finds something out, unless a look did before.
@@ -216,13 +230,13 @@ func (l *look) manifest(ctx context.Context, d towpath.Digest, x *towpath.Attest
 }
 
 // judge verifies a bundle as what it says that it is.
-func (j *judge) judge(b []byte, claim signing.Claim, release towpath.Digest, x *towpath.Attestation) {
-	got, err := j.verifier.Verify(b, signing.Requirement{Type: claim.Type, Subject: release, At: x.Recorded})
+func (r record) judge(b []byte, claim signing.Claim, release towpath.Digest, x *towpath.Attestation) {
+	got, err := r.verifier.Verify(b, signing.Requirement{Type: claim.Type, Subject: release, At: x.Recorded})
 	if err != nil {
 		refuse(x, err)
 		return
 	}
-	x.Key, x.Payload = j.names[got.Key], got.Payload
+	x.Key, x.Payload = r.name, got.Payload
 	if err := evidence.ReadInto(x, got.Statement.Predicate); err != nil {
 		refuse(x, err)
 	}

@@ -210,21 +210,39 @@ func listed(ctx context.Context, tx Tx, p towpath.ProjectName, release towpath.D
 
 // judge verifies under some keys.
 type judge struct {
+	nobody  *signing.Verifier // says of any other key that it is not trusted
+	records map[signing.KeyID][]record
+}
+
+// record is what one name of a key lets it say.
+type record struct {
+	name     towpath.KeyName
 	verifier *signing.Verifier
-	names    map[signing.KeyID]towpath.KeyName
 }
 
 func newJudge(keys []towpath.TrustedKey) (*judge, error) {
-	keys = dedupe(keys)
-	v, err := signing.NewVerifier(trustOf(keys))
+	nobody, err := signing.NewVerifier(signing.Trust{})
 	if err != nil {
 		return nil, err
 	}
-	j := &judge{verifier: v, names: map[signing.KeyID]towpath.KeyName{}}
-	for _, k := range keys {
-		j.names[signing.KeyID(k.ID)] = k.Name
+	j := &judge{nobody: nobody, records: map[signing.KeyID][]record{}}
+	for _, k := range dedupe(keys) {
+		v, err := signing.NewVerifier(trustOf([]towpath.TrustedKey{k}))
+		if err != nil {
+			return nil, err
+		}
+		id := signing.KeyID(k.ID)
+		j.records[id] = append(j.records[id], record{k.Name, v})
 	}
 	return j, nil
+}
+
+// of are the records of a key, or nobody's.
+func (j *judge) of(id signing.KeyID) []record {
+	if all := j.records[id]; len(all) > 0 {
+		return all
+	}
+	return []record{{"", j.nobody}}
 }
 
 // refuse notes why a bundle proves nothing, as a part of a sentence.
@@ -236,19 +254,18 @@ func refuse(x *towpath.Attestation, err error) {
 	}
 }
 
-// dedupe keeps one record of each key: in environments of its own each it may
-// have several. One that was revoked anywhere counts nowhere; of those the first
-// is kept.
+// dedupe keeps the records of each key: in environments of its own each it may have
+// several. One that was revoked anywhere counts nowhere; of those the first is kept.
 func dedupe(keys []towpath.TrustedKey) []towpath.TrustedKey {
-	byID := map[string]towpath.TrustedKey{}
+	revoked := map[string]towpath.KeyName{}
 	for _, k := range keys {
-		if old, ok := byID[k.ID]; !ok || old.Revoked == nil && k.Revoked != nil {
-			byID[k.ID] = k
+		if _, ok := revoked[k.ID]; !ok && k.Revoked != nil {
+			revoked[k.ID] = k.Name
 		}
 	}
 	var out []towpath.TrustedKey
 	for _, k := range keys {
-		if byID[k.ID].Name == k.Name {
+		if name, ok := revoked[k.ID]; !ok || name == k.Name {
 			out = append(out, k)
 		}
 	}
