@@ -2,6 +2,8 @@ package trust
 
 import (
 	"bytes"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +14,52 @@ import (
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/fulciotest"
 )
+
+// TestFits: of a key there is one record in an environment, and of an identity one for
+// each authority: authorities follow one another, and there is no other identity.
+func TestFits(t *testing.T) {
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	one, other := fulciotest.New(t, at), fulciotest.New(t, at)
+	record := func(name towpath.KeyName, env towpath.EnvironmentName, id, text string) towpath.TrustedKey {
+		return towpath.TrustedKey{Name: name, ID: id, PublicKey: text, Project: "shop", Environment: env}
+	}
+	identity := func(name towpath.KeyName, env towpath.EnvironmentName, a *fulciotest.Authority) towpath.TrustedKey {
+		t.Helper()
+		text, err := signing.Identity{Issuer: fulciotest.Issuer, Subject: fulciotest.Subject, Authority: a.PEM()}.Encode()
+		check(t, err)
+		id, text, err := signing.ReadTrusted(text)
+		check(t, err)
+		return record(name, env, string(id), string(text))
+	}
+	revoked := func(k towpath.TrustedKey, everywhere bool) towpath.TrustedKey {
+		k.Revoked = &towpath.KeyRevocation{Reason: "it was taken over", Everywhere: everywhere}
+		return k
+	}
+	for _, tt := range []struct {
+		name string
+		have towpath.TrustedKey
+		add  towpath.TrustedKey
+		says string // empty: it fits
+	}{
+		{"a key in another environment", record("a", "dev", "k", ""), record("b", "prod", "k", ""), ""},
+		{"a key that is there", record("a", "dev", "k", ""), record("b", "", "k", ""), "this key is there already, as a"},
+		{"a key that was revoked", revoked(record("a", "dev", "k", ""), false), record("b", "", "k", ""), "make another key"},
+		{"an identity that is there", identity("a", "", one), identity("b", "dev", one), "this identity is there already, as a"},
+		{"an identity by another authority", identity("a", "", one), identity("b", "", other), ""},
+		{"one that was revoked, by another authority", revoked(identity("a", "", one), false), identity("b", "", other), "have another subject sign"},
+		{"one that was revoked everywhere", revoked(identity("a", "dev", one), true), identity("b", "prod", other), "have another subject sign"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var e *towpath.Error
+			switch err := fits(tt.add, []towpath.TrustedKey{tt.have}); {
+			case tt.says == "":
+				check(t, err)
+			case !errors.As(err, &e) || e.Kind != towpath.KindConflict || !strings.Contains(e.Message+"; "+e.Hint, tt.says):
+				t.Errorf("%v does not say %q", err, tt.says)
+			}
+		})
+	}
+}
 
 // TestLook_SeveralRecords: a key that has a record of its own in each of several
 // environments counts in the project when one of them lets it, whatever the others
@@ -82,6 +130,7 @@ func TestLook_SeveralRecords(t *testing.T) {
 		{"the first is for scans", builder, []towpath.TrustedKey{scans, record("b", "prod", builderText)}, "b"},
 		{"the first expired", builder, []towpath.TrustedKey{expired, record("b", "prod", builderText)}, "b"},
 		{"the first has an identity of another authority", other.Signer(), []towpath.TrustedKey{record("a", "dev", identity(one)), record("b", "prod", identity(other))}, "b"},
+		{"its authority was followed by another", other.Signer(), []towpath.TrustedKey{record("a", "", identity(one)), record("b", "", identity(other))}, "b"},
 		{"none lets it", builder, []towpath.TrustedKey{scans, later}, ""},
 		{"one is revoked", builder, []towpath.TrustedKey{gone, record("b", "prod", builderText)}, ""},
 	} {

@@ -203,7 +203,9 @@ func exists(ctx context.Context, tx Tx, k towpath.TrustedKey) error {
 	return err
 }
 
-// fits makes sure that a key has one record in every environment.
+// fits makes sure that a key has one record in every environment, and an identity one
+// for each authority: as keys follow one another, authorities do, and there is no
+// other identity to go on with.
 func fits(k towpath.TrustedKey, all []towpath.TrustedKey) error {
 	if len(all) >= maxKeys {
 		return towpath.E(towpath.KindExhausted, "trust.add", "there are %d keys already", len(all))
@@ -213,10 +215,17 @@ func fits(k towpath.TrustedKey, all []towpath.TrustedKey) error {
 		if old.ID != k.ID || !everywhere && !old.Overlaps(k) {
 			continue
 		}
-		e := towpath.E(towpath.KindConflict, "trust.add", "this key is there already, as %s", old.Name).On(string(old.Name))
+		what, instead := "key", "make another key: towpath key generate"
+		if _, ok, _ := signing.ReadIdentity([]byte(k.PublicKey)); ok {
+			if old.Revoked == nil && old.PublicKey != k.PublicKey {
+				continue
+			}
+			what, instead = "identity", "have another subject sign, such as a workflow of another name, and trust that: a revocation is not taken back"
+		}
+		e := towpath.E(towpath.KindConflict, "trust.add", "this %s is there already, as %s", what, old.Name).On(string(old.Name))
 		if old.Revoked != nil {
-			e.Message = fmt.Sprintf("this key was revoked, as %s: %s", old.Name, old.Revoked.Reason)
-			return e.WithHint("make another key: towpath key generate")
+			e.Message = fmt.Sprintf("this %s was revoked, as %s: %s", what, old.Name, old.Revoked.Reason)
+			return e.WithHint("%s", instead)
 		}
 		return e.WithHint("`towpath trust list` shows what it may sign, and where")
 	}
