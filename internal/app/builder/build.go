@@ -93,7 +93,11 @@ func Build(ctx context.Context, r cli.BuildRequest, progress cli.Progress) (_ cl
 	for _, l := range res.Layers {
 		add(l.Digest, l.Size)
 	}
-	return out, attest(ctx, &out, res, signer, time.Now())
+	now := time.Now()
+	if signer, err = fresh(ctx, r, signer, now); err != nil {
+		return cli.Built{}, err
+	}
+	return out, attest(ctx, &out, res, signer, now)
 }
 
 // steps turns the builder's events into steps for people.

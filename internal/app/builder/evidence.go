@@ -28,6 +28,33 @@ func key(ctx context.Context, r cli.BuildRequest) (signing.Signer, error) {
 	return signing.Open(ctx, r.Key, password)
 }
 
+// uploading is for how long a certificate has to be valid when a release is built: it
+// counts when the server has what it signed before it ends.
+const uploading = time.Minute
+
+// fresh is who signs when everything is built. A certificate of minutes may have ended
+// by then: its program is asked for another.
+func fresh(ctx context.Context, r cli.BuildRequest, k signing.Signer, now time.Time) (signing.Signer, error) {
+	ends := func() (at time.Time) {
+		if c, ok := k.(signing.Certified); ok && c.Certificate() != nil {
+			at = c.Certificate().NotAfter
+		}
+		return at
+	}
+	if at := ends(); at.IsZero() || now.Add(uploading).Before(at) {
+		return k, nil
+	}
+	k, err := key(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if at := ends(); !at.IsZero() && !now.Before(at) {
+		return nil, towpath.E(towpath.KindUnavailable, "build.sign", "the certificate that is to sign ended at %s, before the release was built", at.UTC().Format(time.RFC3339)).On(r.Key).
+			WithHint("have the program get another one when it is asked for its public key")
+	}
+	return k, nil
+}
+
 // attest adds to what is handed over what there is to say about the release: its
 // bill of materials always, and with a key the signed statements too.
 func attest(ctx context.Context, out *cli.Built, res *build.Result, k signing.Signer, now time.Time) error {

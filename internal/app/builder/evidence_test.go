@@ -1,10 +1,14 @@
 package builder_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +20,7 @@ import (
 	"github.com/towpath/towpath/internal/oci"
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/towpath"
+	"github.com/towpath/towpath/internal/towpathtest/fulciotest"
 	"github.com/towpath/towpath/internal/towpathtest/gittest"
 )
 
@@ -138,4 +143,60 @@ func TestBuild_signs(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestBuild_CertificateOfMinutes: what a program's certificate signs has to reach the
+// server before that ends, so the program is asked again when the build took longer.
+func TestBuild_CertificateOfMinutes(t *testing.T) {
+	now := time.Now()
+	ended, good := fulciotest.New(t, now.Add(-time.Hour)), fulciotest.New(t, now.Add(-time.Minute))
+	_, k := good.Hand(nil)
+	private, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		then  string // what the program prints when it is asked again
+		says  string
+		signs bool
+	}{
+		{"another one signs", fulciotest.PEM(good.Certify(k)), "", true},
+		{"without another one nothing is signed", fulciotest.PEM(ended.Certify(k)), "before the release was built", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, text := range map[string]string{
+				"key.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
+				"now":     fulciotest.PEM(ended.Certify(k)), "then": tt.then,
+				"signer": "#!/bin/sh\nset -eu\ncd " + dir + "\ncase \"$1\" in\npublic-key) cat now; cp then now ;;\nsign) openssl dgst -sha256 -sign key.pem | base64 ;;\nesac\n",
+			} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b, err := builder.Build(t.Context(), cli.BuildRequest{Dir: project(t).Dir, Key: "exec:" + filepath.Join(dir, "signer")}, nil)
+			if !tt.signs {
+				if err == nil || !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("%v does not say %q", err, tt.says)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.Close != nil {
+				defer b.Close()
+			}
+			blobs := contents(t, b)
+			for _, e := range b.Evidence {
+				if !e.Signed {
+					continue
+				}
+				if claim, err := signing.Read(attached(t, b, blobs, e)); err != nil || !claim.Until.After(now) {
+					t.Errorf("%s: %+v, %v", e.Type, claim, err)
+				}
+			}
+		})
+	}
 }
