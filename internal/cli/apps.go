@@ -175,7 +175,11 @@ type Built struct {
 	Blobs      []Blob // of the release and of its evidence
 	Evidence   []Evidence
 	SignedBy   string // ID of the key; empty: nothing was signed
-	Warnings   []string
+	// Certified is whose certificate signed, for people; empty: a key did. What it
+	// signed counts when the server has it before Until.
+	Certified string
+	Until     time.Time
+	Warnings  []string
 	// Close frees the files that Blobs open; may be nil.
 	Close func() error
 }

@@ -113,7 +113,7 @@ func (s *session) runReleaseBuild(ctx context.Context, r BuildRequest) (err erro
 	for _, w := range built.Warnings {
 		s.say("%s %s", s.style.warn("warning:"), w)
 	}
-	s.warnUnbelieved(ctx, c, project, built.SignedBy)
+	s.warnUnbelieved(ctx, c, project, built)
 	s.noteProposed(ctx, c, project)
 	out := builtRelease{
 		Project: project, Digest: published.Release.Digest, Version: published.Candidate.Version, Commit: published.Candidate.Commit,

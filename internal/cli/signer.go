@@ -11,15 +11,15 @@ import (
 // warnUnbelieved says when what a key signs counts in no environment of a
 // project, and what to do. That the server can't tell is no error: the release is
 // published, and the gates say so too.
-func (s *session) warnUnbelieved(ctx context.Context, c *client.Client, p towpath.ProjectName, id string) {
-	if id == "" {
+func (s *session) warnUnbelieved(ctx context.Context, c *client.Client, p towpath.ProjectName, b Built) {
+	if b.SignedBy == "" {
 		return
 	}
 	keys, err := c.TrustedKeys(ctx, p, "")
 	if err != nil {
 		return
 	}
-	why, hint := s.unbelieved(p, id, keys)
+	why, hint := s.unbelieved(p, b, keys)
 	if why == "" {
 		return
 	}
@@ -30,9 +30,12 @@ func (s *session) warnUnbelieved(ctx context.Context, c *client.Client, p towpat
 // unbelieved says why no environment believes that a key signed a release, and
 // what to do; nothing when one does. A key may have several records, of
 // environments of their own.
-func (s *session) unbelieved(p towpath.ProjectName, id string, keys []towpath.TrustedKey) (why, hint string) {
+func (s *session) unbelieved(p towpath.ProjectName, b Built, keys []towpath.TrustedKey) (why, hint string) {
 	const again = "build it again with a key that is trusted"
-	now := s.apps.Now()
+	now, id := s.apps.Now(), b.SignedBy
+	if !b.Until.IsZero() && now.After(b.Until) {
+		return "the certificate of " + b.Certified + " ended " + at(b.Until) + ", before the server had the release", "sign it once more: `cosign sign`, or build it again"
+	}
 	for _, k := range keys {
 		if k.ID != id {
 			continue
@@ -51,6 +54,9 @@ func (s *session) unbelieved(p towpath.ProjectName, id string, keys []towpath.Tr
 		}
 	}
 	if why == "" {
+		if b.Certified != "" {
+			return b.Certified + " is not trusted", "an admin trusts it with `towpath trust add NAME --issuer … --subject … --authority … -p " + string(p) + "`; until then it proves nothing"
+		}
 		why = "the key " + id + " is not trusted"
 		hint = "an admin trusts it with `towpath trust add NAME --key FILE.pub -p " + string(p) + "`; until then it proves nothing"
 	}

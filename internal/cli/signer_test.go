@@ -26,7 +26,8 @@ func TestReleaseBuild_unbelieved(t *testing.T) {
 		name      string
 		keys      []towpath.TrustedKey
 		unsigned  bool
-		says      string // empty: nothing
+		until     time.Time // when the certificate ends; zero: a key signed
+		says      string    // empty: nothing
 		whatToDo  string
 		unanswers bool // the server can't say
 	}{
@@ -37,6 +38,9 @@ func TestReleaseBuild_unbelieved(t *testing.T) {
 		{name: "nothing of a release that nobody signed", unsigned: true},
 		{name: "nothing when the server can't be asked", unanswers: true},
 		{name: "that nobody trusts it", keys: []towpath.TrustedKey{other}, says: "the key mine= is not trusted", whatToDo: "towpath trust add NAME --key FILE.pub -p shop"},
+		{name: "nothing of an identity that is trusted", keys: []towpath.TrustedKey{mine}, until: noon()},
+		{name: "that nobody trusts the identity", keys: []towpath.TrustedKey{other}, until: noon(), says: "ana@example.com (https://ci.example.com) is not trusted", whatToDo: "towpath trust add NAME --issuer … --subject … --authority … -p shop"},
+		{name: "that the certificate ended on the way", keys: []towpath.TrustedKey{mine}, until: noon().Add(-time.Second), says: "the certificate of ana@example.com (https://ci.example.com) ended 2026-11-20", whatToDo: "sign it once more"},
 		{name: "that it was revoked", keys: []towpath.TrustedKey{other, revoked}, says: "the key builder was revoked: the laptop is gone", whatToDo: "build it again with a key that is trusted"},
 		{name: "that it expired", keys: []towpath.TrustedKey{changed(func(k *towpath.TrustedKey) { k.NotAfter = noon() })}, says: "the key builder expired 2026-11-20", whatToDo: "towpath trust list"},
 		{name: "that it is too early", keys: []towpath.TrustedKey{changed(func(k *towpath.TrustedKey) { k.NotBefore = noon().Add(time.Hour) })}, says: "the key builder counts only from 2026-11-20", whatToDo: "towpath trust list"},
@@ -57,6 +61,9 @@ func TestReleaseBuild_unbelieved(t *testing.T) {
 				b, err := build(ctx, r, p)
 				if b.SignedBy = "mine="; tt.unsigned {
 					b.SignedBy = ""
+				}
+				if b.Until = tt.until; !b.Until.IsZero() {
+					b.Certified = "ana@example.com (https://ci.example.com)"
 				}
 				return b, err
 			}

@@ -81,6 +81,11 @@ func attest(ctx context.Context, out *cli.Built, res *build.Result, k signing.Si
 		if err != nil {
 			return err
 		}
+		claim, err := signing.Read(bundle)
+		if err != nil {
+			return err
+		}
+		out.Certified, out.Until = claim.Identity, claim.Until
 		a, err := oci.AttachBundle(subject, s.kind, bundle, now)
 		if err != nil {
 			return err

@@ -188,6 +188,9 @@ func TestBuild_CertificateOfMinutes(t *testing.T) {
 			if b.Close != nil {
 				defer b.Close()
 			}
+			if !b.Until.After(now) || !strings.Contains(b.Certified, fulciotest.Subject) {
+				t.Errorf("it is said to be certified as %q until %s", b.Certified, b.Until)
+			}
 			blobs := contents(t, b)
 			for _, e := range b.Evidence {
 				if !e.Signed {
