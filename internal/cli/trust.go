@@ -289,6 +289,9 @@ func (s *session) printKey(k towpath.TrustedKey) error {
 func (s *session) showKey(p *page, k towpath.TrustedKey) {
 	p.field("key", p.style.bold(string(k.Name)))
 	p.field("id", k.ID)
+	if who := whoOf(k); who != k.ID {
+		p.field("identity", who)
+	}
 	p.field("signs", join(k.Types))
 	p.field("project", orAll(k.Project))
 	p.field("environment", orAll(k.Environment))

@@ -21,8 +21,8 @@ func TestTrustAdd_Identity(t *testing.T) {
 	whole := []string{"--issuer", fulciotest.Issuer, "--subject", fulciotest.Subject, "--authority", "fulcio.pem"}
 	add := func(args ...string) run { return sh.run(append([]string{"trust", "add", "ci"}, args...)...) }
 
-	if got := add(whole...); got.code != cli.ExitOK || len(w.Keys) != 1 {
-		t.Fatalf("exit %d: %s", got.code, got.stderr)
+	if got := add(whole...); got.code != cli.ExitOK || len(w.Keys) != 1 || !strings.Contains(got.stdout, fulciotest.Subject+" ("+fulciotest.Issuer+")") {
+		t.Fatalf("exit %d: %s%s", got.code, got.stdout, got.stderr)
 	}
 	want := signing.Identity{Issuer: fulciotest.Issuer, Subject: fulciotest.Subject, Authority: a.PEM()}
 	if i, ok, err := signing.ReadIdentity([]byte(w.Keys[0].PublicKey)); err != nil || !ok || i != want {

@@ -126,7 +126,7 @@ func (s *Service) Add(ctx context.Context, actor towpath.Actor, r AddRequest) (t
 	}
 	ev := towpath.NewEvent(k.AddedAt, string(actor.Account), "key.trusted")
 	ev.Project, ev.Environment, ev.Subject, ev.RequestID = k.Project, k.Environment, string(k.Name), actor.RequestID
-	ev.Reason = k.ID + " may sign " + joinTypes(k.Types)
+	ev.Reason = k.ID + certifies(k) + " may sign " + joinTypes(k.Types)
 	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		if err := exists(ctx, tx, k); err != nil {
 			return err
@@ -352,6 +352,16 @@ func trustOf(keys []towpath.TrustedKey) signing.Trust {
 		out.Keys = append(out.Keys, t)
 	}
 	return out
+}
+
+// certifies says which identity an ID stands for, and by whose certificates; empty of a
+// key. A key's ID says all that is trusted, an identity's neither of them.
+func certifies(k towpath.TrustedKey) string {
+	i, ok, err := signing.ReadIdentity([]byte(k.PublicKey))
+	if !ok || err != nil {
+		return ""
+	}
+	return fmt.Sprintf(", which is %s (%s) by the authority %s,", i.Subject, i.Issuer, towpath.DigestOf([]byte(i.Authority)))
 }
 
 func joinTypes(types []towpath.EvidenceType) string {

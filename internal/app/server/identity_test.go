@@ -24,6 +24,11 @@ func TestServer_BelievesAnIdentity(t *testing.T) {
 		text, err := signing.Identity{Issuer: fulciotest.Issuer, Subject: fulciotest.Subject, Authority: fulcio.PEM()}.Encode()
 		must(t, 0, err)
 		must(t, 0, h.trusts("ci", string(text)))
+		for _, want := range []string{fulciotest.Subject, fulciotest.Issuer, string(towpath.DigestOf([]byte(fulcio.PEM())))} {
+			if said := h.events("key.trusted")[0].Event.Reason; !strings.Contains(said, want) {
+				t.Errorf("the ledger does not say %s: %s", want, said)
+			}
+		}
 		h.gates = towpath.GateRules{Signed: &towpath.SignedRule{Count: 1, Keys: []towpath.KeyName{"ci"}}}
 		one := h.publish("1.0.0", "one")
 		h.promotion("dev", "1.0.0", towpath.PromotionWaiting)
