@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/towpath/towpath/internal/signing"
+	"github.com/towpath/towpath/internal/towpath"
 )
 
 // keyEnv names the file of the key that releases are signed with.
@@ -114,6 +115,10 @@ func (s *session) readPublic(ctx context.Context, file string) (*ecdsa.PublicKey
 		key, err := signing.OpenExec(ctx, file, 0)
 		if err != nil {
 			return nil, err
+		}
+		if key.Certificate() != nil { // of minutes: to trust the key would be for nothing
+			return nil, towpath.E(towpath.KindInvalid, "", "the program prints a certificate, and what it signs is believed by whose that is").On(file).
+				WithHint("trust the identity: towpath trust add NAME --issuer … --subject … --authority …")
 		}
 		return key.Public(), nil
 	}

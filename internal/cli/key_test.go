@@ -15,6 +15,7 @@ import (
 	"github.com/towpath/towpath/internal/signing"
 	"github.com/towpath/towpath/internal/towpath"
 	"github.com/towpath/towpath/internal/towpathtest/apitest"
+	"github.com/towpath/towpath/internal/towpathtest/fulciotest"
 )
 
 // keyShell is a shell in whose folder is a key with the password sesame.
@@ -274,4 +275,15 @@ func TestReleaseBuild_key(t *testing.T) {
 			t.Fatalf("exit %d: %s", got.code, got.stderr)
 		}
 	})
+}
+
+// TestKeyPublic_certificate: a key that has a certificate is trusted by whose that is,
+// so its public key is of no use to anybody.
+func TestKeyPublic_certificate(t *testing.T) {
+	sh := newShell(t, nil)
+	program := filepath.Join(sh.dir, "signer")
+	fatal(t, os.WriteFile(program, []byte("#!/bin/sh\ncat <<'EOF'\n"+fulciotest.PEM(fulciotest.New(t, noon()).Signer().Leaf)+"EOF\n"), 0o700))
+	if got := sh.run("key", "public", "exec:"+program); got.code != cli.ExitError || got.stdout != "" || !strings.Contains(got.stderr, "towpath trust add NAME --issuer") {
+		t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+	}
 }
