@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -53,7 +54,36 @@ const (
 type identity struct {
 	issuer, subject string
 	certificates    []*x509.Certificate // of the authority
-	roots, between  *x509.CertPool
+	// pools are they, sorted; whose chains nobody asks for is not, for that takes a
+	// millisecond, and everybody who is trusted is read for each judgement.
+	pools func() pools
+}
+
+// pools are the certificates of an authority.
+type pools struct {
+	roots, between *x509.CertPool
+	n              int // roots
+}
+
+func sorted(all []*x509.Certificate) pools {
+	out := pools{roots: x509.NewCertPool(), between: x509.NewCertPool()}
+	for _, c := range all {
+		if c.CheckSignatureFrom(c) == nil {
+			out.roots.AddCert(c)
+			out.n++
+		} else {
+			out.between.AddCert(c)
+		}
+	}
+	return out
+}
+
+// rooted refuses an authority without a root: nobody could be believed by it.
+func (i *identity) rooted() error {
+	if n := i.pools().n; n == 0 {
+		return badIdentity("none of the authority's %d certificates is a root, and at least one has to be", len(i.certificates))
+	}
+	return nil
 }
 
 // identityID is what an identity is known by in place of a key's ID. Whoever
@@ -74,6 +104,9 @@ func (i Identity) Encode() ([]byte, error) {
 		der = append(der, block.Bytes...)
 	}
 	read, err := newIdentity(i.Issuer, i.Subject, der)
+	if err == nil {
+		err = read.rooted()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -99,23 +132,16 @@ func newIdentity(issuer, subject string, der []byte) (*identity, error) {
 	if err != nil {
 		return nil, badIdentity("the authority's certificates can't be read").WithCause(err)
 	}
-	i := &identity{issuer: issuer, subject: subject, certificates: all, roots: x509.NewCertPool(), between: x509.NewCertPool()}
-	roots := 0
+	if len(all) == 0 || len(all) > maxAuthority {
+		return nil, badIdentity("the authority has %d certificates; 1 to %d are read", len(all), maxAuthority)
+	}
 	for _, c := range all {
-		switch {
-		case !c.IsCA || !c.BasicConstraintsValid:
+		if !c.IsCA || !c.BasicConstraintsValid {
 			return nil, badIdentity("the certificate of %q is not one of an authority", shown(c.Subject.String()))
-		case c.CheckSignatureFrom(c) == nil:
-			i.roots.AddCert(c)
-			roots++
-		default:
-			i.between.AddCert(c)
 		}
 	}
-	if roots == 0 || len(all) > maxAuthority {
-		return nil, badIdentity("the authority has %d certificates, of which %d are roots; at least one has to be, and at most %d are read", len(all), roots, maxAuthority)
-	}
-	return i, nil
+	pools := sync.OnceValue(func() pools { return sorted(all) })
+	return &identity{issuer: issuer, subject: subject, certificates: all, pools: pools}, nil
 }
 
 // identifies reports whether a text can be an issuer or a subject. What is not printed
@@ -151,8 +177,8 @@ func ReadTrusted(b []byte) (KeyID, []byte, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if read.identity != nil {
-		return read.id, read.identity.encode(), nil
+	if i := read.identity; i != nil {
+		return read.id, i.encode(), i.rooted()
 	}
 	text, err := EncodePublic(read.public)
 	return read.id, text, err
@@ -275,8 +301,9 @@ func saysOnce(leaf *x509.Certificate, about certificate.Summary) bool {
 // [Verifier.Allows]. Else an authority that has expired, whose key may be anybody's by
 // now, could certify for ever, with certificates that begin in its time.
 func (i *identity) verify(b *bundle.Bundle, leaf *x509.Certificate) error {
+	of := i.pools()
 	chains, err := leaf.Verify(x509.VerifyOptions{
-		Roots: i.roots, Intermediates: i.between, CurrentTime: leaf.NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
+		Roots: of.roots, Intermediates: of.between, CurrentTime: leaf.NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 	})
 	if err != nil {
 		return refuse(ReasonCertificate, "the certificate of %s is not one of the authority that is trusted", shown(i.subject)).WithCause(err)

@@ -241,7 +241,8 @@ func TestIdentity_failsClosed(t *testing.T) {
 			leaf, _ := a.Hand(nil)
 			i.Authority += fulciotest.PEM(leaf)
 		},
-		"a key in its place": func(i *signing.Identity) { i.Authority = trusting(t, k).PublicKey },
+		"what stands between alone": func(i *signing.Identity) { i.Authority = a.Between().PEM() },
+		"a key in its place":        func(i *signing.Identity) { i.Authority = trusting(t, k).PublicKey },
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := signing.Identity{Issuer: fulciotest.Issuer, Subject: fulciotest.Subject, Authority: a.PEM()}
@@ -250,6 +251,23 @@ func TestIdentity_failsClosed(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// TestReadTrusted_withoutRoot: an identity whose authority has no root is not taken, and
+// one that was nevertheless believes nobody.
+func TestReadTrusted_withoutRoot(t *testing.T) {
+	a := fulciotest.New(t, noon())
+	between := a.Between()
+	text := pem.EncodeToMemory(&pem.Block{
+		Type: "TOWPATH IDENTITY", Headers: map[string]string{"Issuer": fulciotest.Issuer, "Subject": fulciotest.Subject}, Bytes: between.Certificate.Raw,
+	})
+	if _, _, err := signing.ReadTrusted(text); towpath.KindOf(err) != towpath.KindInvalid || !strings.Contains(err.Error(), "is a root") {
+		t.Errorf("it is taken: %v", err)
+	}
+	v := verifier(t, signing.TrustedKey{Name: "ci", PublicKey: string(text), Types: []string{evidence.TypeSignature}})
+	if _, err := v.Verify(certifies(t, between, nil), wanted()); signing.ReasonOf(err) != signing.ReasonCertificate {
+		t.Errorf("%v", err)
 	}
 }
 
