@@ -125,14 +125,17 @@ func TestLook_SeveralRecords(t *testing.T) {
 		signer signing.Signer
 		keys   []towpath.TrustedKey
 		key    towpath.KeyName // that it counts by; empty: by none
+		// quarantined says whether the revocation of the first record reaches it; empty:
+		// that is not asked.
+		quarantined string
 	}{
-		{"the first lets it", builder, []towpath.TrustedKey{record("a", "dev", builderText), record("b", "prod", builderText)}, "a"},
-		{"the first is for scans", builder, []towpath.TrustedKey{scans, record("b", "prod", builderText)}, "b"},
-		{"the first expired", builder, []towpath.TrustedKey{expired, record("b", "prod", builderText)}, "b"},
-		{"the first has an identity of another authority", other.Signer(), []towpath.TrustedKey{record("a", "dev", identity(one)), record("b", "prod", identity(other))}, "b"},
-		{"its authority was followed by another", other.Signer(), []towpath.TrustedKey{record("a", "", identity(one)), record("b", "", identity(other))}, "b"},
-		{"none lets it", builder, []towpath.TrustedKey{scans, later}, ""},
-		{"one is revoked", builder, []towpath.TrustedKey{gone, record("b", "prod", builderText)}, ""},
+		{"the first lets it", builder, []towpath.TrustedKey{record("a", "dev", builderText), record("b", "prod", builderText)}, "a", ""},
+		{"the first is for scans", builder, []towpath.TrustedKey{scans, record("b", "prod", builderText)}, "b", ""},
+		{"the first expired", builder, []towpath.TrustedKey{expired, record("b", "prod", builderText)}, "b", ""},
+		{"the first has an identity of another authority", other.Signer(), []towpath.TrustedKey{record("a", "dev", identity(one)), record("b", "prod", identity(other))}, "b", "no"},
+		{"its authority was followed by another", other.Signer(), []towpath.TrustedKey{record("a", "", identity(one)), record("b", "", identity(other))}, "b", "yes"},
+		{"none lets it", builder, []towpath.TrustedKey{scans, later}, "", ""},
+		{"one is revoked", builder, []towpath.TrustedKey{gone, record("b", "prod", builderText)}, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			all := append(tt.keys, revoked)
@@ -146,6 +149,14 @@ func TestLook_SeveralRecords(t *testing.T) {
 				check(t, err)
 				if x.Key != tt.key || x.Verified() != (tt.key != "") {
 					t.Errorf("it counts by %q, not %q: %s", x.Key, tt.key, x.Refused)
+				}
+			}
+			if tt.quarantined != "" {
+				gone := tt.keys[0]
+				gone.Revoked = revoked.Revoked
+				why, err := l.onlySignedBy(t.Context(), "shop", gone, append([]towpath.TrustedKey{gone}, all[1:]...), []towpath.Artifact{a}, nil)
+				if check(t, err); (why != "") != (tt.quarantined == "yes") {
+					t.Errorf("when the first is revoked, what it signed is quarantined: %q", why)
 				}
 			}
 			why, err := l.onlySignedBy(t.Context(), "shop", revoked, all, []towpath.Artifact{signedBy(stolen), a}, nil)

@@ -274,9 +274,14 @@ func causeFor(k towpath.TrustedKey) string {
 // through by attaching what can't be read, or more than is looked at, which unread
 // says from the start. A good signature saves it all the same.
 func (l *look) onlySignedBy(ctx context.Context, p towpath.ProjectName, revoked towpath.TrustedKey, all []towpath.TrustedKey, attached []towpath.Artifact, unread error) (string, error) {
-	was := revoked
-	was.Revoked = nil // what did it sign, when it was still trusted?
-	before, err := newJudge([]towpath.TrustedKey{was})
+	var was []towpath.TrustedKey // what did it sign, when it was still trusted, by whatever authority?
+	for _, k := range all {
+		if k.ID == revoked.ID && k.Overlaps(revoked) {
+			k.Revoked = nil
+			was = append(was, k)
+		}
+	}
+	before, err := newJudge(was)
 	if err != nil {
 		return "", err
 	}
