@@ -134,7 +134,7 @@ func (v *Verified) proves(ctx context.Context, blobs Blobs, release towpath.Dige
 	if err != nil {
 		return out, refused("evidence that its approval relied on does not hold", err)
 	}
-	out.KeyID, out.Payload = string(got.Key), got.Payload // the key itself, whatever name it is given
+	out.KeyID, out.Hand, out.Payload = string(got.Key), string(got.Hand), got.Payload // the key itself, whatever name it is given
 	if err := evidence.ReadInto(&out, got.Statement.Predicate); err != nil {
 		return out, refused("evidence that its approval relied on can't be read", err)
 	}

@@ -20,21 +20,41 @@ func signed(in Input) finding {
 	}
 	s := statements(in, towpath.EvidenceSignature, rule.Keys)
 	inputs["seen"] = s.seen
-	keys := map[string]bool{} // by the key itself: one that has two names counts once
-	var names []string
-	for _, a := range s.good {
-		if !keys[a.KeyID] {
-			keys[a.KeyID] = true
-			names = append(names, string(a.Key))
-		}
-	}
-	slices.Sort(names)
+	names := signers(s.good)
 	need := max(1, rule.Count)
 	reasons := append([]string{fmt.Sprintf("%d of %s%s%s.", len(names), count(need, "signature"), by(rule.Keys), colon(names))}, s.remarks...)
 	if len(names) < need {
 		return wait(inputs, "sign the release with a key that is trusted: cosign sign --key, or towpath release build --key; towpath trust list shows the keys", reasons...)
 	}
 	return allow(inputs, reasons...)
+}
+
+// signers are who signed, each by one name. Who it is is told by the key itself, so one
+// that has two names counts once. So do a key and the identities that it is certified
+// for: whoever may push can show one signature as that of each of them.
+func signers(all []towpath.Attestation) []string {
+	same := map[string]string{} // an ID, and another one of the same signer; the last one has none
+	last := func(id string) string {
+		for same[id] != "" {
+			id = same[id]
+		}
+		return id
+	}
+	for _, a := range all {
+		if is, by := last(a.KeyID), last(cmp.Or(a.Hand, a.KeyID)); is != by {
+			same[is] = by
+		}
+	}
+	known := map[string]bool{}
+	var names []string
+	for _, a := range all {
+		if who := last(a.KeyID); !known[who] {
+			known[who] = true
+			names = append(names, string(a.Key))
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // provenance wants a signed statement that this candidate's release comes from

@@ -46,6 +46,20 @@ func TestSigned(t *testing.T) {
 			rule(towpath.SignedRule{Count: 2}, "builder-2026", "ci")(in)
 			in.Attestations[1].KeyID = in.Attestations[0].KeyID
 		}},
+		{name: "counts a key, and an identity that it is certified for, once", outcome: towpath.Wait, says: "1 of 2 signatures", change: func(in *Input) {
+			rule(towpath.SignedRule{Count: 2}, "ci", "builder-2026")(in)
+			in.Attestations[0].Hand = in.Attestations[1].KeyID
+		}},
+		{name: "counts identities that one key is certified for once, whatever else they sign with", outcome: towpath.Wait, says: "1 of 2 signatures", change: func(in *Input) {
+			rule(towpath.SignedRule{Count: 2}, "ci", "ci", "cd", "cd")(in)
+			for i, hand := range []string{"one", "both", "both", "two"} {
+				in.Attestations[i].Hand = hand
+			}
+		}},
+		{name: "counts two identities", outcome: towpath.Allow, says: "2 of 2 signatures: cd, ci.", change: func(in *Input) {
+			rule(towpath.SignedRule{Count: 2}, "ci", "cd")(in)
+			in.Attestations[0].Hand, in.Attestations[1].Hand = "one", "two"
+		}},
 		{name: "allows with two keys", outcome: towpath.Allow, says: "2 of 2 signatures: builder-2026, security.", change: rule(towpath.SignedRule{Count: 2}, "security", "builder-2026")},
 		{name: "waits when they can't be read", outcome: towpath.Wait, says: "could not be found out: the disk does not answer.", change: func(in *Input) {
 			in.Errors = map[towpath.GateName]Unknown{towpath.GateSigned: {Why: "the disk does not answer"}}

@@ -112,6 +112,26 @@ func TestIdentity(t *testing.T) {
 			t.Errorf("without it: %v", err)
 		}
 	})
+	t.Run("and with which key, which anybody may show as that key's own", func(t *testing.T) {
+		leaf, k := a.Hand(nil)
+		plain := signature(t, fulciotest.Signer{Key: k})
+		public, err := signing.EncodePublic(&k.PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		both := verifier(t, signing.TrustedKey{Name: "builder", PublicKey: string(public), Types: []string{evidence.TypeSignature}}, identity(t, a))
+		by, err := both.Verify(plain, wanted())
+		if err != nil {
+			t.Fatal(err)
+		}
+		as, err := both.Verify(with(t, plain, leaf), wanted())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if by.Key == as.Key || by.Hand != by.Key || as.Hand != by.Hand {
+			t.Errorf("%s by %s, and %s by %s", by.Key, by.Hand, as.Key, as.Hand)
+		}
+	})
 	t.Run("also when it says the issuer as it was written before", func(t *testing.T) {
 		if _, err := v.Verify(certifies(t, a, issued(fulciotest.Issuer)), wanted()); err != nil {
 			t.Error(err)

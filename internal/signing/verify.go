@@ -39,6 +39,8 @@ type Verified struct {
 	Payload towpath.Digest
 	Key     KeyID
 	KeyName string
+	// Hand is the key that made the signature: that of an identity's certificate, else Key.
+	Hand KeyID
 }
 
 // Verify checks that a bundle holds a statement of the required type about the
@@ -70,8 +72,11 @@ func (v *Verifier) Verify(b []byte, want Requirement) (*Verified, error) {
 	}
 	// Nothing of the statement is believed before this. Its subject is checked
 	// below, on the stricter of the two readings.
+	hand := key.id
 	if key.identity != nil {
-		err = key.identity.verify(read, by.leaf)
+		if err = key.identity.verify(read, by.leaf); err == nil {
+			hand, err = IDOf(by.public)
+		}
 	} else {
 		err = key.verify(read, verify.WithoutArtifactUnsafe())
 	}
@@ -85,7 +90,7 @@ func (v *Verifier) Verify(b []byte, want Requirement) (*Verified, error) {
 		return nil, refuse(ReasonSubject, "the bundle is about something else than %s", want.Subject).On(string(want.Subject))
 	}
 	return &Verified{
-		Statement: statement, Payload: towpath.DigestOf(read.GetDsseEnvelope().GetPayload()), Key: key.id, KeyName: key.Name,
+		Statement: statement, Payload: towpath.DigestOf(read.GetDsseEnvelope().GetPayload()), Key: key.id, KeyName: key.Name, Hand: hand,
 	}, nil
 }
 
@@ -124,7 +129,7 @@ func (v *Verifier) VerifyBlob(b []byte, blob towpath.Digest, at time.Time) (*Ver
 	if err := key.verify(read, verify.WithArtifactDigest("sha256", sum)); err != nil {
 		return nil, err
 	}
-	return &Verified{Key: key.id, KeyName: key.Name}, nil
+	return &Verified{Key: key.id, KeyName: key.Name, Hand: key.id}, nil
 }
 
 // Claim is what a bundle says that it is; nothing of it is proven.

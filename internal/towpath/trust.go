@@ -65,9 +65,12 @@ type Attestation struct {
 	// Recorded.
 	First time.Time `json:"first"`
 	// Payload is of the bytes that were signed, when they were verified.
-	Payload Digest  `json:"payload,omitempty"`
-	KeyID   string  `json:"keyId"`         // that it names
-	Key     KeyName `json:"key,omitempty"` // the trusted key that it was verified with
+	Payload Digest `json:"payload,omitempty"`
+	KeyID   string `json:"keyId"` // that it names
+	// Hand is the ID of the key that made the signature, when it was verified: that of
+	// an identity's certificate, else KeyID.
+	Hand string  `json:"hand,omitempty"`
+	Key  KeyName `json:"key,omitempty"` // the trusted key that it was verified with
 	// Refused says why it proves nothing, as a sentence, and Rule which rule it
 	// broke; both are empty when it was verified.
 	Refused string `json:"refused,omitempty"`

@@ -236,7 +236,7 @@ func (r record) judge(b []byte, claim signing.Claim, release towpath.Digest, x *
 		refuse(x, err)
 		return
 	}
-	x.Key, x.Payload = r.name, got.Payload
+	x.Key, x.Payload, x.Hand = r.name, got.Payload, string(got.Hand)
 	if err := evidence.ReadInto(x, got.Statement.Predicate); err != nil {
 		refuse(x, err)
 	}

@@ -248,7 +248,7 @@ func (j *judge) of(id signing.KeyID) []record {
 // refuse notes why a bundle proves nothing, as a part of a sentence.
 func refuse(x *towpath.Attestation, err error) {
 	message, _ := towpath.PublicMessage(err)
-	x.Key, x.Payload, x.Refused, x.Rule = "", "", strings.TrimSuffix(message, "."), string(signing.ReasonOf(err))
+	x.Key, x.Payload, x.Hand, x.Refused, x.Rule = "", "", "", strings.TrimSuffix(message, "."), string(signing.ReasonOf(err))
 	if x.Rule == "" {
 		x.Rule = "malformed"
 	}

@@ -66,3 +66,30 @@ func TestServer_BelievesAnIdentity(t *testing.T) {
 		}
 	})
 }
+
+// TestServer_CountsASignatureOnce: whoever may push can show what a key signed as
+// signed by an identity that it is certified for, and it is one signature.
+func TestServer_CountsASignatureOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		c := h.registryAs("vic", towpath.RoleViewer, towpath.RoleReleaser)
+		fulcio := fulciotest.New(t, time.Now().Add(-time.Minute))
+		text, err := signing.Identity{Issuer: fulciotest.Issuer, Subject: fulciotest.Subject, Authority: fulcio.PEM()}.Encode()
+		must(t, 0, err)
+		must(t, 0, h.trusts("ci", string(text)))
+		leaf, key := fulcio.Hand(nil)
+		public, err := signing.EncodePublic(&key.PublicKey)
+		must(t, 0, err)
+		must(t, 0, h.trusts("builder", string(public)))
+		h.gates = towpath.GateRules{Signed: &towpath.SignedRule{Count: 2}}
+		one := h.publish("1.0.0", "one")
+		h.promotion("dev", "1.0.0", towpath.PromotionWaiting)
+		h.signs(c, fulciotest.Signer{Key: key, Leaf: leaf}, one.Release)
+		h.reason("dev", "1.0.0", towpath.GateSigned, "1 of 2 signatures: ci")
+		h.signs(c, fulciotest.Signer{Key: key}, one.Release)
+		h.until("it is told as one", func() bool {
+			said, err := h.svc.Trust.Evidence(t.Context(), h.ana, shop, "1.0.0", "dev")
+			must(t, 0, err)
+			return len(said.Statements) == 2 && said.Statements[0].Hand == said.Statements[1].Hand && said.Statements[0].KeyID != said.Statements[1].KeyID
+		})
+	})
+}
