@@ -62,18 +62,20 @@ func strategyOf(c towpath.ReleaseComponent, inForce towpath.EnvironmentSpec) tow
 	return c.Rollout.Strategy
 }
 
-// objectives are those that a component is judged by.
+// objectives are those that a component is judged by. Of one name there may be one
+// for another component in what runs: that takes the place of none.
 func objectives(content, running *towpath.ReleaseContent, name towpath.ComponentName) []towpath.Objective {
+	elsewhere := func(o towpath.Objective) bool { return o.Component != "" && o.Component != name }
 	var all []towpath.Objective
 	if running != nil {
-		all = append(all, running.Objectives...)
+		all = slices.DeleteFunc(slices.Clone(running.Objectives), elsewhere)
 	}
 	for _, o := range content.Objectives {
-		if !slices.ContainsFunc(all, func(x towpath.Objective) bool { return x.Name == o.Name }) {
+		if !elsewhere(o) && !slices.ContainsFunc(all, func(x towpath.Objective) bool { return x.Name == o.Name }) {
 			all = append(all, o)
 		}
 	}
-	return slices.DeleteFunc(all, func(o towpath.Objective) bool { return o.Component != "" && o.Component != name })
+	return all
 }
 
 // unjudged keeps which objectives a component is not judged by, and why.

@@ -96,6 +96,19 @@ func TestStrategies(t *testing.T) {
 			t.Errorf("judged by %+v", got)
 		}
 	})
+	t.Run("are judged by an objective that was another component's, or that only, before", func(t *testing.T) {
+		for _, now := range []towpath.ComponentName{"canary", ""} {
+			content, env, all := shop()
+			content.Objectives = []towpath.Objective{{Name: "errors", Component: now, Target: 0.99}}
+			runs := &towpath.ReleaseContent{Objectives: []towpath.Objective{{Name: "errors", Component: "rolling", Target: 0.999}}}
+			Strategies(all, content, runs, env, towpath.EnvironmentSpec{})
+			for name, target := range map[towpath.ComponentName]float64{"canary": 0.99, "rolling": 0.999} {
+				if got := named(all, name).Canary.Objectives; len(got) != 1 || got[0].Target != target {
+					t.Errorf("now that it is for %q, %s is judged by %+v", now, name, got)
+				}
+			}
+		}
+	})
 	t.Run("of an environment win", func(t *testing.T) {
 		content, env, all := shop()
 		Strategies(all, content, nil, env, towpath.EnvironmentSpec{Rollout: towpath.StrategyBlueGreen})
