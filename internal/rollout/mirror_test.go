@@ -133,6 +133,19 @@ func TestStrategies_Mirror(t *testing.T) {
 			t.Errorf("%s has steps: %+v", name, r.Canary)
 		}
 	}
+	for _, tt := range []struct {
+		old   int // instances
+		steps int
+	}{{1, 1}, {2, 2}} { // of the second one an instance stays that answers what is copied
+		content, env, all = shop()
+		content.Components[4].Rollout = towpath.RolloutSpec{Strategy: towpath.StrategyRolling, Surge: "0", Unavailable: "1", Mirror: mirror}
+		env.Components[1].Instances, named(all, "fewer").Before = 1, &towpath.Before{Instances: tt.old}
+		Strategies(all, content, nil, env, towpath.EnvironmentSpec{})
+		r := named(all, "fewer")
+		if s := r.Canary.Spec.Steps; r.StopsFirst() != (tt.old == 1) || len(s) != tt.steps || s[0].Copies != nil == r.StopsFirst() || !s[len(s)-1].AllOfIt() {
+			t.Errorf("of %d instances that run one stays: %v, by %+v", tt.old, !r.StopsFirst(), s)
+		}
+	}
 	content, env, all = shop()
 	content.Components[6].Rollout.Mirror, named(all, "blue").To = mirror, "old"
 	if Strategies(all, content, nil, env, towpath.EnvironmentSpec{}); named(all, "blue").Canary != nil {

@@ -148,7 +148,8 @@ func mirrored(spec towpath.RolloutSpec, steps ...towpath.RolloutStep) []towpath.
 // revision has as much of the traffic as of its instances, and is judged like a
 // canary. The last batch is the switch; what is replaced in one is judged after
 // that. What shrinks keeps the old instances that there is room for: only the
-// judgement tells that fewer new ones will do.
+// judgement tells that fewer new ones will do. What has to end for the first batch
+// answers nothing that could be copied, and nobody else does meanwhile.
 func rolling(r *towpath.Rollout, spec towpath.RolloutSpec, n int, by []towpath.Objective) {
 	surge, fewer := spec.Room(n)
 	batch, most := spec.Batch(n), n
@@ -159,6 +160,9 @@ func rolling(r *towpath.Rollout, spec towpath.RolloutSpec, n int, by []towpath.O
 		Prepare: &towpath.Scale{Instances: batch, Room: most + surge - batch},
 		Switch:  &towpath.Scale{Instances: n, Room: most + surge - n},
 		Late:    fewer > 0,
+	}
+	if r.StopsFirst() {
+		spec.Mirror = nil
 	}
 	r.Canary = &towpath.Canary{Spec: spec, Objectives: by}
 	r.Canary.Spec.Steps = mirrored(spec)
