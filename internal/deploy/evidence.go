@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -14,8 +15,9 @@ const (
 	maxWindow = 7 * 24 * time.Hour
 	// moments is how many values a threshold takes before anything but worse is
 	// said, unless told otherwise.
-	moments = 10
-	maxRead = 1e12 // of a count: what the analysis takes
+	moments   = 10
+	maxRead   = 1e12   // of a count: what the analysis takes
+	maxValues = 10_000 // of a threshold in one interval: likewise
 )
 
 // Evidence is what the analysis is given of a rollout: its objectives, and what
@@ -62,7 +64,7 @@ func Evidence(r *towpath.Rollout, counts []towpath.TrafficCount, measurements []
 					end = len(rest)
 				}
 				if got, ok := together(rest[:end]); ok {
-					iv.Readings[o.Name] = got
+					iv.Readings[o.Name] = taken(got)
 				}
 				read[o.Name] = rest[end:]
 			}
@@ -140,6 +142,28 @@ func together(all []reading) (analysis.Reading, bool) {
 		}
 	}
 	return out, len(all) > 0
+}
+
+// taken is what the analysis takes of a reading: what it can't would be in the way of
+// all other objectives, too, for the rest of the rollout. An interval is long, and has
+// many measurements, when the agent was away: of sampled values the last ones count.
+func taken(r analysis.Reading) analysis.Reading {
+	for _, s := range []**analysis.Sample{&r.Canary, &r.Baseline} {
+		if *s == nil {
+			continue
+		}
+		x := **s
+		x.Values = x.Values[max(0, len(x.Values)-maxValues):]
+		counts := []float64{x.Total, x.Bad}
+		if x.Histogram != nil {
+			counts = append(counts, x.Histogram.Counts...)
+		}
+		if slices.Max(counts) > maxRead {
+			return analysis.Reading{Errored: fmt.Sprintf("its queries count more than %v in one interval", float64(maxRead))}
+		}
+		*s = &x
+	}
+	return r
 }
 
 func add(a, b *analysis.Sample) *analysis.Sample {

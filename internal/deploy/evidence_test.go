@@ -170,6 +170,52 @@ func TestEvidence_NeverChanges(t *testing.T) {
 	}
 }
 
+// TestEvidence_CanBeJudged: what a source says in an interval that was long, because
+// the agent was away, or that is no sense, keeps nobody from judging by all else.
+func TestEvidence_CanBeJudged(t *testing.T) {
+	most, huge := 0.2, 0.9e12
+	objectives := []towpath.Objective{
+		{Name: "errors", Kind: towpath.ObjectiveErrors, Target: 0.99, Critical: true},
+		{Name: "lag", Kind: towpath.ObjectiveThreshold, Query: `lag{r="{{revision}}"}`, Below: &most, Target: 0.9},
+		{Name: "bytes", Kind: towpath.ObjectiveRatio, Bad: `increase(b{r="{{revision}}"}[{{interval}}])`, Total: `increase(t{r="{{revision}}"}[{{interval}}])`, Target: 0.9},
+		{Name: "speed", Kind: towpath.ObjectiveQuantile, Query: `increase(d_bucket{r="{{revision}}"}[{{interval}}])`, Below: &most, Target: 0.9},
+	}
+	r := &towpath.Rollout{From: "old", To: "new", Canary: &towpath.Canary{Objectives: objectives}}
+	var counts []towpath.TrafficCount
+	for i := range 3 {
+		n := uint64(1000 * i)
+		c := count(i, towpath.RevisionCount{Revision: "old", Weight: 50, Requests: n}, towpath.RevisionCount{Revision: "new", Weight: 50, Requests: n, Failed: n})
+		c.Received = noon.Add(time.Duration(i) * time.Hour)
+		counts = append(counts, c)
+	}
+	var lags []towpath.MetricValue
+	for i := range 100 {
+		lags = append(lags, towpath.MetricValue{Series: string(rune('0' + i)), Value: float64(i)})
+	}
+	all := map[string]answers{"lag": {"query": lags}, "bytes": {"total": values(huge), "bad": values(0)}, "speed": buckets(huge, huge, huge)}
+	var ms []towpath.Measurement
+	for i := range 120 {
+		m := towpath.Measurement{Recorded: noon.Add(time.Hour + time.Duration(i)*10*time.Second)}
+		for _, o := range objectives[1:] {
+			m.Readings = append(m.Readings, towpath.ObjectiveReading{Objective: o.Name, Canary: all[o.Name], Baseline: all[o.Name]})
+		}
+		ms = append(ms, m)
+	}
+	in := deploy.Evidence(r, counts, ms)
+	last := in.Intervals[1].Readings
+	if n := len(last["lag"].Canary.Values); n != 10_000 {
+		t.Errorf("%d values are judged", n)
+	}
+	for _, name := range []string{"bytes", "speed"} {
+		if last[name].Errored == "" || last[name].Canary != nil {
+			t.Errorf("%s is %+v", name, last[name])
+		}
+	}
+	if j, err := analysis.Judge(in); err != nil || j.Outcome != analysis.Worse {
+		t.Errorf("all requests of the new one fail, and it is %q, %v", j.Outcome, err)
+	}
+}
+
 func TestEvidence_Objectives(t *testing.T) {
 	least, most := 3.0, 0.2
 	r := &towpath.Rollout{Canary: &towpath.Canary{Objectives: []towpath.Objective{
