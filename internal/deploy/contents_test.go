@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 
 	"github.com/towpath/towpath/internal/drift"
@@ -128,7 +129,9 @@ func (o outside) Content(_ context.Context, p towpath.ProjectName, d towpath.Dig
 	if d == "gone" {
 		return nil, errors.New("gone")
 	}
-	return &towpath.ReleaseContent{Project: p, Requires: []towpath.Requirement{{Versions: string(d)}}}, nil
+	return &towpath.ReleaseContent{
+		Project: p, Requires: []towpath.Requirement{{Versions: string(d)}}, Environments: []towpath.ReleaseEnvironment{{Rules: towpath.EnvironmentSpec{Name: "prod"}}},
+	}, nil
 }
 
 func TestService_withContents(t *testing.T) {
@@ -153,5 +156,47 @@ func TestService_withContents(t *testing.T) {
 	})
 	if err != nil || wrote != 1 || in.commits != 1 || in.times != 3 {
 		t.Errorf("whole %d times, committed %d times in %d transactions: %v", wrote, in.commits, in.times, err)
+	}
+}
+
+// goingBack is an environment into which a deployment is under way.
+type goingBack struct{ Tx }
+
+func (goingBack) Environment(context.Context, towpath.ProjectName, towpath.EnvironmentName) (towpath.Environment, error) {
+	return towpath.Environment{Project: "shop", Name: "prod", Release: "good", Version: "1.0.0", Active: "dep_2"}, nil
+}
+
+func (goingBack) Deployment(context.Context, towpath.DeploymentID) (towpath.Deployment, error) {
+	return towpath.Deployment{ID: "dep_2", Kind: towpath.DeploymentPromotion, Release: "gone", Version: "1.1.0"}, nil
+}
+
+func (goingBack) Runs(context.Context, towpath.ProjectName, towpath.EnvironmentName, int) ([]towpath.Run, error) {
+	return []towpath.Run{{Release: "good", Version: "1.0.0", Verified: true}}, nil
+}
+
+func (goingBack) Quarantine(context.Context, towpath.ProjectName, towpath.Digest) (*towpath.Quarantine, error) {
+	return nil, nil
+}
+
+func (goingBack) Collected(context.Context, towpath.ProjectName, towpath.Digest) (bool, error) {
+	return false, nil
+}
+
+func (goingBack) Running(context.Context, towpath.ProjectName, towpath.EnvironmentName) ([]rollout.Running, error) {
+	return []rollout.Running{{Component: "api", Revision: "rev_1"}}, nil
+}
+
+func TestService_rollback(t *testing.T) {
+	in := &inside{}
+	s := New(Config{Log: slog.New(slog.DiscardHandler)}, nil, outside{in, t}, nil, nil)
+	err := s.withContents(t.Context(), in.run, "shop", func(ctx context.Context, _ Tx, c *contents) error {
+		out, err := s.rollback(ctx, goingBack{}, c, towpath.System(), RollbackRequest{Project: "shop", Environment: "prod", DryRun: true}, "dep_3", midnight)
+		if err == nil && c.lacks == "" && (out.ToVersion != "1.0.0" || out.FromVersion != "1.1.0") {
+			t.Errorf("it goes from %s to %s", out.FromVersion, out.ToVersion)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -84,7 +84,7 @@ func (s *Service) rollback(ctx context.Context, tx Tx, c *contents, actor towpat
 	}
 	out := RollbackResult{
 		Environment: env.Name, From: env.Release, FromVersion: env.Version, To: target.Release, ToVersion: target.Version,
-		DryRun: r.DryRun, Components: changes(d, rendered, s.runsInPart(ctx, env, active, running)),
+		DryRun: r.DryRun, Components: changes(d, rendered, runsInPart(c, env, active, running)),
 	}
 	if active != nil {
 		out.From, out.FromVersion = active.Release, active.Version
@@ -293,12 +293,12 @@ func inDoubt(ctx context.Context, tx Tx, env towpath.Environment) (bool, error) 
 
 // runsInPart is what runs, with the revisions that the deployment under way has
 // begun to bring in the place of those that they replace: going back is from these.
-func (s *Service) runsInPart(ctx context.Context, env towpath.Environment, active *towpath.Deployment, running []rollout.Running) []rollout.Running {
+func runsInPart(c *contents, env towpath.Environment, active *towpath.Deployment, running []rollout.Running) []rollout.Running {
 	out := slices.Clone(running)
 	if active == nil {
 		return out
 	}
-	content, err := s.contents.Content(ctx, env.Project, active.Release)
+	content, err := c.of(active.Release)
 	if err != nil {
 		content = &towpath.ReleaseContent{} // it may be why somebody goes back: without it only the settings are not told
 	}
@@ -309,8 +309,8 @@ func (s *Service) runsInPart(ctx context.Context, env towpath.Environment, activ
 			continue
 		}
 		out[i].Revision = r.To
-		if c, ok := rendered.Component(r.Component); ok {
-			out[i].Rendered = c.Spec
+		if x, ok := rendered.Component(r.Component); ok {
+			out[i].Rendered = x.Spec
 		}
 	}
 	return out
