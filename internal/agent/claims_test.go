@@ -94,6 +94,63 @@ func TestAgent_DiskThatRefuses(t *testing.T) {
 	})
 }
 
+// TestAgent_ClaimedAgainAsItStops: who learns that a claim has ended before the next one of
+// the same operation arrives stops, and does not take that one along.
+func TestAgent_ClaimedAgainAsItStops(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := &slow{stopping: make(chan struct{})}
+		a, err := New(Config{Dir: dir, Place: "local", Now: clock, Extract: halves, Released: &Verified{}}, superseding{}, []kind.Runner{r}, slog.New(slog.DiscardHandler))
+		must(t, err)
+		disk := faultfs.New()
+		must(t, makeDir(disk, crashDir))
+		a.journal, err = openJournal(disk, crashPath, clock)
+		must(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+
+		a.take(ctx, issued(t, testOp(1, "api", 1, towpath.VerbPlan)))
+		synctest.Wait() // it works
+		a.renew(ctx)
+		synctest.Wait() // it stops, which takes a while
+		a.take(ctx, issued(t, testOp(1, "api", 2, towpath.VerbPlan)))
+		close(r.stopping)
+		a.work.Wait()
+		as, ok := a.journal.find("op_1")
+		if !ok || as.Operation.Fence != 2 || as.Phase != agentrpc.JournalDone || r.plans != 2 {
+			t.Errorf("after %d tries: %v, %+v", r.plans, ok, as)
+		}
+	})
+}
+
+// slow is a runner whose first plan has no end, and takes a while to stop.
+type slow struct {
+	kind.Runner
+	stopping chan struct{}
+	plans    int
+}
+
+func (s *slow) Kind() towpath.ComponentKind { return towpath.KindProcess }
+
+func (s *slow) Plan(ctx context.Context, _ kind.Work) (towpath.ComponentPlan, error) {
+	if s.plans++; s.plans > 1 {
+		return towpath.ComponentPlan{}, nil
+	}
+	<-ctx.Done()
+	<-s.stopping
+	return towpath.ComponentPlan{}, context.Cause(ctx)
+}
+
+// superseding is a server that has given out again whatever it is asked for.
+type superseding struct{ Client }
+
+func (superseding) Renew(_ context.Context, _ string, ops []agentrpc.OperationFence) (out []agentrpc.RenewResult, err error) {
+	for _, op := range ops {
+		out = append(out, agentrpc.RenewResult{Operation: op.Operation, Fence: op.Fence, Status: agentrpc.RenewSuperseded})
+	}
+	return out, nil
+}
+
 // TestAgent_ClaimOfARun: a run that is over has the claims that came before.
 func TestAgent_ClaimOfARun(t *testing.T) {
 	op := testOp(1, "api", 2, towpath.VerbPlan)

@@ -20,12 +20,20 @@ var (
 	errTimeout    = errors.New("the operation's time is over")
 )
 
+// claimedAgain is that a later claim of the same operation took over, which may not
+// have arrived yet: it goes on with it, and not the run of this fence.
+type claimedAgain struct{ fence int64 }
+
+func (claimedAgain) Error() string        { return "a later claim of the operation took over" }
+func (claimedAgain) Is(target error) bool { return target == errSuperseded }
+
 // running is the one operation that works on a target.
 type running struct {
 	id     towpath.OperationID
 	cancel context.CancelCauseFunc
 	anew   func() (context.Context, context.CancelCauseFunc) // once the first has ended
 	done   chan struct{}
+	lost   bool  // a later claim goes on with the operation
 	over   bool  // its result is certain
 	fence  int64 // of its last claim, once it is over; later ones are not its
 }
@@ -68,12 +76,12 @@ func (a *Agent) take(ctx context.Context, op towpath.Operation) {
 }
 
 // runs reports whether a claim is that of a run which has still to end, or
-// whose end it got.
+// whose end it got, and which does not stop for it.
 func (a *Agent) runs(op towpath.Operation) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range a.running {
-		if r.id == op.ID && (!r.over || r.fence >= op.Fence) {
+		if r.id == op.ID && !r.lost && (!r.over || r.fence >= op.Fence) {
 			return true
 		}
 	}
@@ -135,6 +143,7 @@ func (a *Agent) cancel(id towpath.OperationID, cause error) {
 	defer a.mu.Unlock()
 	for _, r := range a.running {
 		if r.id == id {
+			r.lost = r.lost || errors.Is(cause, errSuperseded)
 			r.cancel(cause)
 		}
 	}
@@ -285,7 +294,10 @@ func (a *Agent) effect(ctx context.Context, runner kind.Runner, op towpath.Opera
 // interrupted leaves the journal alone when the agent stops, and closes an
 // operation that somebody else has taken over or withdrawn.
 func (a *Agent) interrupted(ctx context.Context, op towpath.Operation) {
-	switch cause := context.Cause(ctx); {
+	cause, again := context.Cause(ctx), claimedAgain{}
+	switch {
+	case errors.As(cause, &again):
+		a.closed(ctx, op, "claimed again", a.journal.reportedFor(op.ID, again.fence, "claimed again"))
 	case errors.Is(cause, errSuperseded):
 		a.close(ctx, op, "superseded")
 	case errors.Is(cause, errCancelled):
@@ -294,8 +306,12 @@ func (a *Agent) interrupted(ctx context.Context, op towpath.Operation) {
 }
 
 func (a *Agent) close(ctx context.Context, op towpath.Operation, how string) {
+	a.closed(ctx, op, how, a.journal.reported(op.ID, how))
+}
+
+func (a *Agent) closed(ctx context.Context, op towpath.Operation, how string, err error) {
 	a.log.InfoContext(ctx, "operation closed", "operation", op.ID, "verb", op.Verb, "how", how)
-	if err := a.journal.reported(op.ID, how); err != nil {
+	if err != nil {
 		a.log.ErrorContext(ctx, "end of an operation not recorded; the next start closes it", "operation", op.ID, "error", err)
 	}
 }

@@ -128,7 +128,7 @@ func (a *Agent) renew(ctx context.Context) {
 			if r.Status == agentrpc.RenewCancelled {
 				a.cancel(r.Operation, errCancelled)
 			} else {
-				a.cancel(r.Operation, errSuperseded) // claimed again, and gone on with from where it is
+				a.cancel(r.Operation, claimedAgain{r.Fence}) // and gone on with from where it is
 			}
 		}
 	}
