@@ -170,6 +170,12 @@ func TestRunner_RepairIsCutOff(t *testing.T) {
 	if o := h.observed(); o.Revision != before.Revision || o.Health != towpath.HealthHealthy {
 		t.Errorf("observed %+v", o)
 	}
+	again, stop := context.WithCancel(t.Context())
+	v := h.work(towpath.VerbVerifyAfter, one)
+	v.Say = func(string) { stop() }
+	if err := h.r.Verify(again, v, kind.AfterSwitch); !errors.Is(err, context.Canceled) {
+		t.Errorf("what runs is not verified: %v", err)
+	}
 	next := h.work(towpath.VerbPrepare, two)
 	next.Planned, next.Operation.Spec.Previous = true, before.Revision
 	h.must(h.r.Prepare(t.Context(), next))

@@ -121,7 +121,8 @@ func (r *Runner) verifyAddresses(ctx context.Context, op towpath.Operation, stag
 		if err != nil {
 			return nil, err
 		}
-		if rt == nil || rt.Traffic.Revision != op.Spec.Revision {
+		// What a repair runs again, and was cut off with, is the revision too.
+		if rt == nil || rt.Traffic.Revision != op.Spec.Revision && plain(rt.Traffic.Revision) != op.Spec.Revision {
 			return nil, towpath.E(towpath.KindConflict, "process.verify", "the revision has no traffic to verify").On(string(op.Spec.Revision)).
 				WithHint("switch to it first")
 		}
