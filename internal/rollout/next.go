@@ -60,7 +60,7 @@ func next(d *towpath.Deployment, seen Seen) Decision {
 		return Decision{Trigger: towpath.TriggerAbort, Reason: d.Abort}
 	}
 	if d.Kind == towpath.DeploymentRepair && !towpath.DeploymentTransitions().Terminal(d.Phase) {
-		return repair(d)
+		return unlessPaused(d, repair(d), seen)
 	}
 	switch d.Phase {
 	case towpath.DeploymentPreparing, towpath.DeploymentSwitching:

@@ -88,4 +88,22 @@ func TestNext_Repair(t *testing.T) {
 			}
 		})
 	}
+	t.Run("begins nothing while it is paused, and ends", func(t *testing.T) {
+		for _, tt := range []struct {
+			steps   []towpath.OperationPhase
+			trigger towpath.DeploymentTrigger
+		}{
+			{nil, ""},
+			{[]towpath.OperationPhase{towpath.OperationRunning}, ""},
+			{[]towpath.OperationPhase{towpath.OperationSucceeded}, ""},
+			{[]towpath.OperationPhase{towpath.OperationSucceeded, towpath.OperationSucceeded}, towpath.TriggerRepaired},
+			{[]towpath.OperationPhase{towpath.OperationFailed}, towpath.TriggerStepFail},
+		} {
+			d := deployment(tt.steps...)
+			d.Paused = &towpath.Pause{By: "ana", Reason: "lunch"}
+			if dec := Next(d, Seen{}); len(dec.Issue) > 0 || dec.Trigger != tt.trigger || dec.Asks != (tt.trigger == "") {
+				t.Errorf("after %v: %+v", tt.steps, dec)
+			}
+		}
+	})
 }
