@@ -43,6 +43,16 @@ func checkRules(content *towpath.ReleaseContent, raw []byte) error {
 				say("%s.branch: the branch %q is already that of %s", at, e.Rules.Branch, other)
 			}
 			before[name], branches[e.Rules.Branch] = true, name
+			for _, r := range e.Components {
+				if why := unrollable(content, r); why != "" {
+					say("%s.components.%s: %s", at, r.Name, why)
+				}
+			}
+		}
+		for _, o := range content.Objectives {
+			if why := boundless(o); why != "" {
+				say("the objective %q %s", shortened(o.Name), why)
+			}
 		}
 	}
 	if len(found) == 0 {
@@ -55,6 +65,28 @@ func checkRules(content *towpath.ReleaseContent, raw []byte) error {
 	}
 	err := towpath.E(towpath.KindInvalid, "release.publish", "the release says what no towpath.yaml may say: %s", joined(found))
 	return err.WithHint("publish what `towpath release build` made of a towpath.yaml that `towpath check` accepts")
+}
+
+// unrollable is why a component can't be replaced instance by instance: each batch is a
+// step that the server writes down. Empty: it can, or is replaced in another way.
+func unrollable(content *towpath.ReleaseContent, r towpath.RenderedComponent) string {
+	c, _ := content.Component(r.Name)
+	n := max(r.Instances, 1)
+	if c.Rollout.Strategy != towpath.StrategyRolling || n <= towpath.MaxBatches*c.Rollout.Batch(n) {
+		return ""
+	}
+	return fmt.Sprintf("a rolling update of %d instances takes more than %d batches", n, towpath.MaxBatches)
+}
+
+// boundless is why values can't be judged by an objective; empty: they can.
+func boundless(o towpath.Objective) string {
+	switch {
+	case o.Kind == towpath.ObjectiveQuantile && o.Below == nil:
+		return "does not say below what its values have to be"
+	case o.Kind == towpath.ObjectiveThreshold && (o.Below == nil) == (o.Above == nil):
+		return "does not say what its value has to be below or above"
+	}
+	return ""
 }
 
 func joined(found []string) string {

@@ -35,6 +35,13 @@ func TestCheckRules(t *testing.T) {
 			Rules: env("dev").Rules, Components: []towpath.RenderedComponent{{Name: "api", Spec: json.RawMessage(spec)}},
 		}}}
 	}
+	rolls := func(instances int, surge towpath.Share) towpath.ReleaseContent {
+		return towpath.ReleaseContent{
+			Components:   []towpath.ReleaseComponent{{Name: "api", Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyRolling, Surge: surge}}},
+			Environments: []towpath.ReleaseEnvironment{{Rules: env("dev").Rules, Components: []towpath.RenderedComponent{{Name: "api", Instances: instances}}}},
+		}
+	}
+	of := func(all ...towpath.Objective) towpath.ReleaseContent { return towpath.ReleaseContent{Objectives: all} }
 	for _, tt := range []struct {
 		name    string
 		content towpath.ReleaseContent
@@ -53,6 +60,13 @@ func TestCheckRules(t *testing.T) {
 		{"an upstream that is not there", towpath.ReleaseContent{Environments: []towpath.ReleaseEnvironment{env("prod", from("dev"))}}, `environments.prod.from: no environment "dev"`},
 		{"a circle", towpath.ReleaseContent{Environments: []towpath.ReleaseEnvironment{env("dev", from("dev"))}}, `environments.dev.from: no environment "dev"`},
 		{"a branch twice", towpath.ReleaseContent{Environments: []towpath.ReleaseEnvironment{env("dev", branch), env("prod", branch)}}, `environments.prod.branch: the branch "main" is already that of dev`},
+		{"a rolling update in a batch for each of many instances", rolls(101, "1"), "environments.dev.components.api: a rolling update of 101 instances takes more than 100 batches"},
+		{"one of as many as there may be", rolls(100, "1"), ""},
+		{"one of many at a time", rolls(1000, "1%"), ""},
+		{"a quantile without a bound", of(towpath.Objective{Name: "slow", Kind: towpath.ObjectiveQuantile, Query: "a"}), `the objective "slow" does not say below what`},
+		{"a threshold without one", of(towpath.Objective{Name: "lag", Kind: towpath.ObjectiveThreshold, Query: "a"}), `the objective "lag" does not say what its value has to be`},
+		{"those that have one", of(towpath.Objective{Name: "lag", Kind: towpath.ObjectiveThreshold, Query: "a", Above: new(float64)},
+			towpath.Objective{Name: "slow", Kind: towpath.ObjectiveQuantile, Query: "a", Below: new(float64)}), ""},
 		{"a program of several lines", text(`{"command":["sh","-c","a\n\tb"],"env":{"A":"b\r\n"}}`), ""},
 		{"a query of several lines", towpath.ReleaseContent{Objectives: []towpath.Objective{{Name: "up", Query: "sum(\n a)"}}}, ""},
 		{"an objective's name of several lines", towpath.ReleaseContent{Objectives: []towpath.Objective{{Name: "up\ndown"}}}, `"up\ndown" has a control character`},
