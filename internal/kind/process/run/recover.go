@@ -85,8 +85,12 @@ func (r *Runner) switched(ctx context.Context, rec *target, rev towpath.Revision
 }
 
 // pruned reports whether a target answers on no address but the one of what has the
-// traffic.
+// traffic, and on no preview.
 func (r *Runner) pruned(ctx context.Context, rec *target) (bool, error) {
+	preview, err := r.previewRouteOf(ctx, rec.Target)
+	if err != nil || preview != nil {
+		return false, err
+	}
 	rt, err := r.routeOf(ctx, rec.Target)
 	if err != nil || rt == nil || rt.Traffic.Listen == "" {
 		return err == nil, err

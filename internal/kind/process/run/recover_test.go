@@ -50,3 +50,19 @@ func TestRunner_RecoversRetire(t *testing.T) {
 		t.Errorf("it listens at %q", got)
 	}
 }
+
+// TestRunner_RecoversRetireOfTheFirst: what replaces nothing has been shown at its
+// preview all the same, whose address is closed when it has the traffic.
+func TestRunner_RecoversRetireOfTheFirst(t *testing.T) {
+	h := newHand(t)
+	h.change = func(s *process.Spec) { s.Preview = "127.0.0.1:0" }
+	h.must(h.r.Prepare(t.Context(), h.work(towpath.VerbPrepare, one)))
+	h.must(h.r.Switch(t.Context(), h.work(towpath.VerbSwitch, one)))
+	w := h.work(towpath.VerbRetire, one)
+	for _, want := range []kind.Recovery{kind.RecoveredNotStarted, kind.RecoveredDone} {
+		if got, err := h.r.Recover(t.Context(), w); err != nil || got != want {
+			t.Errorf("recovered as %q, %v, want %q", got, err, want)
+		}
+		h.must(h.r.Retire(t.Context(), w))
+	}
+}
