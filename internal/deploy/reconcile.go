@@ -124,7 +124,8 @@ func (s *Service) noted(ctx context.Context, id towpath.DeploymentID, issues []r
 
 // look gathers what is known of a deployment besides what it has done.
 func (s *Service) look(ctx context.Context, tx Tx, d *towpath.Deployment, said verdicts, now time.Time) (rollout.Seen, error) {
-	seen := rollout.Seen{Now: now}
+	s.up.CompareAndSwap(0, now.UnixMicro())
+	seen := rollout.Seen{Now: now, Up: time.UnixMicro(s.up.Load())}
 	for _, r := range rollout.Moving(d) {
 		j, err := said.of(ctx, tx, d, r, now)
 		if err != nil {

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/towpath/towpath/internal/access"
@@ -176,6 +177,7 @@ type Service struct {
 	signer   Signer
 	metrics  Metrics
 	asking   chan struct{} // a slot for each rollout that is measured
+	up       atomic.Int64  // when it first looked at a deployment, microseconds
 	reports  reports
 }
 

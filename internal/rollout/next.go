@@ -23,6 +23,9 @@ type Issue struct {
 // Seen is what is known of a deployment besides what it has done.
 type Seen struct {
 	Now time.Time
+	// Up is since when this server looks at deployments. While it did not nobody could
+	// tell it what became of anything. Zero: for long.
+	Up time.Time
 	// Judgements are those of the components of [Moving]; one that is missing is
 	// no evidence.
 	Judgements map[towpath.ComponentName]*towpath.Judgement
@@ -49,7 +52,7 @@ type Decision struct {
 // results, but for the time in which there has to be progress. Deciding twice on
 // the same snapshot gives the same decision.
 func Next(d *towpath.Deployment, seen Seen) Decision {
-	return unlessStalled(d, next(d, seen), seen.Now)
+	return unlessStalled(d, next(d, seen), seen)
 }
 
 func next(d *towpath.Deployment, seen Seen) Decision {

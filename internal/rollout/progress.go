@@ -10,12 +10,17 @@ import (
 
 // unlessStalled has a deployment go back when an operation is under way for longer
 // than its component may make no progress: no agent takes it up, or none gets it
-// done, however often it is tried.
-func unlessStalled(d *towpath.Deployment, dec Decision, now time.Time) Decision {
+// done, however often it is tried. Agents may first tell a server that was away what
+// they did meanwhile.
+func unlessStalled(d *towpath.Deployment, dec Decision, seen Seen) Decision {
+	now := seen.Now
 	if dec.Trigger != "" || !hasToProgress(d) {
 		return dec
 	}
 	if s, until := slowest(d); s != nil {
+		if told := seen.Up.Add(min(s.Progress, towpath.AgentSilence)); until.Before(told) {
+			until = told
+		}
 		if !now.Before(until) {
 			return Decision{Trigger: towpath.TriggerStepFail, Reason: fmt.Sprintf("%s has made no progress for %s: %s", s.Component, s.Progress, still(s.Step))}
 		}

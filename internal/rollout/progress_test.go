@@ -28,10 +28,17 @@ func TestNext_GoesBackWithoutProgress(t *testing.T) {
 		change func(d *towpath.Deployment, step *towpath.Step)
 		reason string    // why it goes back; empty: it does not
 		again  time.Time // when it would
+		up     time.Time // since when the server looks
 	}{
 		{name: "not before its time", now: after(29), again: after(30)},
 		{name: "it begins when it is issued", now: noon, change: func(d *towpath.Deployment, _ *towpath.Step) { d.Components[0].Steps = nil }, again: after(30)},
 		{name: "when its time is over", now: after(30), reason: "api has made no progress for 30m0s: prepare is still pending, the disk is full"},
+		{name: "not before agents could tell a server that was away", now: after(90), up: after(90), again: after(91)},
+		{name: "when they have not told it", now: after(91), up: after(90), reason: "api has made no progress for 30m0s: prepare is still pending, the disk is full"},
+		{name: "when its time is over, and the server has just been there for long enough", now: after(30), up: after(29), reason: "api has made no progress for 30m0s: prepare is still pending, the disk is full"},
+		{name: "after no more than its time", now: after(90), up: after(90).Add(-time.Second), change: func(d *towpath.Deployment, _ *towpath.Step) {
+			d.Components[0].Progress = time.Second
+		}, reason: "api has made no progress for 1s: prepare is still pending, the disk is full"},
 		{name: "what an agent works on", now: after(31), change: func(_ *towpath.Deployment, s *towpath.Step) {
 			s.Phase, s.Message = towpath.OperationRunning, ""
 		}, reason: "api has made no progress for 30m0s: prepare is still running"},
@@ -80,7 +87,7 @@ func TestNext_GoesBackWithoutProgress(t *testing.T) {
 			if tt.change != nil {
 				tt.change(d, step)
 			}
-			dec := Next(d, Seen{Now: tt.now})
+			dec := Next(d, Seen{Now: tt.now, Up: tt.up})
 			if dec.Reason != tt.reason || (dec.Trigger == towpath.TriggerStepFail) != (tt.reason != "") {
 				t.Errorf("%q: %q", dec.Trigger, dec.Reason)
 			}
