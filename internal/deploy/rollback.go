@@ -196,14 +196,27 @@ func (s *Service) begin(ctx context.Context, tx Tx, actor towpath.Actor, env *to
 }
 
 // doubtWhatRuns takes the verification of what an environment runs back as soon
-// as somebody wants to be rid of it: no other rollback may go there.
+// as somebody wants to be rid of it: no other rollback may go there, however well
+// the same release ran there before.
 func (s *Service) doubtWhatRuns(ctx context.Context, tx Tx, env towpath.Environment, d *towpath.Deployment, reason string) error {
-	run, ok, err := standing(ctx, tx, env)
-	if err != nil || !ok || run.Release == d.Release {
+	left, ok, err := standing(ctx, tx, env)
+	if err != nil || !ok || left.Release == d.Release {
 		return err
 	}
-	run.Verified, run.Doubt = false, reason
-	return tx.SaveRun(ctx, run)
+	runs, err := tx.Runs(ctx, env.Project, env.Name, keepRuns)
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
+		if run.Deployment != left.Deployment && (run.Release != left.Release || !run.Verified) {
+			continue
+		}
+		run.Verified, run.Doubt = false, reason
+		if err := tx.SaveRun(ctx, run); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // active is the deployment under way; nil when there is none.

@@ -249,3 +249,32 @@ func TestServer_GoingBackTwiceGoesBackOnce(t *testing.T) {
 		t.Errorf("back to what somebody wants to be rid of: %v", err)
 	}
 }
+
+// TestServer_RollbackGoesToNothingThatWasLeft: no rollback goes to what one has left, however
+// well that ran there before.
+func TestServer_RollbackGoesToNothingThatWasLeft(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		h.staging = towpath.PromotionManual
+		for _, v := range []string{"1.0.0", "1.1.0", "1.2.0"} {
+			h.publish(v, v)
+			h.runs("dev", v)
+		}
+		_, err := h.svc.Promotions.Request(t.Context(), h.ana, promote.Request{Project: shop, Environment: "dev", Release: "1.1.0"})
+		must(t, 0, err)
+		h.runs("dev", "1.1.0") // once more
+		back := deploy.RollbackRequest{Project: shop, Environment: "dev"}
+		for _, want := range []string{"1.2.0", "1.0.0"} {
+			out, err := h.svc.Deploys.Rollback(t.Context(), h.ana, back)
+			must(t, out, err)
+			if out.ToVersion != want {
+				t.Fatalf("it goes from %s to %s, want %s", out.FromVersion, out.ToVersion, want)
+			}
+			h.runs("dev", want)
+			named := back
+			named.To = out.FromVersion
+			if _, err := h.svc.Deploys.Rollback(t.Context(), h.ana, named); towpath.KindOf(err) != towpath.KindConflict {
+				t.Errorf("it goes to %s, which was left: %v", named.To, err)
+			}
+		}
+	})
+}
