@@ -143,7 +143,7 @@ func (s *Service) heed(ctx context.Context, actor towpath.Actor, all []heard, no
 			return err
 		}
 		h := hearing{Service: s, tx: tx, read: c, actor: actor, env: env, id: id, now: now}
-		if h.last, err = h.lastDeployment(ctx); err != nil {
+		if h.recent, err = h.deployments(ctx); err != nil {
 			return err
 		}
 		for _, x := range all {
@@ -162,19 +162,28 @@ type hearing struct {
 	read  *contents
 	actor towpath.Actor
 	env   towpath.Environment
-	last  *towpath.Deployment  // that could be to blame; nil: none
-	id    towpath.DeploymentID // of a rollback; there is one at most
-	now   time.Time
-	kept  *int // alerts that were kept in the last hour; nil: not counted yet
+	// recent are the last deployments that brought something, newest first, and last
+	// the one that could be to blame; nil: none.
+	recent []towpath.Deployment
+	last   *towpath.Deployment
+	id     towpath.DeploymentID // of a rollback; there is one at most
+	now    time.Time
+	kept   *int // alerts that were kept in the last hour; nil: not counted yet
 }
 
-// lastDeployment is the last one that brought something.
-func (h *hearing) lastDeployment(ctx context.Context) (*towpath.Deployment, error) {
-	all, err := h.tx.Deployments(ctx, Filter{Project: h.env.Project, Environment: h.env.Name, Brings: true}, 1)
-	if err != nil || len(all) == 0 {
-		return nil, err
+// deployments are the last ones that brought something.
+func (h *hearing) deployments(ctx context.Context) ([]towpath.Deployment, error) {
+	return h.tx.Deployments(ctx, Filter{Project: h.env.Project, Environment: h.env.Name, Brings: true}, deployments)
+}
+
+// lastFor is the last of them that could be to blame for an alert.
+func (h *hearing) lastFor(a towpath.Alert) *towpath.Deployment {
+	for i := range h.recent {
+		if !rollout.Past(a, &h.recent[i]) {
+			return &h.recent[i]
+		}
 	}
-	return &all[0], nil
+	return nil
 }
 
 // hear does what one alert asks for, unless that was done before.
@@ -199,7 +208,7 @@ func (h *hearing) hear(ctx context.Context, a towpath.Alert, r *AlertResult) err
 // act takes back what an alert blames.
 func (h *hearing) act(ctx context.Context, a towpath.Alert, r *AlertResult) error {
 	r.Outcome, r.Deployment = towpath.AlertIgnored, ""
-	if h.last == nil {
+	if h.last = h.lastFor(a); h.last == nil {
 		r.Reason = fmt.Sprintf("nothing was deployed to %s yet", h.env.Name)
 		return nil
 	}
@@ -225,7 +234,7 @@ func (h *hearing) act(ctx context.Context, a towpath.Alert, r *AlertResult) erro
 	if h.env, err = h.tx.Environment(ctx, h.env.Project, h.env.Name); err != nil {
 		return err
 	}
-	h.last, err = h.lastDeployment(ctx)
+	h.recent, err = h.deployments(ctx)
 	return err
 }
 

@@ -53,6 +53,13 @@ func Blamed(a towpath.Alert, d *towpath.Deployment, env towpath.Environment, now
 	return Blameless, fmt.Sprintf("the last deployment, %s of %s, is %s", d.ID, d.Version, d.Phase)
 }
 
+// Past reports whether a deployment was an experiment that was over when what an alert
+// tells of began: what ran before has all of the traffic since, as if nothing had been.
+func Past(a towpath.Alert, d *towpath.Deployment) bool {
+	since, _ := a.Since()
+	return d.Phase == towpath.DeploymentConcluded && since.After(d.FinishedAt)
+}
+
 // standing blames what an environment runs as long as it is watched.
 func standing(d *towpath.Deployment, env towpath.Environment, now time.Time) (Blame, string) {
 	watch, since := env.Rules.WatchTime(), now.Sub(env.Since)

@@ -321,3 +321,29 @@ func TestServer_ExperimentRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestServer_AlertsBehindAnExperiment: what stands is to blame for what began after an
+// experiment was over, and nothing is for what began in it.
+func TestServer_AlertsBehindAnExperiment(t *testing.T) {
+	h := newHarness(t)
+	newExperiment(t, h)
+	_, err := h.svc.Promotions.Request(t.Context(), h.ana, promote.Request{Project: shop, Environment: "dev", Release: "1.1.0"})
+	must(t, 0, err)
+	h.runs("dev", "1.1.0")
+	h.publish("1.2.0", "three")
+	must(t, 0, h.starts("1.2.0", towpath.Experiment{Share: 10, For: 10 * time.Minute}))
+	h.waits("10 % of the traffic for another")
+	meanwhile := time.Now()
+	_, err = h.svc.Promotions.StopExperiment(t.Context(), h.ana, shop, "dev", "")
+	must(t, 0, err)
+	h.until("what ran before runs alone", func() bool {
+		return h.experiment().Phase == towpath.DeploymentConcluded && h.status("dev").Deployment == nil
+	})
+	if r := h.alerts(fires("errors", meanwhile)); r.Ignored != 1 || !strings.Contains(r.Alerts[0].Reason, "is concluded") {
+		t.Errorf("for what began in the experiment: %+v", r)
+	}
+	if r := h.alerts(fires("errors", time.Now())); r.Acted != 1 {
+		t.Errorf("for what began after it: %+v", r)
+	}
+	h.runs("dev", "1.0.0")
+}
