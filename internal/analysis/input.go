@@ -11,7 +11,7 @@ import (
 
 // What an input may hold at most, so that judging is bounded.
 const (
-	maxObjectives = 50
+	maxObjectives = 2 * towpath.MaxObjectives // those of what runs, and of what takes its place
 	maxIntervals  = 50_000
 	maxValues     = 10_000 // of one sample
 	maxBuckets    = 1_000

@@ -29,10 +29,16 @@ func (r *reader) checkMirrors(components []component, objectives []towpath.Objec
 
 // checkJudged reports rollouts by steps that time alone takes to the end, unless
 // the file says that this is meant; and files that say so of what is judged. What
-// gets all of the traffic at once is judged after that by the objectives for it.
+// gets all of the traffic at once is judged after that by the objectives for it. So
+// are more objectives than a component can be judged by.
 func (r *reader) checkJudged(components []component, objectives []towpath.Objective, o object) {
 	for i := range components {
 		c := &components[i]
+		if n := len(judging(*c, objectives)); n > towpath.MaxObjectives {
+			at, _ := o.n.find("objectives")
+			r.problem(at, "objectives", fmt.Sprintf("%d objectives are for %s, and at most %d are allowed", n, c.spec.Name, towpath.MaxObjectives),
+				"take some out, or give each the component that it is for")
+		}
 		if s := c.spec.Rollout.Strategy; s == towpath.StrategyBlueGreen || s == towpath.StrategyAllAtOnce {
 			r.judgeAfter(c, judging(*c, objectives), o)
 			continue

@@ -1,6 +1,7 @@
 package projectfile_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -39,5 +40,23 @@ objectives: [{name: speed, kind: latency, target: 0.9, bound: `+bound+"}]\n"), b
 		if err := parse(bound); err == nil || !strings.Contains(err.Error(), "is not counted ("+hint) {
 			t.Errorf("%s: %v, want the hint %q", bound, err, hint)
 		}
+	}
+}
+
+func TestParse_TakesAsManyObjectivesAsAreJudged(t *testing.T) {
+	parse := func(n int) error {
+		text := "version: 1\nproject: shop\ncomponents:\n  api: {kind: process, path: api, process: {command: [a]}}\n" +
+			"environments:\n  dev: {}\nobjectives:\n"
+		for i := range n {
+			text += fmt.Sprintf("  - {name: o%d, kind: errors, target: 0.9}\n", i)
+		}
+		_, err := projectfile.Parse([]byte(text), builders())
+		return err
+	}
+	if err := parse(towpath.MaxObjectives); err != nil {
+		t.Error(err)
+	}
+	if err := parse(towpath.MaxObjectives + 1); err == nil || !strings.Contains(err.Error(), "51 objectives are for api, and at most 50") {
+		t.Errorf("got %v", err)
 	}
 }

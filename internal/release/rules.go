@@ -49,9 +49,20 @@ func checkRules(content *towpath.ReleaseContent, raw []byte) error {
 				}
 			}
 		}
+		general, of := 0, map[towpath.ComponentName]int{}
 		for _, o := range content.Objectives {
+			if o.Component == "" {
+				general++
+			} else {
+				of[o.Component]++
+			}
 			if why := boundless(o); why != "" {
 				say("the objective %q %s", shortened(o.Name), why)
+			}
+		}
+		for _, c := range content.Components {
+			if n := general + of[c.Name]; n > towpath.MaxObjectives {
+				say("components.%s: %d objectives are for it, and at most %d are allowed", c.Name, n, towpath.MaxObjectives)
 			}
 		}
 	}

@@ -41,6 +41,20 @@ func TestCheckRules(t *testing.T) {
 			Environments: []towpath.ReleaseEnvironment{{Rules: env("dev").Rules, Components: []towpath.RenderedComponent{{Name: "api", Instances: instances}}}},
 		}
 	}
+	judged := func(general, own int) towpath.ReleaseContent {
+		c := towpath.ReleaseContent{Components: []towpath.ReleaseComponent{{Name: "api"}, {Name: "web"}}}
+		for i := range general + own + 40 {
+			o := towpath.Objective{Name: fmt.Sprintf("o%d", i), Kind: towpath.ObjectiveErrors}
+			switch {
+			case i >= general+own:
+				o.Component = "elsewhere"
+			case i >= general:
+				o.Component = "api"
+			}
+			c.Objectives = append(c.Objectives, o)
+		}
+		return c
+	}
 	of := func(all ...towpath.Objective) towpath.ReleaseContent { return towpath.ReleaseContent{Objectives: all} }
 	for _, tt := range []struct {
 		name    string
@@ -65,6 +79,8 @@ func TestCheckRules(t *testing.T) {
 		{"one of many at a time", rolls(1000, "1%"), ""},
 		{"a quantile without a bound", of(towpath.Objective{Name: "slow", Kind: towpath.ObjectiveQuantile, Query: "a"}), `the objective "slow" does not say below what`},
 		{"a threshold without one", of(towpath.Objective{Name: "lag", Kind: towpath.ObjectiveThreshold, Query: "a"}), `the objective "lag" does not say what its value has to be`},
+		{"as many for a component as there may be", judged(25, 25), ""},
+		{"more of them", judged(25, 26), "components.api: 51 objectives are for it, and at most 50"},
 		{"those that have one", of(towpath.Objective{Name: "lag", Kind: towpath.ObjectiveThreshold, Query: "a", Above: new(float64)},
 			towpath.Objective{Name: "slow", Kind: towpath.ObjectiveQuantile, Query: "a", Below: new(float64)}), ""},
 		{"a program of several lines", text(`{"command":["sh","-c","a\n\tb"],"env":{"A":"b\r\n"}}`), ""},

@@ -21,6 +21,7 @@ type Fault struct {
 const (
 	MaxEnvironments = 100 // of a release
 	MaxComponents   = 200 // of a release
+	MaxObjectives   = 50  // of a component
 	MaxConcurrent   = 1000
 	// MaxProjectEnvironments is how many a project may have, opened or proposed.
 	MaxProjectEnvironments = 200
