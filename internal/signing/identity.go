@@ -48,6 +48,9 @@ const (
 const (
 	maxIdentityText = 1000 // bytes of an issuer or a subject
 	maxAuthority    = 8    // certificates
+	// maxEncoded is what the API takes, bytes. Each authorisation of an agent repeats
+	// the identities that its release was signed by.
+	maxEncoded = 10_000
 )
 
 // identity is an [Identity], read.
@@ -110,7 +113,12 @@ func (i Identity) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return read.encode(), nil
+	out := read.encode()
+	if len(out) > maxEncoded {
+		return nil, badIdentity("the identity has %d bytes with the certificates of its authority; %d are the most", len(out), maxEncoded).
+			WithHint("leave out what certifies nobody any more; each authority may have a record of its own, with towpath trust add")
+	}
+	return out, nil
 }
 
 func (i *identity) encode() []byte {

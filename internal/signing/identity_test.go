@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,24 @@ func named(t testing.TB, names ...asn1.RawValue) func(*x509.Certificate) {
 		c.URIs = nil
 		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: all})
 	}
+}
+
+// large is a root of some 4,000 bytes.
+func large(t testing.TB) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{Organization: []string{strings.Repeat("x", 1300)}}, NotBefore: noon(), NotAfter: noon().AddDate(1, 0, 0),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, root, root, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 const tagOther, tagURI = 0, 6 // of a certificate's name
@@ -257,6 +276,11 @@ func TestIdentity_failsClosed(t *testing.T) {
 		"a leaf in the authority's place": func(i *signing.Identity) {
 			leaf, _ := a.Hand(nil)
 			i.Authority = fulciotest.PEM(leaf)
+		},
+		"an authority that is too large": func(i *signing.Identity) {
+			for range 3 {
+				i.Authority += large(t)
+			}
 		},
 		"a leaf beside the authority": func(i *signing.Identity) {
 			leaf, _ := a.Hand(nil)

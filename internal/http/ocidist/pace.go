@@ -1,6 +1,7 @@
 package ocidist
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -78,7 +79,7 @@ func (p *pacedReader) rest(answer http.Header, req *http.Request) {
 	if req.Header.Get("Expect") != "" && !p.began.Load() {
 		return
 	}
-	if _, err := io.CopyN(io.Discard, p, restMost+1); err != io.EOF {
+	if _, err := io.CopyN(io.Discard, p, restMost+1); !errors.Is(err, io.EOF) {
 		answer.Set("Connection", "close")
 	}
 }
