@@ -89,8 +89,9 @@ type Agent struct {
 	journal   *journal
 	files     *files
 	session   string
-	connected atomic.Bool  // Hello has succeeded once
-	heartbeat atomic.Int64 // nanoseconds
+	connected atomic.Bool   // Hello has succeeded once
+	heartbeat atomic.Int64  // nanoseconds
+	paced     chan struct{} // when a server has said another heartbeat
 	trusted   atomic.Pointer[trustedKey]
 	outbox    *outbox
 	look      chan struct{} // keep now, and observe then
@@ -120,7 +121,7 @@ func New(cfg Config, client Client, runners []kind.Runner, logger *slog.Logger) 
 	cfg.Dir = dir
 	a := &Agent{
 		cfg: cfg.withDefaults(), client: client, runners: map[towpath.ComponentKind]kind.Runner{}, log: logger,
-		look: make(chan struct{}, 1), kept: make(chan struct{}, 1), count: make(chan struct{}, 1), running: map[string]*running{}, outbox: newOutbox(),
+		look: make(chan struct{}, 1), paced: make(chan struct{}, 1), kept: make(chan struct{}, 1), count: make(chan struct{}, 1), running: map[string]*running{}, outbox: newOutbox(),
 	}
 	for _, r := range runners {
 		a.runners[r.Kind()] = r

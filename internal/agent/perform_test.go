@@ -118,6 +118,11 @@ func TestAgent_RetiresForAsLongAsItTakes(t *testing.T) {
 			if r := b.srv.result(t, op.ID); r.Status != want {
 				t.Errorf("%s: %+v, want %s", verb, r, want)
 			}
+			b.srv.locked(func() {
+				if n := b.srv.fences[op.Target.Key()]; n != 1 { // its lease was renewed as often as the server says, from the first on
+					t.Errorf("it was given out %d times", n)
+				}
+			})
 		})
 	}
 }

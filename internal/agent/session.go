@@ -56,7 +56,12 @@ func (a *Agent) hello(ctx context.Context) error {
 	if err := a.meet(resp.ServerKey); err != nil {
 		return err
 	}
-	a.heartbeat.Store(int64(resp.HeartbeatEvery))
+	if a.heartbeat.Swap(int64(resp.HeartbeatEvery)) != int64(resp.HeartbeatEvery) {
+		select {
+		case a.paced <- struct{}{}:
+		default: // it is about to look
+		}
+	}
 	a.sample.Store(int64(resp.SampleEvery))
 	a.connected.Store(true)
 	a.log.InfoContext(ctx, "session with the server", "session", a.session, "epoch", resp.Epoch, "place", a.cfg.Place)
@@ -93,11 +98,14 @@ func (a *Agent) renewLoop(ctx context.Context) error {
 		if every <= 0 {
 			every = defaultHeartbeat
 		}
-		if err := pause(ctx, every); err != nil {
-			return err
-		}
-		if a.connected.Load() {
-			a.renew(ctx)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-a.paced: // with the default the first lease might run out
+		case <-time.After(every):
+			if a.connected.Load() {
+				a.renew(ctx)
+			}
 		}
 	}
 }
