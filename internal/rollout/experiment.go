@@ -38,6 +38,10 @@ func Experiment(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 	}
 	r := &rollouts[0]
 	c, _ := content.Component(r.Component)
+	if onceIn(content, r.Component) || onceIn(running, r.Component) {
+		return fmt.Sprintf("%s is deployed all-at-once, so it can't run twice, and both revisions would run at the same time", r.Component),
+			"if it can, release it with another strategy first; else promote it, and look at it after its switch (`for`)"
+	}
 	by := objectives(content, running, r.Component)
 	if name := taken(by, e); name != "" {
 		return fmt.Sprintf("%s has an objective %q, and something else that is measured has that name too", r.Component, name),
@@ -56,6 +60,16 @@ func Experiment(rollouts []towpath.Rollout, content, running *towpath.ReleaseCon
 	// Both revisions have to be there whole, and at once.
 	r.Canary, r.Scales, r.Keep = &towpath.Canary{Spec: spec, Objectives: known}, nil, 0
 	return "", ""
+}
+
+// onceIn reports whether a component can't run twice, as a release says. An
+// environment that has everything deployed all-at-once says nothing about that.
+func onceIn(content *towpath.ReleaseContent, name towpath.ComponentName) bool {
+	if content == nil {
+		return false
+	}
+	c, ok := content.Component(name)
+	return ok && c.Rollout.Strategy == towpath.StrategyAllAtOnce
 }
 
 // StillCompared returns why the release of an experiment can't take the place of

@@ -42,6 +42,27 @@ func TestExperiment(t *testing.T) {
 	}
 }
 
+// TestExperiment_OfWhatCantRunTwice: what stops before its new revision starts is not
+// started beside it, whichever of both releases says so.
+func TestExperiment_OfWhatCantRunTwice(t *testing.T) {
+	in := func(s towpath.RolloutStrategy) *towpath.ReleaseContent {
+		return &towpath.ReleaseContent{Components: []towpath.ReleaseComponent{{Name: "api", Kind: towpath.KindProcess, Rollout: towpath.RolloutSpec{Strategy: s}}}}
+	}
+	for _, c := range []struct {
+		runs, comes towpath.RolloutStrategy
+		refused     bool
+	}{
+		{towpath.StrategyAllAtOnce, towpath.StrategyCanary, true}, {towpath.StrategyCanary, towpath.StrategyAllAtOnce, true},
+		{towpath.StrategyCanary, towpath.StrategyRolling, false},
+	} {
+		r := []towpath.Rollout{{Component: "api", Action: towpath.ActionReplace, From: "a", To: "b"}}
+		problem, hint := Experiment(r, in(c.comes), in(c.runs), &towpath.Experiment{Share: 20, For: time.Hour, Measures: []towpath.Measure{{Name: "orders"}}})
+		if strings.Contains(problem, "can't run twice") != c.refused || (problem == "") != (hint == "") {
+			t.Errorf("%s after %s: %q, %q", c.comes, c.runs, problem, hint)
+		}
+	}
+}
+
 func TestStillCompared(t *testing.T) {
 	x := &towpath.Deployment{ID: "dep_x", Candidate: "cand_2", Release: "r2", Version: "1.5.0", Previous: "r1", PreviousVersion: "1.3.0"}
 	runs := towpath.Environment{Name: "prod", Candidate: "cand_1", Release: "r1", Version: "1.3.0"}

@@ -9,7 +9,8 @@ import (
 
 // Repair lists the rollouts of a repair: components that run what they are to
 // run already, replaced by the same, in dependency order. Those of which that
-// isn't certain, or that the release does not have so, are left out.
+// isn't certain, or that the release does not have so, are left out. What can't run
+// twice is stopped first.
 func Repair(content *towpath.ReleaseContent, env towpath.ReleaseEnvironment, running []Running, components []towpath.ComponentName) []towpath.Rollout {
 	var chosen []Running
 	for _, r := range running {
@@ -22,6 +23,9 @@ func Repair(content *towpath.ReleaseContent, env towpath.ReleaseEnvironment, run
 	out := slices.DeleteFunc(New(content, env, chosen, nil), func(r towpath.Rollout) bool { return r.Action != towpath.ActionReplace })
 	for i := range out {
 		out[i].Progress *= RepairSteps
+		if onceIn(content, out[i].Component) {
+			out[i].Scales = &towpath.Scales{Repair: &towpath.Scale{}}
+		}
 	}
 	return out
 }
@@ -41,7 +45,7 @@ func repair(d *towpath.Deployment) Decision {
 		r := &d.Components[i]
 		step, issued := r.Find(towpath.VerbRepair)
 		if !issued {
-			dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: towpath.VerbRepair, Revision: r.To})
+			dec.Issue = append(dec.Issue, Issue{Component: r.Component, Verb: towpath.VerbRepair, Revision: r.To, Scale: r.Scales.Of(towpath.VerbRepair)})
 			return dec
 		}
 		if done, back := passed(&dec, r, step); back != nil {

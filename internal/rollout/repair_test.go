@@ -41,6 +41,23 @@ func TestRepair(t *testing.T) {
 	}
 }
 
+// TestRepair_OfWhatCantRunTwice: there is no room beside it.
+func TestRepair_OfWhatCantRunTwice(t *testing.T) {
+	content := &towpath.ReleaseContent{Components: []towpath.ReleaseComponent{
+		{Name: "api", Kind: towpath.KindProcess, Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyAllAtOnce}},
+		{Name: "web", Kind: towpath.KindProcess, Rollout: towpath.RolloutSpec{Strategy: towpath.StrategyBlueGreen}},
+	}}
+	env := towpath.ReleaseEnvironment{Components: []towpath.RenderedComponent{{Name: "api", Revision: "api1"}, {Name: "web", Revision: "web1"}}}
+	running := []Running{{Component: "api", Revision: "api1"}, {Component: "web", Revision: "web1"}}
+	for _, name := range []towpath.ComponentName{"api", "web"} {
+		d := &towpath.Deployment{Kind: towpath.DeploymentRepair, Phase: towpath.DeploymentPreparing, Components: Repair(content, env, running, []towpath.ComponentName{name})}
+		is := Next(d, Seen{}).Issue
+		if len(is) != 1 || is[0].Verb != towpath.VerbRepair || (is[0].Scale != nil) != (name == "api") || is[0].Scale != nil && *is[0].Scale != (towpath.Scale{}) {
+			t.Errorf("%s: %+v", name, is)
+		}
+	}
+}
+
 func TestNext_Repair(t *testing.T) {
 	deployment := func(steps ...towpath.OperationPhase) *towpath.Deployment {
 		d := &towpath.Deployment{Kind: towpath.DeploymentRepair, Phase: towpath.DeploymentPreparing, Components: []towpath.Rollout{

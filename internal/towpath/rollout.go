@@ -46,6 +46,7 @@ type Scales struct {
 	Prepare *Scale `json:"prepare,omitempty"`
 	Switch  *Scale `json:"switch,omitempty"`
 	Restore *Scale `json:"restore,omitempty"`
+	Repair  *Scale `json:"repair,omitempty"`
 	// Late is that preparing takes from what runs, or needs something whose
 	// preparing does: it comes when it is this component's turn to switch.
 	Late bool `json:"late,omitempty"`
@@ -63,6 +64,8 @@ func (s *Scales) Of(v Verb) *Scale {
 		return s.Switch
 	case VerbRestore:
 		return s.Restore
+	case VerbRepair:
+		return s.Repair
 	}
 	return nil
 }

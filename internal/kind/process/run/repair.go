@@ -16,7 +16,8 @@ import (
 // A repair runs the revision a second time, under a name of its own: to the
 // router and to the target's record that is another revision, so that old and
 // new instances stand side by side, share nothing, and are drained one by one.
-// Once nothing else is left, the second set takes the revision's name.
+// Once nothing else is left, the second set takes the revision's name. Of what can't
+// run twice (the operation's scale leaves it no room) the first set stops before.
 
 // twinMark stands between a revision and the operation that runs it again.
 const twinMark = "~"
@@ -126,6 +127,11 @@ func (r *Runner) startTwin(ctx context.Context, w kind.Work, rec *target, twin r
 		}
 	}
 	w.Operation.Spec.Revision = twin.Name
+	if scale := w.Operation.Spec.Scale; scale != nil {
+		if err := r.shrink(ctx, w, rec, scale.Room); err != nil {
+			return err
+		}
+	}
 	_, err := r.enoughMemory(w, rec)
 	if err == nil {
 		err = r.bringUp(ctx, w, rec)
@@ -171,6 +177,19 @@ func (r *Runner) Undo(ctx context.Context, w kind.Work) error {
 	twin := twinOf(w.Operation)
 	if _, known := rec.Revisions[twin]; err != nil || !known || rt != nil && hasTraffic(rt.Traffic, twin) {
 		return err
+	}
+	return r.endTwin(ctx, w, rec, twin)
+}
+
+// endTwin ends a twin without traffic. Of what can't run twice the first set stopped for
+// it: from the same moment it is wanted again, and [Runner.Keep] starts it, because it
+// has the traffic.
+func (r *Runner) endTwin(ctx context.Context, w kind.Work, rec *target, twin towpath.RevisionID) error {
+	if before := rec.Revisions[twin].Before; w.Operation.Spec.Scale != nil && before != nil {
+		if rev, known := rec.Revisions[before.Revision]; known {
+			rev.Only = nil // written down with the end of the twin
+			rec.Revisions[before.Revision] = rev
+		}
 	}
 	return r.drainAndStop(ctx, w, rec, []towpath.RevisionID{twin})
 }
@@ -241,7 +260,7 @@ func (r *Runner) goBack(ctx context.Context, w kind.Work, rec *target, failure *
 		}
 		failpoint.Hit("run.after-repair-back")
 	}
-	if err := r.drainAndStop(ctx, w, rec, []towpath.RevisionID{twin.Name}); err != nil {
+	if err := r.endTwin(ctx, w, rec, twin.Name); err != nil {
 		r.log.WarnContext(ctx, "failed repair not cleaned up yet", "component", rec.Target.Component, "operation", op.ID, "error", err)
 	}
 	return failure

@@ -117,6 +117,78 @@ func TestRunner_RepairVerifies(t *testing.T) {
 	})
 }
 
+// TestRunner_RepairOfWhatCantRunTwice: where the operation leaves no room for two, what
+// runs stops first, and is started again when the repair fails or is cut off.
+func TestRunner_RepairOfWhatCantRunTwice(t *testing.T) {
+	once := func(h *hand) (w kind.Work, waited func() bool) {
+		w = h.work(towpath.VerbRepair, one)
+		w.Operation.Spec.Scale = &towpath.Scale{}
+		before, said := h.records()[0].PID, false
+		w.Say = func(m string) {
+			if strings.HasPrefix(m, "waiting for") {
+				if said = true; !gone(before) {
+					h.t.Errorf("it runs twice: %s", m)
+				}
+			}
+		}
+		return w, func() bool { return said }
+	}
+	t.Run("is replaced", func(t *testing.T) {
+		t.Parallel()
+		h := repairing(t)
+		before := h.records()[0].PID
+		w, waited := once(h)
+		for range 2 { // a crash before it was told changes nothing of it
+			h.must(h.r.Repair(t.Context(), w))
+		}
+		if all := h.records(); !waited() || len(all) != 1 || all[0].PID == before || kindtest.Get(h.url()) != one {
+			t.Errorf("%+v run after the repair", all)
+		}
+	})
+	t.Run("comes back when a job fails", func(t *testing.T) {
+		t.Parallel()
+		h := repairing(t)
+		h.breaks("before")
+		w, waited := once(h)
+		h.fails(h.r.Repair(t.Context(), w), "the verification job before failed")
+		h.eventually("what ran before runs again", func() bool { return h.r.Keep(t.Context()) == nil && kindtest.Get(h.url()) == one })
+		if all := h.records(); !waited() || len(all) != 1 || h.observed().Health != towpath.HealthHealthy {
+			t.Errorf("%+v run", all)
+		}
+	})
+	t.Run("stays with the traffic when a job after it fails", func(t *testing.T) {
+		t.Parallel()
+		h := repairing(t)
+		h.breaks("after")
+		w, _ := once(h)
+		h.fails(h.r.Repair(t.Context(), w), "failed: exit status 7; it keeps the traffic, because nothing else runs")
+		if all := h.records(); len(all) != 1 || kindtest.Get(h.url()) != one {
+			t.Errorf("%+v run", all)
+		}
+	})
+	t.Run("comes back when it is cut off", func(t *testing.T) {
+		t.Parallel()
+		h := repairing(t)
+		w, _ := once(h)
+		ctx, cancel := context.WithCancel(t.Context())
+		checks := w.Say
+		w.Say = func(m string) {
+			checks(m)
+			if strings.HasPrefix(m, "waiting for") {
+				cancel()
+			}
+		}
+		if err := h.r.Repair(ctx, w); !errors.Is(err, context.Canceled) {
+			t.Fatalf("repair: %v", err)
+		}
+		h.must(h.r.Undo(t.Context(), w))
+		h.eventually("what ran before runs again", func() bool { return h.r.Keep(t.Context()) == nil && kindtest.Get(h.url()) == one })
+		if all := h.records(); len(all) != 1 {
+			t.Errorf("%+v run", all)
+		}
+	})
+}
+
 // TestRunner_RepairCrashesAtItsEnd: fresh instances that crash once they have the
 // traffic are the revision's all the same, and are started again like any.
 func TestRunner_RepairCrashesAtItsEnd(t *testing.T) {
