@@ -261,6 +261,9 @@ func (r *Runner) goBack(ctx context.Context, w kind.Work, rec *target, failure *
 		failpoint.Hit("run.after-repair-back")
 	}
 	if err := r.endTwin(ctx, w, rec, twin.Name); err != nil {
+		if w.Operation.Spec.Scale != nil {
+			return err // what stopped for it waits for its end: that is tried again
+		}
 		r.log.WarnContext(ctx, "failed repair not cleaned up yet", "component", rec.Target.Component, "operation", op.ID, "error", err)
 	}
 	return failure

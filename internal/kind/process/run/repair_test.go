@@ -156,6 +156,29 @@ func TestRunner_RepairOfWhatCantRunTwice(t *testing.T) {
 			t.Errorf("%+v run", all)
 		}
 	})
+	t.Run("has not failed while what it started can't be ended", func(t *testing.T) {
+		t.Parallel()
+		h := newHand(t)
+		spoils := filepath.Join(h.dir, "spoils")
+		h.change = func(s *process.Spec) {
+			s.Verify.Before = []process.Job{{Name: "before", Command: []string{"/bin/sh", "-c", "test ! -e " + spoils + " || /bin/sh " + spoils}, Timeout: 10 * time.Second}}
+		}
+		h.up(one)
+		h.must(os.WriteFile(spoils, []byte("for f in "+filepath.Join(h.dir, "run", "instances")+"/*/spec.json; do cp $f $f.good; echo none > $f; done; exit 7\n"), 0o644))
+		w, _ := once(h)
+		failure := new(kind.Failure)
+		if err := h.r.Repair(t.Context(), w); err == nil || errors.As(err, &failure) {
+			t.Fatalf("repair: %v", err)
+		}
+		good, err := filepath.Glob(filepath.Join(h.dir, "run", "instances", "*", "spec.json.good"))
+		if err != nil || len(good) != 1 {
+			t.Fatalf("%v, %v", good, err)
+		}
+		h.must(os.Rename(good[0], strings.TrimSuffix(good[0], ".good")))
+		h.must(os.WriteFile(spoils, []byte("echo no table orders; exit 7\n"), 0o644))
+		h.fails(h.r.Repair(t.Context(), w), "the verification job before failed")
+		h.eventually("what ran before runs again", func() bool { return h.r.Keep(t.Context()) == nil && kindtest.Get(h.url()) == one })
+	})
 	t.Run("stays with the traffic when a job after it fails", func(t *testing.T) {
 		t.Parallel()
 		h := repairing(t)
