@@ -29,8 +29,8 @@ func (r *reader) checkMirrors(components []component, objectives []towpath.Objec
 
 // checkJudged reports rollouts by steps that time alone takes to the end, unless
 // the file says that this is meant; and files that say so of what is judged. What
-// gets all of the traffic at once is judged after that by the objectives for it. So
-// are more objectives than a component can be judged by.
+// gets all of the traffic at once is judged after that by the objectives for it. More
+// objectives than a component can be judged by are reported as well.
 func (r *reader) checkJudged(components []component, objectives []towpath.Objective, o object) {
 	for i := range components {
 		c := &components[i]
